@@ -1,0 +1,158 @@
+//! What a model holds and computes, in closed form.
+
+use super::{ModelConfig, NitpConfig};
+
+/// Parameters of a model, by part. `total` and `active` are of the model that is saved and
+/// generates: without the projector, which only training has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParameterCounts {
+    /// All of the model.
+    pub total: u64,
+    /// Those that one token passes: `total` less the routed experts that it isn't sent to.
+    pub active: u64,
+    /// Embedding matrix, V d.
+    pub embedding: u64,
+    /// Query, key, value and output projections of all blocks.
+    pub attention: u64,
+    /// SwiGLU of the dense blocks, 3 d `intermediate_size` each.
+    pub dense_ffn: u64,
+    /// Routed experts, 3 d `moe_intermediate_size` each.
+    pub experts_routed: u64,
+    /// Shared experts, 3 d `shared_expert_intermediate_size` a MoE block.
+    pub experts_shared: u64,
+    /// Routers, E d a MoE block.
+    pub router: u64,
+    /// RMSNorm gains: two a block and the final one, d each.
+    pub norms: u64,
+    /// Unembedding matrix, V d; 0 where it is the embedding.
+    pub lm_head: u64,
+    /// NITP's projector, 12 d^2; 0 where the configuration has none. Not in `total`.
+    pub projector: u64,
+}
+
+/// Training FLOPs of one token (forward and backward, a multiply-add counted as two), by two
+/// counts.
+///
+/// The paper's count leaves out attention scores, the router and the dense first blocks of a MoE:
+/// `paper_ntp` = L (18 d^2 + 18 d f) + 6 V d, with f the inner width that a token passes in one
+/// block (k `moe_intermediate_size` + `shared_expert_intermediate_size`, or `intermediate_size` of
+/// a dense model), and `paper_nitp` = 72 d^2 + 18 d.
+///
+/// This project's own count is of what is computed, recomputation in the backward pass left out:
+/// - `matmul` = 6 (attention + dense_ffn + experts_shared + router + routed experts of a token + V
+///   d);
+/// - `attention` = 12 L heads head_dim (T + 1) / 2: 4 head_dim forward and 8 backward for each
+///   pair of a query and a key, of which a causal query at position t of T sees t + 1;
+/// - `ntp` = `matmul` + `attention`;
+/// - `nitp` = 6 x 12 d^2 of the projector where there is one, and 18 d of the loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FlopsPerToken {
+    /// Next-token prediction, by the paper's count.
+    pub paper_ntp: f64,
+    /// What NITP adds, by the paper's count; 0 where it is off.
+    pub paper_nitp: f64,
+    /// Matrix products of next-token prediction.
+    pub matmul: f64,
+    /// Attention scores and their use.
+    pub attention: f64,
+    /// Next-token prediction, by this project's count.
+    pub ntp: f64,
+    /// What NITP adds, by this project's count; 0 where it is off.
+    pub nitp: f64,
+}
+
+impl FlopsPerToken {
+    /// What NITP adds as a share of next-token prediction, by the paper's count.
+    pub fn paper_overhead(&self) -> f64 {
+        self.paper_nitp / self.paper_ntp
+    }
+
+    /// What NITP adds as a share of next-token prediction, by this project's count.
+    pub fn overhead(&self) -> f64 {
+        self.nitp / self.ntp
+    }
+}
+
+/// A product that stops at `u64::MAX`, so that absurd sizes reach validation instead of wrapping
+/// around.
+fn product<const N: usize>(factors: [usize; N]) -> u64 {
+    factors.into_iter().fold(1, |product: u64, factor| product.saturating_mul(factor as u64))
+}
+
+fn sum<const N: usize>(parts: [u64; N]) -> u64 {
+    parts.into_iter().fold(0, u64::saturating_add)
+}
+
+/// Counts the parameters of `model`, and of the projector that `nitp` adds while it trains. Counts
+/// stop at `u64::MAX`.
+pub fn parameter_counts(model: &ModelConfig, nitp: &NitpConfig) -> ParameterCounts {
+    let (vocab, d, blocks) = (model.vocab_size, model.hidden_size, model.num_hidden_layers);
+    let moe_blocks = model.num_moe_layers();
+    let moe = model.moe.as_ref();
+    // All heads of queries and output, of keys and of values: 2 heads and 2 kv heads, each d x
+    // head_dim.
+    let query_output = product([blocks, 2, d, model.num_attention_heads, model.head_dim]);
+    let key_value = product([blocks, 2, d, model.num_key_value_heads, model.head_dim]);
+    let attention = sum([query_output, key_value]);
+    let dense_ffn = product([blocks - moe_blocks, 3, d, model.intermediate_size]);
+    let experts = |count: usize| {
+        moe.map_or(0, |moe| product([moe_blocks, count, 3, d, moe.moe_intermediate_size]))
+    };
+    let experts_routed = experts(moe.map_or(0, |moe| moe.num_experts));
+    let routed_of_a_token = experts(moe.map_or(0, |moe| moe.num_experts_per_tok));
+    let experts_shared =
+        moe.map_or(0, |moe| product([moe_blocks, 3, d, moe.shared_expert_intermediate_size]));
+    let router = moe.map_or(0, |moe| product([moe_blocks, moe.num_experts, d]));
+    let embedding = product([vocab, d]);
+    let lm_head = if model.tie_word_embeddings { 0 } else { embedding };
+    let norms = sum([product([2, blocks, d]), d as u64]);
+    let always = sum([embedding, attention, dense_ffn, experts_shared, router, norms, lm_head]);
+    ParameterCounts {
+        total: sum([always, experts_routed]),
+        active: sum([always, routed_of_a_token]),
+        embedding,
+        attention,
+        dense_ffn,
+        experts_routed,
+        experts_shared,
+        router,
+        norms,
+        lm_head,
+        projector: if nitp.has_projector() { product([12, d, d]) } else { 0 },
+    }
+}
+
+/// Counts the training FLOPs of one token of a row of `context_length` tokens, in a step where
+/// NITP is on (if it is enabled).
+pub fn flops_per_token(
+    model: &ModelConfig,
+    nitp: &NitpConfig,
+    context_length: usize,
+) -> FlopsPerToken {
+    let counts = parameter_counts(model, nitp);
+    let [vocab, d, blocks, heads, head_dim, context] = [
+        model.vocab_size,
+        model.hidden_size,
+        model.num_hidden_layers,
+        model.num_attention_heads,
+        model.head_dim,
+        context_length,
+    ]
+    .map(|size| size as f64);
+
+    let inner = model.moe.as_ref().map_or(model.intermediate_size as f64, |moe| {
+        moe.num_experts_per_tok as f64 * moe.moe_intermediate_size as f64
+            + moe.shared_expert_intermediate_size as f64
+    });
+    let paper_ntp = blocks * (18.0 * d * d + 18.0 * d * inner) + 6.0 * vocab * d;
+
+    // The embedding is looked up, not multiplied; the unembedding is multiplied even where it is
+    // the same matrix.
+    let looked_up = counts.embedding as f64 + counts.norms as f64 + counts.lm_head as f64;
+    let matmul = 6.0 * (counts.active as f64 - looked_up + vocab * d);
+    let attention = 12.0 * blocks * heads * head_dim * (context + 1.0) / 2.0;
+
+    let projector = if nitp.has_projector() { 72.0 * d * d } else { 0.0 };
+    let nitp = if nitp.enabled { projector + 18.0 * d } else { 0.0 };
+    FlopsPerToken { paper_ntp, paper_nitp: nitp, matmul, attention, ntp: matmul + attention, nitp }
+}

@@ -1,0 +1,54 @@
+//! What a run reads.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{ConfigError, require, require_below_one};
+
+/// `[data]`: the text, how it becomes tokens, and how much of it is held out. Omitted keys take
+/// the value of the `tiny` preset, which each field names as its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Text files, folders of them, and JSONL files with a `text` field. Default
+    /// `["demo-data/corpus.jsonl"]`; the paper's presets leave it empty, because their text is not
+    /// part of this project.
+    pub paths: Vec<String>,
+    /// "byte", or the path of a Hugging Face `tokenizer.json`. Default "demo-data/tokenizer.json".
+    pub tokenizer: String,
+    /// Share of the text that is held out for evaluation and never trained on: at least 0, below
+    /// 1; 0 holds nothing out and leaves a run without evaluations. Default 0.05.
+    pub validation_fraction: f64,
+}
+
+/// The value of [`DataConfig::tokenizer`] that makes each of the 256 bytes a token.
+pub const BYTE_TOKENIZER: &str = "byte";
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            paths: vec!["demo-data/corpus.jsonl".to_owned()],
+            tokenizer: "demo-data/tokenizer.json".to_owned(),
+            validation_fraction: 0.05,
+        }
+    }
+}
+
+impl DataConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        require(
+            self.paths.iter().all(|path| !path.trim().is_empty()),
+            "data.paths",
+            format!("{:?}", self.paths),
+            "each of its entries must name a file or a folder",
+            "Remove the empty entry",
+        )?;
+        require(
+            !self.tokenizer.trim().is_empty(),
+            "data.tokenizer",
+            format!("{:?}", self.tokenizer),
+            "it must be \"byte\" or the path of a tokenizer.json",
+            "Set data.tokenizer = \"byte\"",
+        )?;
+        require_below_one("data.validation_fraction", self.validation_fraction)
+    }
+}

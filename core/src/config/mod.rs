@@ -1,0 +1,104 @@
+//! Everything a run is decided by: the model, the objective, the recipe and the data, with
+//! validation.
+//!
+//! A configuration is TOML with the sections `[model]`, `[model.moe]`, `[nitp]`, `[train]` and
+//! `[data]`. [`preset`] gives a whole one by name, [`load`] lays a partial one over it,
+//! [`Config::to_toml`] writes a complete one. [`parameter_counts`] and [`flops_per_token`] say
+//! what a model costs before it is built.
+
+mod cost;
+mod data;
+mod error;
+mod load;
+mod model;
+mod nitp;
+mod presets;
+#[cfg(test)]
+mod tests;
+mod train;
+
+use serde::{Deserialize, Serialize};
+
+pub use cost::{FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts};
+pub use data::{BYTE_TOKENIZER, DataConfig};
+pub use error::ConfigError;
+pub use load::load;
+pub use model::{ModelConfig, MoeConfig};
+pub use nitp::{NitpConfig, NitpLoss, Projector, Regularizer, Shift, Source};
+pub use presets::{preset, preset_names};
+pub use train::{Schedule, TrainConfig};
+
+use error::require;
+
+/// A whole configuration. The default is the `tiny` preset.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[model]` and `[model.moe]`: the shape of the model.
+    pub model: ModelConfig,
+    /// `[nitp]`: the objective beside next-token prediction.
+    pub nitp: NitpConfig,
+    /// `[train]`: the recipe.
+    pub train: TrainConfig,
+    /// `[data]`: the text.
+    pub data: DataConfig,
+}
+
+impl Config {
+    /// Checks every value and every rule between values.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] for the first that fails: the field, its value, what is allowed
+    /// and what to do.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.model.validate()?;
+        self.nitp.validate(self.model.num_hidden_layers)?;
+        self.train.validate()?;
+        self.data.validate()?;
+        require(
+            self.data.tokenizer != BYTE_TOKENIZER || self.model.vocab_size >= 256,
+            "model.vocab_size",
+            self.model.vocab_size,
+            "with data.tokenizer = \"byte\" it must be at least 256, one row for each byte",
+            "Set model.vocab_size = 256",
+        )?;
+        let needs_pairs = self.nitp.enabled
+            && (self.nitp.shift == Shift::Next
+                || self.nitp.regularizer == Regularizer::TokenCosine);
+        require(
+            !needs_pairs || self.train.context_length >= 2,
+            "train.context_length",
+            self.train.context_length,
+            "NITP compares positions of one row, so it must be at least 2",
+            "Set a longer context, or nitp.enabled = false",
+        )?;
+        let parameters = parameter_counts(&self.model, &self.nitp).total;
+        require(
+            parameters < i64::MAX as u64,
+            "model.hidden_size",
+            self.model.hidden_size,
+            "with the other sizes of [model] the parameters can't be counted in 64 bits",
+            "Set smaller sizes",
+        )
+    }
+
+    /// The configuration as TOML, complete: every default is written out, in the order `[model]`,
+    /// `[model.moe]`, `[nitp]`, `[train]`, `[data]`. [`Config::from_toml`] reads it back as it
+    /// was.
+    ///
+    /// # Panics
+    /// If a number exceeds 2^63 - 1, which TOML can't hold and [`Config::validate`] refuses.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self)
+            .expect("a validated configuration holds nothing that TOML can't write")
+    }
+
+    /// Reads and validates a configuration; keys that `text` leaves out take the value of the
+    /// `tiny` preset.
+    ///
+    /// # Errors
+    /// Those of [`load`].
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        load(Self::default(), Some(("config.toml", text)), &[])
+    }
+}

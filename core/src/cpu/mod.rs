@@ -1,0 +1,268 @@
+//! The CPU executor. In f64 with the twins it is the oracle; in f32 with the fast paths it is how
+//! to train where there is no WebGPU adapter.
+
+mod memory;
+mod real;
+pub(crate) mod vector;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use gemm::Parallelism;
+
+pub use memory::OpMemory;
+use memory::{Buffer, Slot};
+pub use real::Real;
+
+use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
+use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId};
+
+/// How GEMMs may use the machine: all of rayon's threads natively, one in wasm.
+pub fn parallelism() -> Parallelism {
+    if cfg!(target_arch = "wasm32") || rayon::current_num_threads() == 1 {
+        Parallelism::None
+    } else {
+        Parallelism::Rayon(0)
+    }
+}
+
+struct Loaded {
+    plan: Plan,
+    layout: Layout,
+    slots: Vec<Slot>,
+}
+
+/// Runs plans on the CPU in `R`.
+pub struct CpuExecutor<R> {
+    parameters: ParameterLayout,
+    reals: Vec<Buffer<R>>,
+    ints: Vec<Buffer<u32>>,
+    plans: Vec<Loaded>,
+    arrived: HashMap<u64, Vec<R>>,
+    next_ticket: u64,
+    fast: bool,
+    poison: bool,
+}
+
+impl CpuExecutor<f32> {
+    /// The fast paths: for training.
+    pub fn fast(parameters: ParameterLayout) -> Self {
+        Self::new(parameters, true)
+    }
+}
+
+impl<R: Real> CpuExecutor<R> {
+    /// The plain twins: for tests.
+    pub fn twin(parameters: ParameterLayout) -> Self {
+        Self::new(parameters, false)
+    }
+
+    fn new(parameters: ParameterLayout, fast: bool) -> Self {
+        let reals = Space::STORE
+            .iter()
+            .flat_map(|_| &parameters.chunks)
+            .map(|&len| Buffer::new(len))
+            .collect();
+        Self {
+            parameters,
+            reals,
+            ints: Vec::new(),
+            plans: Vec::new(),
+            arrived: HashMap::new(),
+            next_ticket: 0,
+            fast,
+            poison: false,
+        }
+    }
+
+    fn store_buffer(&self, space: Space, chunk: usize) -> usize {
+        let index = Space::STORE.iter().position(|&s| s == space).expect("a store space");
+        index * self.parameters.chunks.len() + chunk
+    }
+
+    /// A chunk of the store, in full precision.
+    pub fn store_mut(&mut self, space: Space, chunk: usize) -> &mut [R] {
+        let buffer = self.store_buffer(space, chunk);
+        self.reals[buffer].get_mut()
+    }
+
+    /// The data of a ticket in full precision.
+    pub fn take_real(&mut self, ticket: Ticket) -> Option<Vec<R>> {
+        self.arrived.remove(&ticket.0)
+    }
+
+    /// Fills a tensor of a loaded plan.
+    pub fn tensor_mut(&mut self, plan: PlanId, id: TensorId) -> &mut [R] {
+        let loaded = &self.plans[plan.0];
+        let slot = loaded.slots[id.index()];
+        let len = loaded.plan.info(id).len();
+        &mut self.reals[slot.buffer].get_mut()[slot.offset..slot.offset + len]
+    }
+
+    /// Fills an integer tensor of a loaded plan.
+    pub fn tensor_u32_mut(&mut self, plan: PlanId, id: TensorId) -> &mut [u32] {
+        let loaded = &self.plans[plan.0];
+        let slot = loaded.slots[id.index()];
+        let len = loaded.plan.info(id).len();
+        &mut self.ints[slot.buffer].get_mut()[slot.offset..slot.offset + len]
+    }
+
+    fn run_nodes(&mut self, id: PlanId, update: bool) {
+        let loaded = &self.plans[id.0];
+        let (nodes, first) = if update {
+            (&loaded.plan.update, loaded.plan.micro.len())
+        } else {
+            (&loaded.plan.micro, 0)
+        };
+        for (index, node) in nodes.iter().enumerate() {
+            let uses = node.op.uses();
+            R::run(
+                node.op.as_ref(),
+                &OpMemory {
+                    slots: &loaded.slots,
+                    reals: &self.reals,
+                    ints: &self.ints,
+                    uses: &uses,
+                    taken: Cell::new(0),
+                },
+                self.fast,
+            );
+            if self.poison {
+                for view in &loaded.layout.frees[first + index] {
+                    let slot = loaded.slots[view.id.index()];
+                    let range = slot.offset..slot.offset + view.len;
+                    match slot.dtype {
+                        DType::Real => self.reals[slot.buffer].get_mut()[range].fill(R::nan()),
+                        DType::U32 => self.ints[slot.buffer].get_mut()[range].fill(u32::MAX),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<R: Real> Executor for CpuExecutor<R> {
+    fn description(&self) -> String {
+        let threads = rayon::current_num_threads();
+        format!("CPU, {threads} thread{}", if threads == 1 { "" } else { "s" })
+    }
+
+    fn parameters(&self) -> &ParameterLayout {
+        &self.parameters
+    }
+
+    fn write_store(
+        &mut self,
+        space: Space,
+        chunk: usize,
+        data: &[f32],
+    ) -> Result<(), ExecutorError> {
+        for (to, &from) in self.store_mut(space, chunk).iter_mut().zip(data) {
+            *to = R::of(f64::from(from));
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError> {
+        let layout = Layout::new(&plan, &self.parameters, Limits::NONE)?;
+        let mut first = HashMap::new();
+        let mut spaces: Vec<_> = layout.sizes.iter().collect();
+        spaces.sort();
+        for (&space, sizes) in spaces {
+            match space.dtype() {
+                DType::Real => {
+                    first.insert(space, self.reals.len());
+                    self.reals.extend(sizes.iter().map(|&len| Buffer::new(len)));
+                }
+                DType::U32 => {
+                    first.insert(space, self.ints.len());
+                    self.ints.extend(sizes.iter().map(|&len| Buffer::new(len)));
+                }
+            }
+        }
+        let slots = layout
+            .places
+            .iter()
+            .zip(&plan.tensors)
+            .map(|(place, info)| Slot {
+                buffer: match first.get(&place.space) {
+                    Some(base) => base + place.chunk,
+                    None => self.store_buffer(place.space, place.chunk),
+                },
+                offset: place.offset,
+                dtype: info.dtype,
+            })
+            .collect();
+        self.plans.push(Loaded { plan, layout, slots });
+        Ok(PlanId(self.plans.len() - 1))
+    }
+
+    fn plan(&self, id: PlanId) -> (&Plan, &Layout) {
+        (&self.plans[id.0].plan, &self.plans[id.0].layout)
+    }
+
+    fn run(
+        &mut self,
+        id: PlanId,
+        micro: &[MicroInputs],
+        reads: &[Source],
+    ) -> Result<Vec<Ticket>, ExecutorError> {
+        let state: Vec<_> = {
+            let loaded = &self.plans[id.0];
+            let mut buffers: Vec<_> = (0..loaded.plan.tensors.len())
+                .filter(|&i| {
+                    matches!(loaded.layout.places[i].space, Space::State(_) | Space::Gradient)
+                })
+                .map(|i| (loaded.slots[i].dtype, loaded.slots[i].buffer))
+                .collect();
+            buffers.sort_by_key(|&(dtype, buffer)| (dtype == DType::U32, buffer));
+            buffers.dedup();
+            buffers
+        };
+        for (dtype, buffer) in state {
+            match dtype {
+                DType::Real => self.reals[buffer].get_mut().fill(R::zero()),
+                DType::U32 => self.ints[buffer].get_mut().fill(0),
+            }
+        }
+        for inputs in micro {
+            for (tensor, data) in &inputs.reals {
+                let to = self.tensor_mut(id, *tensor);
+                assert_eq!(to.len(), data.len(), "an input has another length than its tensor");
+                for (to, &from) in to.iter_mut().zip(data) {
+                    *to = R::of(f64::from(from));
+                }
+            }
+            for (tensor, data) in &inputs.ints {
+                self.tensor_u32_mut(id, *tensor).copy_from_slice(data);
+            }
+            self.run_nodes(id, false);
+        }
+        self.run_nodes(id, true);
+        reads.iter().map(|&source| self.request(source)).collect()
+    }
+
+    fn request(&mut self, source: Source) -> Result<Ticket, ExecutorError> {
+        let data = match source {
+            Source::Store { space, chunk } => self.store_mut(space, chunk).to_vec(),
+            Source::Tensor { plan, view } => {
+                self.tensor_mut(plan, view.id)[view.offset..view.offset + view.len].to_vec()
+            }
+        };
+        self.next_ticket += 1;
+        self.arrived.insert(self.next_ticket, data);
+        Ok(Ticket(self.next_ticket))
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Result<Option<Vec<f32>>, ExecutorError> {
+        Ok(self.take_real(ticket).map(|data| data.into_iter().map(|x| x.f64() as f32).collect()))
+    }
+
+    fn wait(&mut self) -> Result<(), ExecutorError> {
+        Ok(())
+    }
+
+    fn poison_freed(&mut self, on: bool) {
+        self.poison = on;
+    }
+}

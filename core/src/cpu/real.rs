@@ -1,0 +1,45 @@
+//! The number type of a CPU run: f32, or f64 for the oracle.
+
+use std::fmt::Debug;
+use std::iter::Sum;
+
+use num_traits::{Float, FromPrimitive, NumAssign};
+
+use super::OpMemory;
+use crate::ops::DynOp;
+
+/// f32 or f64.
+pub trait Real:
+    Float + FromPrimitive + NumAssign + Sum + Default + Debug + Send + Sync + 'static
+{
+    /// Rounds an f64 constant.
+    fn of(value: f64) -> Self;
+    /// Widens.
+    fn f64(self) -> f64;
+    /// Runs an op: its twin, or its fast path where this type has one and `fast` is asked for.
+    fn run(op: &dyn DynOp, memory: &OpMemory<Self>, fast: bool);
+}
+
+impl Real for f32 {
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+    fn f64(self) -> f64 {
+        f64::from(self)
+    }
+    fn run(op: &dyn DynOp, memory: &OpMemory<Self>, fast: bool) {
+        if fast { op.fast(memory) } else { op.twin_f32(memory) }
+    }
+}
+
+impl Real for f64 {
+    fn of(value: f64) -> Self {
+        value
+    }
+    fn f64(self) -> f64 {
+        self
+    }
+    fn run(op: &dyn DynOp, memory: &OpMemory<Self>, _fast: bool) {
+        op.twin_f64(memory);
+    }
+}

@@ -1,0 +1,156 @@
+//! What a trainer asks of a machine: hold the parameters, run plans, read results back.
+//!
+//! Reading is asynchronous, because a browser cannot wait for its GPU: [`Executor::request`]
+//! gives a ticket and [`Executor::take`] its data once they have arrived.
+
+use thiserror::Error;
+
+use crate::plan::{Layout, LayoutError, ParameterLayout, Plan, Space, TensorId, View};
+
+/// A failure of the machine rather than of the input.
+#[derive(Clone, Debug, Error)]
+pub enum ExecutorError {
+    /// A tensor passes the adapter's limits.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// No adapter fits the request.
+    #[error(
+        "no GPU adapter {wanted}; found: {found}. Run `nitp devices` to see what there is, or use `--device cpu`"
+    )]
+    NoAdapter {
+        /// What was asked for.
+        wanted: String,
+        /// Names of the adapters that there are.
+        found: String,
+    },
+    /// The adapter gave no device.
+    #[error(
+        "adapter `{adapter}` refused a device: {reason}. Use another with `--device NAME`, or `--device cpu`"
+    )]
+    NoDevice {
+        /// The adapter's name.
+        adapter: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The device went away in mid-run.
+    #[error(
+        "the GPU device was lost ({reason}). What was saved is intact: continue from the last \
+         checkpoint with `--resume`, or with `--device cpu` if it happens again"
+    )]
+    DeviceLost {
+        /// What the driver said.
+        reason: String,
+    },
+    /// The device has no memory for a buffer, or rejected a command.
+    #[error(
+        "the GPU reported an error: {reason}. Try a smaller batch_size or model, or `--device cpu`"
+    )]
+    Gpu {
+        /// What the driver said.
+        reason: String,
+    },
+}
+
+/// A plan that an executor has loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PlanId(pub(crate) usize);
+
+/// A read that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub(crate) u64);
+
+/// What to read back: elements of a store space or of a plan's state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source {
+    /// A chunk of the parameter store.
+    Store {
+        /// One of [`Space::STORE`].
+        space: Space,
+        /// The chunk.
+        chunk: usize,
+    },
+    /// A real tensor of a plan; one with role `State`, unless it is known to be alive still.
+    Tensor {
+        /// The plan.
+        plan: PlanId,
+        /// The elements.
+        view: View,
+    },
+}
+
+/// The host's data for one micro-batch: every `Input` tensor of the plan.
+#[derive(Clone, Debug, Default)]
+pub struct MicroInputs {
+    /// Real inputs.
+    pub reals: Vec<(TensorId, Vec<f32>)>,
+    /// Integer inputs.
+    pub ints: Vec<(TensorId, Vec<u32>)>,
+}
+
+/// A machine that runs plans over one parameter store.
+pub trait Executor {
+    /// What it is, for people: `CPU, 2 threads` or the adapter's name.
+    fn description(&self) -> String;
+
+    /// The packing of the parameters.
+    fn parameters(&self) -> &ParameterLayout;
+
+    /// Overwrites a chunk of the store.
+    fn write_store(
+        &mut self,
+        space: Space,
+        chunk: usize,
+        data: &[f32],
+    ) -> Result<(), ExecutorError>;
+
+    /// Prepares a plan: places its tensors, compiles what it needs.
+    fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError>;
+
+    /// The loaded plan and its places.
+    fn plan(&self, id: PlanId) -> (&Plan, &Layout);
+
+    /// Runs a plan once: its state and the gradients are zeroed, its micro part runs for each of
+    /// `micro`, then its update part. On a GPU all of it is one submission, and this returns
+    /// before it is done. `reads` are copied out by the same submission; one ticket for each.
+    fn run(
+        &mut self,
+        id: PlanId,
+        micro: &[MicroInputs],
+        reads: &[Source],
+    ) -> Result<Vec<Ticket>, ExecutorError>;
+
+    /// Starts to read; the data are as of the runs submitted so far.
+    fn request(&mut self, source: Source) -> Result<Ticket, ExecutorError>;
+
+    /// The data of a ticket, or `None` if they have not arrived.
+    fn take(&mut self, ticket: Ticket) -> Result<Option<Vec<f32>>, ExecutorError>;
+
+    /// Waits until every requested read has arrived (native; a browser polls [`Executor::take`]).
+    fn wait(&mut self) -> Result<(), ExecutorError>;
+
+    /// Tests only: fill each activation with NaN (integers with their maximum) when it dies.
+    fn poison_freed(&mut self, on: bool);
+}
+
+/// Waits for a whole store space: one vector a chunk.
+pub fn read_store(
+    executor: &mut dyn Executor,
+    space: Space,
+) -> Result<Vec<Vec<f32>>, ExecutorError> {
+    (0..executor.parameters().chunks.len())
+        .map(|chunk| read_now(executor, Source::Store { space, chunk }))
+        .collect()
+}
+
+/// Requests, waits and takes.
+///
+/// # Errors
+/// What the executor reports; a lost device among it.
+pub fn read_now(executor: &mut dyn Executor, source: Source) -> Result<Vec<f32>, ExecutorError> {
+    let ticket = executor.request(source)?;
+    executor.wait()?;
+    executor.take(ticket)?.ok_or_else(|| ExecutorError::Gpu {
+        reason: "a read-back did not arrive after waiting for it".into(),
+    })
+}

@@ -1,0 +1,160 @@
+//! Which adapters there are, and opening one.
+
+use std::sync::{Arc, Mutex};
+
+use crate::executor::ExecutorError;
+use crate::plan::Limits;
+
+/// An adapter as people see it.
+#[derive(Clone, Debug)]
+pub struct AdapterSummary {
+    /// The adapter's name.
+    pub name: String,
+    /// Vulkan, Metal, DX12 or WebGPU.
+    pub backend: String,
+    /// Driver name and version.
+    pub driver: String,
+    /// A software renderer on the CPU: the CPU executor is faster.
+    pub software: bool,
+    /// Largest buffer and binding.
+    pub limits: Limits,
+}
+
+/// Which adapter to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceRequest {
+    /// A real GPU; no software adapter.
+    RealGpu,
+    /// Any adapter, real ones first.
+    AnyGpu,
+    /// The first adapter whose name contains this, ignoring case.
+    Named(String),
+}
+
+/// The last word of a device that failed: set by wgpu's callbacks, read by the executor.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failure(Arc<Mutex<Option<ExecutorError>>>);
+
+impl Failure {
+    fn set(&self, error: ExecutorError) {
+        let mut slot = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // A lost device makes every later call fail: the loss is the news.
+        if slot.is_none() || matches!(error, ExecutorError::DeviceLost { .. }) {
+            *slot = Some(error);
+        }
+    }
+
+    /// The failure, if there was one.
+    pub(super) fn check(&self) -> Result<(), ExecutorError> {
+        match &*self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An opened adapter.
+#[derive(Clone, Debug)]
+pub struct GpuDevice {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) failure: Failure,
+    /// What it is.
+    pub summary: AdapterSummary,
+}
+
+/// Every adapter of this machine, real GPUs first.
+pub async fn adapters() -> Vec<AdapterSummary> {
+    list(&instance()).await.iter().map(summarize).collect()
+}
+
+/// Opens the adapter that was asked for with the largest limits that it has.
+///
+/// # Errors
+/// [`ExecutorError::NoAdapter`] names what there is; [`ExecutorError::NoDevice`] says why not.
+pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
+    let all = list(&instance()).await;
+    let chosen = all.iter().find(|adapter| {
+        let summary = summarize(adapter);
+        match request {
+            DeviceRequest::RealGpu => !summary.software,
+            DeviceRequest::AnyGpu => true,
+            DeviceRequest::Named(part) => {
+                summary.name.to_lowercase().contains(&part.to_lowercase())
+            }
+        }
+    });
+    let Some(adapter) = chosen else {
+        let names: Vec<String> =
+            all.iter().map(|adapter| format!("`{}`", adapter.get_info().name)).collect();
+        return Err(ExecutorError::NoAdapter {
+            wanted: match request {
+                DeviceRequest::RealGpu => "other than software ones".into(),
+                DeviceRequest::AnyGpu => "at all".into(),
+                DeviceRequest::Named(part) => format!("whose name contains `{part}`"),
+            },
+            found: if names.is_empty() { "none".into() } else { names.join(", ") },
+        });
+    };
+    let summary = summarize(adapter);
+    let (device, queue) = adapter
+        .request_device(&wgpu::DeviceDescriptor {
+            label: Some("nitp"),
+            required_features: wgpu::Features::empty(),
+            required_limits: adapter.limits(),
+            ..Default::default()
+        })
+        .await
+        .map_err(|error| ExecutorError::NoDevice {
+            adapter: summary.name.clone(),
+            reason: error.to_string(),
+        })?;
+    let failure = Failure::default();
+    let seen = failure.clone();
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        seen.set(ExecutorError::Gpu { reason: error.to_string() });
+    }));
+    let seen = failure.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        seen.set(ExecutorError::DeviceLost { reason: format!("{reason:?}: {message}") });
+    });
+    Ok(GpuDevice { device, queue, failure, summary })
+}
+
+fn instance() -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env())
+}
+
+/// Sorted: discrete, integrated, virtual, other, software.
+async fn list(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    #[cfg(target_arch = "wasm32")]
+    let mut all: Vec<wgpu::Adapter> =
+        instance.request_adapter(&Default::default()).await.into_iter().collect();
+    #[cfg(not(target_arch = "wasm32"))]
+    let mut all = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    all.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    all
+}
+
+fn summarize(adapter: &wgpu::Adapter) -> AdapterSummary {
+    let info = adapter.get_info();
+    let limits = adapter.limits();
+    AdapterSummary {
+        software: info.device_type == wgpu::DeviceType::Cpu || info.name.contains("SwiftShader"),
+        name: info.name,
+        backend: info.backend.to_string(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        limits: Limits {
+            buffer: (limits.max_buffer_size / 4) as usize,
+            // An element's index is a u32 in WGSL, and so is every size in a uniform block.
+            binding: (limits.max_storage_buffer_binding_size / 4).min(u64::from(u32::MAX / 4))
+                as usize,
+        },
+    }
+}

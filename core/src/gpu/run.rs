@@ -1,0 +1,380 @@
+//! Loading plans (buffers, bind groups) and encoding a run as one submission.
+
+use std::collections::HashMap;
+
+use super::GpuDevice;
+use super::pipelines::Pipelines;
+use super::readback::Readback;
+use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
+use crate::ops::{Dispatch, Kernel, Uniform, kernel::linear_grid};
+use crate::plan::{DType, Layout, ParameterLayout, Plan, Space, TensorId, View};
+
+/// A dispatch with everything bound.
+struct Command {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 3],
+    label: String,
+}
+
+/// The host's copy of an input buffer, and where micro-batches wait on the device.
+struct Inputs {
+    space: Space,
+    image: Vec<u32>,
+    staging: wgpu::Buffer,
+}
+
+struct Loaded {
+    plan: Plan,
+    layout: Layout,
+    buffers: HashMap<(Space, usize), wgpu::Buffer>,
+    /// By node: its dispatches, then (if poisoning) fills of what it frees.
+    micro: Vec<Command>,
+    update: Vec<Command>,
+    inputs: Vec<Inputs>,
+}
+
+/// Runs plans on a WebGPU device.
+pub struct GpuExecutor {
+    gpu: GpuDevice,
+    parameters: ParameterLayout,
+    store: HashMap<(Space, usize), wgpu::Buffer>,
+    plans: Vec<Loaded>,
+    pipelines: Pipelines,
+    readback: Readback,
+    poison: bool,
+    submissions: u64,
+}
+
+impl GpuExecutor {
+    /// Allocates the parameter store on an opened device.
+    ///
+    /// # Errors
+    /// If the device has no memory for it.
+    pub fn new(gpu: GpuDevice, parameters: ParameterLayout) -> Result<Self, ExecutorError> {
+        let mut store = HashMap::new();
+        for space in Space::STORE {
+            for (chunk, &len) in parameters.chunks.iter().enumerate() {
+                store.insert((space, chunk), storage(&gpu.device, space, len));
+            }
+        }
+        gpu.failure.check()?;
+        Ok(Self {
+            gpu,
+            parameters,
+            store,
+            plans: Vec::new(),
+            pipelines: Pipelines::default(),
+            readback: Readback::default(),
+            poison: false,
+            submissions: 0,
+        })
+    }
+
+    /// Queue submissions so far: tests check that a step is one.
+    pub fn submissions(&self) -> u64 {
+        self.submissions
+    }
+
+    /// Bytes of all buffers that the executor holds: tests check that steps do not grow them.
+    pub fn allocated_bytes(&self) -> u64 {
+        let plans = self.plans.iter().flat_map(|loaded| {
+            loaded.buffers.values().chain(loaded.inputs.iter().map(|inputs| &inputs.staging))
+        });
+        self.store.values().chain(plans).map(wgpu::Buffer::size).sum()
+    }
+
+    /// Destroys the device, as a driver reset would: for tests of what follows.
+    pub fn destroy_device(&self) {
+        self.gpu.device.destroy();
+    }
+
+    fn submit(&mut self, encoder: wgpu::CommandEncoder) {
+        self.gpu.queue.submit([encoder.finish()]);
+        self.submissions += 1;
+    }
+
+    fn command(
+        &mut self,
+        label: String,
+        dispatch: &Dispatch,
+        resolve: &dyn Fn(View) -> (wgpu::Buffer, u64),
+    ) -> Command {
+        assert!(dispatch.bindings.len() <= 8, "{label}: WebGPU promises 8 storage buffers");
+        let (pipeline, layout) =
+            self.pipelines.get(&self.gpu, &dispatch.kernel, dispatch.bindings.len());
+        let uniform = uniform_buffer(&self.gpu, &dispatch.uniform);
+        let buffers: Vec<(wgpu::Buffer, u64)> =
+            dispatch.bindings.iter().map(|&view| resolve(view)).collect();
+        let mut entries =
+            vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
+        for (i, ((buffer, offset), view)) in buffers.iter().zip(&dispatch.bindings).enumerate() {
+            entries.push(wgpu::BindGroupEntry {
+                binding: i as u32 + 1,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer,
+                    offset: *offset,
+                    size: wgpu::BufferSize::new(4 * view.len as u64),
+                }),
+            });
+        }
+        let bind_group = self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&label),
+            layout: &layout,
+            entries: &entries,
+        });
+        Command { pipeline, bind_group, grid: dispatch.grid, label }
+    }
+
+    fn buffer_of(&self, plan: PlanId, id: TensorId) -> (wgpu::Buffer, u64) {
+        let loaded = &self.plans[plan.0];
+        locate(&loaded.layout, &loaded.buffers, &self.store, id)
+    }
+}
+
+/// Fills a dead tensor with a value that no correct plan reads.
+fn poison(view: View) -> Dispatch {
+    Dispatch {
+        kernel: Kernel {
+            module: "fill",
+            source: include_str!("../../../shaders/fill.wgsl"),
+            entry: "fill",
+            constants: Vec::new(),
+        },
+        bindings: vec![view],
+        uniform: Uniform(vec![view.len as u32, u32::MAX]), // NaN as a real
+        grid: linear_grid(view.len.div_ceil(256)),
+    }
+}
+
+fn locate(
+    layout: &Layout,
+    own: &HashMap<(Space, usize), wgpu::Buffer>,
+    store: &HashMap<(Space, usize), wgpu::Buffer>,
+    id: TensorId,
+) -> (wgpu::Buffer, u64) {
+    let place = layout.places[id.index()];
+    let key = (place.space, place.chunk);
+    let buffer = own.get(&key).or_else(|| store.get(&key)).expect("every chunk was allocated");
+    (buffer.clone(), 4 * place.offset as u64)
+}
+
+fn storage(device: &wgpu::Device, space: Space, len: usize) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(&format!("{space:?}")),
+        size: 4 * len.max(View::ALIGNMENT) as u64,
+        usage: wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
+fn staging(device: &wgpu::Device, bytes: u64) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("inputs"),
+        size: bytes,
+        usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
+fn uniform_buffer(gpu: &GpuDevice, uniform: &Uniform) -> wgpu::Buffer {
+    let mut words = uniform.0.clone();
+    words.resize(words.len().next_multiple_of(4).max(4), 0);
+    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("uniform"),
+        size: 4 * words.len() as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+    buffer
+}
+
+fn encode(pass: &mut wgpu::ComputePass<'_>, commands: &[Command]) {
+    for command in commands {
+        pass.push_debug_group(&command.label);
+        pass.set_pipeline(&command.pipeline);
+        pass.set_bind_group(0, &command.bind_group, &[]);
+        let [x, y, z] = command.grid;
+        pass.dispatch_workgroups(x, y, z);
+        pass.pop_debug_group();
+    }
+}
+
+impl Executor for GpuExecutor {
+    fn description(&self) -> String {
+        format!("{} ({})", self.gpu.summary.name, self.gpu.summary.backend)
+    }
+
+    fn parameters(&self) -> &ParameterLayout {
+        &self.parameters
+    }
+
+    fn write_store(
+        &mut self,
+        space: Space,
+        chunk: usize,
+        data: &[f32],
+    ) -> Result<(), ExecutorError> {
+        self.gpu.queue.write_buffer(&self.store[&(space, chunk)], 0, bytemuck::cast_slice(data));
+        self.gpu.failure.check()
+    }
+
+    fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError> {
+        let layout = Layout::new(&plan, &self.parameters, self.gpu.summary.limits)?;
+        let mut buffers = HashMap::new();
+        let mut inputs = Vec::new();
+        for (&space, sizes) in &layout.sizes {
+            for (chunk, &len) in sizes.iter().enumerate() {
+                buffers.insert((space, chunk), storage(&self.gpu.device, space, len));
+            }
+            if matches!(space, Space::Input(_)) {
+                assert!(sizes.len() == 1, "the inputs of a micro-batch fit one buffer");
+                inputs.push(Inputs {
+                    space,
+                    image: vec![0; sizes[0]],
+                    staging: staging(&self.gpu.device, 4 * sizes[0] as u64),
+                });
+            }
+        }
+        self.gpu.failure.check()?;
+        let store = self.store.clone();
+        let resolve = |view: View| {
+            let (buffer, offset) = locate(&layout, &buffers, &store, view.id);
+            (buffer, offset + 4 * view.offset as u64)
+        };
+        let (mut micro, mut update) = (Vec::new(), Vec::new());
+        for (index, node) in plan.nodes().enumerate() {
+            let commands = if index < plan.micro.len() { &mut micro } else { &mut update };
+            for dispatch in node.op.dispatches() {
+                let label = format!("{}.{}", node.scope, dispatch.kernel.entry);
+                commands.push(self.command(label, &dispatch, &resolve));
+            }
+            if self.poison {
+                for &view in &layout.frees[index] {
+                    commands.push(self.command("poison".into(), &poison(view), &resolve));
+                }
+            }
+        }
+        self.gpu.failure.check()?;
+        self.plans.push(Loaded { plan, layout, buffers, micro, update, inputs });
+        Ok(PlanId(self.plans.len() - 1))
+    }
+
+    fn plan(&self, id: PlanId) -> (&Plan, &Layout) {
+        (&self.plans[id.0].plan, &self.plans[id.0].layout)
+    }
+
+    fn run(
+        &mut self,
+        id: PlanId,
+        micro: &[MicroInputs],
+        reads: &[Source],
+    ) -> Result<Vec<Ticket>, ExecutorError> {
+        self.gpu.failure.check()?;
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor {
+            label: Some(&self.plans[id.0].plan.name),
+        });
+        let loaded = &mut self.plans[id.0];
+        for (&(space, _), buffer) in &loaded.buffers {
+            if matches!(space, Space::State(_)) {
+                encoder.clear_buffer(buffer, 0, None);
+            }
+        }
+        if loaded.plan.tensors.iter().any(|info| info.role == crate::plan::Role::Gradient) {
+            for chunk in 0..self.parameters.chunks.len() {
+                encoder.clear_buffer(&self.store[&(Space::Gradient, chunk)], 0, None);
+            }
+        }
+        for inputs in &mut loaded.inputs {
+            let bytes = 4 * inputs.image.len() as u64;
+            if inputs.staging.size() < bytes * micro.len() as u64 {
+                inputs.staging = staging(&self.gpu.device, bytes * micro.len() as u64);
+            }
+            for (index, data) in micro.iter().enumerate() {
+                let mut put = |tensor: TensorId, words: &[u32]| {
+                    let place = loaded.layout.places[tensor.index()];
+                    let len = loaded.plan.info(tensor).len();
+                    assert_eq!(len, words.len(), "an input has another length than its tensor");
+                    inputs.image[place.offset..place.offset + len].copy_from_slice(words);
+                };
+                match inputs.space.dtype() {
+                    DType::Real => {
+                        data.reals.iter().for_each(|(t, x)| put(*t, bytemuck::cast_slice(x)));
+                    }
+                    DType::U32 => data.ints.iter().for_each(|(t, x)| put(*t, x)),
+                }
+                self.gpu.queue.write_buffer(
+                    &inputs.staging,
+                    bytes * index as u64,
+                    bytemuck::cast_slice(&inputs.image),
+                );
+            }
+        }
+        for index in 0..micro.len() {
+            for inputs in &loaded.inputs {
+                let bytes = 4 * inputs.image.len() as u64;
+                encoder.copy_buffer_to_buffer(
+                    &inputs.staging,
+                    bytes * index as u64,
+                    &loaded.buffers[&(inputs.space, 0)],
+                    0,
+                    bytes,
+                );
+            }
+            encode(&mut encoder.begin_compute_pass(&Default::default()), &loaded.micro);
+        }
+        encode(&mut encoder.begin_compute_pass(&Default::default()), &loaded.update);
+        let tickets: Vec<Ticket> =
+            reads.iter().map(|&source| self.copy_out(&mut encoder, source)).collect();
+        self.submit(encoder);
+        tickets.iter().for_each(|&ticket| self.readback.map(ticket));
+        self.gpu.failure.check()?;
+        Ok(tickets)
+    }
+
+    fn request(&mut self, source: Source) -> Result<Ticket, ExecutorError> {
+        self.gpu.failure.check()?;
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let ticket = self.copy_out(&mut encoder, source);
+        self.submit(encoder);
+        self.readback.map(ticket);
+        Ok(ticket)
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Result<Option<Vec<f32>>, ExecutorError> {
+        // Drives callbacks; what it reports comes through the failure as well.
+        let _ = self.gpu.device.poll(wgpu::PollType::Poll);
+        self.readback.take(&self.gpu, ticket)
+    }
+
+    fn wait(&mut self) -> Result<(), ExecutorError> {
+        if let Err(error) = self.gpu.device.poll(wgpu::PollType::wait_indefinitely()) {
+            self.gpu.failure.check()?;
+            return Err(ExecutorError::Gpu { reason: format!("waiting: {error}") });
+        }
+        self.gpu.failure.check()
+    }
+
+    fn poison_freed(&mut self, on: bool) {
+        self.poison = on;
+    }
+}
+
+impl GpuExecutor {
+    fn copy_out(&mut self, encoder: &mut wgpu::CommandEncoder, source: Source) -> Ticket {
+        let (buffer, offset, bytes) = match source {
+            Source::Store { space, chunk } => {
+                let len = self.parameters.chunks[chunk];
+                (self.store[&(space, chunk)].clone(), 0, 4 * len as u64)
+            }
+            Source::Tensor { plan, view } => {
+                let (buffer, offset) = self.buffer_of(plan, view.id);
+                (buffer, offset + 4 * view.offset as u64, 4 * view.len as u64)
+            }
+        };
+        self.readback.copy(&self.gpu.device, encoder, &buffer, offset, bytes)
+    }
+}

@@ -1,0 +1,13 @@
+//! Next Implicit Token Prediction (arXiv 2605.24956): besides the next token, the last hidden
+//! state predicts the shallow-layer state of the next token.
+//!
+//! One direction: `config` → `model` → `plan` → executor (`cpu` | `gpu`) → `train`; see
+//! ARCHITECTURE.md.
+#![deny(missing_docs)]
+
+pub mod config;
+pub mod cpu;
+pub mod executor;
+pub mod gpu;
+pub mod ops;
+pub mod plan;

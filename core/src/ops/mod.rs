@@ -1,0 +1,146 @@
+//! One file an op: its contract (shapes, maths, source), its CPU twin, its fast CPU path and its
+//! WGSL binding. A forward and its backward are a pair: `x`, `x_backward`.
+//!
+//! To add an op: `ops/x.rs`, `shaders/x.wgsl`, a row in [`tolerance`]'s table and one in the
+//! bench; nothing else changes.
+
+use std::fmt::Debug;
+use std::iter::Sum;
+
+use crate::cpu::{OpMemory, Real};
+use crate::plan::View;
+
+pub mod kernel;
+pub mod tolerance;
+
+pub mod matmul;
+pub mod rmsnorm;
+
+pub use kernel::{Dispatch, Kernel, Uniform};
+
+/// How an op touches a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only read.
+    Read,
+    /// Every element is written, none is read first.
+    Write,
+    /// Read and written, e.g. accumulated into.
+    ReadWrite,
+}
+
+/// A view and how an op touches it.
+#[derive(Clone, Copy, Debug)]
+pub struct Use {
+    /// The elements.
+    pub view: View,
+    /// Read, written or both.
+    pub access: Access,
+}
+
+impl Use {
+    /// A read view.
+    pub fn read(view: View) -> Self {
+        Self { view, access: Access::Read }
+    }
+    /// A view that is written whole.
+    pub fn write(view: View) -> Self {
+        Self { view, access: Access::Write }
+    }
+    /// A view that is read and written.
+    pub fn read_write(view: View) -> Self {
+        Self { view, access: Access::ReadWrite }
+    }
+    /// `write`, or `read_write` when the op adds to what is there.
+    pub fn output(view: View, accumulate: bool) -> Self {
+        if accumulate { Self::read_write(view) } else { Self::write(view) }
+    }
+}
+
+/// Work of an op: what a roofline is drawn from.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations (a multiply-add counts two).
+    pub flops: f64,
+    /// Bytes that must move: each input read once, each output written once.
+    pub bytes: f64,
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::default(), |a, b| Self {
+            flops: a.flops + b.flops,
+            bytes: a.bytes + b.bytes,
+        })
+    }
+}
+
+/// What the author of an op writes.
+pub trait Op: Debug + Send + Sync {
+    /// Name of the op and of its shader, e.g. `rmsnorm_backward`.
+    fn name(&self) -> &'static str;
+
+    /// Every view that any executor touches, scratch included.
+    fn uses(&self) -> Vec<Use>;
+
+    /// Floating-point operations; bytes follow from [`Op::uses`].
+    fn flops(&self) -> f64;
+
+    /// The oracle: plain code from the maths, in f32 or f64. Writes every output; scratch is not
+    /// its business.
+    fn twin<R: Real>(&self, memory: &OpMemory<R>);
+
+    /// The fast CPU path, tested against the twin.
+    fn fast(&self, memory: &OpMemory<f32>) {
+        self.twin(memory);
+    }
+
+    /// The WGSL dispatches that do the op, in order.
+    fn dispatches(&self) -> Vec<Dispatch>;
+}
+
+/// The object-safe face of [`Op`] that plans hold; implemented for every `Op`.
+pub trait DynOp: Debug + Send + Sync {
+    /// See [`Op::name`].
+    fn name(&self) -> &'static str;
+    /// See [`Op::uses`].
+    fn uses(&self) -> Vec<Use>;
+    /// FLOPs and compulsory bytes (4 an element).
+    fn cost(&self) -> Cost;
+    /// See [`Op::twin`].
+    fn twin_f32(&self, memory: &OpMemory<f32>);
+    /// See [`Op::twin`].
+    fn twin_f64(&self, memory: &OpMemory<f64>);
+    /// See [`Op::fast`].
+    fn fast(&self, memory: &OpMemory<f32>);
+    /// See [`Op::dispatches`].
+    fn dispatches(&self) -> Vec<Dispatch>;
+}
+
+impl<T: Op> DynOp for T {
+    fn name(&self) -> &'static str {
+        Op::name(self)
+    }
+    fn uses(&self) -> Vec<Use> {
+        Op::uses(self)
+    }
+    fn cost(&self) -> Cost {
+        let elements: usize = Op::uses(self)
+            .iter()
+            .map(|used| used.view.len * if used.access == Access::ReadWrite { 2 } else { 1 })
+            .sum();
+        Cost { flops: self.flops(), bytes: 4.0 * elements as f64 }
+    }
+    fn twin_f32(&self, memory: &OpMemory<f32>) {
+        self.twin(memory);
+    }
+    fn twin_f64(&self, memory: &OpMemory<f64>) {
+        self.twin(memory);
+    }
+    fn fast(&self, memory: &OpMemory<f32>) {
+        Op::fast(self, memory);
+    }
+    fn dispatches(&self) -> Vec<Dispatch> {
+        Op::dispatches(self)
+    }
+}

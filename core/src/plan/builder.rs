@@ -1,0 +1,132 @@
+//! Collects tensors and ops into a [`Plan`].
+
+use std::collections::HashMap;
+
+use super::{DType, Node, Plan, Role, TensorId, TensorInfo, View};
+use crate::ops::{Access, DynOp};
+
+/// Builds a [`Plan`] op by op. Names are prefixed by the current scope.
+pub struct PlanBuilder {
+    plan: Plan,
+    by_name: HashMap<String, TensorId>,
+    scope: Vec<String>,
+    in_update: bool,
+}
+
+impl PlanBuilder {
+    /// An empty plan.
+    pub fn new(name: &str) -> Self {
+        Self {
+            plan: Plan {
+                name: name.to_owned(),
+                tensors: Vec::new(),
+                micro: Vec::new(),
+                update: Vec::new(),
+            },
+            by_name: HashMap::new(),
+            scope: Vec::new(),
+            in_update: false,
+        }
+    }
+
+    /// Runs `build` with `name` appended to the scope of tensors and ops.
+    pub fn scoped<T>(&mut self, name: impl Into<String>, build: impl FnOnce(&mut Self) -> T) -> T {
+        self.scope.push(name.into());
+        let result = build(self);
+        self.scope.pop();
+        result
+    }
+
+    /// The tensor `name` (never scoped: parameters, inputs and state are shared by name),
+    /// created on first use.
+    ///
+    /// # Panics
+    /// If it exists with another shape, type or role: a mistake in a plan builder.
+    pub fn shared(&mut self, name: &str, shape: &[usize], dtype: DType, role: Role) -> View {
+        if let Some(&id) = self.by_name.get(name) {
+            let info = self.plan.info(id);
+            assert!(
+                info.shape == shape && info.dtype == dtype && info.role == role,
+                "tensor {name} is {:?} {:?} {:?}, asked for {shape:?} {dtype:?} {role:?}",
+                info.shape,
+                info.dtype,
+                info.role
+            );
+            return View { id, offset: 0, len: info.len() };
+        }
+        self.add(name.to_owned(), shape, dtype, role)
+    }
+
+    /// A new activation of reals in the arena, named `{scope}.{name}`.
+    pub fn activation(&mut self, name: &str, shape: &[usize]) -> View {
+        self.fresh(name, shape, DType::Real)
+    }
+
+    /// A new activation of integers in the arena, named `{scope}.{name}`.
+    pub fn activation_u32(&mut self, name: &str, shape: &[usize]) -> View {
+        self.fresh(name, shape, DType::U32)
+    }
+
+    fn fresh(&mut self, name: &str, shape: &[usize], dtype: DType) -> View {
+        let mut full = self.scope.join(".");
+        if !full.is_empty() {
+            full.push('.');
+        }
+        full.push_str(name);
+        // A chunked loop plans the same name more than once.
+        let mut unique = full.clone();
+        let mut copy = 1;
+        while self.by_name.contains_key(&unique) {
+            copy += 1;
+            unique = format!("{full}#{copy}");
+        }
+        self.add(unique, shape, dtype, Role::Activation)
+    }
+
+    fn add(&mut self, name: String, shape: &[usize], dtype: DType, role: Role) -> View {
+        let id = TensorId(self.plan.tensors.len() as u32);
+        self.by_name.insert(name.clone(), id);
+        self.plan.tensors.push(TensorInfo { name, shape: shape.to_vec(), dtype, role });
+        View { id, offset: 0, len: shape.iter().product() }
+    }
+
+    /// From here on, ops run once a step instead of once a micro-batch.
+    pub fn begin_update(&mut self) {
+        self.in_update = true;
+    }
+
+    /// Appends an op.
+    ///
+    /// # Panics
+    /// If the op writes a range that it also uses elsewhere, or a view leaves its tensor:
+    /// mistakes in a plan builder.
+    pub fn push(&mut self, op: impl DynOp + 'static) {
+        let uses = op.uses();
+        for (i, a) in uses.iter().enumerate() {
+            let info = self.plan.info(a.view.id);
+            assert!(
+                a.view.offset + a.view.len <= info.len(),
+                "{}: view leaves {} ({} elements)",
+                op.name(),
+                info.name,
+                info.len()
+            );
+            for b in &uses[i + 1..] {
+                let both_read = a.access == Access::Read && b.access == Access::Read;
+                assert!(
+                    both_read || !a.view.overlaps(b.view),
+                    "{}: {} is bound twice and written",
+                    op.name(),
+                    info.name
+                );
+            }
+        }
+        let node = Node { op: Box::new(op), scope: self.scope.join(".") };
+        if self.in_update { &mut self.plan.update } else { &mut self.plan.micro }.push(node);
+    }
+
+    /// The finished plan.
+    pub fn finish(self) -> Plan {
+        self.plan
+    }
+}

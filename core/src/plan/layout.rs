@@ -1,0 +1,332 @@
+//! Where each tensor lies: parameters packed once for all plans, activations in an arena by
+//! liveness, so that memory is reused as soon as a tensor was read for the last time.
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use super::{DType, Plan, Role, TensorId, View};
+use crate::ops::Access;
+
+/// A group of buffers with one purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Space {
+    /// Weights.
+    Parameter,
+    /// Gradients, laid out like the weights.
+    Gradient,
+    /// First moments, laid out like the weights.
+    Moment1,
+    /// Second moments, laid out like the weights.
+    Moment2,
+    /// Written by the host before each micro-batch.
+    Input(DType),
+    /// Kept for a run and readable.
+    State(DType),
+    /// Activations.
+    Arena(DType),
+}
+
+impl Space {
+    /// The four spaces of the parameter store.
+    pub const STORE: [Space; 4] =
+        [Space::Parameter, Space::Gradient, Space::Moment1, Space::Moment2];
+
+    /// Element type of the space.
+    pub fn dtype(self) -> DType {
+        match self {
+            Space::Input(dtype) | Space::State(dtype) | Space::Arena(dtype) => dtype,
+            _ => DType::Real,
+        }
+    }
+}
+
+/// A position: chunk and first element within a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The space.
+    pub space: Space,
+    /// Buffer within the space; spaces larger than one buffer may be have several.
+    pub chunk: usize,
+    /// First element.
+    pub offset: usize,
+}
+
+/// Largest buffer and binding that an executor can hold, in elements of 4 bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Elements in one buffer.
+    pub buffer: usize,
+    /// Elements in one binding.
+    pub binding: usize,
+}
+
+impl Limits {
+    /// No limit: the CPU.
+    pub const NONE: Limits = Limits { buffer: usize::MAX, binding: usize::MAX };
+}
+
+/// A tensor that does not fit.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum LayoutError {
+    /// One tensor is larger than a binding may be.
+    #[error(
+        "tensor `{name}` needs {bytes} bytes, but this adapter binds at most {limit} bytes at once; \
+         use a smaller model, batch_size or context_length, or `--device cpu`"
+    )]
+    TensorTooLarge {
+        /// The tensor.
+        name: String,
+        /// Its size.
+        bytes: u64,
+        /// The adapter's limit.
+        limit: u64,
+    },
+}
+
+/// The packing of all parameters, shared by every plan over one store.
+///
+/// Matrices come first, then norm gains: weight decay applies to a prefix of each chunk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterLayout {
+    places: HashMap<String, (usize, usize)>,
+    /// Elements in each chunk, padding included.
+    pub chunks: Vec<usize>,
+    /// In each chunk, the elements before this one are under weight decay.
+    pub decay_ends: Vec<usize>,
+}
+
+impl ParameterLayout {
+    /// Packs `(name, elements, weight decay)` in order.
+    ///
+    /// # Errors
+    /// [`LayoutError::TensorTooLarge`] if one parameter passes the limit of a binding.
+    pub fn new<'a>(
+        parameters: impl Iterator<Item = (&'a str, usize, bool)>,
+        limits: Limits,
+    ) -> Result<Self, LayoutError> {
+        let limit = limits.binding.min(limits.buffer);
+        let mut sorted: Vec<_> = parameters.collect();
+        sorted.sort_by_key(|&(_, _, decay)| !decay);
+        let mut layout = Self { places: HashMap::new(), chunks: vec![0], decay_ends: vec![0] };
+        for (name, len, decay) in sorted {
+            check(name, len, limit)?;
+            let padded = align(len);
+            let mut chunk = layout.chunks.len() - 1;
+            if layout.chunks[chunk].saturating_add(padded) > limit {
+                layout.chunks.push(0);
+                layout.decay_ends.push(0);
+                chunk += 1;
+            }
+            layout.places.insert(name.to_owned(), (chunk, layout.chunks[chunk]));
+            layout.chunks[chunk] += padded;
+            if decay {
+                layout.decay_ends[chunk] = layout.chunks[chunk];
+            }
+        }
+        Ok(layout)
+    }
+
+    /// `(chunk, first element)` of a parameter.
+    pub fn place(&self, name: &str) -> Option<(usize, usize)> {
+        self.places.get(name).copied()
+    }
+}
+
+/// Places of all tensors of a plan.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// By tensor.
+    pub places: Vec<Place>,
+    /// Elements of each chunk of each space that belongs to the plan (not the store).
+    pub sizes: HashMap<Space, Vec<usize>>,
+    /// After node i, these activations are dead: tests fill them with NaN.
+    pub frees: Vec<Vec<View>>,
+    /// Least bytes that any arena for this plan needs: the largest sum of live activations.
+    pub arena_lower_bound: u64,
+}
+
+/// Name of the tensor that is a whole chunk of a store space.
+pub fn packed_name(role: Role, chunk: usize) -> String {
+    format!("packed.{role:?}.{chunk}")
+}
+
+/// Name of the gradient of a parameter.
+pub fn gradient_name(parameter: &str) -> String {
+    format!("grad/{parameter}")
+}
+
+impl Layout {
+    /// Places every tensor of `plan`.
+    ///
+    /// # Errors
+    /// [`LayoutError::TensorTooLarge`] names the tensor, its size and the limit.
+    ///
+    /// # Panics
+    /// If the plan reads an activation before writing it, or names an unknown parameter: mistakes
+    /// in a plan builder.
+    pub fn new(
+        plan: &Plan,
+        parameters: &ParameterLayout,
+        limits: Limits,
+    ) -> Result<Self, LayoutError> {
+        let lifetimes = lifetimes(plan);
+        let mut layout = Self {
+            places: vec![
+                Place { space: Space::Parameter, chunk: 0, offset: 0 };
+                plan.tensors.len()
+            ],
+            sizes: HashMap::new(),
+            frees: vec![Vec::new(); plan.nodes().count()],
+            arena_lower_bound: 0,
+        };
+        for (index, info) in plan.tensors.iter().enumerate() {
+            check(&info.name, info.len(), limits.binding.min(limits.buffer))?;
+            let space = match info.role {
+                Role::Parameter => Space::Parameter,
+                Role::Gradient => Space::Gradient,
+                Role::Moment1 => Space::Moment1,
+                Role::Moment2 => Space::Moment2,
+                Role::Input => Space::Input(info.dtype),
+                Role::State => Space::State(info.dtype),
+                Role::Activation => continue,
+            };
+            let (chunk, offset) = if Space::STORE.contains(&space) {
+                (0..parameters.chunks.len())
+                    .find(|&chunk| info.name == packed_name(info.role, chunk))
+                    .map(|chunk| (chunk, 0))
+                    .or_else(|| {
+                        let name = info.name.strip_prefix("grad/").unwrap_or(&info.name);
+                        parameters.place(name)
+                    })
+                    .unwrap_or_else(|| panic!("`{}` is no parameter of this store", info.name))
+            } else {
+                let sizes = layout.sizes.entry(space).or_insert_with(|| vec![0]);
+                if sizes.last().unwrap() + align(info.len()) > limits.buffer {
+                    sizes.push(0);
+                }
+                let chunk = sizes.len() - 1;
+                sizes[chunk] += align(info.len());
+                (chunk, sizes[chunk] - align(info.len()))
+            };
+            layout.places[index] = Place { space, chunk, offset };
+        }
+        for dtype in [DType::Real, DType::U32] {
+            layout.place_activations(plan, dtype, &lifetimes, limits.buffer);
+        }
+        for (index, &(_, last)) in lifetimes.iter().enumerate() {
+            let info = &plan.tensors[index];
+            if info.role == Role::Activation && last != usize::MAX {
+                layout.frees[last].push(View {
+                    id: TensorId(index as u32),
+                    offset: 0,
+                    len: info.len(),
+                });
+            }
+        }
+        Ok(layout)
+    }
+
+    /// Bytes of the plan's own buffers in a space.
+    pub fn bytes(&self, space: Space) -> u64 {
+        self.sizes.get(&space).map_or(0, |sizes| 4 * sizes.iter().sum::<usize>() as u64)
+    }
+
+    /// Largest first, each at the lowest offset that is free during its whole life.
+    fn place_activations(
+        &mut self,
+        plan: &Plan,
+        dtype: DType,
+        lifetimes: &[(usize, usize)],
+        limit: usize,
+    ) {
+        let space = Space::Arena(dtype);
+        let mut order: Vec<usize> = (0..plan.tensors.len())
+            .filter(|&i| plan.tensors[i].role == Role::Activation && plan.tensors[i].dtype == dtype)
+            .filter(|&i| lifetimes[i].1 != usize::MAX)
+            .collect();
+        let nodes = self.frees.len();
+        let mut live = vec![0u64; nodes];
+        for &i in &order {
+            for node in &mut live[lifetimes[i].0..=lifetimes[i].1] {
+                *node += 4 * align(plan.tensors[i].len()) as u64;
+            }
+        }
+        self.arena_lower_bound += live.into_iter().max().unwrap_or(0);
+        order.sort_by_key(|&i| std::cmp::Reverse(plan.tensors[i].len()));
+        // (chunk, offset, end, tensor) of what is placed.
+        let mut placed: Vec<(usize, usize, usize, usize)> = Vec::new();
+        let mut sizes: Vec<usize> = vec![0];
+        for &i in &order {
+            let len = align(plan.tensors[i].len());
+            let (first, last) = lifetimes[i];
+            let mut chunk = 0;
+            let offset = loop {
+                let mut busy: Vec<(usize, usize)> = placed
+                    .iter()
+                    .filter(|&&(c, _, _, j)| {
+                        c == chunk && lifetimes[j].0 <= last && first <= lifetimes[j].1
+                    })
+                    .map(|&(_, start, end, _)| (start, end))
+                    .collect();
+                busy.sort_unstable();
+                let mut offset = 0;
+                for (start, end) in busy {
+                    if offset + len <= start {
+                        break;
+                    }
+                    offset = offset.max(end);
+                }
+                if offset + len <= limit {
+                    break offset;
+                }
+                chunk += 1;
+                if chunk == sizes.len() {
+                    sizes.push(0);
+                }
+            };
+            placed.push((chunk, offset, offset + len, i));
+            sizes[chunk] = sizes[chunk].max(offset + len);
+            self.places[i] = Place { space, chunk, offset };
+        }
+        self.sizes.insert(space, sizes);
+    }
+}
+
+/// First and last node that touch each activation; `(0, usize::MAX)` for what is never touched.
+fn lifetimes(plan: &Plan) -> Vec<(usize, usize)> {
+    let mut lifetimes = vec![(0, usize::MAX); plan.tensors.len()];
+    for (index, node) in plan.nodes().enumerate() {
+        for used in node.op.uses() {
+            let info = plan.info(used.view.id);
+            let life = &mut lifetimes[used.view.id.index()];
+            if life.1 == usize::MAX {
+                assert!(
+                    info.role != Role::Activation || used.access == Access::Write,
+                    "{}.{} reads `{}` before anything wrote it",
+                    node.scope,
+                    node.op.name(),
+                    info.name
+                );
+                *life = (index, index);
+            }
+            life.1 = index;
+        }
+    }
+    lifetimes
+}
+
+fn align(len: usize) -> usize {
+    len.next_multiple_of(View::ALIGNMENT)
+}
+
+fn check(name: &str, len: usize, limit: usize) -> Result<(), LayoutError> {
+    if align(len) <= limit {
+        return Ok(());
+    }
+    Err(LayoutError::TensorTooLarge {
+        name: name.to_owned(),
+        bytes: 4 * len as u64,
+        limit: 4 * limit as u64,
+    })
+}

@@ -1,0 +1,60 @@
+//! A plan: the static list of ops on named tensors that one training step (or evaluation, or
+//! generation) runs. Built once by `model`, executed by `cpu` or `gpu`.
+
+mod builder;
+mod layout;
+mod tensor;
+
+pub use builder::PlanBuilder;
+pub use layout::{
+    Layout, LayoutError, Limits, ParameterLayout, Place, Space, gradient_name, packed_name,
+};
+pub use tensor::{DType, Role, TensorId, TensorInfo, View};
+
+use crate::ops::{Cost, DynOp};
+
+/// One op and where it stands.
+pub struct Node {
+    /// The op, with its views and sizes.
+    pub op: Box<dyn DynOp>,
+    /// Where in the model it was planned, e.g. `layers.0.attention`; labels on the GPU are
+    /// `{scope}.{op}`.
+    pub scope: String,
+}
+
+/// A compiled list of ops over tensors.
+///
+/// A run executes [`Plan::micro`] once for each micro-batch, then [`Plan::update`] once.
+pub struct Plan {
+    /// Name for messages: `train`, `evaluate`, `generate`.
+    pub name: String,
+    /// Every tensor; a [`TensorId`] indexes this.
+    pub tensors: Vec<TensorInfo>,
+    /// Forward and backward of one micro-batch.
+    pub micro: Vec<Node>,
+    /// Clip and optimizer, once a step.
+    pub update: Vec<Node>,
+}
+
+impl Plan {
+    /// The tensor behind an id.
+    pub fn info(&self, id: TensorId) -> &TensorInfo {
+        &self.tensors[id.index()]
+    }
+
+    /// A view of the whole tensor of this name.
+    pub fn find(&self, name: &str) -> Option<View> {
+        let index = self.tensors.iter().position(|tensor| tensor.name == name)?;
+        Some(View { id: TensorId(index as u32), offset: 0, len: self.tensors[index].len() })
+    }
+
+    /// All ops in the order of execution, for one micro-batch.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.micro.iter().chain(&self.update)
+    }
+
+    /// Floating-point operations and bytes of a run with one micro-batch.
+    pub fn cost(&self) -> Cost {
+        self.nodes().map(|node| node.op.cost()).sum()
+    }
+}

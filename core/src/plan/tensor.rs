@@ -1,0 +1,100 @@
+//! Tensors of a plan: a name, a shape and a role; ops speak of them through [`View`]s.
+
+/// Element type of a tensor. `Real` is f32 on every executor except the f64 oracle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DType {
+    /// A real number: f32 (or f64 in the CPU oracle).
+    Real,
+    /// An unsigned 32-bit integer: token ids, expert indices, counts.
+    U32,
+}
+
+/// What a tensor is for; decides which buffer holds it and how long it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A trained weight, shared by all plans over one store.
+    Parameter,
+    /// The gradient of a parameter; zeroed when a step begins, accumulated by every micro-batch.
+    Gradient,
+    /// AdamW's first moment of a parameter.
+    Moment1,
+    /// AdamW's second moment of a parameter.
+    Moment2,
+    /// Written by the host before each micro-batch.
+    Input,
+    /// Lives for the whole run of a plan and can be read back; zeroed when a run begins.
+    State,
+    /// Lives from its first write to its last read; shares the arena with others.
+    Activation,
+}
+
+/// Identifies a tensor within one [`Plan`](super::Plan).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub(crate) u32);
+
+impl TensorId {
+    /// Position in [`Plan::tensors`](super::Plan::tensors).
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Name, shape and role of a tensor.
+#[derive(Clone, Debug)]
+pub struct TensorInfo {
+    /// Unique within the plan, e.g. `layers.0.attention.qkv`.
+    pub name: String,
+    /// Row-major extents.
+    pub shape: Vec<usize>,
+    /// Element type.
+    pub dtype: DType,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl TensorInfo {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A contiguous range of a tensor's elements: what ops read and write.
+///
+/// `offset` must be a multiple of [`View::ALIGNMENT`] so that a GPU can bind the range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// The tensor.
+    pub id: TensorId,
+    /// First element.
+    pub offset: usize,
+    /// Number of elements.
+    pub len: usize,
+}
+
+impl View {
+    /// Elements: WebGPU binds storage at multiples of 256 bytes.
+    pub const ALIGNMENT: usize = 64;
+
+    /// The elements `offset..offset + len` of this view.
+    ///
+    /// # Panics
+    /// If the range leaves the view or its start is not aligned: a mistake in a plan builder.
+    pub fn slice(self, offset: usize, len: usize) -> View {
+        assert!(offset + len <= self.len, "slice {offset}+{len} of a view of {}", self.len);
+        assert!(offset.is_multiple_of(Self::ALIGNMENT), "slice at {offset} is not aligned");
+        View { id: self.id, offset: self.offset + offset, len }
+    }
+
+    /// Whether two views share an element.
+    pub fn overlaps(self, other: View) -> bool {
+        self.id == other.id
+            && self.offset < other.offset + other.len
+            && other.offset < self.offset + self.len
+    }
+}

@@ -1,0 +1,16 @@
+// Fills a range with one bit pattern (core/src/gpu/run.rs: what a dead tensor holds in tests).
+
+struct Sizes { len: u32, value: u32 }
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read_write> x: array<u32>;
+
+@compute @workgroup_size(256)
+fn fill(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.x + group.y * groups.x) * 256 + lane;
+    if i < sizes.len { x[i] = sizes.value; }
+}

@@ -1,0 +1,99 @@
+// c [m, n] (+)= a b, row-major, three storages of the factors (core/src/ops/matmul.rs).
+//
+// Barrier-free register block: each thread owns 4x4 results and walks k four at a time, so that
+// software adapters (no shared memory worth the name, wide SIMD across threads) stay busy.
+
+override ACCUMULATE: bool = false;
+
+struct Sizes { m: u32, n: u32, k: u32 }
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read_write> a: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+
+const BLOCK: u32 = 4;
+
+fn store(row: u32, column: u32, value: f32) {
+    if row < sizes.m && column < sizes.n {
+        let i = row * sizes.n + column;
+        if ACCUMULATE {
+            c[i] += value;
+        } else {
+            c[i] = value;
+        }
+    }
+}
+
+fn store_block(row: u32, column: u32, sums: array<vec4f, 4>) {
+    for (var i = 0u; i < BLOCK; i++) {
+        for (var j = 0u; j < BLOCK; j++) {
+            store(row + i, column + j, sums[i][j]);
+        }
+    }
+}
+
+// Out-of-range rows and columns read the last valid one: their results are not stored.
+fn clamped(first: u32, end: u32) -> vec4u {
+    return min(first + vec4u(0, 1, 2, 3), vec4u(end - 1));
+}
+
+// a [m, k], b [k, n]
+@compute @workgroup_size(8, 8)
+fn matmul_nn(@builtin(global_invocation_id) id: vec3u) {
+    let row = id.y * BLOCK;
+    let column = id.x * BLOCK;
+    if row >= sizes.m || column >= sizes.n { return; }
+    let rows = clamped(row, sizes.m) * sizes.k;
+    let columns = clamped(column, sizes.n);
+    var sums: array<vec4f, 4>;
+    for (var p = 0u; p < sizes.k; p++) {
+        let at = columns + p * sizes.n;
+        let right = vec4f(b[at.x], b[at.y], b[at.z], b[at.w]);
+        sums[0] += a[rows.x + p] * right;
+        sums[1] += a[rows.y + p] * right;
+        sums[2] += a[rows.z + p] * right;
+        sums[3] += a[rows.w + p] * right;
+    }
+    store_block(row, column, sums);
+}
+
+// a [m, k], b [n, k]
+@compute @workgroup_size(8, 8)
+fn matmul_nt(@builtin(global_invocation_id) id: vec3u) {
+    let row = id.y * BLOCK;
+    let column = id.x * BLOCK;
+    if row >= sizes.m || column >= sizes.n { return; }
+    let rows = clamped(row, sizes.m) * sizes.k;
+    let columns = clamped(column, sizes.n) * sizes.k;
+    var sums: array<vec4f, 4>;
+    for (var p = 0u; p < sizes.k; p++) {
+        let right = vec4f(b[columns.x + p], b[columns.y + p], b[columns.z + p], b[columns.w + p]);
+        sums[0] += a[rows.x + p] * right;
+        sums[1] += a[rows.y + p] * right;
+        sums[2] += a[rows.z + p] * right;
+        sums[3] += a[rows.w + p] * right;
+    }
+    store_block(row, column, sums);
+}
+
+// a [k, m], b [k, n]
+@compute @workgroup_size(8, 8)
+fn matmul_tn(@builtin(global_invocation_id) id: vec3u) {
+    let row = id.y * BLOCK;
+    let column = id.x * BLOCK;
+    if row >= sizes.m || column >= sizes.n { return; }
+    let rows = clamped(row, sizes.m);
+    let columns = clamped(column, sizes.n);
+    var sums: array<vec4f, 4>;
+    for (var p = 0u; p < sizes.k; p++) {
+        let left = rows + p * sizes.m;
+        let at = columns + p * sizes.n;
+        let right = vec4f(b[at.x], b[at.y], b[at.z], b[at.w]);
+        sums[0] += a[left.x] * right;
+        sums[1] += a[left.y] * right;
+        sums[2] += a[left.z] * right;
+        sums[3] += a[left.w] * right;
+    }
+    store_block(row, column, sums);
+}

@@ -1,0 +1,64 @@
+// y = gain * s * rstd, rstd = 1 / sqrt(mean(s^2) + eps), s = x or x + branch
+// (core/src/ops/rmsnorm.rs). One workgroup a row.
+
+#include "reduce"
+
+struct Sizes { rows: u32, width: u32, eps: f32 }
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;      // [rows, width]
+@group(0) @binding(2) var<storage, read_write> gain: array<f32>;   // [width]
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;      // [rows, width]
+@group(0) @binding(4) var<storage, read_write> rstd: array<f32>;   // [rows]
+@group(0) @binding(5) var<storage, read_write> branch: array<f32>; // [rows, width]
+@group(0) @binding(6) var<storage, read_write> sum: array<f32>;    // [rows, width]
+
+const THREADS: u32 = 64;
+
+fn inverse_rms(lane: u32, squares: f32) -> f32 {
+    return inverseSqrt(workgroup_sum(lane, squares) / f32(sizes.width) + sizes.eps);
+}
+
+@compute @workgroup_size(THREADS)
+fn rmsnorm(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = group.x + group.y * groups.x;
+    if row >= sizes.rows { return; }
+    let base = row * sizes.width;
+    var squares = 0.0;
+    for (var i = lane; i < sizes.width; i += THREADS) {
+        let value = x[base + i];
+        squares += value * value;
+    }
+    let scale = inverse_rms(lane, squares);
+    for (var i = lane; i < sizes.width; i += THREADS) {
+        y[base + i] = gain[i] * x[base + i] * scale;
+    }
+    if lane == 0 { rstd[row] = scale; }
+}
+
+@compute @workgroup_size(THREADS)
+fn add_rmsnorm(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row = group.x + group.y * groups.x;
+    if row >= sizes.rows { return; }
+    let base = row * sizes.width;
+    var squares = 0.0;
+    for (var i = lane; i < sizes.width; i += THREADS) {
+        let value = x[base + i] + branch[base + i];
+        sum[base + i] = value;
+        squares += value * value;
+    }
+    let scale = inverse_rms(lane, squares);
+    // Each thread reads back only what it wrote itself.
+    for (var i = lane; i < sizes.width; i += THREADS) {
+        y[base + i] = gain[i] * sum[base + i] * scale;
+    }
+    if lane == 0 { rstd[row] = scale; }
+}

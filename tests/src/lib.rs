@@ -1,0 +1,23 @@
+//! Harness for what crosses crates: one body runs an op on every executor and compares with the
+//! f64 twin; finite differences judge every backward.
+
+pub mod op_case;
+
+use std::sync::OnceLock;
+
+use nitp_core::gpu::{DeviceRequest, GpuDevice, open};
+
+/// An adapter for tests: lavapipe in CI, whatever there is elsewhere.
+///
+/// # Panics
+/// If there is none: a test that needs an adapter fails rather than passing by skipping.
+pub fn gpu() -> GpuDevice {
+    static DEVICE: OnceLock<GpuDevice> = OnceLock::new();
+    DEVICE
+        .get_or_init(|| {
+            pollster::block_on(open(&DeviceRequest::AnyGpu)).expect(
+                "these tests need a Vulkan adapter; on Debian: apt-get install mesa-vulkan-drivers",
+            )
+        })
+        .clone()
+}

@@ -1,0 +1,22 @@
+use nitp_core::ops::matmul::{Matmul, Transpose};
+use nitp_tests::op_case::OpCase;
+
+/// Sizes that no tile divides, single rows and columns, and a longer sum.
+const SHAPES: [(usize, usize, usize); 5] =
+    [(1, 1, 1), (7, 13, 5), (33, 65, 17), (64, 32, 300), (5, 130, 1)];
+
+#[test]
+fn every_transpose_and_accumulation() {
+    for (m, n, k) in SHAPES {
+        for transpose in [Transpose::None, Transpose::B, Transpose::A] {
+            for accumulate in [false, true] {
+                let mut case = OpCase::new(m as u64);
+                let a = case.random("a", &[m * k]);
+                let b = case.random("b", &[k * n]);
+                let c =
+                    if accumulate { case.random("c", &[m, n]) } else { case.output("c", &[m, n]) };
+                case.check(&[&Matmul { a, b, c, m, n, k, transpose, accumulate }], &[c]);
+            }
+        }
+    }
+}
