@@ -110,6 +110,14 @@ pub trait Executor {
     /// The loaded plan and its places.
     fn plan(&self, id: PlanId) -> (&Plan, &Layout);
 
+    /// Writes a constant of a loaded plan.
+    fn write_constant(
+        &mut self,
+        plan: PlanId,
+        view: View,
+        data: &[f32],
+    ) -> Result<(), ExecutorError>;
+
     /// Runs a plan once: its state and the gradients are zeroed, its micro part runs for each of
     /// `micro`, then its update part. On a GPU all of it is one submission, and this returns
     /// before it is done. `reads` are copied out by the same submission; one ticket for each.

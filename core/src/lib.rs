@@ -7,7 +7,11 @@
 
 pub mod config;
 pub mod cpu;
+pub mod data;
 pub mod executor;
+pub mod geometry;
 pub mod gpu;
+pub mod model;
 pub mod ops;
 pub mod plan;
+pub mod train;

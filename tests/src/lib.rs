@@ -1,6 +1,8 @@
 //! Harness for what crosses crates: one body runs an op on every executor and compares with the
 //! f64 twin; finite differences judge every backward.
 
+pub mod as_real;
+pub mod model_case;
 pub mod op_case;
 
 use std::sync::OnceLock;

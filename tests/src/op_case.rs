@@ -85,7 +85,7 @@ impl OpCase {
     }
 
     fn add(&mut self, name: &str, shape: &[usize], data: Data) -> View {
-        let len = shape.iter().product();
+        let len: usize = shape.iter().product();
         match &data {
             Data::Reals(data) => assert_eq!(data.len(), len, "{name}"),
             Data::Ints(data) => assert_eq!(data.len(), len, "{name}"),

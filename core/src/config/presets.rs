@@ -290,6 +290,8 @@ impl PaperRow {
                 head_dim: self.head_dim,
                 intermediate_size: self.intermediate_size,
                 rope_theta: 1e6,
+                // The dense totals fit their names only with one matrix for both ends.
+                tie_word_embeddings: self.experts.is_none(),
                 moe: self.experts.map(|(top_k, width)| MoeConfig {
                     num_experts: 144,
                     num_experts_per_tok: top_k,

@@ -21,8 +21,8 @@ pub struct TrainConfig {
     pub gradient_accumulation_steps: usize,
     /// Peak learning rate. Above 0. Default 0.002.
     pub learning_rate: f64,
-    /// Steps in which the rate rises: it is peak (s + 1) / warmup_steps at step s. 0 (no warm-up)
-    /// to `steps`. Default 80.
+    /// Steps in which the rate rises: it is peak (s + 1) / warmup_steps at step s. 0: no warm-up.
+    /// A run that ends before its warm-up does never reaches the peak. Default 80.
     pub warmup_steps: usize,
     /// How the rate goes on after the warm-up. Default "wsd".
     pub schedule: Schedule,
@@ -134,16 +134,6 @@ impl TrainConfig {
                 self.context_length
             ),
             "Set a smaller batch_size and more train.gradient_accumulation_steps",
-        )?;
-        require(
-            self.warmup_steps <= self.steps,
-            "train.warmup_steps",
-            self.warmup_steps,
-            format!("it must be from 0 to train.steps = {}", self.steps),
-            format!(
-                "Set a shorter warm-up, for example --set train.warmup_steps={}, or more steps",
-                self.steps / 10
-            ),
         )?;
         require_positive("train.learning_rate", self.learning_rate)?;
         require_in("train.decay_ratio", self.decay_ratio, 0.0..=1.0)?;

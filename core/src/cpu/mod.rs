@@ -15,7 +15,7 @@ use memory::{Buffer, Slot};
 pub use real::Real;
 
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
-use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId};
+use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId, View};
 
 /// How GEMMs may use the machine: all of rayon's threads natively, one in wasm.
 pub fn parallelism() -> Parallelism {
@@ -32,6 +32,15 @@ struct Loaded {
     slots: Vec<Slot>,
 }
 
+/// An operand that keeps the values that it had in one run: see [`CpuExecutor::hold_operand`].
+struct Held<R> {
+    op: &'static str,
+    index: usize,
+    values: Vec<Vec<R>>,
+    recorded: bool,
+    next: usize,
+}
+
 /// Runs plans on the CPU in `R`.
 pub struct CpuExecutor<R> {
     parameters: ParameterLayout,
@@ -42,6 +51,7 @@ pub struct CpuExecutor<R> {
     next_ticket: u64,
     fast: bool,
     poison: bool,
+    held: Option<Held<R>>,
 }
 
 impl CpuExecutor<f32> {
@@ -72,7 +82,15 @@ impl<R: Real> CpuExecutor<R> {
             next_ticket: 0,
             fast,
             poison: false,
+            held: None,
         }
+    }
+
+    /// Tests only: from the run after the next one on, every op of this name sees its `index`-th
+    /// use as it was in the next run. Central differences see a stop-gradient only so: what is
+    /// behind it must not move.
+    pub fn hold_operand(&mut self, op: &'static str, index: usize) {
+        self.held = Some(Held { op, index, values: Vec::new(), recorded: false, next: 0 });
     }
 
     fn store_buffer(&self, space: Space, chunk: usize) -> usize {
@@ -116,6 +134,20 @@ impl<R: Real> CpuExecutor<R> {
         };
         for (index, node) in nodes.iter().enumerate() {
             let uses = node.op.uses();
+            let held = self.held.as_mut().filter(|held| held.op == node.op.name());
+            let swapped = held.map(|held| {
+                let view = uses[held.index].view;
+                let slot = loaded.slots[view.id.index()];
+                let first = slot.offset + view.offset;
+                let there = &mut self.reals[slot.buffer].get_mut()[first..first + view.len];
+                if held.recorded {
+                    there.swap_with_slice(&mut held.values[held.next]);
+                } else {
+                    held.values.push(there.to_vec());
+                }
+                held.next += 1;
+                (slot.buffer, first..first + view.len, held.next - 1)
+            });
             R::run(
                 node.op.as_ref(),
                 &OpMemory {
@@ -127,6 +159,11 @@ impl<R: Real> CpuExecutor<R> {
                 },
                 self.fast,
             );
+            if let (Some((buffer, range, at)), Some(held)) = (swapped, self.held.as_mut())
+                && held.recorded
+            {
+                self.reals[buffer].get_mut()[range].swap_with_slice(&mut held.values[at]);
+            }
             if self.poison {
                 for view in &loaded.layout.frees[first + index] {
                     let slot = loaded.slots[view.id.index()];
@@ -201,6 +238,17 @@ impl<R: Real> Executor for CpuExecutor<R> {
         (&self.plans[id.0].plan, &self.plans[id.0].layout)
     }
 
+    fn write_constant(
+        &mut self,
+        plan: PlanId,
+        view: View,
+        data: &[f32],
+    ) -> Result<(), ExecutorError> {
+        let to = &mut self.tensor_mut(plan, view.id)[view.offset..view.offset + view.len];
+        to.iter_mut().zip(data).for_each(|(to, &from)| *to = R::of(f64::from(from)));
+        Ok(())
+    }
+
     fn run(
         &mut self,
         id: PlanId,
@@ -239,6 +287,9 @@ impl<R: Real> Executor for CpuExecutor<R> {
             self.run_nodes(id, false);
         }
         self.run_nodes(id, true);
+        if let Some(held) = &mut self.held {
+            (held.recorded, held.next) = (true, 0);
+        }
         reads.iter().map(|&source| self.request(source)).collect()
     }
 

@@ -10,7 +10,7 @@ pub const ROWS_PER_TASK: usize = 16;
 
 /// `Σ f(a_i, b_i)` in [`LANES`] partial sums.
 #[inline(always)]
-fn reduce(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+pub fn reduce(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let tail: f32 =
@@ -57,13 +57,20 @@ pub fn axpy(y: &mut [f32], scale: f32, x: &[f32]) {
     }
 }
 
+/// 1.5 * 2^23: added to a small number, it leaves its nearest integer in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+
 /// `e^x` to about 2 units in the last place, without a call, so that loops over it vectorise.
 ///
 /// `2^n e^r` with `r` in `±ln2/2` and a polynomial for `e^r` (Cephes' coefficients).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    let x = x.clamp(-87.336_54, 88.722_83);
-    let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0; // rounds to nearest
+    // Plain comparisons and bit moves: casts between floats and integers saturate in Rust, and
+    // what checks for that does not vectorise.
+    let x = if x < -87.336_54 { -87.336_54 } else { x };
+    let x = if x > 88.722_83 { 88.722_83 } else { x };
+    let shifted = x * std::f32::consts::LOG2_E + ROUNDER;
+    let n = shifted - ROUNDER;
     let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
     let p = 1.987_569_1e-4;
     let p = p * r + 1.398_199_9e-3;
@@ -73,9 +80,10 @@ pub fn exp(x: f32) -> f32 {
     let p = p * r + 0.5;
     let y = p * r * r + r + 1.0;
     // n is in -126..=128: the two halves keep 2^n within the exponent's range.
-    let half = (n * 0.5) as i32;
-    let scale = |e: i32| f32::from_bits(((e + 127) << 23) as u32);
-    y * scale(half) * scale(n as i32 - half)
+    let n = shifted.to_bits().wrapping_sub(ROUNDER.to_bits()) as i32;
+    let half = n >> 1;
+    let scale = |e: i32| f32::from_bits((e.wrapping_add(127) << 23) as u32);
+    y * scale(half) * scale(n.wrapping_sub(half))
 }
 
 /// `1 / (1 + e^-x)`.

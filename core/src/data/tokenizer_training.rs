@@ -78,10 +78,7 @@ pub fn train_bpe(
     tokenizer.train(&mut trainer, texts.into_iter())?;
     let reached = tokenizer.get_model().get_vocab_size();
     if reached != vocab_size {
-        return Err(TokenizerTrainingError::TooLittleText {
-            vocab_size,
-            reached,
-        });
+        return Err(TokenizerTrainingError::TooLittleText { vocab_size, reached });
     }
     Ok(tokenizer.to_string(true)?)
 }
@@ -125,17 +122,11 @@ mod tests {
     #[test]
     fn says_what_is_wrong_with_a_size() {
         let error = train_bpe(texts().into_iter(), 256).unwrap_err();
-        assert!(matches!(
-            error,
-            TokenizerTrainingError::VocabularyTooSmall { vocab_size: 256 }
-        ));
+        assert!(matches!(error, TokenizerTrainingError::VocabularyTooSmall { vocab_size: 256 }));
         let error = train_bpe(texts().into_iter(), 5000).unwrap_err();
         let TokenizerTrainingError::TooLittleText { reached, .. } = error else {
             panic!("{error}");
         };
-        assert_eq!(
-            train_bpe(texts().into_iter(), reached).unwrap().is_empty(),
-            false
-        );
+        assert!(train_bpe(texts().into_iter(), reached).is_ok());
     }
 }

@@ -6,8 +6,10 @@ use super::GpuDevice;
 use crate::ops::Kernel;
 
 /// Shared snippets that a shader takes in with `#include "name"`.
-const INCLUDES: &[(&str, &str)] =
-    &[("reduce", include_str!("../../../shaders/include/reduce.wgsl"))];
+const INCLUDES: &[(&str, &str)] = &[
+    ("reduce", include_str!("../../../shaders/include/reduce.wgsl")),
+    ("reduce_vec3", include_str!("../../../shaders/include/reduce_vec3.wgsl")),
+];
 
 /// Caches by module, entry point and constants.
 #[derive(Default)]

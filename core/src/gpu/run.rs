@@ -267,6 +267,18 @@ impl Executor for GpuExecutor {
         (&self.plans[id.0].plan, &self.plans[id.0].layout)
     }
 
+    fn write_constant(
+        &mut self,
+        plan: PlanId,
+        view: View,
+        data: &[f32],
+    ) -> Result<(), ExecutorError> {
+        let (buffer, offset) = self.buffer_of(plan, view.id);
+        let offset = offset + 4 * view.offset as u64;
+        self.gpu.queue.write_buffer(&buffer, offset, bytemuck::cast_slice(data));
+        self.gpu.failure.check()
+    }
+
     fn run(
         &mut self,
         id: PlanId,

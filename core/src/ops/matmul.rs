@@ -112,8 +112,13 @@ pub(crate) fn gemm_f32(
     accumulate: bool,
     parallelism: Parallelism,
 ) {
-    assert!(a.len() >= m * k && b.len() >= k * n && c.len() >= m * n);
-    // SAFETY: the assertion covers every index that the strides reach.
+    let reach = |rows: usize, row: usize, columns: usize, column: usize| {
+        if rows * columns == 0 { 0 } else { (rows - 1) * row + (columns - 1) * column + 1 }
+    };
+    assert!(a.len() >= reach(m, a_row, k, a_col));
+    assert!(b.len() >= reach(k, b_row, n, b_col));
+    assert!(c.len() >= m * n);
+    // SAFETY: the assertions cover every index that the strides reach.
     unsafe {
         gemm::gemm(
             m,

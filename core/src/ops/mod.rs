@@ -13,8 +13,28 @@ use crate::plan::View;
 pub mod kernel;
 pub mod tolerance;
 
+pub mod scalars;
+
+pub mod accumulate_sum;
+pub mod adamw;
+pub mod add;
+pub mod attention;
+pub mod cross_entropy;
+pub mod embedding;
+pub mod gather_rows;
+pub mod grad_norm;
+pub mod grouped_matmul;
 pub mod matmul;
+pub mod moe_balance;
+pub mod moe_combine;
+pub mod moe_dispatch;
+pub mod moe_gather;
+pub mod moe_route;
+pub mod nitp;
 pub mod rmsnorm;
+pub mod rope;
+pub mod swiglu;
+pub mod token_cosine;
 
 pub use kernel::{Dispatch, Kernel, Uniform};
 

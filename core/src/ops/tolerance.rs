@@ -11,9 +11,36 @@ pub struct Tolerance {
 
 /// Inputs of the op tests are of the order of 1, reductions of some hundred terms.
 const TABLE: &[(&str, Tolerance)] = &[
+    ("accumulate_sum", Tolerance { atol: 1e-5, rtol: 1e-5 }),
+    ("adamw", Tolerance { atol: 1e-6, rtol: 2e-6 }),
+    ("add", Tolerance { atol: 0.0, rtol: 1e-6 }),
+    ("attention", Tolerance { atol: 5e-6, rtol: 1e-5 }),
+    ("attention_backward", Tolerance { atol: 2e-5, rtol: 2e-5 }),
+    ("clip_factor", Tolerance { atol: 1e-6, rtol: 5e-6 }),
+    ("cross_entropy", Tolerance { atol: 2e-6, rtol: 1e-5 }),
+    ("embedding", Tolerance { atol: 0.0, rtol: 0.0 }),
+    ("embedding_backward", Tolerance { atol: 5e-6, rtol: 1e-5 }),
+    ("gather_rows", Tolerance { atol: 0.0, rtol: 0.0 }),
+    ("grouped_matmul", Tolerance { atol: 2e-5, rtol: 2e-5 }),
+    ("grouped_matmul_backward_weight", Tolerance { atol: 2e-5, rtol: 2e-5 }),
     ("matmul", Tolerance { atol: 2e-5, rtol: 2e-5 }),
+    ("moe_balance", Tolerance { atol: 2e-6, rtol: 1e-5 }),
+    ("moe_combine", Tolerance { atol: 5e-6, rtol: 1e-5 }),
+    ("moe_combine_backward", Tolerance { atol: 2e-5, rtol: 2e-5 }),
+    // Integers and copies: nothing is rounded.
+    ("moe_dispatch", Tolerance { atol: 0.0, rtol: 0.0 }),
+    ("moe_gather", Tolerance { atol: 0.0, rtol: 0.0 }),
+    ("moe_gather_backward", Tolerance { atol: 5e-6, rtol: 1e-5 }),
+    ("moe_route", Tolerance { atol: 2e-6, rtol: 1e-5 }),
+    ("moe_route_backward", Tolerance { atol: 5e-6, rtol: 2e-5 }),
+    ("nitp", Tolerance { atol: 2e-6, rtol: 1e-5 }),
     ("rmsnorm", Tolerance { atol: 5e-6, rtol: 1e-5 }),
     ("rmsnorm_backward", Tolerance { atol: 2e-5, rtol: 2e-5 }),
+    ("rope", Tolerance { atol: 1e-6, rtol: 2e-6 }),
+    ("rope_backward", Tolerance { atol: 1e-6, rtol: 2e-6 }),
+    ("swiglu", Tolerance { atol: 1e-6, rtol: 5e-6 }),
+    ("swiglu_backward", Tolerance { atol: 2e-6, rtol: 5e-6 }),
+    ("token_cosine", Tolerance { atol: 2e-6, rtol: 1e-5 }),
 ];
 
 /// The row of an op.

@@ -8,7 +8,9 @@ use crate::ops::{Access, DynOp};
 /// Builds a [`Plan`] op by op. Names are prefixed by the current scope.
 pub struct PlanBuilder {
     plan: Plan,
-    by_name: HashMap<String, TensorId>,
+    shared: HashMap<String, TensorId>,
+    /// How often each activation's name was asked for: a chunked loop plans it more than once.
+    copies: HashMap<String, usize>,
     scope: Vec<String>,
     in_update: bool,
 }
@@ -23,7 +25,8 @@ impl PlanBuilder {
                 micro: Vec::new(),
                 update: Vec::new(),
             },
-            by_name: HashMap::new(),
+            shared: HashMap::new(),
+            copies: HashMap::new(),
             scope: Vec::new(),
             in_update: false,
         }
@@ -43,7 +46,7 @@ impl PlanBuilder {
     /// # Panics
     /// If it exists with another shape, type or role: a mistake in a plan builder.
     pub fn shared(&mut self, name: &str, shape: &[usize], dtype: DType, role: Role) -> View {
-        if let Some(&id) = self.by_name.get(name) {
+        if let Some(&id) = self.shared.get(name) {
             let info = self.plan.info(id);
             assert!(
                 info.shape == shape && info.dtype == dtype && info.role == role,
@@ -54,7 +57,9 @@ impl PlanBuilder {
             );
             return View { id, offset: 0, len: info.len() };
         }
-        self.add(name.to_owned(), shape, dtype, role)
+        let view = self.add(name.to_owned(), shape, dtype, role);
+        self.shared.insert(name.to_owned(), view.id);
+        view
     }
 
     /// A new activation of reals in the arena, named `{scope}.{name}`.
@@ -73,19 +78,16 @@ impl PlanBuilder {
             full.push('.');
         }
         full.push_str(name);
-        // A chunked loop plans the same name more than once.
-        let mut unique = full.clone();
-        let mut copy = 1;
-        while self.by_name.contains_key(&unique) {
-            copy += 1;
-            unique = format!("{full}#{copy}");
+        let copies = self.copies.entry(full.clone()).or_default();
+        *copies += 1;
+        if *copies > 1 {
+            full = format!("{full}#{copies}");
         }
-        self.add(unique, shape, dtype, Role::Activation)
+        self.add(full, shape, dtype, Role::Activation)
     }
 
     fn add(&mut self, name: String, shape: &[usize], dtype: DType, role: Role) -> View {
         let id = TensorId(self.plan.tensors.len() as u32);
-        self.by_name.insert(name.clone(), id);
         self.plan.tensors.push(TensorInfo { name, shape: shape.to_vec(), dtype, role });
         View { id, offset: 0, len: shape.iter().product() }
     }

@@ -21,6 +21,8 @@ pub enum Space {
     Moment2,
     /// Written by the host before each micro-batch.
     Input(DType),
+    /// Written by the host once.
+    Constant(DType),
     /// Kept for a run and readable.
     State(DType),
     /// Activations.
@@ -35,7 +37,10 @@ impl Space {
     /// Element type of the space.
     pub fn dtype(self) -> DType {
         match self {
-            Space::Input(dtype) | Space::State(dtype) | Space::Arena(dtype) => dtype,
+            Space::Input(dtype)
+            | Space::Constant(dtype)
+            | Space::State(dtype)
+            | Space::Arena(dtype) => dtype,
             _ => DType::Real,
         }
     }
@@ -188,6 +193,7 @@ impl Layout {
                 Role::Moment1 => Space::Moment1,
                 Role::Moment2 => Space::Moment2,
                 Role::Input => Space::Input(info.dtype),
+                Role::Constant => Space::Constant(info.dtype),
                 Role::State => Space::State(info.dtype),
                 Role::Activation => continue,
             };

@@ -42,9 +42,12 @@ impl Plan {
         &self.tensors[id.index()]
     }
 
-    /// A view of the whole tensor of this name.
+    /// A view of the whole tensor of this name that is no activation.
     pub fn find(&self, name: &str) -> Option<View> {
-        let index = self.tensors.iter().position(|tensor| tensor.name == name)?;
+        let index = self
+            .tensors
+            .iter()
+            .position(|tensor| tensor.role != Role::Activation && tensor.name == name)?;
         Some(View { id: TensorId(index as u32), offset: 0, len: self.tensors[index].len() })
     }
 

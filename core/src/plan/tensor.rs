@@ -22,6 +22,8 @@ pub enum Role {
     Moment2,
     /// Written by the host before each micro-batch.
     Input,
+    /// Written by the host once, after loading: tables.
+    Constant,
     /// Lives for the whole run of a plan and can be read back; zeroed when a run begins.
     State,
     /// Lives from its first write to its last read; shares the arena with others.

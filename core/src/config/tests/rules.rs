@@ -38,7 +38,6 @@ train.context_length=1 ; nitp.shift=current ; nitp.regularizer=token_cosine | tr
 train.gradient_accumulation_steps=0 | train.gradient_accumulation_steps = 0 | from 1 to
 train.learning_rate=0 | train.learning_rate = 0 | above 0
 train.learning_rate=nan | train.learning_rate = NaN | finite
-train.warmup_steps=801 | train.warmup_steps = 801 | train.steps = 800
 train.decay_ratio=1.1 | train.decay_ratio = 1.1 | from 0 to 1
 train.min_learning_rate_ratio=2 | train.min_learning_rate_ratio = 2 | from 0 to 1
 train.schedule=wsd_exp ; train.min_learning_rate_ratio=0 | train.min_learning_rate_ratio = 0 | above 0
@@ -92,7 +91,7 @@ fn odd_but_possible_settings_pass() {
         &["nitp.regularizer=token_cosine", "nitp.start_step=10000"],
         &["model.moe.first_k_dense_replace=4", "model.moe.shared_expert_intermediate_size=0"],
         &["model.moe.num_experts=1", "model.moe.num_experts_per_tok=1"],
-        &["train.warmup_steps=800", "train.decay_ratio=1", "train.schedule=cosine"],
+        &["train.warmup_steps=8000", "train.decay_ratio=1", "train.schedule=cosine"],
         &["train.eval_interval=0", "train.geometry_interval=0", "train.checkpoint_interval=0"],
         &["train.beta1=0", "train.weight_decay=0", "train.grad_clip=0", "train.warmup_steps=0"],
         &["data.validation_fraction=0", "data.paths=[]", "train.seed=9223372036854775807"],

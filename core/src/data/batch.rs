@@ -1,0 +1,103 @@
+//! One micro-batch: inputs, labels, and which pairs of positions count.
+
+use super::split::Window;
+use crate::config::Shift;
+
+/// The label of a position without a next-token loss.
+pub const IGNORED_LABEL: u32 = u32::MAX;
+
+/// Rows of tokens with what the losses need to know of them; all vectors are `[rows * context]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Token ids.
+    pub input_ids: Vec<u32>,
+    /// The next token, or [`IGNORED_LABEL`] where it begins another document that nothing
+    /// announces: with an end-of-text token the position of that token learns how texts begin.
+    pub labels: Vec<u32>,
+    /// 1 where the pair of this position and its target's counts for NITP: both in one document
+    /// and one row. With the shift "current" a position is its own target, and all count.
+    pub nitp_mask: Vec<u32>,
+    /// Labels that are not ignored.
+    pub label_count: usize,
+    /// Ones in the mask.
+    pub pair_count: usize,
+    /// Bytes of text behind the labels that are not ignored.
+    pub byte_count: usize,
+}
+
+impl Batch {
+    /// A row of `len - 1` positions for each window of `len` tokens.
+    ///
+    /// `token_bytes` is [`Tokenizer::token_bytes`](super::Tokenizer::token_bytes).
+    pub fn new(
+        windows: impl Iterator<Item = Window>,
+        end_of_text: Option<u32>,
+        shift: Shift,
+        token_bytes: &[u32],
+    ) -> Self {
+        let mut batch = Self::default();
+        for Window { tokens, documents } in windows {
+            let context = tokens.len() - 1;
+            for t in 0..context {
+                let same = documents[t] == documents[t + 1];
+                let label = if same || Some(tokens[t]) == end_of_text {
+                    batch.label_count += 1;
+                    batch.byte_count += token_bytes[tokens[t + 1] as usize] as usize;
+                    tokens[t + 1]
+                } else {
+                    IGNORED_LABEL
+                };
+                let pair = match shift {
+                    Shift::Next => same && t + 1 < context,
+                    Shift::Current => true,
+                };
+                batch.pair_count += usize::from(pair);
+                batch.input_ids.push(tokens[t]);
+                batch.labels.push(label);
+                batch.nitp_mask.push(u32::from(pair));
+            }
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: [u32; 10] = [1, 1, 1, 5, 1, 1, 1, 1, 1, 0];
+
+    fn batch(end_of_text: Option<u32>, shift: Shift) -> Batch {
+        let windows = [
+            Window { tokens: vec![1, 9, 2, 3, 4], documents: vec![0, 0, 1, 1, 2] },
+            Window { tokens: vec![5, 6, 7, 8, 3], documents: vec![3; 5] },
+        ];
+        Batch::new(windows.into_iter(), end_of_text, shift, &BYTES)
+    }
+
+    #[test]
+    fn a_boundary_without_separator_has_no_label() {
+        let batch = batch(None, Shift::Next);
+        let none = IGNORED_LABEL;
+        assert_eq!(batch.input_ids, [1, 9, 2, 3, 5, 6, 7, 8]);
+        assert_eq!(batch.labels, [9, none, 3, none, 6, 7, 8, 3]);
+        assert_eq!(batch.nitp_mask, [1, 0, 1, 0, 1, 1, 1, 0]);
+        assert_eq!((batch.label_count, batch.pair_count), (6, 5));
+        assert_eq!(batch.byte_count, 5 + 1 + 1 + 1 + 5);
+    }
+
+    #[test]
+    fn the_separator_announces_the_next_text() {
+        let batch = batch(Some(9), Shift::Next);
+        assert_eq!(batch.labels, [9, 2, 3, IGNORED_LABEL, 6, 7, 8, 3]);
+        assert_eq!(batch.nitp_mask, [1, 0, 1, 0, 1, 1, 1, 0]);
+        assert_eq!((batch.label_count, batch.pair_count), (7, 5));
+    }
+
+    #[test]
+    fn every_position_is_its_own_target_without_a_shift() {
+        let batch = batch(None, Shift::Current);
+        assert_eq!(batch.nitp_mask, [1; 8]);
+        assert_eq!((batch.label_count, batch.pair_count), (6, 8));
+    }
+}

@@ -1,0 +1,299 @@
+//! Training and evaluation batches by number.
+
+use thiserror::Error;
+
+use super::batch::Batch;
+use super::corpus::TokenCorpus;
+use super::sampler::WindowSampler;
+use super::split::{Split, Stream};
+use super::tokenizer::Tokenizer;
+use crate::config::{Config, Shift};
+
+/// Text that a configuration can't be trained or evaluated on.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum DataError {
+    /// The training text has no whole row.
+    #[error(
+        "the training text has {tokens} tokens, but a row needs train.context_length + 1 = \
+         {needed}: give more text, or set a smaller train.context_length"
+    )]
+    TrainingTooShort {
+        /// Tokens that there are.
+        tokens: usize,
+        /// Tokens of a row and its last label.
+        needed: usize,
+    },
+    /// The held-out text has no whole row.
+    #[error(
+        "the held-out text has {tokens} of {total} tokens, but a row needs train.context_length + \
+         1 = {needed}: give more text, set a larger data.validation_fraction or a smaller \
+         train.context_length, or data.validation_fraction=0 to train without evaluations"
+    )]
+    HeldOutTooShort {
+        /// Tokens that are held out.
+        tokens: usize,
+        /// Tokens of the corpus.
+        total: usize,
+        /// Tokens of a row and its last label.
+        needed: usize,
+    },
+}
+
+/// A corpus, split and cut into batches. Batches follow from the corpus, the seed and the sizes of
+/// `[train]`; the model, the executor and the rest of the configuration have no part in them,
+/// except `nitp.shift` in the mask.
+#[derive(Debug)]
+pub struct Dataset {
+    corpus: TokenCorpus,
+    split: Split,
+    sampler: Option<WindowSampler>,
+    validation_starts: Vec<usize>,
+    token_bytes: Vec<u32>,
+    shift: Shift,
+    rows: usize,
+    context_length: usize,
+    accumulation: usize,
+}
+
+impl Dataset {
+    /// A corpus to train on, with `data.validation_fraction` of it held out.
+    ///
+    /// # Errors
+    /// If the training text, or the held-out text where there is to be some, is too short for one
+    /// row.
+    pub fn new(
+        config: &Config,
+        tokenizer: &Tokenizer,
+        corpus: TokenCorpus,
+    ) -> Result<Self, DataError> {
+        let split = Split::new(&corpus, config.data.validation_fraction);
+        let (tokens, needed) = (split.train.len(), config.train.context_length + 1);
+        if tokens < needed {
+            return Err(DataError::TrainingTooShort { tokens, needed });
+        }
+        let evaluates = config.data.validation_fraction > 0.0;
+        let sampler = WindowSampler::new(config.train.seed, tokens, config.train.context_length);
+        Self::with_split(config, tokenizer, corpus, split, Some(sampler), evaluates)
+    }
+
+    /// A corpus that is evaluated on, all of it.
+    ///
+    /// # Errors
+    /// If it is too short for one row.
+    pub fn held_out_only(
+        config: &Config,
+        tokenizer: &Tokenizer,
+        corpus: TokenCorpus,
+    ) -> Result<Self, DataError> {
+        let split = Split::held_out_only(&corpus);
+        Self::with_split(config, tokenizer, corpus, split, None, true)
+    }
+
+    fn with_split(
+        config: &Config,
+        tokenizer: &Tokenizer,
+        corpus: TokenCorpus,
+        split: Split,
+        sampler: Option<WindowSampler>,
+        evaluates: bool,
+    ) -> Result<Self, DataError> {
+        let train = &config.train;
+        let (tokens, needed) = (split.held_out.len(), train.context_length + 1);
+        if evaluates && tokens < needed {
+            let total = corpus.tokens().len();
+            return Err(DataError::HeldOutTooShort { tokens, total, needed });
+        }
+        let validation_starts = if evaluates {
+            validation_starts(tokens, train.context_length, train.batch_size, train.eval_batches)
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            corpus,
+            split,
+            sampler,
+            validation_starts,
+            token_bytes: tokenizer.token_bytes(),
+            shift: config.nitp.shift,
+            rows: train.batch_size,
+            context_length: train.context_length,
+            accumulation: train.gradient_accumulation_steps,
+        })
+    }
+
+    /// Micro-batch `micro` of step `step`, both from 0.
+    ///
+    /// # Panics
+    /// If the corpus is only evaluated on.
+    pub fn train_batch(&self, step: usize, micro: usize) -> Batch {
+        let sampler = self.sampler.expect("a dataset with training text");
+        let first = (step as u64 * self.accumulation as u64 + micro as u64) * self.rows as u64;
+        let starts = (first..first + self.rows as u64).map(|index| sampler.start(index));
+        self.batch(&self.split.train, starts)
+    }
+
+    /// Number of evaluation batches: `train.eval_batches`, or fewer where the held-out text has
+    /// fewer; 0 where nothing is held out.
+    pub fn validation_batches(&self) -> usize {
+        self.validation_starts.len() / self.rows
+    }
+
+    /// Evaluation batch `index`, the same every time.
+    pub fn validation_batch(&self, index: usize) -> Batch {
+        let starts = &self.validation_starts[index * self.rows..][..self.rows];
+        self.batch(&self.split.held_out, starts.iter().copied())
+    }
+
+    fn batch(&self, stream: &Stream, starts: impl Iterator<Item = usize>) -> Batch {
+        let len = self.context_length + 1;
+        let windows = starts.map(|start| stream.window(&self.corpus, start, len));
+        Batch::new(windows, self.corpus.end_of_text(), self.shift, &self.token_bytes)
+    }
+
+    /// The corpus.
+    pub fn corpus(&self) -> &TokenCorpus {
+        &self.corpus
+    }
+
+    /// Its two parts.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// Rows of an epoch; 0 where the corpus is only evaluated on.
+    pub fn rows_per_epoch(&self) -> usize {
+        self.sampler.map_or(0, |sampler| sampler.windows_per_epoch())
+    }
+}
+
+/// Starts of whole batches of windows, spread evenly over a stream. They overlap only where the
+/// stream has not even one batch of windows beside each other.
+fn validation_starts(tokens: usize, context: usize, rows: usize, batches: usize) -> Vec<usize> {
+    let windows = (tokens - 1) / context;
+    if windows < rows {
+        let last = tokens - 1 - context;
+        return (0..rows).map(|i| i * last / (rows - 1)).collect();
+    }
+    let count = batches.min(windows / rows) * rows;
+    (0..count).map(|i| i * windows / count * context).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn config(context_length: usize, fraction: f64) -> Config {
+        let mut config = Config::default();
+        config.model.vocab_size = 257;
+        config.train.context_length = context_length;
+        config.train.batch_size = 4;
+        config.train.gradient_accumulation_steps = 2;
+        config.train.eval_batches = 3;
+        config.data.validation_fraction = fraction;
+        config
+    }
+
+    fn dataset(config: &Config, texts: &[String]) -> Result<Dataset, DataError> {
+        let tokenizer = Tokenizer::new("byte", config.model.vocab_size).unwrap();
+        let corpus = TokenCorpus::from_texts(&tokenizer, texts.iter().map(String::as_str)).unwrap();
+        Dataset::new(config, &tokenizer, corpus)
+    }
+
+    /// Documents of ten rising numbers: no two windows of eight bytes are equal.
+    fn texts(count: usize) -> Vec<String> {
+        (0..count).map(|i| (10 * i..10 * i + 10).map(|n| format!("{n:06},")).collect()).collect()
+    }
+
+    #[test]
+    fn an_epoch_of_steps_has_every_row_once() {
+        let config = config(16, 0.1);
+        let dataset = dataset(&config, &texts(200)).unwrap();
+        let steps = dataset.rows_per_epoch() / 8;
+        let mut rows = HashSet::new();
+        for step in 0..steps {
+            for micro in 0..2 {
+                let batch = dataset.train_batch(step, micro);
+                assert_eq!(batch, dataset.train_batch(step, micro));
+                for (inputs, labels) in batch.input_ids.chunks(16).zip(batch.labels.chunks(16)) {
+                    assert_eq!(inputs[1..], labels[..15]);
+                    rows.insert((inputs.to_vec(), labels.to_vec()));
+                }
+            }
+        }
+        assert!(steps > 20);
+        assert_eq!(rows.len(), steps * 8);
+    }
+
+    #[test]
+    fn held_out_text_is_never_trained_on() {
+        const CONTEXT: usize = 8;
+        let config = config(CONTEXT, 0.2);
+        // Whole documents are held out of many, the end of one.
+        for texts in [texts(100), vec![texts(100).concat()]] {
+            let dataset = dataset(&config, &texts).unwrap();
+            let stream = &dataset.split().held_out;
+            let held_out = stream.window(dataset.corpus(), 0, stream.len()).tokens;
+            let held_out: HashSet<&[u32]> =
+                held_out.windows(CONTEXT).filter(|row| !row.contains(&256)).collect();
+            let mut trained = 0;
+            for step in 0..3 * dataset.rows_per_epoch() / 8 {
+                for micro in 0..2 {
+                    let batch = dataset.train_batch(step, micro);
+                    for tokens in [&batch.input_ids, &batch.labels] {
+                        assert!(tokens.chunks(CONTEXT).all(|row| !held_out.contains(row)));
+                        trained += tokens.len();
+                    }
+                }
+            }
+            assert!(trained > 2 * 2 * 5000 && held_out.len() > 1000);
+            assert_eq!(dataset.validation_batches(), 3);
+            for index in 0..3 {
+                let batch = dataset.validation_batch(index);
+                let mut rows = batch.input_ids.chunks(CONTEXT).filter(|row| !row.contains(&256));
+                assert!(rows.all(|row| held_out.contains(row)));
+            }
+        }
+    }
+
+    #[test]
+    fn evaluation_rows_spread_over_the_text_without_overlap() {
+        assert_eq!(validation_starts(1001, 10, 4, 2), [0, 120, 250, 370, 500, 620, 750, 870]);
+        for tokens in [41, 45, 100, 999] {
+            let starts = validation_starts(tokens, 10, 4, 1000);
+            assert!(starts.len() >= 4 && starts.len().is_multiple_of(4));
+            assert!(starts.windows(2).all(|pair| pair[1] >= pair[0] + 10));
+            assert!(starts.last().unwrap() + 11 <= tokens);
+        }
+        // Fewer windows than rows: they overlap, from the first token to the last.
+        assert_eq!(validation_starts(21, 10, 4, 5), [0, 3, 6, 10]);
+        assert_eq!(validation_starts(11, 10, 4, 5), [0; 4]);
+    }
+
+    #[test]
+    fn text_that_is_too_short_says_how_much_is_missing() {
+        let text = vec!["x".repeat(100)]; // and an end of text
+        let error = dataset(&config(101, 0.0), &text).unwrap_err();
+        assert_eq!(error, DataError::TrainingTooShort { tokens: 101, needed: 102 });
+        assert!(dataset(&config(100, 0.0), &text).is_ok());
+        let error = dataset(&config(20, 0.1), &text).unwrap_err();
+        assert_eq!(error, DataError::HeldOutTooShort { tokens: 10, total: 101, needed: 21 });
+        assert!(error.to_string().contains("validation_fraction=0"));
+    }
+
+    #[test]
+    fn a_corpus_can_be_evaluated_on_alone() {
+        let config = config(16, 0.5);
+        let tokenizer = Tokenizer::new("byte", 257).unwrap();
+        let text = "y".repeat(16 * 4 * 3);
+        let corpus = TokenCorpus::from_texts(&tokenizer, [text.as_str()]).unwrap();
+        let dataset = Dataset::held_out_only(&config, &tokenizer, corpus).unwrap();
+        assert_eq!((dataset.validation_batches(), dataset.rows_per_epoch()), (3, 0));
+        let labels: usize = (0..3).map(|i| dataset.validation_batch(i).label_count).sum();
+        assert_eq!(labels, 16 * 4 * 3);
+        // All but the first byte, which is no label; the end of text has none.
+        let bytes: usize = (0..3).map(|i| dataset.validation_batch(i).byte_count).sum();
+        assert_eq!(bytes, 16 * 4 * 3 - 1);
+    }
+}

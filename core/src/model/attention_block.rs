@@ -1,0 +1,94 @@
+//! The attention half of a block: norm, packed QKV projection, RoPE, causal attention with grouped
+//! key-value heads, output projection.
+
+use super::context::Context;
+use super::linear::Linear;
+use super::norm::{Norm, Stream};
+use crate::ops::attention::{Attention, AttentionBackward, Shape};
+use crate::ops::rope::Rope;
+use crate::plan::{PlanBuilder, View};
+
+/// What the backward needs.
+pub(super) struct AttentionBlock {
+    norm: Norm,
+    /// Projected and rotated, `[tokens, (q_heads + 2 kv_heads) * head_dim]`.
+    qkv: View,
+    /// Log-sum-exp of each query's scores, `[tokens * q_heads]`.
+    lse: View,
+    /// Attention's result, `[tokens, q_heads * head_dim]`.
+    out: View,
+}
+
+fn shape(cx: &Context<'_>) -> Shape {
+    let model = &cx.config.model;
+    Shape {
+        batch: cx.rows,
+        context: cx.context,
+        q_heads: model.num_attention_heads,
+        kv_heads: model.num_key_value_heads,
+        head_dim: model.head_dim,
+    }
+}
+
+fn rope(cx: &Context<'_>, qkv: View, inverse: bool) -> Rope {
+    let Shape { context, q_heads, kv_heads, head_dim, .. } = shape(cx);
+    let table = cx.inputs.rope_table;
+    Rope { qkv, table, tokens: cx.tokens(), context, q_heads, kv_heads, head_dim, inverse }
+}
+
+impl AttentionBlock {
+    /// The residual stream that the block reads, `[tokens, width]`.
+    pub fn input(&self) -> View {
+        self.norm.sum
+    }
+
+    /// The stream with this half's output pending.
+    pub fn forward(
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        layer: usize,
+        stream: Stream,
+    ) -> (Stream, Self) {
+        let (shape, n) = (shape(cx), cx.tokens());
+        let norm = Norm::forward(b, cx, &format!("layers.{layer}.attention_norm"), stream, None);
+        let weight = format!("layers.{layer}.qkv");
+        let project = Linear { weight: &weight, inputs: cx.width(), outputs: shape.width() };
+        let qkv = project.forward(b, cx, "qkv", norm.y, n);
+        b.push(rope(cx, qkv, false));
+        let out = b.activation("heads_out", &[n, shape.out_width()]);
+        let lse = b.activation("lse", &[n * shape.q_heads]);
+        b.push(Attention { qkv, out, lse, shape });
+        let weight = format!("layers.{layer}.o_proj");
+        let project = Linear { weight: &weight, inputs: shape.out_width(), outputs: cx.width() };
+        let branch = project.forward(b, cx, "out", out, n);
+        (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, qkv, lse, out })
+    }
+
+    /// `dstream` is the gradient of the stream after this half on entry, before it on return.
+    pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize, dstream: View) {
+        let (shape, n, width) = (shape(cx), cx.tokens(), cx.width());
+        let weight = format!("layers.{layer}.o_proj");
+        let project = Linear { weight: &weight, inputs: shape.out_width(), outputs: width };
+        project.backward_weight(b, cx, dstream, self.out, n);
+        let dout = b.activation("dheads_out", &[n, shape.out_width()]);
+        project.backward_input(b, cx, dstream, dout, false, n);
+        let dqkv = b.activation("dqkv", &[n, shape.width()]);
+        let delta = b.activation("delta", &[n * shape.q_heads]);
+        b.push(AttentionBackward {
+            qkv: self.qkv,
+            out: self.out,
+            lse: self.lse,
+            dout,
+            delta,
+            dqkv,
+            shape,
+        });
+        b.push(rope(cx, dqkv, true));
+        let weight = format!("layers.{layer}.qkv");
+        let project = Linear { weight: &weight, inputs: width, outputs: shape.width() };
+        project.backward_weight(b, cx, dqkv, self.norm.y, n);
+        let dnormed = b.activation("dnormed", &[n, width]);
+        project.backward_input(b, cx, dqkv, dnormed, false, n);
+        self.norm.backward(b, cx, dnormed, dstream, true);
+    }
+}

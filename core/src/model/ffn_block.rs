@@ -1,0 +1,53 @@
+//! The feed-forward half of a block: norm, then one SwiGLU MLP or a mixture of experts.
+
+use super::context::Context;
+use super::linear::SwigluMlp;
+use super::moe_block::Moe;
+use super::norm::{Norm, Stream};
+use crate::plan::{PlanBuilder, View};
+
+enum Kind {
+    Dense(SwigluMlp),
+    Moe(Moe),
+}
+
+/// What the backward needs.
+pub(super) struct FfnBlock {
+    norm: Norm,
+    kind: Kind,
+}
+
+impl FfnBlock {
+    /// The stream with this half's output pending.
+    pub fn forward(
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        layer: usize,
+        stream: Stream,
+    ) -> (Stream, Self) {
+        let norm = Norm::forward(b, cx, &format!("layers.{layer}.ffn_norm"), stream, None);
+        let (branch, kind) = match cx.config.model.moe_of(layer) {
+            None => {
+                let inner = cx.config.model.intermediate_size;
+                let name = format!("layers.{layer}.ffn");
+                let (out, mlp) = SwigluMlp::forward(b, cx, &name, norm.y, cx.tokens(), inner);
+                (out, Kind::Dense(mlp))
+            }
+            Some(moe) => {
+                let (out, moe) = Moe::forward(b, cx, layer, moe, norm.y);
+                (out, Kind::Moe(moe))
+            }
+        };
+        (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, kind })
+    }
+
+    /// `dstream` is the gradient of the stream after this half on entry, before it on return.
+    pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize, dstream: View) {
+        let dnormed = b.activation("dnormed", &[cx.tokens(), cx.width()]);
+        match self.kind {
+            Kind::Dense(mlp) => mlp.backward(b, cx, dstream, dnormed, false),
+            Kind::Moe(moe) => moe.backward(b, cx, layer, dstream, dnormed),
+        }
+        self.norm.backward(b, cx, dnormed, dstream, true);
+    }
+}

@@ -1,0 +1,159 @@
+//! Linear layers without bias: `y = x wᵀ` with `w [out, in]`.
+
+use super::context::Context;
+use crate::ops::matmul::{Matmul, Transpose};
+use crate::ops::swiglu::{Swiglu, SwigluBackward};
+use crate::plan::{PlanBuilder, View};
+
+/// A weight by name with its extents.
+#[derive(Clone, Copy)]
+pub(super) struct Linear<'a> {
+    pub weight: &'a str,
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+impl Linear<'_> {
+    /// `x [rows, inputs]` to a new activation `[rows, outputs]`.
+    pub fn forward(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        name: &str,
+        x: View,
+        rows: usize,
+    ) -> View {
+        let c = b.activation(name, &[rows, self.outputs]);
+        self.forward_into(b, cx, x, c, rows);
+        c
+    }
+
+    /// `y [rows, outputs] = x wᵀ`.
+    pub fn forward_into(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        x: View,
+        y: View,
+        rows: usize,
+    ) {
+        let weight = cx.weight(b, self.weight);
+        b.push(Matmul {
+            a: x,
+            b: weight,
+            c: y,
+            m: rows,
+            n: self.outputs,
+            k: self.inputs,
+            transpose: Transpose::B,
+            accumulate: false,
+        });
+    }
+
+    /// `dw += dyᵀ x`.
+    pub fn backward_weight(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        dy: View,
+        x: View,
+        rows: usize,
+    ) {
+        let gradient = cx.gradient(b, self.weight);
+        b.push(Matmul {
+            a: dy,
+            b: x,
+            c: gradient,
+            m: self.outputs,
+            n: self.inputs,
+            k: rows,
+            transpose: Transpose::A,
+            accumulate: true,
+        });
+    }
+
+    /// `dx (+)= dy w`.
+    pub fn backward_input(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        dy: View,
+        dx: View,
+        accumulate: bool,
+        rows: usize,
+    ) {
+        let weight = cx.weight(b, self.weight);
+        b.push(Matmul {
+            a: dy,
+            b: weight,
+            c: dx,
+            m: rows,
+            n: self.inputs,
+            k: self.outputs,
+            transpose: Transpose::None,
+            accumulate,
+        });
+    }
+}
+
+/// A SwiGLU MLP `width -> inner -> width`: `{name}.gate_up` and `{name}.down`. Serves as FFN, as
+/// shared expert and as the projection head.
+pub(super) struct SwigluMlp {
+    name: String,
+    width: usize,
+    inner: usize,
+    rows: usize,
+    x: View,
+    gate_up: View,
+    activated: View,
+}
+
+impl SwigluMlp {
+    /// Plans the forward over `x [rows, width]`; the result is a new activation `out`.
+    pub fn forward(
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        name: &str,
+        x: View,
+        rows: usize,
+        inner: usize,
+    ) -> (View, Self) {
+        let width = cx.width();
+        let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
+        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner };
+        let gate_up = up.forward(b, cx, "gate_up", x, rows);
+        let activated = b.activation("activated", &[rows, inner]);
+        b.push(Swiglu { gate_up, y: activated, rows, width: inner });
+        let down = Linear { weight: &down_name, inputs: inner, outputs: width };
+        let out = down.forward(b, cx, "out", activated, rows);
+        (out, Self { name: name.to_owned(), width, inner, rows, x, gate_up, activated })
+    }
+
+    /// Plans the backward of `dout [rows, width]` into `dx` and the weights' gradients.
+    pub fn backward(
+        self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        dout: View,
+        dx: View,
+        accumulate: bool,
+    ) {
+        let Self { name, width, inner, rows, .. } = self;
+        let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
+        let down = Linear { weight: &down_name, inputs: inner, outputs: width };
+        down.backward_weight(b, cx, dout, self.activated, rows);
+        let dactivated = b.activation("dactivated", &[rows, inner]);
+        down.backward_input(b, cx, dout, dactivated, false, rows);
+        let dgate_up = b.activation("dgate_up", &[rows, 2 * inner]);
+        b.push(SwigluBackward {
+            dy: dactivated,
+            gate_up: self.gate_up,
+            dgate_up,
+            rows,
+            width: inner,
+        });
+        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner };
+        up.backward_weight(b, cx, dgate_up, self.x, rows);
+        up.backward_input(b, cx, dgate_up, dx, accumulate, rows);
+    }
+}

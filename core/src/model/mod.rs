@@ -1,0 +1,20 @@
+//! Models as plan builders: parameters with their file names, and one file a block with its
+//! forward and backward side by side.
+//!
+//! Three plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`generate_plan`].
+
+mod attention_block;
+mod context;
+mod ffn_block;
+mod head;
+mod linear;
+mod moe_block;
+mod nitp_head;
+mod norm;
+mod optimizer;
+mod parameters;
+mod plans;
+
+pub use context::{Inputs, metric};
+pub use parameters::{Init, Parameter, Part, initial_values, parameters};
+pub use plans::{evaluate_plan, generate_plan, train_plan};

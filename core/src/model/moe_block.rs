@@ -1,0 +1,348 @@
+//! A mixture of experts in DeepSeek-V2's manner: softmax router, top-k, dropless dispatch, grouped
+//! expert GEMMs, weighted combination, and shared experts that are always on.
+
+use super::context::{Context, metric};
+use super::linear::{Linear, SwigluMlp};
+use crate::config::MoeConfig;
+use crate::ops::grouped_matmul::{GroupedMatmul, GroupedMatmulBackwardWeight};
+use crate::ops::matmul::Transpose;
+use crate::ops::moe_balance::MoeBalance;
+use crate::ops::moe_combine::{MoeCombine, MoeCombineBackward};
+use crate::ops::moe_dispatch::MoeDispatch;
+use crate::ops::moe_gather::{MoeGather, MoeGatherBackward};
+use crate::ops::moe_route::{MoeRoute, MoeRouteBackward};
+use crate::ops::scalars;
+use crate::ops::swiglu::{Swiglu, SwigluBackward};
+use crate::plan::{DType, PlanBuilder, Role, View};
+
+/// Where the dispatch sent each pair; a pair's id is `token * top_k + slot`.
+#[derive(Clone, Copy)]
+struct Routing {
+    /// u32 `[num_experts]`.
+    counts: View,
+    /// u32 `[num_experts + 1]`.
+    offsets: View,
+    /// Pair id by sorted row, u32 `[pairs]`.
+    order: View,
+    /// Sorted row by pair id, u32 `[pairs]`.
+    position: View,
+    /// u32 `[tiles]`.
+    tile_expert: View,
+    /// u32 `[tiles]`.
+    tile_row: View,
+}
+
+/// What the backward needs.
+pub(super) struct Moe {
+    config: MoeConfig,
+    /// Normalised states, `[tokens, width]`.
+    x: View,
+    /// `[tokens, num_experts]`.
+    probs: View,
+    /// u32 `[tokens, top_k]`.
+    experts: View,
+    /// `[tokens, top_k]`.
+    weights: View,
+    routing: Routing,
+    /// States by sorted row, `[pairs, width]`.
+    gathered: View,
+    /// `[pairs, 2 * inner]`.
+    gate_up: View,
+    /// `[pairs, inner]`.
+    activated: View,
+    /// Experts' results by sorted row, `[pairs, width]`.
+    y: View,
+    shared: Option<SwigluMlp>,
+}
+
+/// A matrix of every expert, `[num_experts, outputs, inputs]`, by the name of its parameter.
+struct ExpertLinear<'a> {
+    weight: &'a str,
+    inputs: usize,
+    outputs: usize,
+    num_experts: usize,
+    rows: usize,
+}
+
+impl ExpertLinear<'_> {
+    /// `y [pairs, outputs] = x wᵀ`, or with [`Transpose::None`] `dx [pairs, inputs] = dy w`.
+    fn apply(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        routing: Routing,
+        transpose: Transpose,
+        a: View,
+        c: View,
+    ) {
+        let weight = cx.weight(b, self.weight);
+        let (n, k) = match transpose {
+            Transpose::B => (self.outputs, self.inputs),
+            _ => (self.inputs, self.outputs),
+        };
+        b.push(GroupedMatmul {
+            a,
+            b: weight,
+            c,
+            offsets: routing.offsets,
+            tile_expert: routing.tile_expert,
+            tile_row: routing.tile_row,
+            rows: self.rows,
+            n,
+            k,
+            num_experts: self.num_experts,
+            transpose,
+            accumulate: false,
+        });
+    }
+
+    /// `dw_e += dy_eᵀ x_e` over each expert's rows.
+    fn backward_weight(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        routing: Routing,
+        dy: View,
+        x: View,
+    ) {
+        let dweight = cx.gradient(b, self.weight);
+        b.push(GroupedMatmulBackwardWeight {
+            dy,
+            x,
+            offsets: routing.offsets,
+            dweight,
+            rows: self.rows,
+            in_features: self.inputs,
+            out_features: self.outputs,
+            num_experts: self.num_experts,
+        });
+    }
+}
+
+/// The two matrices of an expert's SwiGLU: `(gate_up, down)` names.
+fn names(layer: usize) -> (String, String) {
+    (format!("layers.{layer}.experts.gate_up"), format!("layers.{layer}.experts.down"))
+}
+
+fn linears<'a>(
+    cx: &Context<'_>,
+    config: &MoeConfig,
+    names: &'a (String, String),
+) -> (ExpertLinear<'a>, ExpertLinear<'a>) {
+    let (num_experts, inner) = (config.num_experts, config.moe_intermediate_size);
+    let (width, rows) = (cx.width(), cx.tokens() * config.num_experts_per_tok);
+    let (gate_up, down) = (names.0.as_str(), names.1.as_str());
+    (
+        ExpertLinear { weight: gate_up, inputs: width, outputs: 2 * inner, num_experts, rows },
+        ExpertLinear { weight: down, inputs: inner, outputs: width, num_experts, rows },
+    )
+}
+
+impl Moe {
+    /// `out [tokens, width]` of the normalised states `x`.
+    pub fn forward(
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        layer: usize,
+        config: &MoeConfig,
+        x: View,
+    ) -> (View, Self) {
+        let (tokens, width) = (cx.tokens(), cx.width());
+        let (num_experts, top_k) = (config.num_experts, config.num_experts_per_tok);
+        let (pairs, inner) = (tokens * top_k, config.moe_intermediate_size);
+
+        let router = format!("layers.{layer}.router");
+        let router = Linear { weight: &router, inputs: width, outputs: num_experts };
+        let logits = router.forward(b, cx, "router_logits", x, tokens);
+        let probs = b.activation("router_probs", &[tokens, num_experts]);
+        let experts = b.activation_u32("experts", &[tokens, top_k]);
+        let weights = b.activation("expert_weights", &[tokens, top_k]);
+        let norm_topk_prob = config.norm_topk_prob;
+        b.push(MoeRoute {
+            logits,
+            probs,
+            experts,
+            weights,
+            tokens,
+            num_experts,
+            top_k,
+            norm_topk_prob,
+        });
+        let routing = dispatch(b, experts, pairs, num_experts);
+        let load = format!("layers.{layer}.expert_load");
+        let load = b.shared(&load, &[num_experts], DType::Real, Role::State);
+        let partial =
+            b.activation("balance_partial", &[MoeBalance::partial_rows(tokens), num_experts]);
+        b.push(MoeBalance {
+            probs,
+            counts: routing.counts,
+            scalars: cx.inputs.scalars,
+            scale: scalars::MICRO_SCALE,
+            metrics: cx.inputs.metrics,
+            metric: metric::BALANCE_LOSS,
+            load,
+            partial,
+            tokens,
+            num_experts,
+            top_k,
+        });
+
+        let gathered = b.activation("gathered", &[pairs, width]);
+        b.push(MoeGather {
+            x,
+            order: routing.order,
+            y: gathered,
+            tokens,
+            top_k,
+            hidden_size: width,
+        });
+        let names = names(layer);
+        let (up, down) = linears(cx, config, &names);
+        let gate_up = b.activation("gate_up", &[pairs, 2 * inner]);
+        up.apply(b, cx, routing, Transpose::B, gathered, gate_up);
+        let activated = b.activation("activated", &[pairs, inner]);
+        b.push(Swiglu { gate_up, y: activated, rows: pairs, width: inner });
+        let y = b.activation("expert_out", &[pairs, width]);
+        down.apply(b, cx, routing, Transpose::B, activated, y);
+
+        let shared_inner = config.shared_expert_intermediate_size;
+        let shared = (shared_inner > 0).then(|| {
+            let name = format!("layers.{layer}.shared");
+            b.scoped("shared", |b| SwigluMlp::forward(b, cx, &name, x, tokens, shared_inner))
+        });
+        let (shared_out, shared) = shared.unzip();
+        let out = b.activation("out", &[tokens, width]);
+        b.push(MoeCombine {
+            y,
+            weights,
+            position: routing.position,
+            shared: shared_out,
+            out,
+            tokens,
+            top_k,
+            hidden_size: width,
+        });
+        let config = config.clone();
+        let saved = Self {
+            config,
+            x,
+            probs,
+            experts,
+            weights,
+            routing,
+            gathered,
+            gate_up,
+            activated,
+            y,
+            shared,
+        };
+        (out, saved)
+    }
+
+    /// Writes `dx [tokens, width]` and adds to the gradients of router and experts.
+    pub fn backward(
+        self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        layer: usize,
+        dout: View,
+        dx: View,
+    ) {
+        let (tokens, width) = (cx.tokens(), cx.width());
+        let (num_experts, top_k) = (self.config.num_experts, self.config.num_experts_per_tok);
+        let (pairs, inner) = (tokens * top_k, self.config.moe_intermediate_size);
+        let routing = self.routing;
+
+        let dy = b.activation("dexpert_out", &[pairs, width]);
+        let dweights = b.activation("dexpert_weights", &[tokens, top_k]);
+        b.push(MoeCombineBackward {
+            dout,
+            y: self.y,
+            weights: self.weights,
+            order: routing.order,
+            dy,
+            dweights,
+            tokens,
+            top_k,
+            hidden_size: width,
+        });
+        let names = names(layer);
+        let (up, down) = linears(cx, &self.config, &names);
+        down.backward_weight(b, cx, routing, dy, self.activated);
+        let dactivated = b.activation("dactivated", &[pairs, inner]);
+        down.apply(b, cx, routing, Transpose::None, dy, dactivated);
+        let dgate_up = b.activation("dgate_up", &[pairs, 2 * inner]);
+        b.push(SwigluBackward {
+            dy: dactivated,
+            gate_up: self.gate_up,
+            dgate_up,
+            rows: pairs,
+            width: inner,
+        });
+        up.backward_weight(b, cx, routing, dgate_up, self.gathered);
+        let dgathered = b.activation("dgathered", &[pairs, width]);
+        up.apply(b, cx, routing, Transpose::None, dgate_up, dgathered);
+        b.push(MoeGatherBackward {
+            dy: dgathered,
+            position: routing.position,
+            dx,
+            accumulate: false,
+            tokens,
+            top_k,
+            hidden_size: width,
+        });
+        if let Some(shared) = self.shared {
+            b.scoped("shared", |b| shared.backward(b, cx, dout, dx, true));
+        }
+
+        let dlogits = b.activation("drouter_logits", &[tokens, num_experts]);
+        b.push(MoeRouteBackward {
+            dweights,
+            probs: self.probs,
+            experts: self.experts,
+            counts: routing.counts,
+            scalars: cx.inputs.scalars,
+            scale: scalars::MICRO_SCALE,
+            aux_coefficient: self.config.router_aux_loss_coef,
+            dlogits,
+            tokens,
+            num_experts,
+            top_k,
+            norm_topk_prob: self.config.norm_topk_prob,
+        });
+        let router = format!("layers.{layer}.router");
+        let router = Linear { weight: &router, inputs: width, outputs: num_experts };
+        router.backward_weight(b, cx, dlogits, self.x, tokens);
+        router.backward_input(b, cx, dlogits, dx, true, tokens);
+    }
+}
+
+/// Sorts the pairs by expert.
+fn dispatch(b: &mut PlanBuilder, experts: View, pairs: usize, num_experts: usize) -> Routing {
+    let tiles = MoeDispatch::max_tiles(pairs, num_experts);
+    let mut int = |name: &str, len: usize| b.activation_u32(name, &[len]);
+    let routing = Routing {
+        counts: int("expert_counts", num_experts),
+        offsets: int("expert_offsets", num_experts + 1),
+        order: int("pair_order", pairs),
+        position: int("pair_position", pairs),
+        tile_expert: int("tile_expert", tiles),
+        tile_row: int("tile_row", tiles),
+    };
+    let chunk_counts = int("chunk_counts", MoeDispatch::chunks(pairs) * num_experts);
+    let tile_offsets = int("tile_offsets", num_experts + 1);
+    b.push(MoeDispatch {
+        experts,
+        counts: routing.counts,
+        offsets: routing.offsets,
+        order: routing.order,
+        position: routing.position,
+        tile_expert: routing.tile_expert,
+        tile_row: routing.tile_row,
+        chunk_counts,
+        tile_offsets,
+        pairs,
+        num_experts,
+    });
+    routing
+}

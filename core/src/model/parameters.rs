@@ -1,0 +1,252 @@
+//! The parameters of a model: packed as the kernels want them, with the Hugging Face tensors that
+//! each is made of.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+
+/// How a tensor starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f64),
+    /// All ones: norm gains.
+    Ones,
+}
+
+/// A tensor as files name it: a contiguous range of a packed parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Hugging Face's name (Llama, Qwen2Moe), or `nitp.projector.*`.
+    pub name: String,
+    /// First element within the parameter.
+    pub offset: usize,
+    /// `[out, in]`, or `[width]` for norm gains.
+    pub shape: Vec<usize>,
+    /// How it starts.
+    pub init: Init,
+}
+
+impl Part {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A parameter as plans name it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Name in plans, e.g. `layers.0.qkv`.
+    pub name: String,
+    /// Packed shape.
+    pub shape: Vec<usize>,
+    /// Whether weight decay applies: matrices, not norm gains.
+    pub decay: bool,
+    /// What it is made of, in order, without gaps.
+    pub parts: Vec<Part>,
+}
+
+impl Parameter {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A list of parameters under construction.
+struct List(Vec<Parameter>);
+
+impl List {
+    fn gain(&mut self, name: String, file_name: String, width: usize) {
+        let part = Part { name: file_name, offset: 0, shape: vec![width], init: Init::Ones };
+        self.0.push(Parameter { name, shape: vec![width], decay: false, parts: vec![part] });
+    }
+
+    /// Matrices `[rows, columns]` with one `columns`, one below the other.
+    fn stacked(&mut self, name: String, parts: &[(String, usize)], columns: usize, std: f64) {
+        let mut list = Vec::new();
+        let mut rows = 0;
+        for (name, part_rows) in parts {
+            list.push(Part {
+                name: name.clone(),
+                offset: rows * columns,
+                shape: vec![*part_rows, columns],
+                init: Init::Normal(std),
+            });
+            rows += part_rows;
+        }
+        self.0.push(Parameter { name, shape: vec![rows, columns], decay: true, parts: list });
+    }
+
+    fn matrix(&mut self, name: String, file_name: String, shape: [usize; 2], std: f64) {
+        self.stacked(name, &[(file_name, shape[0])], shape[1], std);
+    }
+
+    /// A SwiGLU FFN: `{name}.gate_up [2 * inner, width]` and `{name}.down [width, inner]`.
+    fn swiglu(&mut self, name: &str, file: &str, width: usize, inner: usize, stds: [f64; 2]) {
+        let [std, out_std] = stds;
+        self.stacked(
+            format!("{name}.gate_up"),
+            &[
+                (format!("{file}.gate_proj.weight"), inner),
+                (format!("{file}.up_proj.weight"), inner),
+            ],
+            width,
+            std,
+        );
+        self.matrix(
+            format!("{name}.down"),
+            format!("{file}.down_proj.weight"),
+            [width, inner],
+            out_std,
+        );
+    }
+}
+
+/// Every parameter of the model and its projection head, in a fixed order.
+///
+/// Initialisation is normal(0, initializer_range); matrices that write to the residual stream are
+/// scaled by 1 / sqrt(2 * blocks).
+pub fn parameters(config: &Config) -> Vec<Parameter> {
+    let model = &config.model;
+    let (d, std) = (model.hidden_size, model.initializer_range);
+    let stds = [std, std / (2.0 * model.num_hidden_layers as f64).sqrt()];
+    let (q, kv) = (
+        model.num_attention_heads * model.head_dim,
+        model.num_key_value_heads * model.head_dim,
+    );
+    let mut list = List(Vec::new());
+    list.matrix(
+        "embed_tokens".into(),
+        "model.embed_tokens.weight".into(),
+        [model.vocab_size, d],
+        std,
+    );
+    for layer in 0..model.num_hidden_layers {
+        let (name, file) = (format!("layers.{layer}"), format!("model.layers.{layer}"));
+        list.gain(
+            format!("{name}.attention_norm"),
+            format!("{file}.input_layernorm.weight"),
+            d,
+        );
+        let attention = format!("{file}.self_attn");
+        list.stacked(
+            format!("{name}.qkv"),
+            &[
+                (format!("{attention}.q_proj.weight"), q),
+                (format!("{attention}.k_proj.weight"), kv),
+                (format!("{attention}.v_proj.weight"), kv),
+            ],
+            d,
+            std,
+        );
+        list.matrix(
+            format!("{name}.o_proj"),
+            format!("{attention}.o_proj.weight"),
+            [d, q],
+            stds[1],
+        );
+        list.gain(
+            format!("{name}.ffn_norm"),
+            format!("{file}.post_attention_layernorm.weight"),
+            d,
+        );
+        let mlp = format!("{file}.mlp");
+        let Some(moe) = model.moe_of(layer) else {
+            list.swiglu(&format!("{name}.ffn"), &mlp, d, model.intermediate_size, stds);
+            continue;
+        };
+        list.matrix(
+            format!("{name}.router"),
+            format!("{mlp}.gate.weight"),
+            [moe.num_experts, d],
+            std,
+        );
+        list.experts(&name, &mlp, d, moe.num_experts, moe.moe_intermediate_size, stds);
+        if moe.shared_expert_intermediate_size > 0 {
+            list.swiglu(
+                &format!("{name}.shared"),
+                &format!("{mlp}.shared_expert"),
+                d,
+                moe.shared_expert_intermediate_size,
+                stds,
+            );
+        }
+    }
+    list.gain("norm".into(), "model.norm.weight".into(), d);
+    if !model.tie_word_embeddings {
+        list.matrix("lm_head".into(), "lm_head.weight".into(), [model.vocab_size, d], std);
+    }
+    if config.nitp.has_projector() {
+        list.swiglu("projector", "nitp.projector", d, 4 * d, [std, std]);
+    }
+    list.0
+}
+
+impl List {
+    /// All experts of a block: `experts.gate_up [experts, 2 * inner, width]` and
+    /// `experts.down [experts, width, inner]`.
+    fn experts(
+        &mut self,
+        name: &str,
+        file: &str,
+        width: usize,
+        experts: usize,
+        inner: usize,
+        stds: [f64; 2],
+    ) {
+        let mut one = List(Vec::new());
+        for expert in 0..experts {
+            one.swiglu("", &format!("{file}.experts.{expert}"), width, inner, stds);
+        }
+        for (index, (suffix, shape)) in
+            [("gate_up", [experts, 2 * inner, width]), ("down", [experts, width, inner])]
+                .into_iter()
+                .enumerate()
+        {
+            let size = shape[1] * shape[2];
+            let parts = one.0.iter().skip(index).step_by(2).enumerate();
+            let parts = parts.flat_map(|(expert, parameter)| {
+                parameter.parts.iter().map(move |part| Part {
+                    offset: part.offset + expert * size,
+                    ..part.clone()
+                })
+            });
+            self.0.push(Parameter {
+                name: format!("{name}.experts.{suffix}"),
+                shape: shape.to_vec(),
+                decay: true,
+                parts: parts.collect(),
+            });
+        }
+    }
+}
+
+/// The initial values of a tensor: they depend on the seed, its file name and its shape alone.
+pub fn initial_values(seed: u64, part: &Part) -> Vec<f32> {
+    match part.init {
+        Init::Ones => vec![1.0; part.len()],
+        Init::Normal(std) => {
+            let mut hash = Sha256::new();
+            hash.update(seed.to_le_bytes());
+            hash.update(part.name.as_bytes());
+            let mut rng = ChaCha8Rng::from_seed(hash.finalize().into());
+            let normal = |rng: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(rng) };
+            (0..part.len()).map(|_| (std * normal(&mut rng)) as f32).collect()
+        }
+    }
+}

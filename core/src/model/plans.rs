@@ -1,0 +1,152 @@
+//! The whole model as a plan: training (forward, backward, clip, optimizer), evaluation (losses and
+//! last hidden states), generation (logits of one position).
+
+use super::attention_block::AttentionBlock;
+use super::context::Context;
+use super::ffn_block::FfnBlock;
+use super::head::{linear_cross_entropy, unembedding};
+use super::nitp_head::{States, nitp};
+use super::norm::{Norm, Stream};
+use super::optimizer::update;
+use crate::config::{Config, Source};
+use crate::ops::add::Add;
+use crate::ops::embedding::{Embedding, EmbeddingBackward};
+use crate::ops::gather_rows::GatherRows;
+use crate::plan::{DType, ParameterLayout, Plan, PlanBuilder, Role, View};
+
+/// The blocks of a planned forward.
+struct Forward {
+    blocks: Vec<(AttentionBlock, FfnBlock)>,
+    norm: Norm,
+    /// The residual stream after block k, by k: 0 is the embedding's output.
+    target: View,
+}
+
+/// Embedding, blocks and the final norm; the last hidden states go to `hidden`, if given.
+fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forward {
+    let (n, width) = (cx.tokens(), cx.width());
+    let layers = cx.config.model.num_hidden_layers;
+    let sum = b.activation("embedded", &[n, width]);
+    let weight = cx.weight(b, "embed_tokens");
+    let vocab = cx.config.model.vocab_size;
+    b.push(Embedding { tokens: cx.inputs.tokens, weight, x: sum, rows: n, vocab, width });
+    let mut stream = Stream { sum, branch: None };
+    let mut blocks = Vec::with_capacity(layers);
+    // The stream after block k is first summed by the norm that follows it.
+    let mut streams = vec![sum];
+    for layer in 0..layers {
+        b.scoped(format!("layers.{layer}"), |b| {
+            let (after, attention) =
+                b.scoped("attention", |b| AttentionBlock::forward(b, cx, layer, stream));
+            if layer > 0 {
+                streams.push(attention.input());
+            }
+            let (after, ffn) = b.scoped("ffn", |b| FfnBlock::forward(b, cx, layer, after));
+            stream = after;
+            blocks.push((attention, ffn));
+        });
+    }
+    let norm = b.scoped("head", |b| Norm::forward(b, cx, "norm", stream, hidden));
+    streams.push(norm.sum);
+    Forward { blocks, target: streams[cx.config.nitp.target_layer], norm }
+}
+
+/// One training step: per micro-batch forward and backward, then clip and AdamW.
+///
+/// State tensors: `metrics` (see [`metric`](super::metric)) and, for each MoE block,
+/// `layers.{i}.expert_load`.
+pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
+    let mut builder = PlanBuilder::new("train");
+    let b = &mut builder;
+    let train = &config.train;
+    let cx = &Context::new(b, config, train.batch_size, train.context_length, true);
+    let (n, width) = (cx.tokens(), cx.width());
+    let Forward { blocks, norm, target } = forward(b, cx, None);
+
+    let source = config.nitp.source;
+    let predict = |b: &mut PlanBuilder, state: View, gradient: View| {
+        config
+            .nitp
+            .enabled
+            .then(|| nitp(b, cx, States { source: state, target }, Some(gradient)))
+            .flatten()
+    };
+    let (dstream, dtarget) = b.scoped("head", |b| {
+        let dhidden = linear_cross_entropy(b, cx, norm.y).expect("a training plan");
+        let mut dtarget = None;
+        if source == Source::PostNorm {
+            dtarget = predict(b, norm.y, dhidden);
+        }
+        let dstream = b.activation("dstream", &[n, width]);
+        let last = norm.sum;
+        norm.backward(b, cx, dhidden, dstream, false);
+        if source == Source::PreNorm {
+            dtarget = predict(b, last, dstream);
+        }
+        (dstream, dtarget)
+    });
+    // Where the stop-gradient is off, the target's gradient joins the stream after block k.
+    let join = |b: &mut PlanBuilder, after: usize| {
+        if let (Some(x), true) = (dtarget, config.nitp.target_layer == after) {
+            b.push(Add { y: dstream, x });
+        }
+    };
+    join(b, blocks.len());
+    for (layer, (attention, ffn)) in blocks.into_iter().enumerate().rev() {
+        b.scoped(format!("layers.{layer}"), |b| {
+            b.scoped("ffn", |b| ffn.backward(b, cx, layer, dstream));
+            b.scoped("attention", |b| attention.backward(b, cx, layer, dstream));
+        });
+        join(b, layer);
+    }
+    let dweight = cx.gradient(b, "embed_tokens");
+    b.push(EmbeddingBackward {
+        tokens: cx.inputs.tokens,
+        sorted_positions: cx.inputs.sorted_positions,
+        segment_starts: cx.inputs.segment_starts,
+        dx: dstream,
+        dweight,
+        rows: n,
+        vocab: config.model.vocab_size,
+        width,
+    });
+    b.scoped("optimizer", |b| update(b, cx, layout));
+    builder.finish()
+}
+
+/// Losses of one micro-batch, and its last hidden states as the state tensor `hidden`
+/// `[tokens, width]`.
+pub fn evaluate_plan(config: &Config) -> Plan {
+    let mut builder = PlanBuilder::new("evaluate");
+    let b = &mut builder;
+    let train = &config.train;
+    let cx = &Context::new(b, config, train.batch_size, train.context_length, false);
+    let hidden = b.shared("hidden", &[cx.tokens(), cx.width()], DType::Real, Role::State);
+    let Forward { norm, target, .. } = forward(b, cx, Some(hidden));
+    b.scoped("head", |b| {
+        linear_cross_entropy(b, cx, hidden);
+        if config.nitp.enabled {
+            let source = if config.nitp.source == Source::PostNorm { hidden } else { norm.sum };
+            nitp(b, cx, States { source, target }, None);
+        }
+    });
+    builder.finish()
+}
+
+/// The next-token logits `[vocab_size]` (state `logits`) of one row of tokens at the position in
+/// the input `position [1]`. Without projection head and NITP.
+pub fn generate_plan(config: &Config) -> Plan {
+    let mut builder = PlanBuilder::new("generate");
+    let b = &mut builder;
+    let cx = &Context::new(b, config, 1, config.train.context_length, false);
+    let (width, vocab) = (cx.width(), config.model.vocab_size);
+    let position = b.shared("position", &[1], DType::U32, Role::Input);
+    let logits = b.shared("logits", &[vocab], DType::Real, Role::State);
+    let Forward { norm, .. } = forward(b, cx, None);
+    b.scoped("head", |b| {
+        let state = b.activation("state", &[1, width]);
+        b.push(GatherRows { x: norm.y, index: position, y: state, rows: 1, width });
+        unembedding(cx).forward_into(b, cx, state, logits, 1);
+    });
+    builder.finish()
+}

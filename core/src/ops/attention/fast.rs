@@ -1,0 +1,381 @@
+//! Attention on the CPU: sixteen queries side by side in vector lanes.
+//!
+//! A strip of 16 queries keeps its scores transposed, `[keys, 16]`. So the softmax runs down whole
+//! vectors (no sums across lanes, no tails), and each of the five products of forward and backward
+//! is one register tile: broadcast an element of one factor, multiply it with 16 of the other.
+//! Memory beside the operands: `context * 16` scores and copies of one head a task.
+
+use std::marker::PhantomData;
+
+use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
+
+use super::Shape;
+use crate::cpu::vector::{dot, exp};
+
+/// Queries of a strip; also the step in which keys and features are padded.
+const LANES: usize = 16;
+
+/// What the 16 queries of a strip have at one key or feature.
+type Lane = [f32; LANES];
+
+/// A tensor whose disjoint ranges several tasks write.
+pub(super) struct Shared<'a> {
+    start: *mut f32,
+    len: usize,
+    life: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: `range` leaves it to its caller that no two tasks write the same element.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(x: &'a mut [f32]) -> Self {
+        Self { start: x.as_mut_ptr(), len: x.len(), life: PhantomData }
+    }
+
+    /// The elements `first..first + len`.
+    ///
+    /// # Safety
+    /// While the result lives, no one else may hold a range that overlaps it.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn range(&self, first: usize, len: usize) -> &mut [f32] {
+        assert!(first + len <= self.len);
+        // SAFETY: within the tensor by the assertion, and exclusive by the contract.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), len) }
+    }
+}
+
+/// Results and log-sum-exps of query head `head` in one row of the batch.
+///
+/// `qkv [context, width]` and `lse [context]` belong to that row; `out` is the whole tensor.
+///
+/// # Safety
+/// No one else may touch the columns of this row and head in `out` meanwhile.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) unsafe fn forward(
+    shape: &Shape,
+    (row, head): (usize, usize),
+    qkv: &[f32],
+    out: &Shared<'_>,
+    lse: &mut [f32],
+) {
+    // 16 rows of results fill 16 of AVX-512's 32 registers; elsewhere four rows take 8 to 16.
+    // SAFETY: the caller's promise.
+    unsafe {
+        if target_cfg_f!(target_feature = "avx512f") {
+            forward_tiled::<4, true>(shape, (row, head), qkv, out, lse);
+        } else if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
+            forward_tiled::<4, true>(shape, (row, head), qkv, out, lse);
+        } else {
+            forward_tiled::<4, false>(shape, (row, head), qkv, out, lse);
+        }
+    }
+}
+
+/// Gradients of key and value head `kv` and of the query heads that read it, in one row.
+///
+/// `qkv [context, width]`, `out` and `dout [context, q_heads * head_dim]` and
+/// `lse [q_heads, context]` belong to that row; `dqkv` is the whole tensor.
+///
+/// # Safety
+/// No one else may touch the columns of this row and these heads in `dqkv` meanwhile.
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+pub(super) unsafe fn backward(
+    shape: &Shape,
+    (row, kv): (usize, usize),
+    (qkv, out, dout, lse): (&[f32], &[f32], &[f32], &[f32]),
+    dqkv: &Shared<'_>,
+) {
+    let saved = (qkv, out, dout, lse);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if target_cfg_f!(target_feature = "avx512f") {
+            backward_tiled::<4, true>(shape, (row, kv), saved, dqkv);
+        } else if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
+            backward_tiled::<4, true>(shape, (row, kv), saved, dqkv);
+        } else {
+            backward_tiled::<4, false>(shape, (row, kv), saved, dqkv);
+        }
+    }
+}
+
+/// [`forward`] with `R` rows a register tile.
+#[inline(always)]
+unsafe fn forward_tiled<const R: usize, const FMA: bool>(
+    shape: &Shape,
+    (row, head): (usize, usize),
+    qkv: &[f32],
+    out: &Shared<'_>,
+    lse: &mut [f32],
+) {
+    let Shape { context, head_dim, .. } = *shape;
+    let (width, padded) = (shape.width(), head_dim.next_multiple_of(LANES));
+    let kv = shape.kv_head(head);
+    let keys = Rows::copy(qkv, shape.k(kv), width, context, head_dim);
+    let values = Rows::copy(qkv, shape.v(kv), width, context, head_dim);
+    let mut query = Rows::zeros(LANES, padded);
+    let mut queries = vec![[0.0; LANES]; padded]; // [head_dim, query]
+    let mut scores = vec![[0.0; LANES]; context.next_multiple_of(LANES)]; // [key, query]
+    let mut result = vec![[0.0; LANES]; padded]; // [head_dim, query]
+    let mut result_rows = Rows::zeros(LANES, padded);
+    for first in (0..context).step_by(LANES) {
+        let rows = LANES.min(context - first);
+        query.take(qkv, first * width + shape.q(head), width, rows, head_dim, shape.scale());
+        transpose(&query.data, &mut queries);
+        let scores = &mut scores[..first + LANES];
+        for key in (0..scores.len()).step_by(R) {
+            let factor = Factor { x: &keys.data[key * padded..], row: padded, step: 1 };
+            tile::<R, FMA>(head_dim, factor, flat(&queries), LANES, flat_mut(&mut scores[key..]), LANES, false);
+        }
+        fill_future(&mut scores[first..], f32::NEG_INFINITY);
+        let mut largest = [f32::NEG_INFINITY; LANES];
+        for score in scores.iter() {
+            for lane in 0..LANES {
+                largest[lane] =
+                    if score[lane] > largest[lane] { score[lane] } else { largest[lane] };
+            }
+        }
+        let mut total = [0.0; LANES];
+        for score in scores.iter_mut() {
+            for lane in 0..LANES {
+                score[lane] = exp(score[lane] - largest[lane]);
+                total[lane] += score[lane];
+            }
+        }
+        // `exp` ends at 1e-38; what a query must not see counts exactly nothing.
+        fill_future(&mut scores[first..], 0.0);
+        for feature in (0..padded).step_by(R) {
+            let factor = Factor { x: &values.data[feature..], row: 1, step: padded };
+            tile::<R, FMA>(scores.len(), factor, flat(scores), LANES, flat_mut(&mut result[feature..]), LANES, false);
+        }
+        transpose_back(&result, &mut result_rows.data);
+        for i in 0..rows {
+            let from = &result_rows.data[i * padded..][..head_dim];
+            let first_element = (row * context + first + i) * shape.out_width() + shape.q(head);
+            // SAFETY: columns of this row and head.
+            let to = unsafe { out.range(first_element, head_dim) };
+            let scale = 1.0 / total[i];
+            to.iter_mut().zip(from).for_each(|(to, &x)| *to = x * scale);
+            lse[first + i] = largest[i] + total[i].ln();
+        }
+    }
+}
+
+/// [`backward`] with `R` rows a register tile.
+#[inline(always)]
+unsafe fn backward_tiled<const R: usize, const FMA: bool>(
+    shape: &Shape,
+    (row, kv): (usize, usize),
+    (qkv, out, dout, lse): (&[f32], &[f32], &[f32], &[f32]),
+    dqkv: &Shared<'_>,
+) {
+    let Shape { context, head_dim, .. } = *shape;
+    let (width, out_width) = (shape.width(), shape.out_width());
+    let padded = head_dim.next_multiple_of(LANES);
+    let padded_context = context.next_multiple_of(LANES);
+    let keys = Rows::copy(qkv, shape.k(kv), width, context, head_dim);
+    let values = Rows::copy(qkv, shape.v(kv), width, context, head_dim);
+    let mut dkeys = Rows::zeros(padded_context, padded);
+    let mut dvalues = Rows::zeros(padded_context, padded);
+    let (mut query, mut dresult) = (Rows::zeros(LANES, padded), Rows::zeros(LANES, padded));
+    let mut queries = vec![[0.0; LANES]; padded]; // [head_dim, query]
+    let mut dresults = vec![[0.0; LANES]; padded]; // [head_dim, query]
+    let mut dqueries = vec![[0.0; LANES]; padded]; // [head_dim, query]
+    let mut dquery = Rows::zeros(LANES, padded);
+    let mut dscores = vec![[0.0; LANES]; padded_context]; // [key, query]
+    for head in shape.q_heads_of(kv) {
+        for first in (0..context).step_by(LANES) {
+            let rows = LANES.min(context - first);
+            let at = first * out_width + shape.q(head);
+            query.take(qkv, first * width + shape.q(head), width, rows, head_dim, shape.scale());
+            dresult.take(dout, at, out_width, rows, head_dim, 1.0);
+            transpose(&query.data, &mut queries);
+            transpose(&dresult.data, &mut dresults);
+            // Lanes past the context: query and dout are 0, so whatever p is, they add nothing.
+            let (mut log_sum, mut delta) = ([0.0; LANES], [0.0; LANES]);
+            for i in 0..rows {
+                log_sum[i] = lse[head * context + first + i];
+                let result = &out[at + i * out_width..][..head_dim];
+                delta[i] = dot(result, &dresult.data[i * padded..][..head_dim]);
+            }
+            let dscores = &mut dscores[..first + LANES];
+            for key in (0..dscores.len()).step_by(LANES) {
+                let mut p = [[0.0; LANES]; LANES]; // [key, query]
+                let ds = &mut dscores[key..key + LANES];
+                for i in (0..LANES).step_by(R) {
+                    let at = (key + i) * padded;
+                    let factor = Factor { x: &keys.data[at..], row: padded, step: 1 };
+                    tile::<R, FMA>(head_dim, factor, flat(&queries), LANES, flat_mut(&mut p[i..]), LANES, false);
+                    let factor = Factor { x: &values.data[at..], row: padded, step: 1 };
+                    tile::<R, FMA>(head_dim, factor, flat(&dresults), LANES, flat_mut(&mut ds[i..]), LANES, false);
+                }
+                for (p, ds) in p.iter_mut().zip(ds.iter_mut()) {
+                    for lane in 0..LANES {
+                        p[lane] = exp(p[lane] - log_sum[lane]);
+                        ds[lane] = p[lane] * (ds[lane] - delta[lane]);
+                    }
+                }
+                if key == first {
+                    fill_future(&mut p, 0.0);
+                    fill_future(ds, 0.0);
+                }
+                for i in (0..LANES).step_by(R) {
+                    for feature in (0..padded).step_by(LANES) {
+                        let at = (key + i) * padded + feature;
+                        let factor = Factor { x: flat(&p[i..]), row: LANES, step: 1 };
+                        tile::<R, FMA>(LANES, factor, &dresult.data[feature..], padded, &mut dvalues.data[at..], padded, true);
+                        let factor = Factor { x: flat(&ds[i..]), row: LANES, step: 1 };
+                        tile::<R, FMA>(LANES, factor, &query.data[feature..], padded, &mut dkeys.data[at..], padded, true);
+                    }
+                }
+            }
+            for feature in (0..padded).step_by(R) {
+                let factor = Factor { x: &keys.data[feature..], row: 1, step: padded };
+                tile::<R, FMA>(dscores.len(), factor, flat(dscores), LANES, flat_mut(&mut dqueries[feature..]), LANES, false);
+            }
+            transpose_back(&dqueries, &mut dquery.data);
+            for i in 0..rows {
+                let from = &dquery.data[i * padded..][..head_dim];
+                let first_element = (row * context + first + i) * width + shape.q(head);
+                // SAFETY: columns of this row and of a query head of this group.
+                let to = unsafe { dqkv.range(first_element, head_dim) };
+                to.iter_mut().zip(from).for_each(|(to, &x)| *to = x * shape.scale());
+            }
+        }
+    }
+    for (rows, column) in [(&dkeys, shape.k(kv)), (&dvalues, shape.v(kv))] {
+        for i in 0..context {
+            // SAFETY: columns of this row and of this key or value head.
+            let to = unsafe { dqkv.range((row * context + i) * width + column, head_dim) };
+            to.copy_from_slice(&rows.data[i * padded..][..head_dim]);
+        }
+    }
+}
+
+/// Rows of one head, contiguous: the columns of a packed tensor lie a power of two apart and
+/// would evict each other from the cache. Both extents are padded with zeros to whole strips.
+struct Rows {
+    /// `[rows, padded head_dim]`.
+    data: Vec<f32>,
+    padded: usize,
+}
+
+impl Rows {
+    fn zeros(rows: usize, padded: usize) -> Self {
+        Self { data: vec![0.0; rows * padded], padded }
+    }
+
+    #[inline(always)]
+    fn copy(x: &[f32], first: usize, stride: usize, rows: usize, len: usize) -> Self {
+        let mut copy = Self::zeros(rows.next_multiple_of(LANES), len.next_multiple_of(LANES));
+        copy.take(x, first, stride, rows, len, 1.0);
+        copy
+    }
+
+    /// Overwrites with `scale` times `rows` rows of `len` elements that start at `first`.
+    #[inline(always)]
+    fn take(&mut self, x: &[f32], first: usize, stride: usize, rows: usize, len: usize, scale: f32) {
+        let (taken, rest) = self.data.split_at_mut(rows * self.padded);
+        for (i, to) in taken.chunks_exact_mut(self.padded).enumerate() {
+            let from = &x[first + i * stride..][..len];
+            to.iter_mut().zip(from).for_each(|(to, &x)| *to = x * scale);
+        }
+        rest.fill(0.0);
+    }
+}
+
+/// Sets what lies in the future of a strip's queries: in row `j` of its own 16 keys, lanes < j.
+#[inline(always)]
+fn fill_future(scores: &mut [Lane], value: f32) {
+    for (key, score) in scores.iter_mut().enumerate() {
+        for lane in 0..LANES {
+            score[lane] = if lane < key { value } else { score[lane] };
+        }
+    }
+}
+
+/// `[16, width]` to `[width][16]`.
+#[inline(always)]
+fn transpose(rows: &[f32], columns: &mut [Lane]) {
+    let width = columns.len();
+    for (feature, column) in columns.iter_mut().enumerate() {
+        for lane in 0..LANES {
+            column[lane] = rows[lane * width + feature];
+        }
+    }
+}
+
+/// `[width][16]` to `[16, width]`.
+#[inline(always)]
+fn transpose_back(columns: &[Lane], rows: &mut [f32]) {
+    let width = columns.len();
+    for lane in 0..LANES {
+        for (to, column) in rows[lane * width..][..width].iter_mut().zip(columns) {
+            *to = column[lane];
+        }
+    }
+}
+
+fn flat(x: &[Lane]) -> &[f32] {
+    x.as_flattened()
+}
+
+fn flat_mut(x: &mut [Lane]) -> &mut [f32] {
+    x.as_flattened_mut()
+}
+
+/// The broadcast factor of a [`tile`]: element (r, p) is `x[r * row + p * step]`.
+#[derive(Clone, Copy)]
+struct Factor<'a> {
+    x: &'a [f32],
+    row: usize,
+    step: usize,
+}
+
+/// `c[r][..] (+)= Σ_p a(r, p) b[p][..]`: `R` rows of 16, summed over `depth` in registers. Row p of
+/// `b` starts at `p * b_row`, row r of `c` at `r * c_row`.
+#[inline(always)]
+fn tile<const R: usize, const FMA: bool>(
+    depth: usize,
+    a: Factor<'_>,
+    b: &[f32],
+    b_row: usize,
+    c: &mut [f32],
+    c_row: usize,
+    accumulate: bool,
+) {
+    assert!(depth > 0);
+    assert!((R - 1) * a.row + (depth - 1) * a.step < a.x.len());
+    assert!((depth - 1) * b_row + LANES <= b.len());
+    assert!((R - 1) * c_row + LANES <= c.len());
+    let mut sums = [[0.0; LANES]; R];
+    for p in 0..depth {
+        // SAFETY: within `b` by the second assertion; an array of f32 is aligned like an f32.
+        let right = unsafe { *b.as_ptr().add(p * b_row).cast::<Lane>() };
+        for r in 0..R {
+            // SAFETY: within `a.x` by the first assertion.
+            let left = unsafe { *a.x.get_unchecked(r * a.row + p * a.step) };
+            sums[r] = multiply_add::<FMA>(left, right, sums[r]);
+        }
+    }
+    for r in 0..R {
+        let to = &mut c[r * c_row..][..LANES];
+        for lane in 0..LANES {
+            to[lane] = if accumulate { to[lane] + sums[r][lane] } else { sums[r][lane] };
+        }
+    }
+}
+
+/// `left * right + sum`. By value: the optimiser then keeps whole vectors in registers.
+#[inline(always)]
+fn multiply_add<const FMA: bool>(left: f32, right: Lane, mut sum: Lane) -> Lane {
+    for lane in 0..LANES {
+        sum[lane] = if FMA {
+            left.mul_add(right[lane], sum[lane])
+        } else {
+            left * right[lane] + sum[lane]
+        };
+    }
+    sum
+}

@@ -1,0 +1,391 @@
+//! Causal attention with grouped query heads, its softmax computed tile by tile so that memory is
+//! linear in the context (Dao 2023, FlashAttention-2, arXiv 2307.08691; Ainslie et al. 2023,
+//! arXiv 2305.13245).
+//!
+//! For query head `h` reading key and value head `g = h kv_heads / q_heads`:
+//! `s_ij = q_i · k_j / √head_dim`, `p_ij = softmax over j <= i`, `out_i = Σ_j p_ij v_j`.
+
+mod fast;
+
+use rayon::prelude::*;
+
+use super::kernel::linear_grid;
+use super::{Dispatch, Kernel, Op, Uniform, Use};
+use crate::cpu::{OpMemory, Real};
+use crate::plan::View;
+
+/// Extents of an attention, and where a head lies in a packed row: all query heads, then the key
+/// heads, then the value heads.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Rows of the batch, which do not see each other.
+    pub batch: usize,
+    /// Tokens of a row.
+    pub context: usize,
+    /// Query heads; a multiple of `kv_heads`.
+    pub q_heads: usize,
+    /// Key heads, and as many value heads.
+    pub kv_heads: usize,
+    /// Features of a head; even, at most 256.
+    pub head_dim: usize,
+}
+
+impl Shape {
+    /// Elements of a token's packed projection.
+    pub fn width(&self) -> usize {
+        (self.q_heads + 2 * self.kv_heads) * self.head_dim
+    }
+
+    /// Elements of a token's result.
+    pub fn out_width(&self) -> usize {
+        self.q_heads * self.head_dim
+    }
+
+    /// Tokens of the batch.
+    pub fn tokens(&self) -> usize {
+        self.batch * self.context
+    }
+
+    /// Column of a query head, in a packed row and in a row of results.
+    fn q(&self, head: usize) -> usize {
+        head * self.head_dim
+    }
+
+    /// Column of a key head.
+    fn k(&self, kv: usize) -> usize {
+        (self.q_heads + kv) * self.head_dim
+    }
+
+    /// Column of a value head.
+    fn v(&self, kv: usize) -> usize {
+        (self.q_heads + self.kv_heads + kv) * self.head_dim
+    }
+
+    /// Which key and value head a query head reads.
+    fn kv_head(&self, head: usize) -> usize {
+        head / (self.q_heads / self.kv_heads)
+    }
+
+    /// Which query heads read a key and value head.
+    fn q_heads_of(&self, kv: usize) -> std::ops::Range<usize> {
+        let group = self.q_heads / self.kv_heads;
+        kv * group..(kv + 1) * group
+    }
+
+    /// What scores are multiplied by.
+    fn scale(&self) -> f32 {
+        (1.0 / (self.head_dim as f64).sqrt()) as f32
+    }
+
+    /// (query, key) pairs of all heads where the key is not in the future.
+    fn pairs(&self) -> f64 {
+        (self.batch * self.q_heads) as f64 * (self.context * (self.context + 1) / 2) as f64
+    }
+
+    /// Element `i` of a head that starts at `column` of the packed row of token (row, t).
+    fn at(&self, row: usize, t: usize, column: usize) -> usize {
+        (row * self.context + t) * self.width() + column
+    }
+
+    /// The same in a row of results.
+    fn out_at(&self, row: usize, t: usize, head: usize) -> usize {
+        (row * self.context + t) * self.out_width() + self.q(head)
+    }
+
+    /// Index in `lse`.
+    fn lse_at(&self, row: usize, t: usize, head: usize) -> usize {
+        (row * self.q_heads + head) * self.context + t
+    }
+
+    fn uniform(&self) -> Uniform {
+        Uniform::new()
+            .size(self.context)
+            .size(self.q_heads)
+            .size(self.kv_heads)
+            .size(self.head_dim)
+            .size(self.tokens() * self.q_heads)
+            .real(self.scale())
+    }
+}
+
+/// `out = softmax(q kᵀ / √head_dim, causal) v`, and the log-sum-exp of each softmax.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    /// Packed projection, already rotated, `[tokens, width]`.
+    pub qkv: View,
+    /// Result, `[tokens, q_heads * head_dim]`.
+    pub out: View,
+    /// `ln Σ_j exp(s_ij)`, saved for the backward, `[batch, q_heads, context]`.
+    pub lse: View,
+    /// Extents.
+    pub shape: Shape,
+}
+
+impl Op for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::read(self.qkv), Use::write(self.out), Use::write(self.lse)]
+    }
+
+    fn flops(&self) -> f64 {
+        self.shape.pairs() * (4 * self.shape.head_dim) as f64
+    }
+
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        let shape = &self.shape;
+        let (qkv, out, lse) =
+            (memory.read(self.qkv), memory.write(self.out), memory.write(self.lse));
+        let scale = R::of(shape.head_dim as f64).sqrt().recip();
+        for row in 0..shape.batch {
+            for head in 0..shape.q_heads {
+                let kv = shape.kv_head(head);
+                for i in 0..shape.context {
+                    let q = shape.at(row, i, shape.q(head));
+                    let scores: Vec<R> = (0..=i)
+                        .map(|j| {
+                            let k = shape.at(row, j, shape.k(kv));
+                            scale * (0..shape.head_dim).map(|d| qkv[q + d] * qkv[k + d]).sum::<R>()
+                        })
+                        .collect();
+                    let largest = scores.iter().fold(R::neg_infinity(), |m, &s| m.max(s));
+                    let total: R = scores.iter().map(|&s| (s - largest).exp()).sum();
+                    let log_sum = largest + total.ln();
+                    for d in 0..shape.head_dim {
+                        out[shape.out_at(row, i, head) + d] = (0..=i)
+                            .map(|j| {
+                                let v = qkv[shape.at(row, j, shape.v(kv)) + d];
+                                (scores[j] - log_sum).exp() * v
+                            })
+                            .sum();
+                    }
+                    lse[shape.lse_at(row, i, head)] = log_sum;
+                }
+            }
+        }
+    }
+
+    fn fast(&self, memory: &OpMemory<f32>) {
+        let shape = &self.shape;
+        let qkv = memory.read(self.qkv);
+        let out = fast::Shared::new(memory.write(self.out));
+        let lse = memory.write(self.lse);
+        lse.par_chunks_mut(shape.context).enumerate().for_each(|(task, lse)| {
+            let (row, head) = (task / shape.q_heads, task % shape.q_heads);
+            let qkv = part(qkv, row, shape.context * shape.width());
+            // SAFETY: one task a row and head.
+            unsafe { fast::forward(shape, (row, head), qkv, &out, lse) };
+        });
+    }
+
+    fn dispatches(&self) -> Vec<Dispatch> {
+        let tile = Tile::forward(self.shape.head_dim);
+        vec![Dispatch {
+            kernel: tile.kernel("attention", include_str!("../../../../shaders/attention.wgsl")),
+            bindings: vec![self.qkv, self.out, self.lse],
+            uniform: self.shape.uniform(),
+            grid: tile.grid(&self.shape, self.shape.q_heads),
+        }]
+    }
+}
+
+/// Gradient of [`Attention`]. With `p_ij = exp(s_ij - lse_i)` and `δ_i = dout_i · out_i`:
+/// `ds_ij = p_ij (dout_i · v_j - δ_i) / √head_dim`, `dq_i = Σ_j ds_ij k_j`, and over the query heads
+/// of a group `dk_j = Σ_i ds_ij q_i`, `dv_j = Σ_i p_ij dout_i`.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionBackward {
+    /// The forward's packed projection, `[tokens, width]`.
+    pub qkv: View,
+    /// The forward's result, `[tokens, q_heads * head_dim]`.
+    pub out: View,
+    /// Its gradient, `[tokens, q_heads * head_dim]`.
+    pub dout: View,
+    /// From the forward, `[batch, q_heads, context]`.
+    pub lse: View,
+    /// Gradient of `qkv`, packed alike and written whole, `[tokens, width]`.
+    pub dqkv: View,
+    /// Scratch for the GPU, `δ` as `[batch, q_heads, context]`.
+    pub delta: View,
+    /// Extents.
+    pub shape: Shape,
+}
+
+impl Op for AttentionBackward {
+    fn name(&self) -> &'static str {
+        "attention_backward"
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        vec![
+            Use::read(self.qkv),
+            Use::read(self.out),
+            Use::read(self.dout),
+            Use::read(self.lse),
+            Use::write(self.dqkv),
+            Use::write(self.delta),
+        ]
+    }
+
+    fn flops(&self) -> f64 {
+        self.shape.pairs() * (10 * self.shape.head_dim) as f64
+    }
+
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        let shape = &self.shape;
+        let (qkv, out) = (memory.read(self.qkv), memory.read(self.out));
+        let (dout, lse) = (memory.read(self.dout), memory.read(self.lse));
+        let dqkv = memory.write(self.dqkv);
+        dqkv.fill(R::zero());
+        let scale = R::of(shape.head_dim as f64).sqrt().recip();
+        for row in 0..shape.batch {
+            for head in 0..shape.q_heads {
+                let kv = shape.kv_head(head);
+                for i in 0..shape.context {
+                    let q = shape.at(row, i, shape.q(head));
+                    let o = shape.out_at(row, i, head);
+                    let delta: R = (0..shape.head_dim).map(|d| dout[o + d] * out[o + d]).sum();
+                    for j in 0..=i {
+                        let k = shape.at(row, j, shape.k(kv));
+                        let v = shape.at(row, j, shape.v(kv));
+                        let qk: R = (0..shape.head_dim).map(|d| qkv[q + d] * qkv[k + d]).sum();
+                        let dp: R = (0..shape.head_dim).map(|d| dout[o + d] * qkv[v + d]).sum();
+                        let p = (qk * scale - lse[shape.lse_at(row, i, head)]).exp();
+                        let ds = p * (dp - delta) * scale;
+                        for d in 0..shape.head_dim {
+                            dqkv[q + d] += ds * qkv[k + d];
+                            dqkv[k + d] += ds * qkv[q + d];
+                            dqkv[v + d] += p * dout[o + d];
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn fast(&self, memory: &OpMemory<f32>) {
+        let shape = &self.shape;
+        let (qkv, out) = (memory.read(self.qkv), memory.read(self.out));
+        let (dout, lse) = (memory.read(self.dout), memory.read(self.lse));
+        let dqkv = fast::Shared::new(memory.write(self.dqkv));
+        (0..shape.batch * shape.kv_heads).into_par_iter().for_each(|task| {
+            let (row, kv) = (task / shape.kv_heads, task % shape.kv_heads);
+            let results = shape.context * shape.out_width();
+            let saved = (
+                part(qkv, row, shape.context * shape.width()),
+                part(out, row, results),
+                part(dout, row, results),
+                part(lse, row, shape.q_heads * shape.context),
+            );
+            // SAFETY: one task a row and key head, and each query head reads one key head.
+            unsafe { fast::backward(shape, (row, kv), saved, &dqkv) };
+        });
+    }
+
+    fn dispatches(&self) -> Vec<Dispatch> {
+        let shape = &self.shape;
+        let tile = Tile::backward(shape.head_dim);
+        let kernel = |entry| {
+            tile.kernel(entry, include_str!("../../../../shaders/attention_backward.wgsl"))
+        };
+        let delta = Dispatch {
+            kernel: kernel("attention_backward_delta"),
+            bindings: vec![self.out, self.dout, self.delta],
+            uniform: shape.uniform(),
+            grid: linear_grid((shape.tokens() * shape.q_heads).div_ceil(64)),
+        };
+        let bindings = vec![self.qkv, self.dout, self.lse, self.delta, self.dqkv];
+        let query = Dispatch {
+            kernel: kernel("attention_backward_q"),
+            bindings: bindings.clone(),
+            uniform: shape.uniform(),
+            grid: tile.grid(shape, shape.q_heads),
+        };
+        let key_value = Dispatch {
+            kernel: kernel("attention_backward_kv"),
+            bindings,
+            uniform: shape.uniform(),
+            grid: tile.grid(shape, shape.kv_heads),
+        };
+        vec![delta, query, key_value]
+    }
+}
+
+/// The `index`-th part of `len` elements.
+fn part(x: &[f32], index: usize, len: usize) -> &[f32] {
+    &x[index * len..][..len]
+}
+
+/// Extents of a workgroup's tile, chosen so that it fits the 16 KiB of shared memory that WebGPU
+/// promises: `own` tokens that it holds and `other` tokens that pass by, of `quads` vec4 each.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    own: usize,
+    other: usize,
+    quads: usize,
+}
+
+impl Tile {
+    const SHARED_BYTES: usize = 16 * 1024;
+
+    /// One vector a token and side, and one score a pair.
+    fn forward(head_dim: usize) -> Self {
+        Self::largest(head_dim, 1)
+    }
+
+    /// Two of each: (k, v) against (q, dout), p and ds.
+    fn backward(head_dim: usize) -> Self {
+        Self::largest(head_dim, 2)
+    }
+
+    fn largest(head_dim: usize, vectors: usize) -> Self {
+        assert!(
+            head_dim.is_multiple_of(2) && (2..=256).contains(&head_dim),
+            "head_dim is even and at most 256, not {head_dim}: the config's rules say so"
+        );
+        let quads = head_dim.div_ceil(4);
+        [(32, 32), (32, 16), (16, 16), (16, 8), (8, 8), (8, 4), (4, 4), (4, 2)]
+            .into_iter()
+            .map(|(own, other)| Self { own, other, quads })
+            .find(|tile| tile.bytes(vectors) <= Self::SHARED_BYTES && tile.threads() <= 256)
+            .expect("the smallest tile fits at head_dim 256")
+    }
+
+    /// Rows of vec4 are padded to an odd number, so that a column's rows lie in different banks.
+    fn stride(&self) -> usize {
+        self.quads | 1
+    }
+
+    /// Vectors, scores, and one real a token.
+    fn bytes(&self, vectors: usize) -> usize {
+        let vec4s = vectors * (self.own + self.other) * self.stride();
+        16 * vec4s + 4 * vectors * (self.own * self.other + self.own)
+    }
+
+    /// Each thread owns 4 tokens x 4 features of the result.
+    fn threads(&self) -> usize {
+        self.own / 4 * self.quads
+    }
+
+    fn kernel(&self, entry: &'static str, source: &'static str) -> Kernel {
+        let constants = [
+            ("OWN", self.own),
+            ("OTHER", self.other),
+            ("QUADS", self.quads),
+            ("STRIDE", self.stride()),
+            ("THREADS", self.threads()),
+        ];
+        Kernel {
+            module: if entry == "attention" { "attention" } else { "attention_backward" },
+            source,
+            entry,
+            constants: constants.map(|(name, value)| (name, value as f64)).to_vec(),
+        }
+    }
+
+    /// Blocks of tokens, heads, rows of the batch.
+    fn grid(&self, shape: &Shape, heads: usize) -> [u32; 3] {
+        [shape.context.div_ceil(self.own) as u32, heads as u32, shape.batch as u32]
+    }
+}

@@ -1,0 +1,205 @@
+//! Cross-entropy of a chunk of logits, and its gradient in place of them, so that a step holds a
+//! chunk's logits at a time and never `[tokens, vocab]`.
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::kernel::linear_grid;
+use super::{Dispatch, Kernel, Op, Uniform, Use};
+use crate::cpu::vector::{exp, max, reduce, sum};
+use crate::cpu::{OpMemory, Real};
+use crate::plan::View;
+
+/// `loss = ln Σ_j e^logit_j - logit_label`, in nats; with a gradient also
+/// `logits <- scale (softmax(logits) - onehot(label))`.
+///
+/// A label that is no entry of the vocabulary (by convention `u32::MAX`) is ignored: the row's
+/// loss and gradient are 0.
+#[derive(Clone, Copy, Debug)]
+pub struct CrossEntropy {
+    /// Logits, `[rows, vocab]`; overwritten by their gradient if there is one.
+    pub logits: View,
+    /// The right entry of each row, u32, `[rows]`.
+    pub labels: View,
+    /// Loss of each row in nats, `[rows]`.
+    pub loss: View,
+    /// Scale of the gradient; `None` leaves the logits as they are.
+    pub gradient: Option<CrossEntropyGradient>,
+    /// Number of tokens in the chunk.
+    pub rows: usize,
+    /// Number of vocabulary entries.
+    pub vocab: usize,
+}
+
+/// What scales the gradient of a [`CrossEntropy`].
+#[derive(Clone, Copy, Debug)]
+pub struct CrossEntropyGradient {
+    /// The step's scalars, `[scalars::LEN]`.
+    pub scalars: View,
+    /// Which of them is the scale: `scalars::NTP_SCALE`.
+    pub index: usize,
+}
+
+impl Op for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        let mut uses = vec![Use::read(self.labels), Use::write(self.loss)];
+        match self.gradient {
+            None => uses.push(Use::read(self.logits)),
+            Some(gradient) => {
+                uses.extend([Use::read_write(self.logits), Use::read(gradient.scalars)]);
+            }
+        }
+        uses
+    }
+
+    fn flops(&self) -> f64 {
+        let per_logit = if self.gradient.is_some() { 5.0 } else { 3.0 };
+        per_logit * self.rows as f64 * self.vocab as f64
+    }
+
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        let (labels, loss) = (memory.read_u32(self.labels), memory.write(self.loss));
+        // Loss of a row, its largest logit and Σ e^(logit - largest).
+        let row_loss = |row: &[R], label: u32| {
+            let largest = row.iter().copied().fold(R::neg_infinity(), R::max);
+            let total: R = row.iter().map(|&x| (x - largest).exp()).sum();
+            let right = row.get(label as usize);
+            (right.map(|&x| total.ln() - (x - largest)), largest, total)
+        };
+        let Some(gradient) = self.gradient else {
+            let rows = memory.read(self.logits).chunks_exact(self.vocab);
+            for ((row, &label), loss) in rows.zip(labels).zip(loss) {
+                *loss = row_loss(row, label).0.unwrap_or(R::zero());
+            }
+            return;
+        };
+        let scale = memory.read(gradient.scalars)[gradient.index];
+        let rows = memory.write(self.logits).chunks_exact_mut(self.vocab);
+        for ((row, &label), loss) in rows.zip(labels).zip(loss) {
+            let (Some(value), largest, total) = row_loss(row, label) else {
+                *loss = R::zero();
+                row.fill(R::zero());
+                continue;
+            };
+            *loss = value;
+            for (j, x) in row.iter_mut().enumerate() {
+                let onehot = if j == label as usize { R::one() } else { R::zero() };
+                *x = scale * ((*x - largest).exp() / total - onehot);
+            }
+        }
+    }
+
+    fn fast(&self, memory: &OpMemory<f32>) {
+        // A task of small rows has several of them; of large rows, one.
+        let rows = (TASK / self.vocab).max(1);
+        let block = rows * self.vocab;
+        let (labels, loss) = (memory.read_u32(self.labels), memory.write(self.loss));
+        let tasks = loss.par_chunks_mut(rows).zip(labels.par_chunks(rows));
+        match self.gradient {
+            None => tasks
+                .zip(memory.read(self.logits).par_chunks(block))
+                .for_each(|((loss, labels), logits)| loss_rows(logits, labels, loss, self.vocab)),
+            Some(gradient) => {
+                let scale = memory.read(gradient.scalars)[gradient.index];
+                tasks.zip(memory.write(self.logits).par_chunks_mut(block)).for_each(
+                    |((loss, labels), logits)| {
+                        gradient_rows(logits, labels, loss, self.vocab, scale);
+                    },
+                );
+            }
+        }
+    }
+
+    fn dispatches(&self) -> Vec<Dispatch> {
+        let mut bindings = vec![self.logits, self.labels, self.loss];
+        let mut uniform = Uniform::new().size(self.rows).size(self.vocab);
+        let entry = match self.gradient {
+            None => "cross_entropy",
+            Some(gradient) => {
+                bindings.push(gradient.scalars);
+                uniform = uniform.size(gradient.index);
+                "cross_entropy_gradient"
+            }
+        };
+        vec![Dispatch {
+            kernel: Kernel {
+                module: "cross_entropy",
+                source: include_str!("../../../shaders/cross_entropy.wgsl"),
+                entry,
+                constants: Vec::new(),
+            },
+            bindings,
+            uniform,
+            grid: linear_grid(self.rows),
+        }]
+    }
+}
+
+/// Logits that pay for a task.
+const TASK: usize = 1 << 14;
+
+/// Logits that are handled together while they lie in the innermost cache. Each tile takes its own
+/// largest logit off, so that memory is walked twice (once without a gradient), not three times;
+/// a sum of tiles also rounds less than one long sum.
+const TILE: usize = 2048;
+
+/// A tile's share of a row's `Σ e^logit`: the sum is of `e^(logit - largest)`.
+#[derive(Clone, Copy)]
+struct Share {
+    largest: f32,
+    sum: f32,
+}
+
+/// The largest logit of a row and the sum of its `e^(logit - largest)`.
+fn combine(shares: &[Share]) -> Share {
+    let largest = shares.iter().fold(f32::NEG_INFINITY, |m, share| m.max(share.largest));
+    let sum = shares.iter().map(|share| share.sum * (share.largest - largest).exp()).sum();
+    Share { largest, sum }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+fn loss_rows(logits: &[f32], labels: &[u32], loss: &mut [f32], vocab: usize) {
+    let mut shares = Vec::with_capacity(vocab.div_ceil(TILE));
+    for ((row, &label), loss) in logits.chunks_exact(vocab).zip(labels).zip(loss) {
+        let Some(&right) = row.get(label as usize) else {
+            *loss = 0.0;
+            continue;
+        };
+        shares.clear();
+        for tile in row.chunks(TILE) {
+            let largest = max(tile);
+            shares.push(Share { largest, sum: reduce(tile, tile, |x, _| exp(x - largest)) });
+        }
+        let Share { largest, sum } = combine(&shares);
+        *loss = sum.ln() - (right - largest);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+fn gradient_rows(logits: &mut [f32], labels: &[u32], loss: &mut [f32], vocab: usize, scale: f32) {
+    let mut shares = Vec::with_capacity(vocab.div_ceil(TILE));
+    for ((row, &label), loss) in logits.chunks_exact_mut(vocab).zip(labels).zip(loss) {
+        let Some(&right) = row.get(label as usize) else {
+            *loss = 0.0;
+            row.fill(0.0);
+            continue;
+        };
+        shares.clear();
+        for tile in row.chunks_mut(TILE) {
+            let largest = max(tile);
+            tile.iter_mut().for_each(|x| *x = exp(*x - largest));
+            shares.push(Share { largest, sum: sum(tile) });
+        }
+        let Share { largest, sum } = combine(&shares);
+        *loss = sum.ln() - (right - largest);
+        for (tile, share) in row.chunks_mut(TILE).zip(&shares) {
+            let factor = scale * (share.largest - largest).exp() / sum;
+            tile.iter_mut().for_each(|x| *x *= factor);
+        }
+        row[label as usize] -= scale;
+    }
+}

@@ -1,0 +1,76 @@
+//! Rows picked by index: `y[i] = x[index[i]]`.
+
+use rayon::prelude::*;
+
+use super::kernel::linear_grid;
+use super::{Dispatch, Kernel, Op, Uniform, Use};
+use crate::cpu::vector::ROWS_PER_TASK;
+use crate::cpu::{OpMemory, Real};
+use crate::plan::View;
+
+/// `y[i] = x[index[i]]` for whole rows.
+#[derive(Clone, Copy, Debug)]
+pub struct GatherRows {
+    /// Rows to pick from, `[any, width]`.
+    pub x: View,
+    /// Which row of `x` each row of `y` is, `[rows]` of u32. One past the end reads the last row
+    /// on the GPU and panics on the CPU: the host checks what it writes.
+    pub index: View,
+    /// Picked rows, `[rows, width]`.
+    pub y: View,
+    /// Rows of `y`.
+    pub rows: usize,
+    /// Elements of a row.
+    pub width: usize,
+}
+
+impl Op for GatherRows {
+    fn name(&self) -> &'static str {
+        "gather_rows"
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::read(self.x), Use::read(self.index), Use::write(self.y)]
+    }
+
+    fn flops(&self) -> f64 {
+        0.0
+    }
+
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        let (x, index, y) =
+            (memory.read(self.x), memory.read_u32(self.index), memory.write(self.y));
+        for i in 0..self.rows {
+            for j in 0..self.width {
+                y[i * self.width + j] = x[index[i] as usize * self.width + j];
+            }
+        }
+    }
+
+    fn fast(&self, memory: &OpMemory<f32>) {
+        let (x, index, y) =
+            (memory.read(self.x), memory.read_u32(self.index), memory.write(self.y));
+        let width = self.width;
+        y.par_chunks_mut(ROWS_PER_TASK * width).zip(index.par_chunks(ROWS_PER_TASK)).for_each(
+            |(y, index)| {
+                for (y, &row) in y.chunks_exact_mut(width).zip(index) {
+                    y.copy_from_slice(&x[row as usize * width..][..width]);
+                }
+            },
+        );
+    }
+
+    fn dispatches(&self) -> Vec<Dispatch> {
+        vec![Dispatch {
+            kernel: Kernel {
+                module: "gather_rows",
+                source: include_str!("../../../shaders/gather_rows.wgsl"),
+                entry: "gather_rows",
+                constants: Vec::new(),
+            },
+            bindings: vec![self.x, self.index, self.y],
+            uniform: Uniform::new().size(self.rows).size(self.width).size(self.x.len / self.width),
+            grid: linear_grid(self.rows),
+        }]
+    }
+}

@@ -1,0 +1,229 @@
+//! The NITP loss and its gradient in one pass: the prediction at `t` against the target at `t + 1`,
+//! the residual stream after a shallow block (arXiv 2605.24956, section 3 and its ablations).
+
+mod fast;
+
+use super::kernel::linear_grid;
+use super::{Dispatch, Kernel, Op, Uniform, Use};
+use crate::config::{NitpLoss, Shift};
+use crate::cpu::{OpMemory, Real};
+use crate::plan::View;
+
+/// A vector whose squared length is at most this has no direction: its cosine with anything is 0,
+/// and the cosine loss has no gradient in it.
+const SHORTEST_SQUARED: f64 = 1e-24;
+
+/// Loss of each pair `(p_t, z_{t + shift})` of one sequence, and
+/// `weight * scalars[index] * Σ_pairs loss` differentiated.
+///
+/// With `u`, `v` the unit vectors of `p`, `z`; `e = p - z`; `s = softmax(p)`, `q = softmax(z)`:
+///
+/// | kind | loss | in `p` | in `z` |
+/// | --- | --- | --- | --- |
+/// | cosine | `1 - c`, `c = u·v` | `(c u - v) / abs(p)` | `(c v - u) / abs(z)` |
+/// | mse | `mean e²` | `2 e / width` | minus that in `p` |
+/// | smooth l1 | `mean (e² / 2 or abs(e) - 1/2)` | `clamp(e, -1, 1) / width` | minus that in `p` |
+/// | kl | `Σ q (ln q - ln s)` | `s - q` | `q (ln q - ln s - loss)` |
+///
+/// A vector shorter than 1e-12 counts as 0 in the cosine, and gets no gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct Nitp {
+    /// Predictions, `[rows * context, width]`.
+    pub p: View,
+    /// Targets by their own position, `[rows * context, width]`.
+    pub z: View,
+    /// 1 where the pair that starts at this position counts, u32, `[rows * context]`. Under
+    /// [`Shift::Next`] the last position of a sequence has no pair, whatever its mask.
+    pub mask: View,
+    /// Raw loss of each pair, 0 where none counts, `[rows * context]`.
+    pub loss: View,
+    /// In training, the gradient.
+    pub gradient: Option<NitpGradient>,
+    /// What compares.
+    pub kind: NitpLoss,
+    /// Which position's target a prediction meets.
+    pub shift: Shift,
+    /// Number of sequences.
+    pub rows: usize,
+    /// Positions of a sequence.
+    pub context: usize,
+    /// Hidden size.
+    pub width: usize,
+}
+
+/// Where the gradient of a [`Nitp`] goes, and its scale.
+#[derive(Clone, Copy, Debug)]
+pub struct NitpGradient {
+    /// Gradient of the predictions, `[rows * context, width]`; 0 where no pair counts.
+    pub dp: View,
+    /// Gradient of the targets, `[rows * context, width]`, 0 where no pair that counts meets them;
+    /// `None` stops the gradient.
+    pub dz: Option<View>,
+    /// lambda.
+    pub weight: f64,
+    /// The step's scalars, `[scalars::LEN]`.
+    pub scalars: View,
+    /// Which of them is the scale: `scalars::NITP_SCALE`.
+    pub index: usize,
+}
+
+impl Nitp {
+    /// Positions from a prediction to its target.
+    fn distance(&self) -> usize {
+        match self.shift {
+            Shift::Current => 0,
+            Shift::Next => 1,
+        }
+    }
+
+    /// Pairs of one sequence.
+    fn pairs(&self) -> usize {
+        self.context - self.distance()
+    }
+}
+
+impl Op for Nitp {
+    fn name(&self) -> &'static str {
+        "nitp"
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        let mut uses =
+            vec![Use::read(self.p), Use::read(self.z), Use::read(self.mask), Use::write(self.loss)];
+        if let Some(gradient) = self.gradient {
+            uses.extend([Use::read(gradient.scalars), Use::write(gradient.dp)]);
+            uses.extend(gradient.dz.map(Use::write));
+        }
+        uses
+    }
+
+    fn flops(&self) -> f64 {
+        // Three dot products, then two multiply-adds an element of each gradient.
+        let per_element = match self.gradient {
+            None => 6.0,
+            Some(NitpGradient { dz: None, .. }) => 10.0,
+            Some(NitpGradient { dz: Some(_), .. }) => 14.0,
+        };
+        per_element * (self.rows * self.pairs() * self.width) as f64
+    }
+
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        let (p, z, mask) = (memory.read(self.p), memory.read(self.z), memory.read_u32(self.mask));
+        let loss = memory.write(self.loss);
+        loss.fill(R::zero());
+        let (mut dp, mut dz, mut factor) = (None, None, R::zero());
+        if let Some(gradient) = self.gradient {
+            dp = Some(memory.write(gradient.dp));
+            dz = gradient.dz.map(|dz| memory.write(dz));
+            factor = R::of(gradient.weight) * memory.read(gradient.scalars)[gradient.index];
+        }
+        dp.iter_mut().chain(&mut dz).for_each(|gradient| gradient.fill(R::zero()));
+        for t in 0..self.rows * self.context {
+            if t % self.context >= self.pairs() || mask[t] == 0 {
+                continue;
+            }
+            let at = t * self.width..(t + 1) * self.width;
+            let target = t + self.distance();
+            let at_target = target * self.width..(target + 1) * self.width;
+            let (value, in_p, in_z) = compare(self.kind, &p[at.clone()], &z[at_target.clone()]);
+            loss[t] = value;
+            if let Some(dp) = &mut dp {
+                dp[at].iter_mut().zip(in_p).for_each(|(to, slope)| *to = factor * slope);
+            }
+            if let Some(dz) = &mut dz {
+                dz[at_target].iter_mut().zip(in_z).for_each(|(to, slope)| *to = factor * slope);
+            }
+        }
+    }
+
+    fn fast(&self, memory: &OpMemory<f32>) {
+        fast::run(self, memory);
+    }
+
+    fn dispatches(&self) -> Vec<Dispatch> {
+        let mut bindings = vec![self.p, self.z, self.mask, self.loss];
+        let (mut entry, mut weight, mut index) = ("nitp", 0.0, 0);
+        if let Some(gradient) = self.gradient {
+            bindings.extend([gradient.scalars, gradient.dp]);
+            bindings.extend(gradient.dz);
+            entry = if gradient.dz.is_some() { "nitp_both_gradients" } else { "nitp_gradient" };
+            (weight, index) = (gradient.weight, gradient.index);
+        }
+        let kind = match self.kind {
+            NitpLoss::Cosine => 0.0,
+            NitpLoss::Mse => 1.0,
+            NitpLoss::SmoothL1 => 2.0,
+            NitpLoss::Kl => 3.0,
+        };
+        vec![Dispatch {
+            kernel: Kernel {
+                module: "nitp",
+                source: include_str!("../../../shaders/nitp.wgsl"),
+                entry,
+                constants: vec![("KIND", kind)],
+            },
+            bindings,
+            uniform: Uniform::new()
+                .size(self.rows * self.context)
+                .size(self.context)
+                .size(self.width)
+                .size(self.distance())
+                .size(index)
+                .real(weight as f32),
+            grid: linear_grid(self.rows * self.context),
+        }]
+    }
+}
+
+/// Loss of one pair, its gradient in `p` and its gradient in `z`.
+fn compare<R: Real>(kind: NitpLoss, p: &[R], z: &[R]) -> (R, Vec<R>, Vec<R>) {
+    let width = R::of(p.len() as f64);
+    let negated = |x: &[R]| x.iter().map(|&x| -x).collect();
+    let difference: Vec<R> = p.iter().zip(z).map(|(&p, &z)| p - z).collect();
+    match kind {
+        NitpLoss::Cosine => {
+            let ((u, p_inverse), (v, z_inverse)) = (unit(p), unit(z));
+            let c: R = u.iter().zip(&v).map(|(&u, &v)| u * v).sum();
+            let slope = |a: &[R], b: &[R], inverse: R| {
+                a.iter().zip(b).map(|(&a, &b)| (c * a - b) * inverse).collect()
+            };
+            (R::one() - c, slope(&u, &v, p_inverse), slope(&v, &u, z_inverse))
+        }
+        NitpLoss::Mse => {
+            let two = R::of(2.0);
+            let in_p: Vec<R> = difference.iter().map(|&e| two * e / width).collect();
+            let in_z = negated(&in_p);
+            (difference.iter().map(|&e| e * e).sum::<R>() / width, in_p, in_z)
+        }
+        NitpLoss::SmoothL1 => {
+            let half = R::of(0.5);
+            let value = |e: R| if e.abs() < R::one() { half * e * e } else { e.abs() - half };
+            let in_p: Vec<R> =
+                difference.iter().map(|e| e.max(-R::one()).min(R::one()) / width).collect();
+            let in_z = negated(&in_p);
+            (difference.iter().map(|&e| value(e)).sum::<R>() / width, in_p, in_z)
+        }
+        NitpLoss::Kl => {
+            let (ln_s, ln_q) = (log_softmax(p), log_softmax(z));
+            let terms = || ln_q.iter().zip(&ln_s).map(|(&ln_q, &ln_s)| (ln_q.exp(), ln_q - ln_s));
+            let divergence: R = terms().map(|(q, ratio)| q * ratio).sum();
+            let in_p = ln_q.iter().zip(&ln_s).map(|(&q, &s)| s.exp() - q.exp()).collect();
+            let in_z = terms().map(|(q, ratio)| q * (ratio - divergence)).collect();
+            (divergence, in_p, in_z)
+        }
+    }
+}
+
+/// `x / |x|` and `1 / |x|`; zeros for a vector without direction.
+fn unit<R: Real>(x: &[R]) -> (Vec<R>, R) {
+    let squares: R = x.iter().map(|&x| x * x).sum();
+    let inverse =
+        if squares > R::of(SHORTEST_SQUARED) { squares.sqrt().recip() } else { R::zero() };
+    (x.iter().map(|&x| x * inverse).collect(), inverse)
+}
+
+fn log_softmax<R: Real>(x: &[R]) -> Vec<R> {
+    let largest = x.iter().copied().fold(R::neg_infinity(), R::max);
+    let total: R = x.iter().map(|&x| (x - largest).exp()).sum();
+    x.iter().map(|&x| x - largest - total.ln()).collect()
+}

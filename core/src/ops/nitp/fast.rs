@@ -1,0 +1,145 @@
+//! The fast CPU path of the NITP loss.
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::{Nitp, SHORTEST_SQUARED};
+use crate::config::NitpLoss;
+use crate::cpu::OpMemory;
+use crate::cpu::vector::{ROWS_PER_TASK, dot, exp, max, reduce};
+
+/// Some pairs of one sequence. What is not wanted is empty.
+struct Task<'a> {
+    p: &'a [f32],
+    z: &'a [f32],
+    mask: &'a [u32],
+    loss: &'a mut [f32],
+    dp: &'a mut [f32],
+    dz: &'a mut [f32],
+}
+
+pub(super) fn run(op: &Nitp, memory: &OpMemory<f32>) {
+    let (p, z, mask) = (memory.read(op.p), memory.read(op.z), memory.read_u32(op.mask));
+    let mut loss = memory.write(op.loss);
+    let (mut dp, mut dz, mut factor): (&mut [f32], &mut [f32], f32) = (&mut [], &mut [], 0.0);
+    if let Some(gradient) = op.gradient {
+        dp = memory.write(gradient.dp);
+        dz = gradient.dz.map(|dz| memory.write(dz)).unwrap_or_default();
+        factor = gradient.weight as f32 * memory.read(gradient.scalars)[gradient.index];
+    }
+    let (width, distance) = (op.width, op.distance());
+    let mut tasks = Vec::with_capacity(op.rows * op.pairs().div_ceil(ROWS_PER_TASK));
+    for row in 0..op.rows {
+        // Predictions of the first `pairs` positions meet the targets of the last `pairs`.
+        take(&mut dz, distance * width).fill(0.0);
+        for first in (0..op.pairs()).step_by(ROWS_PER_TASK) {
+            let pairs = ROWS_PER_TASK.min(op.pairs() - first);
+            let t = row * op.context + first;
+            tasks.push(Task {
+                p: &p[t * width..][..pairs * width],
+                z: &z[(t + distance) * width..][..pairs * width],
+                mask: &mask[t..][..pairs],
+                loss: take(&mut loss, pairs),
+                dp: take(&mut dp, pairs * width),
+                dz: take(&mut dz, pairs * width),
+            });
+        }
+        take(&mut loss, distance).fill(0.0);
+        take(&mut dp, distance * width).fill(0.0);
+    }
+    tasks.into_par_iter().for_each(|task| compare_rows(op.kind, task, factor, width));
+}
+
+/// The first `len` elements, or none of an output that is not wanted.
+fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let len = len.min(rest.len());
+    rest.split_off_mut(..len).expect("no longer than what is left")
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+fn compare_rows(kind: NitpLoss, task: Task, factor: f32, width: usize) {
+    for (t, loss) in task.loss.iter_mut().enumerate() {
+        let at = t * width..(t + 1) * width;
+        let (p, z) = (&task.p[at.clone()], &task.z[at.clone()]);
+        let dp = task.dp.get_mut(at.clone()).unwrap_or_default();
+        let dz = task.dz.get_mut(at).unwrap_or_default();
+        if task.mask[t] == 0 {
+            *loss = 0.0;
+            dp.fill(0.0);
+            dz.fill(0.0);
+            continue;
+        }
+        *loss = match kind {
+            NitpLoss::Cosine => cosine(p, z, factor, dp, dz),
+            NitpLoss::Mse => {
+                let slope = |e: f32| 2.0 * e;
+                mean(p, z, factor, dp, dz, |e| e * e, slope)
+            }
+            NitpLoss::SmoothL1 => {
+                let clamp = |e: f32| e.clamp(-1.0, 1.0);
+                // e²/2 inside, |e| - 1/2 outside.
+                mean(p, z, factor, dp, dz, |e| clamp(e) * (e - 0.5 * clamp(e)), clamp)
+            }
+            NitpLoss::Kl => divergence(p, z, factor, dp, dz),
+        };
+    }
+}
+
+#[inline(always)]
+fn cosine(p: &[f32], z: &[f32], factor: f32, dp: &mut [f32], dz: &mut [f32]) -> f32 {
+    let inverse = |squares: f32| {
+        if squares > SHORTEST_SQUARED as f32 { 1.0 / squares.sqrt() } else { 0.0 }
+    };
+    let (p_inverse, z_inverse) = (inverse(dot(p, p)), inverse(dot(z, z)));
+    let both = p_inverse * z_inverse;
+    let c = dot(p, z) * both;
+    let (of_p, of_z) = (factor * c * p_inverse * p_inverse, factor * both);
+    for ((dp, &p), &z) in dp.iter_mut().zip(p).zip(z) {
+        *dp = of_p * p - of_z * z;
+    }
+    let (of_z, of_p) = (factor * c * z_inverse * z_inverse, factor * both);
+    for ((dz, &p), &z) in dz.iter_mut().zip(p).zip(z) {
+        *dz = of_z * z - of_p * p;
+    }
+    1.0 - c
+}
+
+/// A mean over the width of `value(p - z)`, whose derivative is `slope(p - z)`.
+#[inline(always)]
+fn mean(
+    p: &[f32],
+    z: &[f32],
+    factor: f32,
+    dp: &mut [f32],
+    dz: &mut [f32],
+    value: impl Fn(f32) -> f32,
+    slope: impl Fn(f32) -> f32,
+) -> f32 {
+    let per_element = factor / p.len() as f32;
+    for ((dp, &p), &z) in dp.iter_mut().zip(p).zip(z) {
+        *dp = per_element * slope(p - z);
+    }
+    for ((dz, &p), &z) in dz.iter_mut().zip(p).zip(z) {
+        *dz = per_element * slope(z - p);
+    }
+    reduce(p, z, |p, z| value(p - z)) / p.len() as f32
+}
+
+#[inline(always)]
+fn divergence(p: &[f32], z: &[f32], factor: f32, dp: &mut [f32], dz: &mut [f32]) -> f32 {
+    let log_sum = |x: &[f32]| {
+        let largest = max(x);
+        largest + reduce(x, x, |x, _| exp(x - largest)).ln()
+    };
+    let (p_log, z_log) = (log_sum(p), log_sum(z));
+    // ln q - ln s = z - p - offset
+    let offset = z_log - p_log;
+    let divergence = reduce(p, z, |p, z| exp(z - z_log) * (z - p - offset));
+    for ((dp, &p), &z) in dp.iter_mut().zip(p).zip(z) {
+        *dp = factor * (exp(p - p_log) - exp(z - z_log));
+    }
+    for ((dz, &p), &z) in dz.iter_mut().zip(p).zip(z) {
+        *dz = factor * exp(z - z_log) * (z - p - offset - divergence);
+    }
+    divergence
+}

@@ -1,0 +1,182 @@
+//! Evaluation of the held-out split, batch by batch, and the geometry of its hidden states.
+
+use super::events::{EvaluationEvent, GeometryEvent};
+use super::inputs::{self, Scales, find, micro_inputs, nitp_terms};
+use crate::config::Config;
+use crate::data::Batch;
+use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
+use crate::geometry::geometry;
+use crate::model::{evaluate_plan, metric};
+
+/// The loaded evaluate plan.
+#[derive(Clone, Debug)]
+pub struct Evaluator {
+    plan: PlanId,
+    config: Config,
+    moe_layers: Vec<usize>,
+}
+
+/// Reads of one batch that are under way.
+#[derive(Clone, Debug)]
+pub(super) struct BatchReads {
+    metrics: Ticket,
+    loads: Vec<Ticket>,
+    labels: usize,
+    bytes: usize,
+    nitp_terms: usize,
+}
+
+/// Sums over the batches so far.
+#[derive(Clone, Debug, Default)]
+pub struct Sums {
+    batches: usize,
+    labels: usize,
+    bytes: usize,
+    nitp_terms: usize,
+    ntp: f64,
+    nitp: f64,
+    balance: f64,
+    loads: Vec<Vec<f32>>,
+}
+
+impl Evaluator {
+    /// Loads the evaluate plan of this configuration.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
+        let plan = inputs::load_plan(executor, config, evaluate_plan(config))?;
+        let layers = 0..config.model.num_hidden_layers;
+        let moe_layers = layers.filter(|&i| config.model.moe_of(i).is_some()).collect();
+        Ok(Self { plan, config: config.clone(), moe_layers })
+    }
+
+    /// Starts one batch.
+    pub(super) fn submit(
+        &self,
+        executor: &mut dyn Executor,
+        batch: &Batch,
+    ) -> Result<BatchReads, ExecutorError> {
+        let (plan, _) = executor.plan(self.plan);
+        let source = |name: &str| Source::Tensor { plan: self.plan, view: find(plan, name) };
+        let mut reads = vec![source("metrics")];
+        reads.extend(self.moe_layers.iter().map(|i| source(&format!("layers.{i}.expert_load"))));
+        let inputs = micro_inputs(plan, batch, Scales::SUMS);
+        let tickets = executor.run(self.plan, &[inputs], &reads)?;
+        Ok(BatchReads {
+            metrics: tickets[0],
+            loads: tickets[1..].to_vec(),
+            labels: batch.label_count,
+            bytes: batch.byte_count,
+            nitp_terms: nitp_terms(&self.config, batch),
+        })
+    }
+
+    /// Adds a batch to the sums once its reads arrived; `false` while they have not.
+    pub(super) fn collect(
+        &self,
+        executor: &mut dyn Executor,
+        reads: &BatchReads,
+        sums: &mut Sums,
+    ) -> Result<bool, ExecutorError> {
+        // Reads of one submission arrive together: the last one tells.
+        let mut loads = Vec::with_capacity(reads.loads.len());
+        let Some(metrics) = executor.take(reads.metrics)? else { return Ok(false) };
+        for &ticket in &reads.loads {
+            loop {
+                if let Some(load) = executor.take(ticket)? {
+                    loads.push(load);
+                    break;
+                }
+            }
+        }
+        sums.batches += 1;
+        sums.labels += reads.labels;
+        sums.bytes += reads.bytes;
+        sums.nitp_terms += reads.nitp_terms;
+        sums.ntp += f64::from(metrics[metric::NTP_LOSS]);
+        sums.nitp += f64::from(metrics[metric::NITP_LOSS]);
+        sums.balance += f64::from(metrics[metric::BALANCE_LOSS]);
+        if sums.loads.is_empty() {
+            sums.loads = loads;
+        } else {
+            for (sum, load) in sums.loads.iter_mut().flatten().zip(loads.iter().flatten()) {
+                *sum += load;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Evaluates these batches and waits for each: native apps.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn evaluate_now(
+        &self,
+        executor: &mut dyn Executor,
+        batches: impl Iterator<Item = Batch>,
+    ) -> Result<Sums, ExecutorError> {
+        let mut sums = Sums::default();
+        for batch in batches {
+            let reads = self.submit(executor, &batch)?;
+            executor.wait()?;
+            self.collect(executor, &reads, &mut sums)?;
+        }
+        Ok(sums)
+    }
+
+    /// Starts one batch for its last hidden states `[rows * context, hidden_size]`.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn submit_hidden(
+        &self,
+        executor: &mut dyn Executor,
+        batch: &Batch,
+    ) -> Result<Ticket, ExecutorError> {
+        let (plan, _) = executor.plan(self.plan);
+        let hidden = Source::Tensor { plan: self.plan, view: find(plan, "hidden") };
+        let inputs = micro_inputs(plan, batch, Scales::SUMS);
+        Ok(executor.run(self.plan, &[inputs], &[hidden])?[0])
+    }
+
+    /// How many of `available` held-out batches give the states of a geometry: enough that the
+    /// covariance of hidden_size directions has four times as many states.
+    pub fn geometry_batches(&self, available: usize) -> usize {
+        let tokens = self.config.train.batch_size * self.config.train.context_length;
+        (4 * self.config.model.hidden_size).div_ceil(tokens).min(available)
+    }
+}
+
+impl Sums {
+    /// The means as an event.
+    pub fn event(&self, step: usize, tokens: u64) -> EvaluationEvent {
+        let mean = |sum: f64, count: usize| if count == 0 { 0.0 } else { sum / count as f64 };
+        let val_loss = mean(self.ntp, self.labels);
+        let mut expert_load = self.loads.clone();
+        expert_load.iter_mut().flatten().for_each(|load| *load /= self.batches as f32);
+        EvaluationEvent {
+            step,
+            tokens,
+            val_loss,
+            perplexity: val_loss.exp(),
+            bits_per_byte: mean(self.ntp, self.bytes) / std::f64::consts::LN_2,
+            nitp_loss: mean(self.nitp, self.nitp_terms),
+            balance_loss: mean(self.balance, self.batches),
+            expert_load,
+        }
+    }
+}
+
+/// Geometry of hidden states `[n, width]` as an event.
+pub fn geometry_event(step: usize, tokens: u64, states: &[f32], width: usize) -> GeometryEvent {
+    let found = geometry(states, width);
+    GeometryEvent {
+        step,
+        tokens,
+        effective_rank: found.effective_rank,
+        mean_cosine: found.mean_cosine,
+        spectrum: found.spectrum.iter().map(|&x| x as f32).collect(),
+        projected: found.projected,
+    }
+}

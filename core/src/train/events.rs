@@ -1,0 +1,118 @@
+//! What a run tells: one stream of typed events, read by progress bars, logs and views alike.
+
+use serde::Serialize;
+
+use super::checkpoint::Checkpoint;
+
+/// Something that happened. Serialises to one flat JSON object with a key `event`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A training step was done.
+    Step(StepEvent),
+    /// The held-out split was evaluated.
+    Evaluation(EvaluationEvent),
+    /// The geometry of the last hidden states of held-out tokens.
+    Geometry(GeometryEvent),
+    /// A checkpoint is ready to be kept.
+    Checkpoint(CheckpointEvent),
+    /// Something that the user should know.
+    Warning(WarningEvent),
+    /// The run is over.
+    Finished(FinishedEvent),
+}
+
+/// Numbers of one training step. Losses are means over the step's micro-batches.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepEvent {
+    /// Steps done, from 1.
+    pub step: usize,
+    /// Tokens seen so far.
+    pub tokens: u64,
+    /// ntp_loss + weight * nitp_loss + router_aux_loss_coef * balance_loss.
+    pub loss: f64,
+    /// Cross-entropy, nats a token.
+    pub ntp_loss: f64,
+    /// Raw NITP loss; 0 where it is off or before its start step.
+    pub nitp_loss: f64,
+    /// Raw balance loss, summed over MoE blocks.
+    pub balance_loss: f64,
+    /// Norm of all gradients before clipping.
+    pub grad_norm: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Speed of this step.
+    pub tokens_per_second: f64,
+}
+
+/// Numbers of the held-out split.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvaluationEvent {
+    /// Steps done.
+    pub step: usize,
+    /// Tokens trained on so far.
+    pub tokens: u64,
+    /// Cross-entropy in nats a token.
+    pub val_loss: f64,
+    /// `exp(val_loss)`.
+    pub perplexity: f64,
+    /// Cross-entropy in bits a byte of text.
+    pub bits_per_byte: f64,
+    /// Raw NITP loss on the held-out split; 0 where it is off.
+    pub nitp_loss: f64,
+    /// Raw balance loss on the held-out split, summed over MoE blocks.
+    pub balance_loss: f64,
+    /// Share of the routed pairs that each expert got, by MoE block; empty for dense models.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expert_load: Vec<Vec<f32>>,
+}
+
+/// Geometry of the last hidden states.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GeometryEvent {
+    /// Steps done.
+    pub step: usize,
+    /// Tokens trained on so far.
+    pub tokens: u64,
+    /// 1 to hidden_size.
+    pub effective_rank: f64,
+    /// -1 to 1.
+    pub mean_cosine: f64,
+    /// Eigenvalues of the covariance, largest first.
+    pub spectrum: Vec<f32>,
+    /// The states on their three principal axes, `[tokens, 3]`; not logged.
+    #[serde(skip)]
+    pub projected: Vec<[f32; 3]>,
+}
+
+/// A checkpoint, in memory.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckpointEvent {
+    /// Steps done.
+    pub step: usize,
+    /// Whether this is the best held-out loss so far.
+    pub best: bool,
+    /// What to keep.
+    #[serde(skip)]
+    pub checkpoint: Box<Checkpoint>,
+}
+
+/// A warning.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WarningEvent {
+    /// Steps done.
+    pub step: usize,
+    /// What is the matter and what to do.
+    pub message: String,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FinishedEvent {
+    /// Steps done.
+    pub step: usize,
+    /// Tokens seen.
+    pub tokens: u64,
+    /// Whether it was asked to stop before its last step.
+    pub interrupted: bool,
+}

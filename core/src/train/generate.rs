@@ -1,0 +1,218 @@
+//! Sampling text from a model, one token a run of the generate plan.
+
+use rand::SeedableRng;
+use rand::distr::{Distribution, weighted::WeightedIndex};
+use rand_chacha::ChaCha8Rng;
+use thiserror::Error;
+
+use super::inputs::{self, find};
+use crate::config::Config;
+use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, read_now};
+use crate::model::generate_plan;
+
+/// How the next token is drawn from the logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Divides the logits; 0 takes the likeliest token.
+    pub temperature: f64,
+    /// Only this many of the likeliest tokens; 0 for all.
+    pub top_k: usize,
+    /// Only the likeliest tokens whose probabilities reach this sum; 1 for all.
+    pub top_p: f64,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 0.8, top_k: 0, top_p: 0.95, seed: 0 }
+    }
+}
+
+/// Logits that can't be sampled from.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum SamplingError {
+    /// A logit is NaN or infinite.
+    #[error("the model's logits are not finite: its weights are broken; use an earlier checkpoint")]
+    NotFinite,
+}
+
+/// A failure to generate.
+#[derive(Debug, Error)]
+pub enum GenerateError {
+    /// The machine failed.
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+    /// The logits can't be sampled from.
+    #[error(transparent)]
+    Sampling(#[from] SamplingError),
+    /// There is nothing to go on from.
+    #[error("the prompt is empty, and the tokenizer has no end-of-text token to begin with; give a `--prompt`")]
+    EmptyPrompt,
+}
+
+/// Draws tokens.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    sampling: Sampling,
+    rng: ChaCha8Rng,
+}
+
+impl Sampler {
+    /// A sampler at the start of its seed's sequence.
+    pub fn new(sampling: Sampling) -> Self {
+        Self { sampling, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
+    }
+
+    /// Draws from `logits [vocab_size]`. Ties go to the lowest id.
+    ///
+    /// # Errors
+    /// If a logit is not finite.
+    pub fn draw(&mut self, logits: &[f32]) -> Result<u32, SamplingError> {
+        if logits.iter().any(|x| !x.is_finite()) {
+            return Err(SamplingError::NotFinite);
+        }
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        if self.sampling.temperature <= 0.0 {
+            return Ok(order[0] as u32);
+        }
+        if self.sampling.top_k > 0 {
+            order.truncate(self.sampling.top_k);
+        }
+        let largest = f64::from(logits[order[0]]);
+        let mut weights: Vec<f64> = order
+            .iter()
+            .map(|&i| ((f64::from(logits[i]) - largest) / self.sampling.temperature).exp())
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let mut reached = 0.0;
+        let kept = weights.iter().position(|weight| {
+            reached += weight / total;
+            reached >= self.sampling.top_p
+        });
+        weights.truncate(kept.map_or(weights.len(), |last| last + 1));
+        let index = WeightedIndex::new(&weights).map_err(|_| SamplingError::NotFinite)?;
+        Ok(order[index.sample(&mut self.rng)] as u32)
+    }
+}
+
+/// The loaded generate plan.
+#[derive(Clone, Debug)]
+pub struct Generator {
+    plan: PlanId,
+    context: usize,
+    vocab: usize,
+}
+
+impl Generator {
+    /// Loads the generate plan: rows of `train.context_length` tokens.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
+        let plan = inputs::load_plan(executor, config, generate_plan(config))?;
+        Ok(Self { plan, context: config.train.context_length, vocab: config.model.vocab_size })
+    }
+
+    /// Logits `[vocab_size]` of the token after `tokens`, of which the last context_length count.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    ///
+    /// # Panics
+    /// If `tokens` is empty.
+    pub fn logits(
+        &self,
+        executor: &mut dyn Executor,
+        tokens: &[u32],
+    ) -> Result<Vec<f32>, ExecutorError> {
+        let window = &tokens[tokens.len().saturating_sub(self.context)..];
+        let mut row = window.to_vec();
+        // Later positions don't reach earlier ones: any token will do.
+        row.resize(self.context, 0);
+        let (plan, _) = executor.plan(self.plan);
+        let id = |name: &str| find(plan, name).id;
+        let inputs = MicroInputs {
+            reals: Vec::new(),
+            ints: vec![(id("tokens"), row), (id("position"), vec![window.len() as u32 - 1])],
+        };
+        let logits = Source::Tensor { plan: self.plan, view: find(plan, "logits") };
+        let ticket = executor.run(self.plan, &[inputs], &[logits])?[0];
+        executor.wait()?;
+        match executor.take(ticket)? {
+            Some(logits) => Ok(logits),
+            None => read_now(executor, logits),
+        }
+    }
+
+    /// Goes on from `tokens` until `stop` or `max_tokens` more; `each` gets every new token.
+    ///
+    /// # Errors
+    /// An empty prompt, logits that are not finite, what the executor reports.
+    pub fn generate(
+        &self,
+        executor: &mut dyn Executor,
+        mut tokens: Vec<u32>,
+        max_tokens: usize,
+        stop: Option<u32>,
+        sampling: Sampling,
+        mut each: impl FnMut(u32),
+    ) -> Result<Vec<u32>, GenerateError> {
+        if tokens.is_empty() {
+            tokens.push(stop.ok_or(GenerateError::EmptyPrompt)?);
+        }
+        let mut sampler = Sampler::new(sampling);
+        let mut new = Vec::new();
+        while new.len() < max_tokens {
+            let logits = self.logits(executor, &tokens)?;
+            let token = sampler.draw(&logits[..self.vocab])?;
+            if Some(token) == stop {
+                break;
+            }
+            each(token);
+            tokens.push(token);
+            new.push(token);
+        }
+        Ok(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(sampling: Sampling, logits: &[f32]) -> Vec<u32> {
+        let mut sampler = Sampler::new(sampling);
+        (0..2000).map(|_| sampler.draw(logits).unwrap()).collect()
+    }
+
+    #[test]
+    fn temperature_zero_takes_the_likeliest_and_the_lowest_of_a_tie() {
+        let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
+        assert!(draws(sampling, &[0.0, 3.0, 3.0, 1.0]).iter().all(|&t| t == 1));
+    }
+
+    #[test]
+    fn frequencies_follow_the_softmax() {
+        let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 1 };
+        let found = draws(sampling, &[0.0, (3.0f32).ln()]);
+        let share = found.iter().filter(|&&t| t == 1).count() as f64 / 2000.0;
+        assert!((share - 0.75).abs() < 0.03, "{share}");
+    }
+
+    #[test]
+    fn top_k_and_top_p_cut_the_tail() {
+        let logits = [2.0, 1.0, 0.0, -1.0];
+        let base = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 2 };
+        assert!(draws(Sampling { top_k: 2, ..base }, &logits).iter().all(|&t| t < 2));
+        assert!(draws(Sampling { top_p: 0.6, ..base }, &logits).iter().all(|&t| t == 0));
+        assert!(draws(base, &logits).contains(&3));
+    }
+
+    #[test]
+    fn broken_logits_are_an_error() {
+        let mut sampler = Sampler::new(Sampling::default());
+        assert_eq!(sampler.draw(&[0.0, f32::NAN]), Err(SamplingError::NotFinite));
+    }
+}

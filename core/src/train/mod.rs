@@ -1,0 +1,24 @@
+//! Training as a state machine over an executor: it submits steps, evaluations and checkpoints,
+//! never waits, and tells what happened as events.
+
+mod checkpoint;
+mod evaluation;
+mod events;
+mod generate;
+mod inputs;
+mod schedule;
+mod store;
+mod trainer;
+
+pub use checkpoint::{
+    Checkpoint, CheckpointError, TrainerState, file as checkpoint_file, read_weights, serialize,
+};
+pub use evaluation::{Evaluator, Sums, geometry_event};
+pub use events::{
+    CheckpointEvent, EvaluationEvent, Event, FinishedEvent, GeometryEvent, StepEvent, WarningEvent,
+};
+pub use inputs::{Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms};
+pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
+pub use schedule::learning_rate;
+pub use store::{Tensor, Tensors, initialize, pack, unpack, write};
+pub use trainer::{BatchSource, Progress, Start, TrainError, Trainer};

@@ -1,0 +1,511 @@
+//! The step loop.
+
+use std::collections::VecDeque;
+
+use thiserror::Error;
+use web_time::Instant;
+
+use super::checkpoint::{Checkpoint, TrainerState};
+use super::evaluation::{BatchReads, Evaluator, Sums, geometry_event};
+use super::events::{CheckpointEvent, Event, FinishedEvent, StepEvent};
+use super::inputs::{self, Scales, find, mean_scale, micro_inputs, nitp_terms};
+use super::schedule::learning_rate;
+use super::store::{self, Tensors, unpack};
+use crate::config::Config;
+use crate::data::{Batch, Dataset};
+use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
+use crate::model::{Parameter, metric, parameters, train_plan};
+use crate::plan::Space;
+
+/// Submissions that may be under way: more were seen to make a step slower.
+const MAX_IN_FLIGHT: usize = 3;
+
+/// Where batches come from. They depend on seed and data alone.
+pub trait BatchSource {
+    /// Micro-batch `micro` of step `step` (from 0).
+    fn train(&self, step: usize, micro: usize) -> Batch;
+    /// Number of held-out batches; 0 for no held-out split.
+    fn validation_batches(&self) -> usize;
+    /// A held-out batch, the same every time.
+    fn validation(&self, index: usize) -> Batch;
+    /// SHA-256 of the data.
+    fn fingerprint(&self) -> &str;
+}
+
+/// A run that can't go on.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// The machine failed.
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+    /// A number of a step is not finite.
+    #[error(
+        "step {step}: {what} is {value}. The run has diverged and was stopped before it could save \
+         anything broken; resume from an earlier checkpoint with a lower train.learning_rate, a \
+         longer train.warmup_steps or a smaller nitp.weight"
+    )]
+    NotFinite {
+        /// The step, from 1.
+        step: usize,
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}
+
+/// What [`Trainer::advance`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Submitted more work.
+    Submitted,
+    /// Enough is under way: wait for the executor (native) or yield (browser), then call again.
+    Waiting,
+    /// Everything is done and told.
+    Finished,
+}
+
+/// Work that the loop submits.
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Evaluate { batch: usize, last: bool },
+    Geometry { batch: usize, last: bool },
+    Checkpoint,
+    Finish,
+}
+
+/// Work that is under way, in the order of submission.
+enum Pending {
+    Step { metrics: Ticket, learning_rate: f64, nitp_on: bool },
+    Evaluate { reads: BatchReads, last: bool },
+    Geometry { hidden: Ticket, last: bool },
+    Checkpoint { tickets: VecDeque<Ticket>, chunks: Vec<Vec<f32>> },
+    Finish,
+}
+
+/// A run in progress.
+pub struct Trainer {
+    config: Config,
+    parameters: Vec<Parameter>,
+    executor: Box<dyn Executor>,
+    source: Box<dyn BatchSource>,
+    plan: PlanId,
+    evaluator: Option<Evaluator>,
+    state: TrainerState,
+    /// Steps submitted; `state.step` counts those whose metrics arrived.
+    submitted: usize,
+    /// Where to stop.
+    end: usize,
+    todo: VecDeque<Unit>,
+    pending: VecDeque<Pending>,
+    events: VecDeque<Event>,
+    sums: Sums,
+    hidden: Vec<f32>,
+    last_arrival: Instant,
+    finished: bool,
+}
+
+impl Trainer {
+    /// A new run from the configured seed, from these weights (parts that they lack are
+    /// initialised), or the continuation of a checkpoint.
+    ///
+    /// # Errors
+    /// If the executor can't hold the plans.
+    pub fn new(
+        config: &Config,
+        mut executor: Box<dyn Executor>,
+        source: Box<dyn BatchSource>,
+        start: Start,
+    ) -> Result<Self, ExecutorError> {
+        let parameters = parameters(config);
+        let plan = train_plan(config, executor.parameters());
+        let plan = inputs::load_plan(executor.as_mut(), config, plan)?;
+        let evaluates = source.validation_batches() > 0;
+        let evaluator =
+            evaluates.then(|| Evaluator::new(executor.as_mut(), config)).transpose()?;
+        let mut trainer = Self {
+            state: TrainerState::new(source.fingerprint().to_owned()),
+            config: config.clone(),
+            parameters,
+            executor,
+            source,
+            plan,
+            evaluator,
+            submitted: 0,
+            end: config.train.steps,
+            todo: VecDeque::new(),
+            pending: VecDeque::new(),
+            events: VecDeque::new(),
+            sums: Sums::default(),
+            hidden: Vec::new(),
+            last_arrival: Instant::now(),
+            finished: false,
+        };
+        match start {
+            Start::Seed => trainer.initialize(&Tensors::new())?,
+            Start::Weights(weights) => trainer.initialize(&weights)?,
+            Start::Checkpoint(checkpoint) => trainer.restore(*checkpoint)?,
+        }
+        if trainer.submitted == 0 {
+            trainer.plan_evaluation();
+            trainer.plan_geometry();
+        }
+        if trainer.submitted >= trainer.end {
+            trainer.todo.push_back(Unit::Finish);
+        }
+        Ok(trainer)
+    }
+
+    fn initialize(&mut self, weights: &Tensors) -> Result<(), ExecutorError> {
+        let seed = self.config.train.seed;
+        let chunks = store::pack(&self.parameters, self.executor.parameters(), |part| {
+            let given = weights.get(&part.name).map(|tensor| tensor.data.clone());
+            Some(given.unwrap_or_else(|| crate::model::initial_values(seed, part)))
+        });
+        store::write(self.executor.as_mut(), Space::Parameter, &chunks)
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), ExecutorError> {
+        for (space, tensors) in [
+            (Space::Parameter, &checkpoint.weights),
+            (Space::Moment1, &checkpoint.moment1),
+            (Space::Moment2, &checkpoint.moment2),
+        ] {
+            let chunks = store::pack(&self.parameters, self.executor.parameters(), |part| {
+                tensors.get(&part.name).map(|tensor| tensor.data.clone())
+            });
+            store::write(self.executor.as_mut(), space, &chunks)?;
+        }
+        self.state = checkpoint.state;
+        self.submitted = self.state.step;
+        Ok(())
+    }
+
+    /// Steps done, with their metrics.
+    pub fn step(&self) -> usize {
+        self.state.step
+    }
+
+    /// The executor, e.g. to generate text between steps.
+    pub fn executor(&mut self) -> &mut dyn Executor {
+        self.executor.as_mut()
+    }
+
+    /// What happened since the last call, in order.
+    pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
+        self.events.drain(..)
+    }
+
+    /// Ends the run after the steps submitted so far, with a checkpoint.
+    pub fn stop(&mut self) {
+        if !self.finished && self.submitted < self.end {
+            self.end = self.submitted;
+            // Evaluations that are half done are dropped; a planned checkpoint stays the last word.
+            self.todo.retain(|unit| matches!(unit, Unit::Checkpoint));
+            if self.todo.is_empty() {
+                self.todo.push_back(Unit::Checkpoint);
+            }
+            self.todo.push_back(Unit::Finish);
+        }
+    }
+
+    /// Takes in what arrived and submits the next piece of work, without waiting for anything.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when the run diverged; what the executor reports.
+    pub fn advance(&mut self) -> Result<Progress, TrainError> {
+        while let Some(pending) = self.pending.pop_front() {
+            if let Some(pending) = self.collect(pending)? {
+                self.pending.push_front(pending);
+                break;
+            }
+        }
+        if self.finished {
+            return Ok(Progress::Finished);
+        }
+        if self.pending.len() >= MAX_IN_FLIGHT {
+            return Ok(Progress::Waiting);
+        }
+        match self.todo.pop_front() {
+            Some(unit) => self.submit(unit)?,
+            None if self.submitted < self.end => self.submit_step()?,
+            None => return Ok(Progress::Waiting),
+        }
+        Ok(Progress::Submitted)
+    }
+
+    /// Runs to the end (or to [`Trainer::stop`]), waiting where needed: native apps and tests.
+    /// `each` gets every event.
+    ///
+    /// # Errors
+    /// As [`Trainer::advance`].
+    pub fn run(
+        &mut self,
+        mut each: impl FnMut(&mut Self, Event) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), TrainError> {
+        loop {
+            let progress = self.advance()?;
+            let events: Vec<Event> = self.events().collect();
+            for event in events {
+                if each(self, event).is_break() {
+                    self.stop();
+                }
+            }
+            match progress {
+                Progress::Submitted => {}
+                Progress::Waiting => self.executor.wait()?,
+                Progress::Finished => return Ok(()),
+            }
+        }
+    }
+
+    fn submit_step(&mut self) -> Result<(), ExecutorError> {
+        let (train, step) = (&self.config.train, self.submitted);
+        let micro_batches = train.gradient_accumulation_steps;
+        let nitp_on = self.config.nitp.enabled && step >= self.config.nitp.start_step;
+        let rate = learning_rate(train, step);
+        let t = (step + 1) as i32;
+        let (plan, _) = self.executor.plan(self.plan);
+        let micro: Vec<_> = (0..micro_batches)
+            .map(|micro| {
+                let batch = self.source.train(step, micro);
+                let terms = if nitp_on { nitp_terms(&self.config, &batch) } else { 0 };
+                let scales = Scales {
+                    ntp: mean_scale(batch.label_count, micro_batches),
+                    nitp: mean_scale(terms, micro_batches),
+                    micro: 1.0 / micro_batches as f64,
+                    learning_rate: rate,
+                    bias_corrections: [1.0 - train.beta1.powi(t), 1.0 - train.beta2.powi(t)],
+                };
+                micro_inputs(plan, &batch, scales)
+            })
+            .collect();
+        let metrics = Source::Tensor { plan: self.plan, view: find(plan, "metrics") };
+        let tickets = self.executor.run(self.plan, &micro, &[metrics])?;
+        self.pending.push_back(Pending::Step {
+            metrics: tickets[0],
+            learning_rate: rate,
+            nitp_on,
+        });
+        self.submitted += 1;
+        self.plan_after(self.submitted);
+        Ok(())
+    }
+
+    /// What is due after so many steps.
+    fn plan_after(&mut self, step: usize) {
+        let train = &self.config.train;
+        let last = step == self.end;
+        let due = |interval: usize| interval > 0 && (step.is_multiple_of(interval) || last);
+        let (evaluate, measure) = (due(train.eval_interval), due(train.geometry_interval));
+        let keep = due(train.checkpoint_interval) || last;
+        if evaluate {
+            self.plan_evaluation();
+        }
+        if measure {
+            self.plan_geometry();
+        }
+        if keep {
+            self.todo.push_back(Unit::Checkpoint);
+        }
+        if last {
+            self.todo.push_back(Unit::Finish);
+        }
+    }
+
+    fn plan_evaluation(&mut self) {
+        if self.config.train.eval_interval == 0 {
+            return;
+        }
+        let batches = self.source.validation_batches();
+        self.todo.extend(
+            (0..batches).map(|batch| Unit::Evaluate { batch, last: batch + 1 == batches }),
+        );
+    }
+
+    fn plan_geometry(&mut self) {
+        let Some(evaluator) = &self.evaluator else { return };
+        if self.config.train.geometry_interval == 0 {
+            return;
+        }
+        let batches = evaluator.geometry_batches(self.source.validation_batches());
+        self.todo.extend(
+            (0..batches).map(|batch| Unit::Geometry { batch, last: batch + 1 == batches }),
+        );
+    }
+
+    fn submit(&mut self, unit: Unit) -> Result<(), ExecutorError> {
+        let executor = self.executor.as_mut();
+        let evaluator = || self.evaluator.as_ref().expect("planned only where there is one");
+        let pending = match unit {
+            Unit::Evaluate { batch, last } => {
+                let reads = evaluator().submit(executor, &self.source.validation(batch))?;
+                Pending::Evaluate { reads, last }
+            }
+            Unit::Geometry { batch, last } => {
+                let batch = self.source.validation(batch);
+                Pending::Geometry { hidden: evaluator().submit_hidden(executor, &batch)?, last }
+            }
+            Unit::Checkpoint => {
+                let spaces = [Space::Parameter, Space::Moment1, Space::Moment2];
+                let chunks = executor.parameters().chunks.len();
+                let sources = spaces
+                    .into_iter()
+                    .flat_map(|space| (0..chunks).map(move |chunk| Source::Store { space, chunk }));
+                let tickets =
+                    sources.map(|source| executor.request(source)).collect::<Result<_, _>>()?;
+                Pending::Checkpoint { tickets, chunks: Vec::new() }
+            }
+            Unit::Finish => Pending::Finish,
+        };
+        self.pending.push_back(pending);
+        Ok(())
+    }
+
+    /// Finishes work whose data arrived; gives it back while they have not.
+    fn collect(&mut self, pending: Pending) -> Result<Option<Pending>, TrainError> {
+        match pending {
+            Pending::Step { metrics, learning_rate, nitp_on } => {
+                let Some(values) = self.executor.take(metrics)? else {
+                    return Ok(Some(pending));
+                };
+                self.finish_step(&values, learning_rate, nitp_on)?;
+                return Ok(None);
+            }
+            Pending::Evaluate { ref reads, last } => {
+                let evaluator = self.evaluator.as_ref().expect("it was submitted");
+                if !evaluator.collect(self.executor.as_mut(), reads, &mut self.sums)? {
+                    return Ok(Some(pending));
+                }
+                if last {
+                    let event =
+                        std::mem::take(&mut self.sums).event(self.state.step, self.state.tokens);
+                    self.state.val_loss = Some(event.val_loss);
+                    if self.state.best.is_none_or(|(best, _)| event.val_loss < best) {
+                        self.state.best = Some((event.val_loss, self.state.step));
+                    }
+                    self.events.push_back(Event::Evaluation(event));
+                }
+            }
+            Pending::Geometry { hidden, last } => {
+                let Some(states) = self.executor.take(hidden)? else { return Ok(Some(pending)) };
+                self.hidden.extend(states);
+                if last {
+                    let states = std::mem::take(&mut self.hidden);
+                    self.events.push_back(Event::Geometry(geometry_event(
+                        self.state.step,
+                        self.state.tokens,
+                        &states,
+                        self.config.model.hidden_size,
+                    )));
+                }
+            }
+            Pending::Checkpoint { mut tickets, mut chunks } => {
+                while let Some(&ticket) = tickets.front() {
+                    let Some(data) = self.executor.take(ticket)? else {
+                        return Ok(Some(Pending::Checkpoint { tickets, chunks }));
+                    };
+                    chunks.push(data);
+                    tickets.pop_front();
+                }
+                self.finish_checkpoint(&chunks);
+            }
+            Pending::Finish => {
+                self.finished = true;
+                self.events.push_back(Event::Finished(FinishedEvent {
+                    step: self.state.step,
+                    tokens: self.state.tokens,
+                    interrupted: self.state.step < self.config.train.steps,
+                }));
+            }
+        }
+        // Time spent beside the steps is not theirs.
+        self.last_arrival = Instant::now();
+        Ok(None)
+    }
+
+    fn finish_step(
+        &mut self,
+        metrics: &[f32],
+        learning_rate: f64,
+        nitp_on: bool,
+    ) -> Result<(), TrainError> {
+        let value = |index: usize| f64::from(metrics[index]);
+        let (ntp_loss, balance_loss) = (value(metric::NTP_LOSS), value(metric::BALANCE_LOSS));
+        let nitp_loss = if nitp_on { value(metric::NITP_LOSS) } else { 0.0 };
+        let coefficient = self.config.model.moe.as_ref().map_or(0.0, |moe| moe.router_aux_loss_coef);
+        let step = self.state.step + 1;
+        let tokens = self.config.train.tokens_per_step() as u64;
+        let elapsed = self.last_arrival.elapsed().as_secs_f64();
+        self.last_arrival = Instant::now();
+        let event = StepEvent {
+            step,
+            tokens: self.state.tokens + tokens,
+            loss: ntp_loss + self.config.nitp.weight * nitp_loss + coefficient * balance_loss,
+            ntp_loss,
+            nitp_loss,
+            balance_loss,
+            grad_norm: value(metric::GRAD_NORM),
+            learning_rate,
+            tokens_per_second: tokens as f64 / elapsed.max(1e-9),
+        };
+        for (what, value) in [
+            ("ntp_loss", event.ntp_loss),
+            ("nitp_loss", event.nitp_loss),
+            ("balance_loss", event.balance_loss),
+            ("grad_norm", event.grad_norm),
+        ] {
+            if !value.is_finite() {
+                return Err(TrainError::NotFinite { step, what, value });
+            }
+        }
+        self.state.step = step;
+        self.state.tokens += tokens;
+        self.events.push_back(Event::Step(event));
+        Ok(())
+    }
+
+    fn finish_checkpoint(&mut self, chunks: &[Vec<f32>]) {
+        let layout = self.executor.parameters();
+        let count = layout.chunks.len();
+        let tensors =
+            |space: usize| unpack(&self.parameters, layout, &chunks[space * count..][..count]);
+        let checkpoint = Checkpoint {
+            weights: tensors(0),
+            moment1: tensors(1),
+            moment2: tensors(2),
+            state: self.state.clone(),
+        };
+        let step = self.state.step;
+        self.events.push_back(Event::Checkpoint(CheckpointEvent {
+            step,
+            best: self.state.best.is_some_and(|(_, best)| best == step),
+            checkpoint: Box::new(checkpoint),
+        }));
+    }
+}
+
+/// How a run begins.
+pub enum Start {
+    /// From the configured seed.
+    Seed,
+    /// From these weights; what they lack is initialised from the seed.
+    Weights(Tensors),
+    /// Where a checkpoint left off.
+    Checkpoint(Box<Checkpoint>),
+}
+
+impl BatchSource for Dataset {
+    fn train(&self, step: usize, micro: usize) -> Batch {
+        self.train_batch(step, micro)
+    }
+    fn validation_batches(&self) -> usize {
+        self.validation_batches()
+    }
+    fn validation(&self, index: usize) -> Batch {
+        self.validation_batch(index)
+    }
+    fn fingerprint(&self) -> &str {
+        self.corpus().fingerprint()
+    }
+}

@@ -1,0 +1,46 @@
+// One AdamW update of a packed chunk of parameters (core/src/ops/adamw.rs). One thread an element.
+
+// Indices into scalars (core/src/ops/scalars.rs).
+override LEARNING_RATE: u32;
+override BIAS_CORRECTION1: u32;
+override BIAS_CORRECTION2: u32;
+
+struct Sizes {
+    len: u32,
+    decay_end: u32,
+    beta1: f32,
+    rest1: f32, // 1 - beta1
+    beta2: f32,
+    rest2: f32, // 1 - beta2
+    eps: f32,
+    weight_decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read_write> parameter: array<f32>; // [len]
+@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;  // [len]
+@group(0) @binding(3) var<storage, read_write> moment1: array<f32>;   // [len]
+@group(0) @binding(4) var<storage, read_write> moment2: array<f32>;   // [len]
+@group(0) @binding(5) var<storage, read_write> clip: array<f32>;      // [1]
+@group(0) @binding(6) var<storage, read_write> scalars: array<f32>;
+
+const THREADS: u32 = 256;
+
+@compute @workgroup_size(THREADS)
+fn adamw(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.x + group.y * groups.x) * THREADS + lane;
+    if i >= sizes.len { return; }
+    let lr = scalars[LEARNING_RATE];
+    let g = clip[0] * gradient[i];
+    let m = sizes.beta1 * moment1[i] + sizes.rest1 * g;
+    let v = sizes.beta2 * moment2[i] + sizes.rest2 * g * g;
+    let decay = select(0.0, lr * sizes.weight_decay, i < sizes.decay_end);
+    let denominator = sqrt(v) / sqrt(scalars[BIAS_CORRECTION2]) + sizes.eps;
+    moment1[i] = m;
+    moment2[i] = v;
+    parameter[i] = (1 - decay) * parameter[i] - lr / scalars[BIAS_CORRECTION1] * m / denominator;
+}

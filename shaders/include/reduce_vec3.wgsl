@@ -1,0 +1,16 @@
+// Three sums over the 64 threads of a workgroup at once, by the tree of `reduce`.
+
+var<workgroup> shared_vec3_sums: array<vec3f, 64>;
+
+fn workgroup_sum_vec3(lane: u32, value: vec3f) -> vec3f {
+    shared_vec3_sums[lane] = value;
+    workgroupBarrier();
+    for (var stride = 32u; stride > 0u; stride >>= 1u) {
+        if lane < stride { shared_vec3_sums[lane] += shared_vec3_sums[lane + stride]; }
+        workgroupBarrier();
+    }
+    let total = shared_vec3_sums[0];
+    // The next call overwrites the slots that slower threads still read.
+    workgroupBarrier();
+    return total;
+}

@@ -1,0 +1,164 @@
+// The NITP loss of each pair and its gradient (core/src/ops/nitp.rs has the formulas). One
+// workgroup a pair, a prediction and its target: it reads both vectors, reduces what the loss
+// needs, and owns the prediction's row of dp and the target's row of dz.
+
+#include "reduce"
+#include "reduce_vec3"
+
+override KIND: u32 = 0;
+
+const COSINE: u32 = 0;
+const MSE: u32 = 1;
+const SMOOTH_L1: u32 = 2;
+const KL: u32 = 3;
+
+struct Sizes { tokens: u32, context: u32, width: u32, distance: u32, index: u32, weight: f32 }
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read_write> p: array<f32>;       // [tokens, width]
+@group(0) @binding(2) var<storage, read_write> z: array<f32>;       // [tokens, width]
+@group(0) @binding(3) var<storage, read_write> mask: array<u32>;    // [tokens]
+@group(0) @binding(4) var<storage, read_write> loss: array<f32>;    // [tokens]
+@group(0) @binding(5) var<storage, read_write> scalars: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dp: array<f32>;      // [tokens, width]
+@group(0) @binding(7) var<storage, read_write> dz: array<f32>;      // [tokens, width]
+
+const THREADS: u32 = 64;
+
+// The squared length of a vector without direction.
+const SHORTEST_SQUARED: f32 = 1e-24;
+
+struct Pair {
+    p: u32, // first element of the prediction
+    z: u32, // first element of the target
+    counts: bool,
+}
+
+// Positions to targets is one to one: where no target is ahead, the last position of a sequence
+// takes the first, in a pair that does not count, so that every row of dz has its owner.
+fn pair_of(t: u32) -> Pair {
+    let pairs = sizes.context - sizes.distance;
+    let inside = t % sizes.context < pairs;
+    let partner = select(t - pairs, t + sizes.distance, inside);
+    return Pair(t * sizes.width, partner * sizes.width, inside && mask[t] != 0);
+}
+
+fn inverse_length(squares: f32) -> f32 {
+    // The argument of the root stays a fair number in the branch that is not taken.
+    return select(0.0, inverseSqrt(max(squares, SHORTEST_SQUARED)), squares > SHORTEST_SQUARED);
+}
+
+// What the loss and its slopes need to know of the whole vectors; the last element is the loss.
+fn statistics(lane: u32, pair: Pair) -> vec3f {
+    if KIND == COSINE {
+        var sums = vec3f();
+        for (var i = lane; i < sizes.width; i += THREADS) {
+            let x = p[pair.p + i];
+            let y = z[pair.z + i];
+            sums += vec3f(x * x, y * y, x * y);
+        }
+        sums = workgroup_sum_vec3(lane, sums);
+        let inverse = vec2f(inverse_length(sums.x), inverse_length(sums.y));
+        return vec3f(inverse, 1.0 - sums.z * inverse.x * inverse.y);
+    }
+    if KIND == KL {
+        var largest = vec2f(-3e38);
+        for (var i = lane; i < sizes.width; i += THREADS) {
+            largest = max(largest, vec2f(p[pair.p + i], z[pair.z + i]));
+        }
+        largest = vec2f(workgroup_max(lane, largest.x), workgroup_max(lane, largest.y));
+        var sums = vec3f(); // of e^p, e^z and e^z (z - p), the largest taken off
+        for (var i = lane; i < sizes.width; i += THREADS) {
+            let x = p[pair.p + i] - largest.x;
+            let y = z[pair.z + i] - largest.y;
+            let e = exp(y);
+            sums += vec3f(exp(x), e, e * (y - x));
+        }
+        sums = workgroup_sum_vec3(lane, sums);
+        let logs = log(sums.xy);
+        return vec3f(logs + largest, sums.z / sums.y - logs.y + logs.x);
+    }
+    var total = 0.0;
+    for (var i = lane; i < sizes.width; i += THREADS) {
+        let e = p[pair.p + i] - z[pair.z + i];
+        if KIND == MSE {
+            total += e * e;
+        } else {
+            let inner = clamp(e, -1.0, 1.0);
+            total += inner * (e - 0.5 * inner);
+        }
+    }
+    return vec3f(0.0, 0.0, workgroup_sum(lane, total) / f32(sizes.width));
+}
+
+// Derivatives of the loss in one element x of p and y of z.
+fn slopes(about: vec3f, x: f32, y: f32) -> vec2f {
+    if KIND == COSINE {
+        let u = x * about.x;
+        let v = y * about.y;
+        let c = 1.0 - about.z;
+        return vec2f(c * u - v, c * v - u) * about.xy;
+    }
+    if KIND == KL {
+        let log_s = x - about.x;
+        let log_q = y - about.y;
+        let q = exp(log_q);
+        return vec2f(exp(log_s) - q, q * (log_q - log_s - about.z));
+    }
+    let e = x - y;
+    let slope = select(clamp(e, -1.0, 1.0), 2.0 * e, KIND == MSE) / f32(sizes.width);
+    return vec2f(slope, -slope);
+}
+
+fn store_loss(lane: u32, t: u32, pair: Pair, about: vec3f) {
+    if lane == 0 { loss[t] = select(0.0, about.z, pair.counts); }
+}
+
+@compute @workgroup_size(THREADS)
+fn nitp(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let t = group.x + group.y * groups.x;
+    if t >= sizes.tokens { return; }
+    let pair = pair_of(t);
+    store_loss(lane, t, pair, statistics(lane, pair));
+}
+
+@compute @workgroup_size(THREADS)
+fn nitp_gradient(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let t = group.x + group.y * groups.x;
+    if t >= sizes.tokens { return; }
+    let pair = pair_of(t);
+    let about = statistics(lane, pair);
+    store_loss(lane, t, pair, about);
+    let factor = sizes.weight * scalars[sizes.index];
+    for (var i = lane; i < sizes.width; i += THREADS) {
+        let slope = factor * slopes(about, p[pair.p + i], z[pair.z + i]).x;
+        dp[pair.p + i] = select(0.0, slope, pair.counts);
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn nitp_both_gradients(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let t = group.x + group.y * groups.x;
+    if t >= sizes.tokens { return; }
+    let pair = pair_of(t);
+    let about = statistics(lane, pair);
+    store_loss(lane, t, pair, about);
+    let factor = sizes.weight * scalars[sizes.index];
+    for (var i = lane; i < sizes.width; i += THREADS) {
+        let slope = factor * slopes(about, p[pair.p + i], z[pair.z + i]);
+        dp[pair.p + i] = select(0.0, slope.x, pair.counts);
+        dz[pair.z + i] = select(0.0, slope.y, pair.counts);
+    }
+}

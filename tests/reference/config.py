@@ -1,0 +1,130 @@
+"""The configuration of a run, with the key names of `config.toml`."""
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+TINY = Path(__file__).parents[2] / "demo-data/configs/tiny.toml"
+
+
+@dataclass(frozen=True)
+class MoeConfig:
+    num_experts: int
+    num_experts_per_tok: int
+    moe_intermediate_size: int
+    shared_expert_intermediate_size: int
+    first_k_dense_replace: int
+    norm_topk_prob: bool
+    router_aux_loss_coef: float
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    intermediate_size: int
+    rope_theta: float
+    rms_norm_eps: float
+    tie_word_embeddings: bool
+    initializer_range: float
+    moe: MoeConfig | None = None
+
+    def moe_of(self, layer: int) -> MoeConfig | None:
+        """The mixture of block `layer` (from 0); `None` where the block is dense."""
+        return self.moe if self.moe and layer >= self.moe.first_k_dense_replace else None
+
+
+@dataclass(frozen=True)
+class NitpConfig:
+    enabled: bool
+    weight: float
+    target_layer: int
+    shift: str  # "next" | "current"
+    loss: str  # "cosine" | "mse" | "smooth_l1" | "kl"
+    regularizer: str  # "none" | "token_cosine", which replaces the loss against a target
+    stop_gradient: bool
+    projector: str  # "swiglu" | "none"
+    start_step: int
+    source: str  # "post_norm" | "pre_norm"
+
+    @property
+    def has_projector(self) -> bool:
+        return self.enabled and self.regularizer == "none" and self.projector == "swiglu"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    steps: int
+    batch_size: int
+    context_length: int
+    gradient_accumulation_steps: int
+    learning_rate: float
+    warmup_steps: int
+    schedule: str  # "wsd" | "wsd_exp" | "cosine" | "constant"
+    decay_ratio: float
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    grad_clip: float
+    seed: int
+    eval_interval: int
+    eval_batches: int
+    geometry_interval: int
+    checkpoint_interval: int
+    keep_checkpoints: int
+    min_learning_rate_ratio: float = 0.1  # read by "wsd_exp" and "cosine" alone
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    paths: list[str]
+    tokenizer: str
+    validation_fraction: float
+
+
+@dataclass(frozen=True)
+class Config:
+    model: ModelConfig
+    nitp: NitpConfig
+    train: TrainConfig
+    data: DataConfig
+
+    @staticmethod
+    def from_dict(sections: dict[str, Any]) -> "Config":
+        """A missing or unknown key is a `TypeError` that names it."""
+        moe = sections["model"].get("moe")
+        return Config(
+            model=ModelConfig(**{**sections["model"], "moe": MoeConfig(**moe) if moe else None}),
+            nitp=NitpConfig(**sections["nitp"]),
+            train=TrainConfig(**sections["train"]),
+            data=DataConfig(**sections["data"]),
+        )
+
+    def to_json(self) -> str:
+        sections = asdict(self)
+        if self.model.moe is None:
+            del sections["model"]["moe"]
+        return json.dumps(sections)
+
+
+def merged(base: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the entries of `patch` laid over it, section by section."""
+    result = dict(base)
+    for key, value in patch.items():
+        inside = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = merged(base[key], value) if inside else value
+    return result
+
+
+def load_config(path: Path) -> Config:
+    """A TOML or JSON file; keys that it leaves out are as in the `tiny` preset."""
+    text = path.read_text()
+    sections = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    return Config.from_dict(merged(tomllib.loads(TINY.read_text()), sections))

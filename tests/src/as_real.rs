@@ -1,0 +1,69 @@
+//! Shows integers as reals, so that a case can compare them like any other output.
+
+use nitp_core::cpu::{OpMemory, Real};
+use nitp_core::ops::kernel::linear_grid;
+use nitp_core::ops::{Dispatch, Kernel, Op, Uniform, Use};
+use nitp_core::plan::View;
+
+const SOURCE: &str = "
+struct Sizes { len: u32 }
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read_write> x: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn as_real(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let i = (group.x + group.y * groups.x) * 64 + lane;
+    if i < sizes.len { y[i] = f32(bitcast<i32>(x[i])); }
+}
+";
+
+/// `y = x`, where `u32::MAX` (the mark for nothing) shows as -1.
+#[derive(Clone, Copy, Debug)]
+pub struct AsReal {
+    /// The op whose result is shown: its tolerance judges.
+    pub of: &'static str,
+    /// Integers below 2^24, which f32 holds exactly, or `u32::MAX`.
+    pub x: View,
+    /// As reals.
+    pub y: View,
+}
+
+impl Op for AsReal {
+    fn name(&self) -> &'static str {
+        self.of
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::read(self.x), Use::write(self.y)]
+    }
+
+    fn flops(&self) -> f64 {
+        0.0
+    }
+
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        let (x, y) = (memory.read_u32(self.x), memory.write(self.y));
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = R::of(f64::from(x as i32));
+        }
+    }
+
+    fn dispatches(&self) -> Vec<Dispatch> {
+        vec![Dispatch {
+            kernel: Kernel {
+                module: "as_real",
+                source: SOURCE,
+                entry: "as_real",
+                constants: Vec::new(),
+            },
+            bindings: vec![self.x, self.y],
+            uniform: Uniform::new().size(self.x.len),
+            grid: linear_grid(self.x.len.div_ceil(64)),
+        }]
+    }
+}

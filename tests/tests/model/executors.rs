@@ -1,0 +1,122 @@
+//! Whole training steps on every executor against the f64 twin, with shapes that no tile divides
+//! and freed memory filled with NaN.
+
+use nitp_core::cpu::CpuExecutor;
+use nitp_core::executor::Executor;
+use nitp_core::model::parameters;
+use nitp_core::plan::Space;
+use nitp_core::train::Tensors;
+use nitp_tests::model_case::{
+    MOE, RandomBatches, StepNumbers, Steps, config, fast_executor, gpu_executor, initial_weights,
+    layout,
+};
+
+/// Losses, the first step's gradients and the weights after three steps.
+fn three_steps<E: Executor>(mut executor: E, sets: &[&str]) -> (Vec<StepNumbers>, Tensors, Tensors) {
+    let config = config(sets);
+    executor.poison_freed(true);
+    let source = Box::new(RandomBatches::new(&config));
+    let mut steps = Steps::new(executor, &config, &initial_weights(&config), source);
+    let mut numbers = vec![steps.step(0, None)];
+    let gradients = steps.tensors(Space::Gradient);
+    numbers.extend((1..3).map(|step| steps.step(step, None)));
+    (numbers, gradients, steps.tensors(Space::Parameter))
+}
+
+/// Relative error of each tensor by its norm.
+fn compare(what: &str, exact: &Tensors, found: &Tensors, tolerance: f64) {
+    for (name, exact) in exact {
+        let found = &found[name];
+        let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+        let size = norm(&mut exact.data.iter().map(|&x| f64::from(x)));
+        let pairs = exact.data.iter().zip(&found.data);
+        let error = norm(&mut pairs.map(|(&a, &b)| f64::from(a) - f64::from(b)));
+        assert!(
+            error <= tolerance * size.max(1e-3),
+            "{what}: {name} is off by {:e} of its norm {size}",
+            error / size
+        );
+    }
+}
+
+fn check(sets: &[&str]) {
+    let config = config(sets);
+    let exact = three_steps(CpuExecutor::<f64>::twin(layout(&parameters(&config))), sets);
+    let check = |what: &str, found: (Vec<StepNumbers>, Tensors, Tensors)| {
+        let what = format!("{sets:?}, {what}");
+        for (step, (exact, found)) in exact.0.iter().zip(&found.0).enumerate() {
+            for (name, exact, found) in [
+                ("ntp_loss", exact.ntp_loss, found.ntp_loss),
+                ("nitp_loss", exact.nitp_loss, found.nitp_loss),
+                ("balance_loss", exact.balance_loss, found.balance_loss),
+                ("grad_norm", exact.grad_norm, found.grad_norm),
+            ] {
+                let error = (exact - found).abs();
+                assert!(
+                    error <= 2e-5 * exact.abs().max(1e-3),
+                    "{what}, step {step}: {name} is {found}, the f64 twin has {exact}"
+                );
+            }
+        }
+        compare(&format!("{what}, gradient"), &exact.1, &found.1, 2e-5);
+        compare(&format!("{what}, weights"), &exact.2, &found.2, 2e-4);
+    };
+    check("fast CPU", three_steps(fast_executor(&config), sets));
+    check("GPU", three_steps(gpu_executor(&config), sets));
+}
+
+#[test]
+fn dense() {
+    check(&[]);
+}
+
+#[test]
+fn dense_tied_with_accumulation() {
+    check(&["model.tie_word_embeddings=true", "train.gradient_accumulation_steps=2"]);
+}
+
+#[test]
+fn dense_wider_than_a_tile() {
+    check(&[
+        "model.hidden_size=72",
+        "model.head_dim=34",
+        "model.vocab_size=1031",
+        "train.context_length=70",
+        "train.batch_size=3",
+    ]);
+}
+
+#[test]
+fn single_tokens() {
+    check(&["train.context_length=1", "train.batch_size=1", "nitp.enabled=false"]);
+}
+
+#[test]
+fn every_nitp_setting_that_changes_the_plan() {
+    check(&["nitp.loss=kl", "nitp.stop_gradient=false"]);
+    check(&["nitp.loss=mse", "nitp.source=pre_norm"]);
+    check(&["nitp.loss=smooth_l1", "nitp.shift=current", "nitp.projector=none"]);
+    check(&["nitp.regularizer=token_cosine"]);
+}
+
+#[test]
+fn moe() {
+    check(MOE);
+}
+
+#[test]
+fn moe_with_experts_that_get_no_token() {
+    let more = [
+        "model.moe.num_experts=37",
+        "model.moe.num_experts_per_tok=1",
+        "train.batch_size=1",
+        "train.context_length=9",
+    ];
+    check(&[MOE, &more].concat());
+}
+
+#[test]
+fn moe_renormalised_all_experts() {
+    let more = ["model.moe.num_experts_per_tok=5", "model.moe.norm_topk_prob=true"];
+    check(&[MOE, &more].concat());
+}

@@ -1,0 +1,64 @@
+//! `cargo xtask demo-data`: the corpus of Tarnmouth and its tokenizer, the same bytes from the same seed.
+
+mod corpus;
+mod mentions;
+mod moods;
+mod people;
+mod places;
+mod plots;
+mod polish;
+mod scene;
+mod senses;
+mod statistics;
+mod template;
+#[cfg(test)]
+mod tests;
+mod voice;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use nitp_core::data::tokenizer_training::train_bpe;
+
+/// Entries of the committed tokenizer, `<|endoftext|>` included.
+const VOCAB_SIZE: usize = 1024;
+
+/// What the command writes, as text.
+struct DemoData {
+    corpus: String,
+    tokenizer: String,
+    /// A Markdown section that the README of demo-data holds word for word.
+    statistics: String,
+}
+
+impl DemoData {
+    fn generate(seed: u64) -> Result<Self> {
+        let records = corpus::generate(seed)?;
+        let corpus = corpus::to_jsonl(&records)?;
+        let texts = records.iter().map(|record| record.text.clone());
+        let tokenizer = train_bpe(texts, VOCAB_SIZE).context("training the demo tokenizer")?;
+        let statistics = statistics::markdown(&records, &corpus, &tokenizer)?;
+        Ok(Self { corpus, tokenizer, statistics })
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../demo-data")
+}
+
+/// Writes `corpus.jsonl` and `tokenizer.json` and renews the measured section of the README.
+pub fn run() -> Result<()> {
+    let data = DemoData::generate(corpus::SEED)?;
+    let write = |name: &str, text: &str| {
+        let path = folder().join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    };
+    write("corpus.jsonl", &data.corpus)?;
+    write("tokenizer.json", &data.tokenizer)?;
+    let readme = folder().join("README.md");
+    let text = std::fs::read_to_string(&readme)
+        .with_context(|| format!("reading {}", readme.display()))?;
+    write("README.md", &statistics::replace_section(&text, &data.statistics)?)?;
+    println!("{}", data.statistics);
+    Ok(())
+}

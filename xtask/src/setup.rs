@@ -1,0 +1,89 @@
+//! Installs what the gate needs and Rust does not bring: a Vulkan adapter for the GPU tests and a
+//! way to build for wasm32. Each is only touched when it is missing.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use crate::ci::succeed;
+
+/// Where Vulkan loaders look for drivers.
+const DRIVER_FOLDERS: [&str; 2] = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
+
+/// Debian's Rust for wasm32, for where rustup cannot add the target.
+const WASM_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
+
+/// How this machine builds for wasm32.
+pub enum WasmToolchain {
+    /// The target is installed beside the toolchain in use.
+    Rustup,
+    /// Debian's packages, with the standard library built from source.
+    Debian,
+}
+
+/// Checks for everything, installs what is missing.
+pub fn run() -> Result<()> {
+    if cfg!(target_os = "linux") && !has_vulkan() {
+        println!("==> no Vulkan driver: installing Mesa's");
+        install(&["mesa-vulkan-drivers", "libvulkan1"])?;
+    }
+    if wasm_toolchain().is_none() {
+        println!("==> no wasm32 target: adding it");
+        if !rustup_adds_target() {
+            install(&WASM_PACKAGES)?;
+        }
+    }
+    Ok(())
+}
+
+/// What there is to build for wasm32 with.
+pub fn wasm_toolchain() -> Option<WasmToolchain> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
+    let sysroot = String::from_utf8(sysroot.stdout).ok()?;
+    if Path::new(sysroot.trim()).join("lib/rustlib/wasm32-unknown-unknown").exists() {
+        return Some(WasmToolchain::Rustup);
+    }
+    let debian = ["/usr/bin/rustc", "/usr/bin/cargo", "/usr/bin/wasm-ld"];
+    (debian.iter().all(|tool| Path::new(tool).exists())
+        && Path::new("/usr/share/doc/rust-web-src").exists())
+    .then_some(WasmToolchain::Debian)
+}
+
+fn rustup_adds_target() -> bool {
+    Command::new("rustup")
+        .args(["target", "add", "wasm32-unknown-unknown"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn has_vulkan() -> bool {
+    DRIVER_FOLDERS
+        .iter()
+        .any(|folder| std::fs::read_dir(folder).is_ok_and(|mut drivers| drivers.next().is_some()))
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if Command::new("apt-get").arg("--version").stdout(Stdio::null()).status().is_err() {
+        bail!("this needs {list}; install your system's packages of that kind and run it again");
+    }
+    let mut prefix: Vec<&str> = vec!["apt-get"];
+    if !is_root() {
+        prefix.insert(0, "sudo");
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(prefix[0]);
+        succeed(command.args(&prefix[1..]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    run(&["update", "--quiet"])?;
+    let mut arguments = vec!["install", "--quiet", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    run(&arguments)
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}

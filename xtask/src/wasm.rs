@@ -1,0 +1,32 @@
+//! Builds the page's program for wasm32-unknown-unknown.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::ci::succeed;
+use crate::setup::{WasmToolchain, wasm_toolchain};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Builds package `web` in release mode.
+pub fn run() -> Result<()> {
+    let build = ["build", "--release", "--package", "web", "--target", TARGET];
+    match wasm_toolchain() {
+        Some(WasmToolchain::Rustup) => succeed(Command::new("cargo").args(build)),
+        // The standard library comes from source; a stable compiler needs leave for that.
+        Some(WasmToolchain::Debian) => succeed(
+            Command::new("/usr/bin/cargo")
+                .args(build)
+                .env("RUSTC", "/usr/bin/rustc")
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort")
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld")
+                // A target folder of its own: two compilers would rebuild each other's work.
+                .env("CARGO_TARGET_DIR", "target/web")
+                .env_remove("RUSTUP_TOOLCHAIN")
+                .env_remove("CARGO"),
+        ),
+        None => bail!("no way to build for {TARGET}: run `cargo xtask setup`"),
+    }
+}
