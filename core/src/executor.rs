@@ -157,6 +157,14 @@ pub fn read_store(
 /// What the executor reports; a lost device among it.
 pub fn read_now(executor: &mut dyn Executor, source: Source) -> Result<Vec<f32>, ExecutorError> {
     let ticket = executor.request(source)?;
+    take_now(executor, ticket)
+}
+
+/// Waits and takes.
+///
+/// # Errors
+/// As [`read_now`].
+pub fn take_now(executor: &mut dyn Executor, ticket: Ticket) -> Result<Vec<f32>, ExecutorError> {
     executor.wait()?;
     executor.take(ticket)?.ok_or_else(|| ExecutorError::Gpu {
         reason: "a read-back did not arrive after waiting for it".into(),

@@ -1,1 +1,50 @@
-fn main(){}
+//! `nitp`: train, evaluate, generate, inspect. Exit codes: 0, 1 for a failure, 2 for wrong usage.
+
+mod args;
+mod checkpoints;
+mod commands;
+mod device;
+mod documents;
+mod log;
+mod progress;
+mod run_folder;
+mod settings;
+mod token_cache;
+mod whole_file;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    // A reader that went away (`nitp info | head`) is no failure of ours.
+    let result = match Arguments::parse().command {
+        Command::Train(args) => commands::train::run(args),
+        Command::Eval(args) => commands::eval::run(args),
+        Command::Generate(args) => commands::generate::run(args),
+        Command::Info(args) => commands::info::run(args),
+        Command::Devices => commands::devices::run(),
+        Command::Tokenizer(command) => commands::tokenizer::run(command),
+        Command::Trace(args) => commands::trace::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let style = console::style("error:").for_stderr().red().bold();
+            // Nothing is left to do if even this can't be written.
+            let _ = writeln!(std::io::stderr(), "{style} {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}

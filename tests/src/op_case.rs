@@ -1,11 +1,15 @@
 //! One op (or a few in a row) with its operands: run it everywhere, compare everything.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+
 use nitp_core::cpu::{CpuExecutor, Real};
 use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now};
 use nitp_core::gpu::GpuExecutor;
 use nitp_core::ops::tolerance::{self, Tolerance};
 use nitp_core::ops::{DynOp, Op};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role, View};
+use safetensors::{Dtype, SafeTensors};
 
 /// What an output holds before the op runs: an element that no one wrote shows.
 const UNWRITTEN: f64 = 7777.25;
@@ -162,17 +166,40 @@ impl OpCase {
     /// Runs on the f32 twin, the fast CPU path and the GPU; each real output must lie within the
     /// last op's tolerance of the f64 twin.
     pub fn check(&self, ops: &[&dyn CloneOp], outputs: &[View]) {
-        let name = ops.last().expect("an op").op_name();
-        let tolerance = tolerance::of(name);
-        let exact = self.twin(ops, outputs);
+        self.check_against("the f64 twin has", ops, outputs, &self.twin(ops, outputs));
+    }
+
+    /// Runs on every executor, the f64 twin included; each output must lie within the last op's
+    /// tolerance of these values.
+    pub fn expect(&self, ops: &[&dyn CloneOp], expected: &[(View, &[f64])]) {
+        let outputs: Vec<View> = expected.iter().map(|&(view, _)| view).collect();
+        let expected: Vec<Vec<f64>> = expected.iter().map(|&(_, x)| x.to_vec()).collect();
+        let twin = self.twin(ops, &outputs);
+        self.compare("f64 twin", "expected", ops, &outputs, &expected, &twin);
+        self.check_against("expected", ops, &outputs, &expected);
+    }
+
+    /// The f32 executors against `exact`, which a message calls `right`.
+    fn check_against(
+        &self,
+        right: &str,
+        ops: &[&dyn CloneOp],
+        outputs: &[View],
+        exact: &[Vec<f64>],
+    ) {
         let twin = self.run::<f32>(ops, outputs);
-        self.compare(&format!("{name}: f32 twin"), tolerance, outputs, &exact, &twin);
+        self.compare("f32 twin", right, ops, outputs, exact, &twin);
         let mut fast = CpuExecutor::fast(no_parameters());
         let result = self.run_on(&mut fast, ops, outputs);
-        self.compare(&format!("{name}: fast CPU"), tolerance, outputs, &exact, &result);
+        self.compare("fast CPU", right, ops, outputs, exact, &result);
+        let result = self.gpu(ops, outputs);
+        self.compare("GPU", right, ops, outputs, exact, &result);
+    }
+
+    /// The GPU's outputs.
+    pub fn gpu(&self, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<Vec<f32>> {
         let mut gpu = GpuExecutor::new(crate::gpu(), no_parameters()).expect("a device");
-        let result = self.run_on(&mut gpu, ops, outputs);
-        self.compare(&format!("{name}: GPU"), tolerance, outputs, &exact, &result);
+        self.run_on(&mut gpu, ops, outputs)
     }
 
     fn run_on(
@@ -191,21 +218,25 @@ impl OpCase {
             .collect()
     }
 
-    fn compare(
+    fn compare<R: Real>(
         &self,
-        what: &str,
-        Tolerance { atol, rtol }: Tolerance,
+        executor: &str,
+        right: &str,
+        ops: &[&dyn CloneOp],
         outputs: &[View],
         exact: &[Vec<f64>],
-        found: &[Vec<f32>],
+        found: &[Vec<R>],
     ) {
+        let op = ops.last().expect("an op").op_name();
+        let Tolerance { atol, rtol } = tolerance::of(op);
         for ((view, exact), found) in outputs.iter().zip(exact).zip(found) {
             let (name, shape, _) = &self.tensors[view.id.index()];
-            for (i, (&e, &f)) in exact.iter().zip(found).enumerate() {
-                let error = (f64::from(f) - e).abs();
+            assert_eq!(exact.len(), found.len(), "{op}: {name} {shape:?}");
+            for (i, (&e, f)) in exact.iter().zip(found).enumerate() {
+                let f = f.f64();
                 assert!(
-                    error <= atol + rtol * e.abs(),
-                    "{what}: {name} {shape:?} [{i}] is {f}, the f64 twin has {e}"
+                    (f - e).abs() <= atol + rtol * e.abs(),
+                    "{op}: {executor}: {name} {shape:?} [{i}] is {f}, {right} {e}"
                 );
             }
         }
@@ -277,4 +308,77 @@ impl<T: Op + Clone + 'static> CloneOp for T {
 
 fn no_parameters() -> ParameterLayout {
     ParameterLayout::new(std::iter::empty(), Limits::NONE).expect("nothing to place")
+}
+
+/// Tensors that PyTorch made: a file of `tests/vectors`.
+pub struct Vectors {
+    tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
+    metadata: HashMap<String, String>,
+}
+
+impl Vectors {
+    fn folder() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors")
+    }
+
+    /// The names of all files, without `.safetensors`.
+    pub fn list() -> BTreeSet<String> {
+        let folder = std::fs::read_dir(Self::folder()).expect("tests/vectors is committed");
+        folder
+            .filter_map(|entry| {
+                let name = entry.expect("a readable folder").file_name();
+                let name = name.to_str().expect("an ASCII name");
+                Some(name.strip_suffix(".safetensors")?.to_owned())
+            })
+            .collect()
+    }
+
+    /// Reads a file of [`Vectors::list`].
+    pub fn load(name: &str) -> Self {
+        let path = Self::folder().join(format!("{name}.safetensors"));
+        let bytes = std::fs::read(&path)
+            .unwrap_or_else(|error| panic!("{} is committed: {error}", path.display()));
+        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
+        let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
+        let tensors = file.iter().map(|(name, tensor)| {
+            let data = tensor.data();
+            // Each of these types fits an f64: token ids and labels are small.
+            let data = match tensor.dtype() {
+                Dtype::F32 => numbers(data, |b| f64::from(f32::from_le_bytes(b))),
+                Dtype::F64 => numbers(data, f64::from_le_bytes),
+                Dtype::I64 => numbers(data, |b| i64::from_le_bytes(b) as f64),
+                other => panic!("{name} holds {other:?}"),
+            };
+            (name.to_owned(), (tensor.shape().to_vec(), data))
+        });
+        Self { tensors: tensors.collect(), metadata: header.metadata().clone().unwrap_or_default() }
+    }
+
+    /// The names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    fn tensor(&self, name: &str) -> &(Vec<usize>, Vec<f64>) {
+        self.tensors.get(name).unwrap_or_else(|| panic!("the file has no {name}"))
+    }
+
+    /// Row-major extents of a tensor.
+    pub fn shape(&self, name: &str) -> &[usize] {
+        &self.tensor(name).0
+    }
+
+    /// The elements of a tensor.
+    pub fn get(&self, name: &str) -> &[f64] {
+        &self.tensor(name).1
+    }
+
+    /// An entry of the file's metadata.
+    pub fn metadata(&self, key: &str) -> &str {
+        self.metadata.get(key).unwrap_or_else(|| panic!("the file's metadata has no {key}"))
+    }
+}
+
+fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+    bytes.as_chunks::<N>().0.iter().map(|&bytes| read(bytes)).collect()
 }

@@ -4,7 +4,7 @@ use super::events::{EvaluationEvent, GeometryEvent};
 use super::inputs::{self, Scales, find, micro_inputs, nitp_terms};
 use crate::config::Config;
 use crate::data::Batch;
-use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
+use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket, take_now};
 use crate::geometry::geometry;
 use crate::model::{evaluate_plan, metric};
 
@@ -138,6 +138,19 @@ impl Evaluator {
         let hidden = Source::Tensor { plan: self.plan, view: find(plan, "hidden") };
         let inputs = micro_inputs(plan, batch, Scales::SUMS);
         Ok(executor.run(self.plan, &[inputs], &[hidden])?[0])
+    }
+
+    /// As [`Evaluator::submit_hidden`], waiting for the states: native apps.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn hidden_now(
+        &self,
+        executor: &mut dyn Executor,
+        batch: &Batch,
+    ) -> Result<Vec<f32>, ExecutorError> {
+        let ticket = self.submit_hidden(executor, batch)?;
+        take_now(executor, ticket)
     }
 
     /// How many of `available` held-out batches give the states of a geometry: enough that the

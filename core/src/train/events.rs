@@ -3,6 +3,9 @@
 use serde::Serialize;
 
 use super::checkpoint::Checkpoint;
+use super::schedule::learning_rate;
+use crate::config::Config;
+use crate::model::metric;
 
 /// Something that happened. Serialises to one flat JSON object with a key `event`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,6 +46,30 @@ pub struct StepEvent {
     pub learning_rate: f64,
     /// Speed of this step.
     pub tokens_per_second: f64,
+}
+
+impl StepEvent {
+    /// The event of the step after `done` others, from the plan's `metrics` and the seconds that
+    /// it took.
+    pub fn new(config: &Config, done: usize, metrics: &[f32], seconds: f64) -> Self {
+        let value = |index: usize| f64::from(metrics[index]);
+        let (ntp_loss, balance_loss) = (value(metric::NTP_LOSS), value(metric::BALANCE_LOSS));
+        let nitp_on = config.nitp.enabled && done >= config.nitp.start_step;
+        let nitp_loss = if nitp_on { value(metric::NITP_LOSS) } else { 0.0 };
+        let coefficient = config.model.moe.as_ref().map_or(0.0, |moe| moe.router_aux_loss_coef);
+        let tokens = config.train.tokens_per_step() as u64;
+        Self {
+            step: done + 1,
+            tokens: (done as u64 + 1) * tokens,
+            loss: ntp_loss + config.nitp.weight * nitp_loss + coefficient * balance_loss,
+            ntp_loss,
+            nitp_loss,
+            balance_loss,
+            grad_norm: value(metric::GRAD_NORM),
+            learning_rate: learning_rate(&config.train, done),
+            tokens_per_second: tokens as f64 / seconds.max(1e-9),
+        }
+    }
 }
 
 /// Numbers of the held-out split.

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::inputs::{self, find};
 use crate::config::Config;
-use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, read_now};
+use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, take_now};
 use crate::model::generate_plan;
 
 /// How the next token is drawn from the logits.
@@ -139,11 +139,7 @@ impl Generator {
         };
         let logits = Source::Tensor { plan: self.plan, view: find(plan, "logits") };
         let ticket = executor.run(self.plan, &[inputs], &[logits])?[0];
-        executor.wait()?;
-        match executor.take(ticket)? {
-            Some(logits) => Ok(logits),
-            None => read_now(executor, logits),
-        }
+        take_now(executor, ticket)
     }
 
     /// Goes on from `tokens` until `stop` or `max_tokens` more; `each` gets every new token.

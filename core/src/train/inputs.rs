@@ -1,10 +1,38 @@
-//! From a batch of tokens to the inputs of a plan.
+//! From batches of tokens to the inputs of a plan.
 
+use super::schedule::learning_rate;
 use crate::config::{Config, Regularizer};
-use crate::data::Batch;
+use crate::data::{Batch, Dataset};
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId};
 use crate::ops::{embedding, rope, scalars};
 use crate::plan::{Plan, View};
+
+/// Where batches come from. They depend on seed and data alone.
+pub trait BatchSource {
+    /// Micro-batch `micro` of step `step` (from 0).
+    fn train(&self, step: usize, micro: usize) -> Batch;
+    /// Number of held-out batches; 0 for no held-out split.
+    fn validation_batches(&self) -> usize;
+    /// A held-out batch, the same every time.
+    fn validation(&self, index: usize) -> Batch;
+    /// SHA-256 of the data.
+    fn fingerprint(&self) -> &str;
+}
+
+impl BatchSource for Dataset {
+    fn train(&self, step: usize, micro: usize) -> Batch {
+        self.train_batch(step, micro)
+    }
+    fn validation_batches(&self) -> usize {
+        self.validation_batches()
+    }
+    fn validation(&self, index: usize) -> Batch {
+        self.validation_batch(index)
+    }
+    fn fingerprint(&self) -> &str {
+        self.corpus().fingerprint()
+    }
+}
 
 /// What one micro-batch weighs in the means of a step, and the optimizer's scalars.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,6 +115,34 @@ pub fn micro_inputs(plan: &Plan, batch: &Batch, scales: Scales) -> MicroInputs {
             (id("segment_starts"), segment_starts),
         ],
     }
+}
+
+/// The inputs of every micro-batch of training step `step` (from 0): the scales make each loss the
+/// mean over the step's micro-batches of their means over tokens or pairs.
+pub fn step_inputs(
+    config: &Config,
+    plan: &Plan,
+    source: &dyn BatchSource,
+    step: usize,
+) -> Vec<MicroInputs> {
+    let (train, nitp) = (&config.train, &config.nitp);
+    let count = train.gradient_accumulation_steps;
+    let nitp_on = nitp.enabled && step >= nitp.start_step;
+    let t = (step + 1) as i32;
+    (0..count)
+        .map(|micro| {
+            let batch = source.train(step, micro);
+            let terms = if nitp_on { nitp_terms(config, &batch) } else { 0 };
+            let scales = Scales {
+                ntp: mean_scale(batch.label_count, count),
+                nitp: mean_scale(terms, count),
+                micro: 1.0 / count as f64,
+                learning_rate: learning_rate(train, step),
+                bias_corrections: [1.0 - train.beta1.powi(t), 1.0 - train.beta2.powi(t)],
+            };
+            micro_inputs(plan, &batch, scales)
+        })
+        .collect()
 }
 
 /// A tensor that every model plan has.

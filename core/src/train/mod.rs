@@ -8,6 +8,7 @@ mod generate;
 mod inputs;
 mod schedule;
 mod store;
+mod trace;
 mod trainer;
 
 pub use checkpoint::{
@@ -17,8 +18,11 @@ pub use evaluation::{Evaluator, Sums, geometry_event};
 pub use events::{
     CheckpointEvent, EvaluationEvent, Event, FinishedEvent, GeometryEvent, StepEvent, WarningEvent,
 };
-pub use inputs::{Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms};
+pub use inputs::{
+    BatchSource, Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms, step_inputs,
+};
 pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
 pub use schedule::learning_rate;
 pub use store::{Tensor, Tensors, initialize, pack, unpack, write};
-pub use trainer::{BatchSource, Progress, Start, TrainError, Trainer};
+pub use trace::Trace;
+pub use trainer::{Progress, Start, TrainError, Trainer};

@@ -8,29 +8,15 @@ use web_time::Instant;
 use super::checkpoint::{Checkpoint, TrainerState};
 use super::evaluation::{BatchReads, Evaluator, Sums, geometry_event};
 use super::events::{CheckpointEvent, Event, FinishedEvent, StepEvent};
-use super::inputs::{self, Scales, find, mean_scale, micro_inputs, nitp_terms};
-use super::schedule::learning_rate;
+use super::inputs::{self, BatchSource, find, step_inputs};
 use super::store::{self, Tensors, unpack};
 use crate::config::Config;
-use crate::data::{Batch, Dataset};
 use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
-use crate::model::{Parameter, metric, parameters, train_plan};
+use crate::model::{Parameter, parameters, train_plan};
 use crate::plan::Space;
 
 /// Submissions that may be under way: more were seen to make a step slower.
 const MAX_IN_FLIGHT: usize = 3;
-
-/// Where batches come from. They depend on seed and data alone.
-pub trait BatchSource {
-    /// Micro-batch `micro` of step `step` (from 0).
-    fn train(&self, step: usize, micro: usize) -> Batch;
-    /// Number of held-out batches; 0 for no held-out split.
-    fn validation_batches(&self) -> usize;
-    /// A held-out batch, the same every time.
-    fn validation(&self, index: usize) -> Batch;
-    /// SHA-256 of the data.
-    fn fingerprint(&self) -> &str;
-}
 
 /// A run that can't go on.
 #[derive(Debug, Error)]
@@ -76,7 +62,7 @@ enum Unit {
 
 /// Work that is under way, in the order of submission.
 enum Pending {
-    Step { metrics: Ticket, learning_rate: f64, nitp_on: bool },
+    Step { metrics: Ticket },
     Evaluate { reads: BatchReads, last: bool },
     Geometry { hidden: Ticket, last: bool },
     Checkpoint { tickets: VecDeque<Ticket>, chunks: Vec<Vec<f32>> },
@@ -196,13 +182,17 @@ impl Trainer {
         self.events.drain(..)
     }
 
-    /// Ends the run after the steps submitted so far, with a checkpoint.
+    /// Ends the run after this step (counted from 1), with a checkpoint, unless it ends before.
+    pub fn stop_at(&mut self, step: usize) {
+        self.end = self.end.min(step.max(self.submitted));
+    }
+
+    /// Ends the run after the steps submitted so far and what is due after them, with a
+    /// checkpoint.
     pub fn stop(&mut self) {
         if !self.finished && self.submitted < self.end {
             self.end = self.submitted;
-            // Evaluations that are half done are dropped; a planned checkpoint stays the last word.
-            self.todo.retain(|unit| matches!(unit, Unit::Checkpoint));
-            if self.todo.is_empty() {
+            if !self.todo.iter().any(|unit| matches!(unit, Unit::Checkpoint)) {
                 self.todo.push_back(Unit::Checkpoint);
             }
             self.todo.push_back(Unit::Finish);
@@ -260,33 +250,12 @@ impl Trainer {
     }
 
     fn submit_step(&mut self) -> Result<(), ExecutorError> {
-        let (train, step) = (&self.config.train, self.submitted);
-        let micro_batches = train.gradient_accumulation_steps;
-        let nitp_on = self.config.nitp.enabled && step >= self.config.nitp.start_step;
-        let rate = learning_rate(train, step);
-        let t = (step + 1) as i32;
+        let step = self.submitted;
         let (plan, _) = self.executor.plan(self.plan);
-        let micro: Vec<_> = (0..micro_batches)
-            .map(|micro| {
-                let batch = self.source.train(step, micro);
-                let terms = if nitp_on { nitp_terms(&self.config, &batch) } else { 0 };
-                let scales = Scales {
-                    ntp: mean_scale(batch.label_count, micro_batches),
-                    nitp: mean_scale(terms, micro_batches),
-                    micro: 1.0 / micro_batches as f64,
-                    learning_rate: rate,
-                    bias_corrections: [1.0 - train.beta1.powi(t), 1.0 - train.beta2.powi(t)],
-                };
-                micro_inputs(plan, &batch, scales)
-            })
-            .collect();
+        let micro = step_inputs(&self.config, plan, self.source.as_ref(), step);
         let metrics = Source::Tensor { plan: self.plan, view: find(plan, "metrics") };
         let tickets = self.executor.run(self.plan, &micro, &[metrics])?;
-        self.pending.push_back(Pending::Step {
-            metrics: tickets[0],
-            learning_rate: rate,
-            nitp_on,
-        });
+        self.pending.push_back(Pending::Step { metrics: tickets[0] });
         self.submitted += 1;
         self.plan_after(self.submitted);
         Ok(())
@@ -295,10 +264,12 @@ impl Trainer {
     /// What is due after so many steps.
     fn plan_after(&mut self, step: usize) {
         let train = &self.config.train;
-        let last = step == self.end;
+        let stops = step == self.end;
+        // A run that is stopped and gone on with evaluates at the same steps as one that is not.
+        let last = step == train.steps;
         let due = |interval: usize| interval > 0 && (step.is_multiple_of(interval) || last);
         let (evaluate, measure) = (due(train.eval_interval), due(train.geometry_interval));
-        let keep = due(train.checkpoint_interval) || last;
+        let keep = due(train.checkpoint_interval) || stops;
         if evaluate {
             self.plan_evaluation();
         }
@@ -308,7 +279,7 @@ impl Trainer {
         if keep {
             self.todo.push_back(Unit::Checkpoint);
         }
-        if last {
+        if stops {
             self.todo.push_back(Unit::Finish);
         }
     }
@@ -365,11 +336,11 @@ impl Trainer {
     /// Finishes work whose data arrived; gives it back while they have not.
     fn collect(&mut self, pending: Pending) -> Result<Option<Pending>, TrainError> {
         match pending {
-            Pending::Step { metrics, learning_rate, nitp_on } => {
+            Pending::Step { metrics } => {
                 let Some(values) = self.executor.take(metrics)? else {
                     return Ok(Some(pending));
                 };
-                self.finish_step(&values, learning_rate, nitp_on)?;
+                self.finish_step(&values)?;
                 return Ok(None);
             }
             Pending::Evaluate { ref reads, last } => {
@@ -424,31 +395,11 @@ impl Trainer {
         Ok(None)
     }
 
-    fn finish_step(
-        &mut self,
-        metrics: &[f32],
-        learning_rate: f64,
-        nitp_on: bool,
-    ) -> Result<(), TrainError> {
-        let value = |index: usize| f64::from(metrics[index]);
-        let (ntp_loss, balance_loss) = (value(metric::NTP_LOSS), value(metric::BALANCE_LOSS));
-        let nitp_loss = if nitp_on { value(metric::NITP_LOSS) } else { 0.0 };
-        let coefficient = self.config.model.moe.as_ref().map_or(0.0, |moe| moe.router_aux_loss_coef);
-        let step = self.state.step + 1;
-        let tokens = self.config.train.tokens_per_step() as u64;
+    fn finish_step(&mut self, metrics: &[f32]) -> Result<(), TrainError> {
         let elapsed = self.last_arrival.elapsed().as_secs_f64();
         self.last_arrival = Instant::now();
-        let event = StepEvent {
-            step,
-            tokens: self.state.tokens + tokens,
-            loss: ntp_loss + self.config.nitp.weight * nitp_loss + coefficient * balance_loss,
-            ntp_loss,
-            nitp_loss,
-            balance_loss,
-            grad_norm: value(metric::GRAD_NORM),
-            learning_rate,
-            tokens_per_second: tokens as f64 / elapsed.max(1e-9),
-        };
+        let event = StepEvent::new(&self.config, self.state.step, metrics, elapsed);
+        let step = event.step;
         for (what, value) in [
             ("ntp_loss", event.ntp_loss),
             ("nitp_loss", event.nitp_loss),
@@ -460,7 +411,7 @@ impl Trainer {
             }
         }
         self.state.step = step;
-        self.state.tokens += tokens;
+        self.state.tokens = event.tokens;
         self.events.push_back(Event::Step(event));
         Ok(())
     }
@@ -493,19 +444,4 @@ pub enum Start {
     Weights(Tensors),
     /// Where a checkpoint left off.
     Checkpoint(Box<Checkpoint>),
-}
-
-impl BatchSource for Dataset {
-    fn train(&self, step: usize, micro: usize) -> Batch {
-        self.train_batch(step, micro)
-    }
-    fn validation_batches(&self) -> usize {
-        self.validation_batches()
-    }
-    fn validation(&self, index: usize) -> Batch {
-        self.validation_batch(index)
-    }
-    fn fingerprint(&self) -> &str {
-        self.corpus().fingerprint()
-    }
 }

@@ -3,4 +3,5 @@
 
 mod executors;
 mod gradients;
+mod reference;
 mod runs;

@@ -1,4 +1,22 @@
 //! Every op: against its f64 twin on each executor, and its backward against finite differences.
 
+mod accumulate_sum;
+mod adamw;
+mod add;
+mod attention;
+mod cross_entropy;
+mod embedding;
+mod gather_rows;
+mod grad_norm;
+mod grouped_matmul;
 mod matmul;
+mod moe_combine;
+mod moe_dispatch;
+mod moe_gather;
+mod moe_route;
+mod nitp;
+mod reference;
 mod rmsnorm;
+mod rope;
+mod swiglu;
+mod token_cosine;

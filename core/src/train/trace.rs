@@ -1,0 +1,156 @@
+//! The receipt of a short run: everything that is needed to replay it in another framework, and
+//! what came out.
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::events::StepEvent;
+use super::inputs::{self, BatchSource, find, step_inputs};
+use super::store::{self, Tensors, unpack};
+use super::trainer::TrainError;
+use crate::config::Config;
+use crate::data::IGNORED_LABEL;
+use crate::executor::{Executor, Source, read_now, read_store};
+use crate::model::{initial_values, parameters, train_plan};
+use crate::plan::Space;
+
+/// What a label that doesn't count is in the file: PyTorch's `ignore_index`.
+const IGNORED_IN_FILE: i64 = -100;
+
+/// A traced run of `steps` steps.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The whole configuration.
+    pub config: Config,
+    /// Every parameter before the first step.
+    pub init: Tensors,
+    /// Every gradient of the first step, before clipping.
+    pub grad: Tensors,
+    /// Every parameter after the last step.
+    pub last: Tensors,
+    /// Token ids, `[steps, accumulation, rows, context]`.
+    pub input_ids: Vec<i64>,
+    /// The token to predict, or -100 for none; same shape.
+    pub labels: Vec<i64>,
+    /// 1 where the pair of this position and its target counts; same shape.
+    pub nitp_mask: Vec<i64>,
+    /// Numbers of each step.
+    pub steps: Vec<StepEvent>,
+}
+
+impl Trace {
+    /// Trains `steps` steps, from these weights (what they lack is initialised from the seed), and
+    /// notes everything. `each` gets every step.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn record(
+        config: &Config,
+        executor: &mut dyn Executor,
+        source: &dyn BatchSource,
+        weights: &Tensors,
+        steps: usize,
+        mut each: impl FnMut(&StepEvent),
+    ) -> Result<Self, TrainError> {
+        let parameters = parameters(config);
+        let plan = train_plan(config, executor.parameters());
+        let plan = inputs::load_plan(executor, config, plan)?;
+        let chunks = store::pack(&parameters, executor.parameters(), |part| {
+            let given = weights.get(&part.name).map(|tensor| tensor.data.clone());
+            Some(given.unwrap_or_else(|| initial_values(config.train.seed, part)))
+        });
+        store::write(executor, Space::Parameter, &chunks)?;
+        let tensors = |executor: &mut dyn Executor, space| {
+            let chunks = read_store(executor, space)?;
+            Ok::<_, TrainError>(unpack(&parameters, executor.parameters(), &chunks))
+        };
+        let mut trace = Self {
+            config: config.clone(),
+            init: tensors(executor, Space::Parameter)?,
+            grad: Tensors::new(),
+            last: Tensors::new(),
+            input_ids: Vec::new(),
+            labels: Vec::new(),
+            nitp_mask: Vec::new(),
+            steps: Vec::new(),
+        };
+        let metrics =
+            Source::Tensor { plan, view: find(executor.plan(plan).0, "metrics") };
+        for step in 0..steps {
+            for micro in 0..config.train.gradient_accumulation_steps {
+                trace.note(&source.train(step, micro));
+            }
+            let inputs = step_inputs(config, executor.plan(plan).0, source, step);
+            executor.run(plan, &inputs, &[])?;
+            let values = read_now(executor, metrics)?;
+            let event = StepEvent::new(config, step, &values, 0.0);
+            each(&event);
+            trace.steps.push(event);
+            if step == 0 {
+                trace.grad = tensors(executor, Space::Gradient)?;
+            }
+        }
+        trace.last = tensors(executor, Space::Parameter)?;
+        Ok(trace)
+    }
+
+    fn note(&mut self, batch: &crate::data::Batch) {
+        let label = |&label: &u32| {
+            if label == IGNORED_LABEL { IGNORED_IN_FILE } else { i64::from(label) }
+        };
+        self.input_ids.extend(batch.input_ids.iter().map(|&id| i64::from(id)));
+        self.labels.extend(batch.labels.iter().map(label));
+        self.nitp_mask.extend(batch.nitp_mask.iter().map(|&mask| i64::from(mask)));
+    }
+
+    /// The file: `init/<name>`, `grad/<name>` and `final/<name>` in f32 under Hugging Face's
+    /// names, the batches in i64, the curves `[steps]` in f64, and the configuration as JSON under
+    /// the metadata's key `config`.
+    pub fn to_safetensors(&self) -> Vec<u8> {
+        let train = &self.config.train;
+        let steps = self.steps.len();
+        let mut entries: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (group, tensors) in
+            [("init", &self.init), ("grad", &self.grad), ("final", &self.last)]
+        {
+            for (name, tensor) in tensors {
+                let bytes = bytemuck::cast_slice(&tensor.data).to_vec();
+                entries.push((format!("{group}/{name}"), Dtype::F32, tensor.shape.clone(), bytes));
+            }
+        }
+        let shape = vec![
+            steps,
+            train.gradient_accumulation_steps,
+            train.batch_size,
+            train.context_length,
+        ];
+        for (name, values) in [
+            ("input_ids", &self.input_ids),
+            ("labels", &self.labels),
+            ("nitp_mask", &self.nitp_mask),
+        ] {
+            let bytes = bytemuck::cast_slice(values).to_vec();
+            entries.push((name.to_owned(), Dtype::I64, shape.clone(), bytes));
+        }
+        let curves: [(&str, fn(&StepEvent) -> f64); 6] = [
+            ("loss", |step| step.loss),
+            ("ntp_loss", |step| step.ntp_loss),
+            ("nitp_loss", |step| step.nitp_loss),
+            ("balance_loss", |step| step.balance_loss),
+            ("grad_norm", |step| step.grad_norm),
+            ("learning_rate", |step| step.learning_rate),
+        ];
+        for (name, value) in curves {
+            let values: Vec<f64> = self.steps.iter().map(value).collect();
+            let bytes = bytemuck::cast_slice(&values).to_vec();
+            entries.push((name.to_owned(), Dtype::F64, vec![steps], bytes));
+        }
+        let views = entries.iter().map(|(name, dtype, shape, bytes)| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes);
+            (name, view.expect("a tensor's shape matches its data"))
+        });
+        let config = serde_json::to_string(&self.config).expect("plain data serialises");
+        let metadata = [("config".to_owned(), config), ("format".to_owned(), "pt".to_owned())];
+        safetensors::serialize(views, Some(metadata.into())).expect("views serialise")
+    }
+}

@@ -1,0 +1,203 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  nitp train                                   the tiny preset on the demo corpus, with NITP
+  nitp train --data book.txt --steps 2000      your own text
+  nitp train --set nitp.enabled=false          the same by next-token prediction alone
+  nitp generate runs/tiny-1 --prompt \"The sea\"
+  nitp eval runs/tiny-1 --json";
+
+/// Trains language models with Next Implicit Token Prediction (arXiv 2605.24956): on any GPU
+/// through WebGPU, or on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "nitp", version, about, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a model; without options the tiny preset on the demo corpus
+    Train(TrainArgs),
+    /// Measure a run on held-out text: loss, perplexity, bits per byte, NITP loss, geometry
+    Eval(EvalArgs),
+    /// Write text with the model of a run
+    Generate(GenerateArgs),
+    /// What a configuration costs: parameters, training FLOPs, memory, and which adapters hold it
+    Info(InfoArgs),
+    /// List the GPU adapters of this machine and what `--device auto` takes
+    Devices,
+    /// Make a tokenizer
+    #[command(subcommand)]
+    Tokenizer(TokenizerCommand),
+    /// Train a few steps and write a receipt that any framework can check
+    Trace(TraceArgs),
+}
+
+/// A configuration: a preset, a file over it, options over both.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Configuration file; keys that it leaves out come from the preset
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// Where to start from; `nitp info` lists them [default: tiny]
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// Overrides one key of the configuration; may be given more than once
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// What `train` and `trace` share.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The configuration
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Text files, JSONL files with a `text` field, or folders of them
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// Optimizer steps of the whole run
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Seed of the initial weights and of the order of the batches
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// `auto`, `gpu` (any adapter), `cpu`, or a part of an adapter's name
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Start from the weights of this checkpoint, run folder or model.safetensors
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub init: Option<PathBuf>,
+}
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// What it shares with `trace`
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The run folder; must not exist yet [default: runs/<preset or config>-<number>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with a run from its newest checkpoint; with `--out`, branch off from any checkpoint
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = ["config", "preset", "init"]
+    )]
+    pub resume: Option<PathBuf>,
+    /// Checkpoint and end after this step, as Ctrl-C would; `--resume` goes on
+    #[arg(long, value_name = "STEP")]
+    pub stop_at: Option<usize>,
+}
+
+/// Options of `trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// What it shares with `train`; `--steps` is the number of steps traced
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The receipt, a safetensors file
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+}
+
+/// Options of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A run folder (its newest checkpoint) or a checkpoint
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Other text to measure on, all of it, instead of the run's held-out text
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// How many batches [default: as in training; with --data all]
+    #[arg(long, value_name = "N")]
+    pub batches: Option<usize>,
+    /// `auto`, `gpu`, `cpu`, or a part of an adapter's name
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// One JSON object with the keys of metrics.jsonl
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// A run folder (its newest checkpoint) or a checkpoint
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// What the text begins with
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub prompt: String,
+    /// Most tokens to write
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub max_tokens: usize,
+    /// Above 1 bolder, below 1 safer, 0 always the likeliest token
+    #[arg(long, value_name = "T", default_value_t = 0.8, value_parser = temperature)]
+    pub temperature: f64,
+    /// Choose among this many of the likeliest tokens; 0 for all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub top_k: usize,
+    /// Choose among the likeliest tokens that together reach this probability; 1 for all
+    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = probability)]
+    pub top_p: f64,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// `auto`, `gpu`, `cpu`, or a part of an adapter's name
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+}
+
+/// Options of `info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// The configuration; without any, all presets are listed
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Chores around tokenizers.
+#[derive(Debug, Subcommand)]
+pub enum TokenizerCommand {
+    /// Train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json
+    Train {
+        /// Text files, JSONL files with a `text` field, or folders of them
+        #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+        data: Vec<PathBuf>,
+        /// Number of tokens, 256 bytes and <|endoftext|> included
+        #[arg(long, value_name = "N")]
+        vocab_size: usize,
+        /// Where to write it
+        #[arg(long, value_name = "tokenizer.json")]
+        out: PathBuf,
+    },
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("it must be a number of at least 0".to_owned()),
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 1.0 => Ok(value),
+        _ => Err("it must be a number above 0 and at most 1".to_owned()),
+    }
+}

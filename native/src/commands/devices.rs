@@ -1,0 +1,32 @@
+//! `nitp devices`.
+
+use anyhow::Result;
+use comfy_table::{Table, presets};
+use indicatif::BinaryBytes;
+
+use crate::device;
+
+/// Lists adapters and says what `auto` takes.
+pub fn run() -> Result<()> {
+    let adapters = device::list();
+    if adapters.is_empty() {
+        println!("No GPU adapter: neither Vulkan, Metal nor DirectX 12 found one.\n");
+    } else {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(["adapter", "interface", "kind", "largest binding", "driver"]);
+        for adapter in &adapters {
+            table.add_row([
+                adapter.name.clone(),
+                adapter.backend.clone(),
+                if adapter.software { "software" } else { "GPU" }.to_owned(),
+                BinaryBytes(4 * adapter.limits.binding as u64).to_string(),
+                adapter.driver.clone(),
+            ]);
+        }
+        println!("{table}\n");
+    }
+    println!("--device auto takes: {}", device::choose("auto")?.why);
+    println!("--device gpu takes any adapter, --device NAME the first whose name contains NAME.");
+    Ok(())
+}

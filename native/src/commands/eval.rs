@@ -1,0 +1,135 @@
+//! `nitp eval`.
+
+use anyhow::{Context, Result, ensure};
+use comfy_table::{CellAlignment, Table, presets};
+use nitp_core::data::Dataset;
+use nitp_core::executor::Executor;
+use nitp_core::model::parameters;
+use nitp_core::plan::Space;
+use nitp_core::train::{
+    BatchSource, EvaluationEvent, Evaluator, GeometryEvent, Tensors, TrainerState, checkpoint_file,
+    geometry_event, pack, write,
+};
+use serde_json::Value;
+
+use crate::args::EvalArgs;
+use crate::run_folder::{Saved, locate};
+use crate::{checkpoints, device, token_cache};
+
+/// Measures a run.
+pub fn run(args: EvalArgs) -> Result<()> {
+    let Saved { run, checkpoint, .. } = locate(&args.run)?;
+    let mut config = run.config()?;
+    if let Some(batches) = args.batches {
+        ensure!(batches > 0, "--batches 0: at least one batch is needed to measure anything");
+        config.train.eval_batches = batches;
+    } else if !args.data.is_empty() {
+        config.train.eval_batches = i32::MAX as usize;
+    }
+    let tokenizer = run.tokenizer(&config)?;
+    let weights = checkpoints::load_weights(&checkpoint.join(checkpoint_file::MODEL), &config)?;
+    let has_projector = weights.keys().any(|name| name.starts_with("nitp."));
+    if config.nitp.has_projector() && !has_projector {
+        // Its loss can't be measured without the head; the rest can.
+        config.nitp.enabled = false;
+    }
+    let state = state(&checkpoint)?;
+    let warn = |text: String| eprintln!("warning: {text}");
+    let dataset = if args.data.is_empty() {
+        let corpus = token_cache::corpus(&config.data.paths, &tokenizer, warn)?;
+        if state.data_fingerprint != corpus.fingerprint() {
+            eprintln!(
+                "warning: the data changed since the checkpoint: what is held out now may have \
+                 been trained on"
+            );
+        }
+        Dataset::new(&config, &tokenizer, corpus)?
+    } else {
+        let paths = args
+            .data
+            .iter()
+            .map(|path| path.to_str().map(str::to_owned).context("a data path is not UTF-8"))
+            .collect::<Result<Vec<_>>>()?;
+        let corpus = token_cache::corpus(&paths, &tokenizer, warn)?;
+        Dataset::held_out_only(&config, &tokenizer, corpus)?
+    };
+    let batches = BatchSource::validation_batches(&dataset);
+    ensure!(
+        batches > 0,
+        "the run holds no text out (data.validation_fraction = 0): give some with --data"
+    );
+    let choice = device::choose(&args.device)?;
+    let mut executor = choice.device.executor(&config)?;
+    let executor = executor.as_mut();
+    write_weights(executor, &config, &weights)?;
+    let evaluator = Evaluator::new(executor, &config)?;
+    let held_out = (0..batches).map(|index| dataset.validation_batch(index));
+    let evaluation =
+        evaluator.evaluate_now(executor, held_out)?.event(state.step, state.tokens);
+    let mut states = Vec::new();
+    for index in 0..evaluator.geometry_batches(batches) {
+        states.extend(evaluator.hidden_now(executor, &dataset.validation_batch(index))?);
+    }
+    let geometry =
+        geometry_event(state.step, state.tokens, &states, config.model.hidden_size);
+    if args.json {
+        println!("{}", json(&evaluation, &geometry)?);
+    } else {
+        println!("{}", checkpoint.display());
+        println!("  on {}; {batches} batches of held-out text\n", choice.why);
+        print_table(&evaluation, &geometry, config.nitp.enabled, config.model.hidden_size);
+    }
+    Ok(())
+}
+
+/// Puts weights in place; what they lack (the projector) stays zero.
+pub fn write_weights(
+    executor: &mut dyn Executor,
+    config: &nitp_core::config::Config,
+    weights: &Tensors,
+) -> Result<()> {
+    let chunks = pack(&parameters(config), executor.parameters(), |part| {
+        weights.get(&part.name).map(|tensor| tensor.data.clone())
+    });
+    Ok(write(executor, Space::Parameter, &chunks)?)
+}
+
+fn state(checkpoint: &std::path::Path) -> Result<TrainerState> {
+    let path = checkpoint.join(checkpoint_file::TRAINER);
+    let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is broken", path.display()))
+}
+
+/// Both events as one object, with the keys of metrics.jsonl.
+fn json(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Result<String> {
+    let mut object = serde_json::to_value(evaluation)?;
+    if let (Value::Object(object), Value::Object(more)) =
+        (&mut object, serde_json::to_value(geometry)?)
+    {
+        object.extend(more);
+    }
+    Ok(serde_json::to_string_pretty(&object)?)
+}
+
+fn print_table(evaluation: &EvaluationEvent, geometry: &GeometryEvent, nitp: bool, width: usize) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut row = |name: &str, value: String, unit: String| {
+        table.add_row([name.to_owned(), value, unit]);
+    };
+    row("held-out loss", format!("{:.4}", evaluation.val_loss), "nats a token".into());
+    row("perplexity", format!("{:.2}", evaluation.perplexity), String::new());
+    row("bits per byte", format!("{:.4}", evaluation.bits_per_byte), String::new());
+    if nitp {
+        row("NITP loss", format!("{:.4}", evaluation.nitp_loss), String::new());
+    }
+    if !evaluation.expert_load.is_empty() {
+        row("balance loss", format!("{:.4}", evaluation.balance_loss), "summed over MoE blocks".into());
+    }
+    row("effective rank", format!("{:.1}", geometry.effective_rank), format!("of {width}"));
+    row("mean cosine", format!("{:.4}", geometry.mean_cosine), String::new());
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+}

@@ -1,0 +1,56 @@
+//! `nitp generate`.
+
+use std::io::Write;
+
+use anyhow::{Result, ensure};
+use nitp_core::train::{Generator, Sampling, checkpoint_file};
+
+use super::eval::write_weights;
+use crate::args::GenerateArgs;
+use crate::run_folder::{Saved, locate};
+use crate::{checkpoints, device};
+
+/// Writes text as it is drawn.
+pub fn run(args: GenerateArgs) -> Result<()> {
+    let Saved { run, checkpoint, .. } = locate(&args.run)?;
+    let mut config = run.config()?;
+    // A generating model is without projector.
+    config.nitp.enabled = false;
+    let tokenizer = run.tokenizer(&config)?;
+    let weights = checkpoints::load_weights(&checkpoint.join(checkpoint_file::MODEL), &config)?;
+    let prompt = tokenizer.encode(&args.prompt)?;
+    ensure!(
+        !prompt.is_empty() || tokenizer.end_of_text().is_some(),
+        "this model's bytes have no token that begins a text: give a --prompt"
+    );
+    let mut executor = device::choose(&args.device)?.device.executor(&config)?;
+    let executor = executor.as_mut();
+    write_weights(executor, &config, &weights)?;
+    let generator = Generator::new(executor, &config)?;
+    let sampling = Sampling {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
+    let mut out = std::io::stdout();
+    write!(out, "{}", args.prompt)?;
+    out.flush()?;
+    let (mut tokens, mut shown, mut failure) = (prompt.clone(), tokenizer.decode(&prompt), None);
+    generator.generate(executor, prompt, args.max_tokens, tokenizer.end_of_text(), sampling, |token| {
+        tokens.push(token);
+        let text = tokenizer.decode(&tokens);
+        // A character may need more tokens: its bytes wait for the rest.
+        if let Some(new) = text.strip_prefix(shown.as_str()).filter(|_| !text.ends_with('\u{FFFD}')) {
+            let written = write!(out, "{new}").and_then(|()| out.flush());
+            failure = failure.take().or(written.err());
+            shown = text;
+        }
+    })?;
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    let text = tokenizer.decode(&tokens);
+    writeln!(out, "{}", text.strip_prefix(shown.as_str()).unwrap_or_default())?;
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! `nitp info`: what a configuration costs before it is trained.
+
+use anyhow::Result;
+use comfy_table::{CellAlignment, Table, presets};
+use console::style;
+use indicatif::BinaryBytes;
+use nitp_core::config::{
+    Config, FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts, preset_names,
+};
+use nitp_core::model::train_plan;
+use nitp_core::plan::{DType, Layout, LayoutError, Limits, Space};
+use serde_json::{Value, json};
+
+use crate::args::InfoArgs;
+use crate::progress::{short, thousands};
+use crate::{device, settings};
+
+/// Bytes that a training run takes, by part.
+struct Memory {
+    weights: u64,
+    gradients: u64,
+    optimizer: u64,
+    activations: u64,
+    /// Inputs, tables and results.
+    other: u64,
+}
+
+/// Prints the costs, or the list of presets.
+pub fn run(args: InfoArgs) -> Result<()> {
+    let given = &args.config;
+    if given.config.is_none() && given.preset.is_none() && given.sets.is_empty() && !args.json {
+        print_presets();
+        return Ok(());
+    }
+    let config = settings::config(given)?;
+    let counts = parameter_counts(&config.model, &config.nitp);
+    let flops = flops_per_token(&config.model, &config.nitp, config.train.context_length);
+    let memory = memory(&config, Limits::NONE)?;
+    let fits: Vec<(String, Result<(), LayoutError>)> = device::list()
+        .iter()
+        .map(|adapter| {
+            (device::describe(adapter), self::memory(&config, adapter.limits).map(drop))
+        })
+        .collect();
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&to_json(&counts, &flops, &memory, &fits))?);
+        return Ok(());
+    }
+    println!("{}\n", style(settings::name(given)).bold());
+    print_parameters(&counts);
+    print_flops(&config, &flops);
+    print_memory(&config, &memory);
+    print_fits(&fits, memory.total());
+    Ok(())
+}
+
+fn print_presets() {
+    println!("{}\n", style("Presets").bold());
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for (name, about) in preset_names() {
+        table.add_row([name, about]);
+    }
+    println!("{table}\n\nWhat one costs: nitp info --preset NAME");
+}
+
+/// Memory of a training run under these limits.
+fn memory(config: &Config, limits: Limits) -> Result<Memory, LayoutError> {
+    let store = device::layout(config, limits)?;
+    let plan = train_plan(config, &store);
+    let layout = Layout::new(&plan, &store, limits)?;
+    let weights = 4 * store.chunks.iter().sum::<usize>() as u64;
+    let both = |space: fn(DType) -> Space| {
+        layout.bytes(space(DType::Real)) + layout.bytes(space(DType::U32))
+    };
+    Ok(Memory {
+        weights,
+        gradients: weights,
+        optimizer: 2 * weights,
+        activations: both(Space::Arena),
+        other: both(Space::Input) + both(Space::Constant) + both(Space::State),
+    })
+}
+
+impl Memory {
+    fn total(&self) -> u64 {
+        self.weights + self.gradients + self.optimizer + self.activations + self.other
+    }
+}
+
+/// Rows of a name, a number and a remark.
+fn print_table(title: &str, rows: impl IntoIterator<Item = [String; 3]>) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.add_rows(rows);
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{}\n{table}\n", style(title).bold());
+}
+
+fn print_parameters(counts: &ParameterCounts) {
+    let share = |count: u64| format!("{:.1} %", 100.0 * count as f64 / counts.total as f64);
+    let parts = [
+        ("embedding", counts.embedding),
+        ("attention", counts.attention),
+        ("dense FFN", counts.dense_ffn),
+        ("routed experts", counts.experts_routed),
+        ("shared experts", counts.experts_shared),
+        ("router", counts.router),
+        ("norms", counts.norms),
+        ("unembedding", counts.lm_head),
+    ];
+    let number = |count: u64| thousands(count as f64);
+    let mut rows = vec![
+        ["total".to_owned(), number(counts.total), short(counts.total as f64)],
+        ["active".to_owned(), number(counts.active), short(counts.active as f64) + " a token"],
+    ];
+    rows.extend(
+        parts
+            .into_iter()
+            .filter(|&(_, count)| count > 0)
+            .map(|(name, count)| [format!("  {name}"), number(count), share(count)]),
+    );
+    if counts.projector > 0 {
+        let remark = "in training only, not in the total".to_owned();
+        rows.push(["NITP projector".to_owned(), number(counts.projector), remark]);
+    }
+    print_table("Parameters", rows);
+}
+
+fn print_flops(config: &Config, flops: &FlopsPerToken) {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let row = |name: &str, value: f64, remark: String| {
+        [name.to_owned(), short(value), remark]
+    };
+    let context = config.train.context_length;
+    let mut rows = vec![
+        row("NTP", flops.ntp, format!("of which attention scores {}", short(flops.attention))),
+        row("with NITP", flops.ntp + flops.nitp, format!("+{}", percent(flops.overhead()))),
+    ];
+    if flops.nitp > 0.0 {
+        let remark = format!("NITP adds {}", percent(flops.paper_overhead()));
+        rows.push(row("NTP, paper's count", flops.paper_ntp, remark));
+    }
+    print_table(&format!("Training FLOPs a token, context {context}"), rows);
+}
+
+fn print_memory(config: &Config, memory: &Memory) {
+    let train = &config.train;
+    let row = |name: &str, bytes: u64, remark: String| {
+        [name.to_owned(), BinaryBytes(bytes).to_string(), remark]
+    };
+    let none = String::new;
+    let batch = format!("{} x {} tokens", train.batch_size, train.context_length);
+    print_table(
+        "Training memory, f32",
+        [
+            row("total", memory.total(), none()),
+            row("  weights", memory.weights, none()),
+            row("  gradients", memory.gradients, none()),
+            row("  optimizer", memory.optimizer, "two moments".to_owned()),
+            row("  activations", memory.activations, batch),
+            row("  inputs, results", memory.other, none()),
+        ],
+    );
+}
+
+fn print_fits(fits: &[(String, Result<(), LayoutError>)], total: u64) {
+    println!("{}", style("Adapters").bold());
+    let total = BinaryBytes(total);
+    println!(" CPU                        holds it, given {total} of free memory");
+    for (name, fit) in fits {
+        match fit {
+            Ok(()) => println!(" {name:<26} its limits hold it, given {total} of free memory"),
+            Err(error) => println!(" {name:<26} too small: {error}"),
+        }
+    }
+}
+
+fn to_json(
+    counts: &ParameterCounts,
+    flops: &FlopsPerToken,
+    memory: &Memory,
+    fits: &[(String, Result<(), LayoutError>)],
+) -> Value {
+    let adapters: Vec<Value> = fits
+        .iter()
+        .map(|(name, fit)| {
+            json!({"name": name, "fits": fit.is_ok(), "reason": fit.as_ref().err().map(|e| e.to_string())})
+        })
+        .collect();
+    json!({
+        "parameters": {
+            "total": counts.total,
+            "active": counts.active,
+            "embedding": counts.embedding,
+            "attention": counts.attention,
+            "dense_ffn": counts.dense_ffn,
+            "experts_routed": counts.experts_routed,
+            "experts_shared": counts.experts_shared,
+            "router": counts.router,
+            "norms": counts.norms,
+            "lm_head": counts.lm_head,
+            "nitp_projector": counts.projector,
+        },
+        "flops_per_token": {
+            "ntp": flops.ntp,
+            "nitp": flops.nitp,
+            "overhead": flops.overhead(),
+            "paper_ntp": flops.paper_ntp,
+            "paper_nitp": flops.paper_nitp,
+            "paper_overhead": flops.paper_overhead(),
+        },
+        "memory_bytes": {
+            "total": memory.total(),
+            "weights": memory.weights,
+            "gradients": memory.gradients,
+            "optimizer": memory.optimizer,
+            "activations": memory.activations,
+            "other": memory.other,
+        },
+        "adapters": adapters,
+    })
+}

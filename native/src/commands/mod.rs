@@ -1,0 +1,9 @@
+//! One file a command.
+
+pub mod devices;
+pub mod eval;
+pub mod generate;
+pub mod info;
+pub mod tokenizer;
+pub mod trace;
+pub mod train;

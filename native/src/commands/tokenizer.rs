@@ -1,0 +1,39 @@
+//! `nitp tokenizer train`.
+
+use anyhow::{Result, ensure};
+use nitp_core::data::Tokenizer;
+use nitp_core::data::tokenizer_training::train_bpe;
+
+use crate::args::TokenizerCommand;
+use crate::documents;
+use crate::progress::thousands;
+use crate::whole_file;
+
+/// Trains a tokenizer.
+pub fn run(command: TokenizerCommand) -> Result<()> {
+    let TokenizerCommand::Train { data, vocab_size, out } = command;
+    ensure!(
+        !out.exists(),
+        "{} exists already, and runs may use it: give another --out",
+        out.display()
+    );
+    let mut texts = Vec::new();
+    for path in documents::files(&data)? {
+        texts.extend(documents::parse(&path, documents::read(&path)?)?);
+    }
+    let bytes: usize = texts.iter().map(String::len).sum();
+    let json = train_bpe(texts.iter().cloned(), vocab_size)?;
+    whole_file::write(&out, json.as_bytes())?;
+    let encoded = Tokenizer::from_json(&json)?.encode_all(&texts)?;
+    let tokens: usize = encoded.iter().map(Vec::len).sum();
+    println!(
+        "{}: {} tokens; the text's {} bytes become {} ({:.2} bytes a token).",
+        out.display(),
+        thousands(vocab_size as f64),
+        thousands(bytes as f64),
+        thousands(tokens as f64),
+        bytes as f64 / tokens as f64
+    );
+    println!("Train with it: --set data.tokenizer={} --set model.vocab_size={vocab_size}", out.display());
+    Ok(())
+}

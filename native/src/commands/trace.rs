@@ -1,0 +1,42 @@
+//! `nitp trace`.
+
+use anyhow::Result;
+use nitp_core::data::Dataset;
+use nitp_core::train::{Tensors, Trace};
+
+use super::train::settings_tokenizer;
+use crate::args::TraceArgs;
+use crate::{checkpoints, device, settings, token_cache, whole_file};
+
+/// Steps that are traced where `--steps` does not say: the first of the run as configured.
+const DEFAULT_STEPS: usize = 10;
+
+/// Trains a few steps and writes the receipt.
+pub fn run(args: TraceArgs) -> Result<()> {
+    let config = settings::run_config(&args.run)?;
+    let tokenizer = settings_tokenizer(&config)?;
+    let weights = match &args.run.init {
+        Some(path) => checkpoints::load_weights(&checkpoints::weights_file(path)?, &config)?,
+        None => Tensors::new(),
+    };
+    let warn = |text: String| eprintln!("warning: {text}");
+    let corpus = token_cache::corpus(&config.data.paths, &tokenizer, warn)?;
+    let dataset = Dataset::new(&config, &tokenizer, corpus)?;
+    let choice = device::choose(&args.run.device)?;
+    println!("{}", choice.why);
+    let mut executor = choice.device.executor(&config)?;
+    let steps = args.run.steps.unwrap_or(DEFAULT_STEPS.min(config.train.steps));
+    let trace =
+        Trace::record(&config, executor.as_mut(), &dataset, &weights, steps, |step| {
+            println!(
+                "step {:>4}  loss {:.6}  ntp {:.6}  nitp {:.6}  balance {:.6}  gradient norm {:.6}",
+                step.step, step.loss, step.ntp_loss, step.nitp_loss, step.balance_loss, step.grad_norm
+            );
+        })?;
+    whole_file::write(&args.out, &trace.to_safetensors())?;
+    println!(
+        "{}\nCheck it with PyTorch: python3 tests/reference/check_trace.py {0}",
+        args.out.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,390 @@
+//! `nitp train`.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use console::style;
+use nitp_core::config::{BYTE_TOKENIZER, Config, parameter_counts};
+use nitp_core::data::{Dataset, Tokenizer};
+use nitp_core::train::{
+    Checkpoint, EvaluationEvent, Event, GeometryEvent, Generator, Sampling, Start, StepEvent,
+    Trainer,
+};
+use serde::Serialize;
+
+use crate::args::TrainArgs;
+use crate::log::Log;
+use crate::progress::{Progress, short, thousands};
+use crate::run_folder::{self, RunFolder, Saved, read_tokenizer};
+use crate::{checkpoints, device, settings, token_cache};
+
+/// Tokens of the sample at the end.
+const SAMPLE_TOKENS: usize = 80;
+
+/// What a run starts from.
+struct Plan {
+    config: Config,
+    tokenizer: Tokenizer,
+    start: Start,
+    /// Steps done.
+    done: usize,
+    folder: Folder,
+}
+
+/// Where a run is kept.
+enum Folder {
+    /// Made once all else is known to work.
+    New { out: Option<PathBuf>, name: String },
+    Existing(RunFolder),
+}
+
+/// First line of the log, and of each time that the run goes on.
+#[derive(Serialize)]
+struct StartLine<'a> {
+    event: &'static str,
+    step: usize,
+    version: &'static str,
+    device: &'a str,
+    parameters: u64,
+    data_fingerprint: &'a str,
+}
+
+/// What the summary at the end tells.
+#[derive(Default)]
+struct Summary {
+    first_evaluation: Option<EvaluationEvent>,
+    evaluation: Option<EvaluationEvent>,
+    first_geometry: Option<GeometryEvent>,
+    geometry: Option<GeometryEvent>,
+    step: Option<StepEvent>,
+    interrupted: bool,
+}
+
+/// Trains, keeps the run, tells about it.
+pub fn run(args: TrainArgs) -> Result<()> {
+    let stop = stop_on_signals()?;
+    let plan = match &args.resume {
+        Some(path) => resume(&args, run_folder::locate(path)?)?,
+        None => fresh(&args)?,
+    };
+    let Plan { config, tokenizer, start, done, folder } = plan;
+    ensure!(
+        !config.data.paths.is_empty(),
+        "no text to train on: give --data with text files, JSONL files or folders, or set data.paths"
+    );
+    let steps = config.train.steps;
+    if let (Folder::Existing(folder), true) = (&folder, done >= steps) {
+        println!(
+            "The run {} is complete: step {done} of {steps}. To train on, give a larger --steps.",
+            folder.path().display()
+        );
+        return Ok(());
+    }
+    if let Some(stop_at) = args.stop_at {
+        ensure!(stop_at > done, "--stop-at {stop_at}: the run is at step {done} already");
+    }
+
+    let choice = device::choose(&args.run.device)?;
+    let mut warnings = Vec::new();
+    let corpus = token_cache::corpus(&config.data.paths, &tokenizer, |text| warnings.push(text))?;
+    let fingerprint = corpus.fingerprint().to_owned();
+    if let Start::Checkpoint(checkpoint) = &start {
+        check_data(checkpoint, &fingerprint, &config)?;
+    }
+    let dataset = Dataset::new(&config, &tokenizer, corpus)?;
+    let about = about(&config, &choice.why, &tokenizer, &dataset);
+    let executor = choice.device.executor(&config)?;
+    let mut trainer = Trainer::new(&config, executor, Box::new(dataset), start)?;
+    if let Some(step) = args.stop_at {
+        trainer.stop_at(step);
+    }
+
+    let folder = match folder {
+        Folder::New { out, name } => RunFolder::create(out.as_deref(), &name)?,
+        Folder::Existing(folder) => folder,
+    };
+    folder.write_config(&config)?;
+    folder.write_tokenizer(&tokenizer)?;
+    let _lock = folder.lock()?;
+    println!("{about}");
+    println!("  {:<8}{}\n", "run", folder.path().display());
+
+    let mut log = Log::open(folder.metrics(), done)?;
+    log.write(&StartLine {
+        event: "start",
+        step: done,
+        version: env!("CARGO_PKG_VERSION"),
+        device: &choice.why,
+        parameters: parameter_counts(&config.model, &config.nitp).total,
+        data_fingerprint: &fingerprint,
+    })?;
+    let mut progress = Progress::new(&config, done);
+    warnings.iter().for_each(|warning| progress.warn(warning));
+    let mut summary = Summary::default();
+    let mut failure = None;
+    let begin = Instant::now();
+    let outcome = trainer.run(|_, event| {
+        progress.show(&event);
+        let kept = keep(&folder, &mut log, &event, config.train.keep_checkpoints);
+        summary.take(event);
+        match kept {
+            Err(error) => {
+                failure.get_or_insert(error);
+                ControlFlow::Break(())
+            }
+            Ok(()) if stop.load(Ordering::Relaxed) => ControlFlow::Break(()),
+            Ok(()) => ControlFlow::Continue(()),
+        }
+    });
+    progress.finish();
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    outcome.with_context(|| format!("the run {} stopped", folder.path().display()))?;
+    let seconds = begin.elapsed().as_secs_f64();
+    summary.print(&config, &folder, seconds);
+    if !summary.interrupted {
+        sample(&mut trainer, &config, &tokenizer);
+    }
+    farewell(&folder, summary.interrupted);
+    Ok(())
+}
+
+/// The first Ctrl-C (or termination) asks for an end, the second takes it.
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nStopping after a checkpoint; once more to stop at once.");
+    })
+    .context("listening for Ctrl-C")?;
+    Ok(stop)
+}
+
+fn fresh(args: &TrainArgs) -> Result<Plan> {
+    if let Some(out) = &args.out {
+        run_folder::check_free(out)?;
+    }
+    let config = settings::run_config(&args.run)?;
+    let tokenizer = settings_tokenizer(&config)?;
+    let start = match &args.run.init {
+        Some(path) => {
+            let file = checkpoints::weights_file(path)?;
+            Start::Weights(checkpoints::load_weights(&file, &config)?)
+        }
+        None => Start::Seed,
+    };
+    let folder =
+        Folder::New { out: args.out.clone(), name: settings::name(&args.run.config) };
+    Ok(Plan { config, tokenizer, start, done: 0, folder })
+}
+
+/// The tokenizer that a configuration names.
+pub fn settings_tokenizer(config: &Config) -> Result<Tokenizer> {
+    let source = &config.data.tokenizer;
+    let file = (source != BYTE_TOKENIZER).then(|| PathBuf::from(source));
+    read_tokenizer(file.as_deref(), config.model.vocab_size)
+}
+
+fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
+    let Saved { run, checkpoint, step, newest } = saved;
+    ensure!(
+        newest || args.out.is_some(),
+        "{} is not the newest checkpoint of its run, and going on from it would overwrite later \
+         ones. Give --out with a new folder to branch off, or --resume {} to go on from the newest",
+        checkpoint.display(),
+        run.path().display()
+    );
+    let config = settings::override_config(run.config()?, &args.run)?;
+    let tokenizer = run.tokenizer(&config)?;
+    let start = checkpoints::load(&checkpoint, &config).with_context(|| {
+        let others = "other checkpoints of the run can be gone on with: --resume CHECKPOINT --out DIR";
+        format!("can't go on from {} ({others})", checkpoint.display())
+    })?;
+    let folder = match &args.out {
+        Some(out) => {
+            run_folder::check_free(out)?;
+            Folder::New { out: Some(out.clone()), name: String::new() }
+        }
+        None => Folder::Existing(run),
+    };
+    Ok(Plan { config, tokenizer, start: Start::Checkpoint(Box::new(start)), done: step, folder })
+}
+
+fn check_data(checkpoint: &Checkpoint, fingerprint: &str, config: &Config) -> Result<()> {
+    ensure!(
+        checkpoint.state.data_fingerprint == fingerprint,
+        "the data changed since the checkpoint: {} holds other text than the run was trained on, \
+         and going on would mix held-out text into training. Put the old text back, or start a new \
+         run from these weights with --init",
+        config.data.paths.join(", ")
+    );
+    Ok(())
+}
+
+/// Writes what has to last. The checkpoint comes before the line that tells of it.
+fn keep(folder: &RunFolder, log: &mut Log, event: &Event, newest: usize) -> Result<()> {
+    if let Event::Checkpoint(event) = event {
+        folder.checkpoints().save(&event.checkpoint)?;
+        folder.checkpoints().prune(newest)?;
+    }
+    log.write(event)
+}
+
+/// What is trained, on what, as lines.
+fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dataset) -> String {
+    let (model, train) = (&config.model, &config.train);
+    let counts = parameter_counts(model, &config.nitp);
+    let kind = match &model.moe {
+        Some(moe) => format!(
+            "{} active, {} experts of which {} see a token",
+            short(counts.active as f64),
+            moe.num_experts,
+            moe.num_experts_per_tok
+        ),
+        None => "dense".to_owned(),
+    };
+    let projector = match counts.projector {
+        0 => String::new(),
+        count => format!(" + {} of NITP's projector, in training only", short(count as f64)),
+    };
+    let objective = if config.nitp.enabled { "NTP + NITP" } else { "NTP alone" };
+    let corpus = dataset.corpus();
+    let held_out = dataset.split().held_out.len();
+    let trained = train.steps as f64 * train.tokens_per_step() as f64;
+    let epochs = trained / (corpus.tokens().len() - held_out) as f64;
+    let vocabulary = match tokenizer {
+        Tokenizer::Byte { .. } => "bytes".to_owned(),
+        Tokenizer::HuggingFace(_) => format!("{} kinds of token", thousands(tokenizer.vocab_size() as f64)),
+    };
+    let line = |name: &str, text: String| format!("  {name:<8}{text}\n");
+    [
+        style(format!("nitp {}", env!("CARGO_PKG_VERSION"))).bold().to_string() + "\n",
+        line("device", device.to_owned()),
+        line(
+            "model",
+            format!(
+                "{} parameters ({kind}; {} blocks of width {}){projector}",
+                short(counts.total as f64),
+                model.num_hidden_layers,
+                model.hidden_size
+            ),
+        ),
+        line(
+            "data",
+            format!(
+                "{} tokens in {} document{} ({vocabulary}), {} of them held out",
+                thousands(corpus.tokens().len() as f64),
+                thousands(corpus.documents() as f64),
+                if corpus.documents() == 1 { "" } else { "s" },
+                thousands(held_out as f64),
+            ),
+        ),
+        line(
+            "train",
+            format!(
+                "{objective}, {} steps of {} tokens: {epochs:.1} epochs",
+                thousands(train.steps as f64),
+                thousands(train.tokens_per_step() as f64)
+            ),
+        ),
+    ]
+    .concat()
+    .trim_end()
+    .to_owned()
+}
+
+impl Summary {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Step(event) => self.step = Some(event),
+            Event::Evaluation(event) => {
+                self.first_evaluation.get_or_insert(event.clone());
+                self.evaluation = Some(event);
+            }
+            Event::Geometry(event) => {
+                self.first_geometry.get_or_insert(event.clone());
+                self.geometry = Some(event);
+            }
+            Event::Finished(event) => self.interrupted = event.interrupted,
+            Event::Checkpoint(_) | Event::Warning(_) => {}
+        }
+    }
+
+    fn print(&self, config: &Config, folder: &RunFolder, seconds: f64) {
+        let Some(step) = &self.step else { return };
+        let ended = if self.interrupted { "Stopped" } else { "Finished" };
+        println!(
+            "\n{} after step {} of {}, {:.0} s.",
+            style(ended).bold(),
+            step.step,
+            config.train.steps,
+            seconds
+        );
+        let line = |name: &str, text: String| println!("  {name:<16}{text}");
+        let change = |first: f64, last: f64, digits: usize| {
+            if first == last {
+                format!("{last:.digits$}")
+            } else {
+                format!("{first:.digits$} → {last:.digits$}")
+            }
+        };
+        if let (Some(first), Some(last)) = (&self.first_evaluation, &self.evaluation) {
+            line("held-out loss", change(first.val_loss, last.val_loss, 3) + " nats a token");
+            line("perplexity", change(first.perplexity, last.perplexity, 1));
+            line("bits per byte", change(first.bits_per_byte, last.bits_per_byte, 3));
+            if config.nitp.enabled {
+                line("NITP loss", change(first.nitp_loss, last.nitp_loss, 3));
+            }
+        } else {
+            line("loss", format!("{:.3} nats a token", step.ntp_loss));
+        }
+        if let (Some(first), Some(last)) = (&self.first_geometry, &self.geometry) {
+            let width = config.model.hidden_size;
+            let rank = change(first.effective_rank, last.effective_rank, 1);
+            line("effective rank", format!("{rank} of {width}"));
+            line("mean cosine", change(first.mean_cosine, last.mean_cosine, 3));
+        }
+        line("run", folder.path().display().to_string());
+    }
+}
+
+/// A few words of the model. Failing at it is no failure of the run, which is saved.
+fn sample(trainer: &mut Trainer, config: &Config, tokenizer: &Tokenizer) {
+    let executor = trainer.executor();
+    let written = Generator::new(executor, config).map_err(anyhow::Error::from).and_then(|it| {
+        // Without a token that begins documents: a line does.
+        let prompt = match tokenizer.end_of_text() {
+            Some(_) => Vec::new(),
+            None => tokenizer.encode("\n")?,
+        };
+        let (stop, sampling) = (tokenizer.end_of_text(), Sampling::default());
+        Ok(it.generate(executor, prompt, SAMPLE_TOKENS, stop, sampling, |_| {})?)
+    });
+    match written {
+        Ok(tokens) => {
+            println!("\n{}", style("A sample:").bold());
+            for line in tokenizer.decode(&tokens).trim().lines() {
+                println!("  {line}");
+            }
+        }
+        Err(error) => println!("\nNo sample: {error:#}"),
+    }
+}
+
+fn farewell(folder: &RunFolder, interrupted: bool) {
+    let run = folder.path().display();
+    println!("\n{}", style("Next:").bold());
+    if interrupted {
+        println!("  nitp train --resume {run}");
+    }
+    println!("  nitp generate {run} --prompt \"The \"");
+    println!("  nitp eval {run}");
+}

@@ -1,0 +1,99 @@
+//! From the command line to a whole configuration: a preset, a file over it, options over both.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use nitp_core::config::{BYTE_TOKENIZER, Config, load, preset};
+
+use crate::args::{ConfigArgs, RunArgs};
+
+/// The root of the source tree: where the default configuration finds its demo data if the
+/// program is started elsewhere.
+const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The preset, the file and the `--set`s.
+pub fn config(args: &ConfigArgs) -> Result<Config> {
+    layered(args, &[])
+}
+
+/// As [`config`], with the options of `train` and `trace` over all; paths become absolute, so that
+/// the run can be gone on with from anywhere.
+pub fn run_config(args: &RunArgs) -> Result<Config> {
+    let mut config = layered(&args.config, &numbers(args))?;
+    set_data(&mut config, &args.data)?;
+    resolve_paths(&mut config);
+    Ok(config)
+}
+
+/// The options of a resumed run over its own configuration.
+pub fn override_config(config: Config, args: &RunArgs) -> Result<Config> {
+    let sets: Vec<String> = args.config.sets.iter().cloned().chain(numbers(args)).collect();
+    let mut config = load(config, None, &sets)?;
+    set_data(&mut config, &args.data)?;
+    resolve_paths(&mut config);
+    Ok(config)
+}
+
+/// A short name for what is trained: that of the configuration file or of the preset.
+pub fn name(args: &ConfigArgs) -> String {
+    let stem = args.config.as_deref().and_then(Path::file_stem);
+    let name = stem.map(|stem| stem.to_string_lossy().into_owned()).or(args.preset.clone());
+    name.unwrap_or_else(|| "tiny".to_owned())
+}
+
+fn layered(args: &ConfigArgs, last: &[String]) -> Result<Config> {
+    let base = preset(args.preset.as_deref().unwrap_or("tiny"))?;
+    let text = match &args.config {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("reading the configuration {}", path.display()))?;
+            Some((path.display().to_string(), text))
+        }
+        None => None,
+    };
+    let file = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+    let sets: Vec<String> = args.sets.iter().chain(last).cloned().collect();
+    Ok(load(base, file, &sets)?)
+}
+
+fn numbers(args: &RunArgs) -> Vec<String> {
+    let steps = args.steps.map(|steps| format!("train.steps={steps}"));
+    let seed = args.seed.map(|seed| format!("train.seed={seed}"));
+    steps.into_iter().chain(seed).collect()
+}
+
+fn set_data(config: &mut Config, data: &[PathBuf]) -> Result<()> {
+    if data.is_empty() {
+        return Ok(());
+    }
+    config.data.paths = data
+        .iter()
+        .map(|path| {
+            path.to_str().map(str::to_owned).with_context(|| {
+                format!("the path {} is not UTF-8: config.toml can't hold it", path.display())
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(())
+}
+
+fn resolve_paths(config: &mut Config) {
+    config.data.paths.iter_mut().for_each(resolve);
+    if config.data.tokenizer != BYTE_TOKENIZER {
+        resolve(&mut config.data.tokenizer);
+    }
+}
+
+/// Absolute, seen from here; what lies in `demo-data` also from the source tree.
+fn resolve(path: &mut String) {
+    let given = Path::new(&path);
+    let fallback = Path::new(SOURCE_TREE).join(given);
+    let found = if !given.exists() && given.starts_with("demo-data") && fallback.exists() {
+        std::fs::canonicalize(fallback)
+    } else {
+        std::path::absolute(given)
+    };
+    if let Some(text) = found.ok().as_deref().and_then(Path::to_str) {
+        *path = text.to_owned();
+    }
+}
