@@ -144,7 +144,9 @@ mod tests {
         let message = |name: &str, bytes: &[u8]| parsed(name, bytes).unwrap_err().to_string();
         assert!(message("a.txt", b"ab\0c").contains("binary: byte 2"));
         assert!(message("a.txt", b"ab\nc\xe9").contains("line 2 (byte 4) holds the byte 0xe9"));
-        assert!(message("a.jsonl", b"{\"text\": \"x\"}\n{\"body\": 1}").contains("a.jsonl, line 2"));
+        assert!(
+            message("a.jsonl", b"{\"text\": \"x\"}\n{\"body\": 1}").contains("a.jsonl, line 2")
+        );
         assert!(message("a.jsonl", b"\n\n").contains("holds no text"));
     }
 

@@ -79,7 +79,8 @@ mod tests {
     fn a_resumed_log_goes_on_where_the_checkpoint_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let line = |event: &str, step: usize| format!("{{\"event\":\"{event}\",\"step\":{step}}}\n");
+        let line =
+            |event: &str, step: usize| format!("{{\"event\":\"{event}\",\"step\":{step}}}\n");
         let kept = [line("step", 1), line("step", 2), line("evaluation", 2)].concat();
         let later = [line("finished", 2), line("step", 3), "{\"event\":\"st".to_owned()].concat();
         fs::write(&path, format!("{kept}{later}")).unwrap();

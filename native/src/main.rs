@@ -20,6 +20,7 @@ use clap::Parser;
 use args::{Arguments, Command};
 
 fn main() -> ExitCode {
+    quiet_vulkan();
     // A reader that went away (`nitp info | head`) is no failure of ours.
     let result = match Arguments::parse().command {
         Command::Train(args) => commands::train::run(args),
@@ -39,6 +40,16 @@ fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "{style} {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Mesa's Vulkan drivers print an error for each adapter where this variable is not set (servers,
+/// containers), though nothing here draws in a window.
+fn quiet_vulkan() {
+    const VARIABLE: &str = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var(VARIABLE, std::env::temp_dir()) };
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use console::style;
+use human_format::{Formatter, Scales};
 use indicatif::{ProgressBar, ProgressStyle};
 use nitp_core::config::Config;
 use nitp_core::train::{EvaluationEvent, Event, GeometryEvent, StepEvent};
@@ -90,12 +91,15 @@ impl Progress {
         self.tokens_per_second = Some(speed);
         self.last_loss = Some(event.ntp_loss);
         let nitp = if self.nitp { format!("  nitp {:.3}", event.nitp_loss) } else { String::new() };
-        let message =
-            format!("loss {:.3}{nitp}  {} tokens/s", event.ntp_loss, thousands(speed));
+        let message = format!("loss {:.3}{nitp}  {} tokens/s", event.ntp_loss, thousands(speed));
         self.bar.set_position(event.step as u64);
         if self.bar.is_hidden() && self.is_due(event.step) {
-            let eta = indicatif::HumanDuration(self.bar.eta());
-            self.line(&format!("step {}/{}  {message}  ETA {eta}", event.step, self.steps));
+            // The first step says nothing of the others yet.
+            let eta = match event.step {
+                1 => String::new(),
+                _ => format!("  ETA {}", indicatif::HumanDuration(self.bar.eta())),
+            };
+            self.line(&format!("step {}/{}  {message}{eta}", event.step, self.steps));
         }
         self.bar.set_message(message);
     }
@@ -108,8 +112,7 @@ impl Progress {
     /// One row for the evaluation and the geometry of a step.
     fn flush_row(&mut self) {
         let (evaluation, geometry) = (self.evaluation.take(), self.geometry.take());
-        let Some(step) =
-            evaluation.as_ref().map(|e| e.step).or(geometry.as_ref().map(|g| g.step))
+        let Some(step) = evaluation.as_ref().map(|e| e.step).or(geometry.as_ref().map(|g| g.step))
         else {
             return;
         };
@@ -145,11 +148,20 @@ pub fn thousands(value: f64) -> String {
     indicatif::HumanCount(value.round() as u64).to_string()
 }
 
-/// `1.04 M`: a count in three digits.
-pub fn short(value: f64) -> String {
-    let digits = match value {
-        ..1000.0 => 0,
-        _ => 2,
-    };
-    human_format::Formatter::new().with_decimals(digits).format(value)
+/// `1.04 M`, `8.75 B`: a count of parameters in three digits.
+pub fn short(count: f64) -> String {
+    scaled(count, &["", "k", "M", "B", "T"])
+}
+
+/// `1.04 M`, `8.75 G`: with the prefixes of units.
+pub fn with_prefix(value: f64) -> String {
+    scaled(value, &["", "k", "M", "G", "T", "P"])
+}
+
+fn scaled(value: f64, suffixes: &[&str]) -> String {
+    let mut scales = Scales::new();
+    scales.with_base(1000).with_suffixes(suffixes.to_vec());
+    let decimals = if value < 1000.0 { 0 } else { 2 };
+    let text = Formatter::new().with_scales(scales).with_decimals(decimals).format(value);
+    text.trim_end().to_owned()
 }

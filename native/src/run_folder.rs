@@ -14,6 +14,7 @@ use crate::whole_file;
 
 const CONFIG: &str = "config.toml";
 const TOKENIZER: &str = "tokenizer.json";
+const LOCK: &str = ".lock";
 
 /// A run's folder.
 #[derive(Debug)]
@@ -74,8 +75,9 @@ impl RunFolder {
     /// # Errors
     /// If another process trains in it.
     pub fn lock(&self) -> Result<Lock> {
-        let path = self.path.join(CONFIG);
-        let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+        // A file of its own: the others are replaced by renaming, and a lock would stay behind.
+        let path = self.path.join(LOCK);
+        let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),
             Err(fs::TryLockError::WouldBlock) => {

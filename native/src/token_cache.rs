@@ -121,7 +121,8 @@ fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Option<TokenCo
         let bytes = file.get(at..at + 8)?;
         Some(u64::from_le_bytes(bytes.try_into().ok()?))
     };
-    let (tokens, documents) = (usize::try_from(number(8)?).ok()?, usize::try_from(number(16)?).ok()?);
+    let (tokens, documents) =
+        (usize::try_from(number(8)?).ok()?, usize::try_from(number(16)?).ok()?);
     let first = HEADER.checked_add(documents.checked_mul(8)?)?;
     let whole = first.checked_add(tokens.checked_mul(4)?)?;
     if file.get(..8)? != MAGIC || file.len() != whole {
@@ -132,9 +133,8 @@ fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Option<TokenCo
     let within = starts.last().is_none_or(|&last| (last as usize) < tokens);
     let mapped = Mapped { file, first, tokens };
     let known = mapped.as_ref().iter().all(|&token| (token as usize) < tokenizer.vocab_size());
-    (rising && within && starts.first().is_none_or(|&start| start == 0) && known).then(|| {
-        TokenCorpus::new(mapped, starts, tokenizer.end_of_text(), fingerprint.to_owned())
-    })
+    (rising && within && starts.first().is_none_or(|&start| start == 0) && known)
+        .then(|| TokenCorpus::new(mapped, starts, tokenizer.end_of_text(), fingerprint.to_owned()))
 }
 
 #[cfg(test)]
@@ -152,7 +152,8 @@ mod tests {
         assert_eq!(corpus.tokens(), tokens);
         assert_eq!((corpus.documents(), corpus.document(1)), (2, 3..5));
         let whole = fs::read(&path).unwrap();
-        for broken in [&whole[..whole.len() - 1], &whole[..9], &[], b"other bytes than those of a cache"]
+        for broken in
+            [&whole[..whole.len() - 1], &whole[..9], &[], b"other bytes than those of a cache"]
         {
             fs::write(&path, broken).unwrap();
             assert!(open(&path, &tokenizer, "print").is_none());

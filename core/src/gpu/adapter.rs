@@ -10,7 +10,7 @@ use crate::plan::Limits;
 pub struct AdapterSummary {
     /// The adapter's name.
     pub name: String,
-    /// Vulkan, Metal, DX12 or WebGPU.
+    /// Vulkan, Metal, DirectX 12 or WebGPU.
     pub backend: String,
     /// Driver name and version.
     pub driver: String,
@@ -148,7 +148,15 @@ fn summarize(adapter: &wgpu::Adapter) -> AdapterSummary {
     AdapterSummary {
         software: info.device_type == wgpu::DeviceType::Cpu || info.name.contains("SwiftShader"),
         name: info.name,
-        backend: info.backend.to_string(),
+        backend: match info.backend {
+            wgpu::Backend::Vulkan => "Vulkan",
+            wgpu::Backend::Metal => "Metal",
+            wgpu::Backend::Dx12 => "DirectX 12",
+            wgpu::Backend::Gl => "OpenGL",
+            wgpu::Backend::BrowserWebGpu => "WebGPU",
+            wgpu::Backend::Noop => "none",
+        }
+        .to_owned(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         limits: Limits {
             buffer: (limits.max_buffer_size / 4) as usize,

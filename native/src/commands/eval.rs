@@ -64,14 +64,12 @@ pub fn run(args: EvalArgs) -> Result<()> {
     write_weights(executor, &config, &weights)?;
     let evaluator = Evaluator::new(executor, &config)?;
     let held_out = (0..batches).map(|index| dataset.validation_batch(index));
-    let evaluation =
-        evaluator.evaluate_now(executor, held_out)?.event(state.step, state.tokens);
+    let evaluation = evaluator.evaluate_now(executor, held_out)?.event(state.step, state.tokens);
     let mut states = Vec::new();
     for index in 0..evaluator.geometry_batches(batches) {
         states.extend(evaluator.hidden_now(executor, &dataset.validation_batch(index))?);
     }
-    let geometry =
-        geometry_event(state.step, state.tokens, &states, config.model.hidden_size);
+    let geometry = geometry_event(state.step, state.tokens, &states, config.model.hidden_size);
     if args.json {
         println!("{}", json(&evaluation, &geometry)?);
     } else {
@@ -108,7 +106,7 @@ fn json(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Result<String
     {
         object.extend(more);
     }
-    Ok(serde_json::to_string_pretty(&object)?)
+    Ok(serde_json::to_string(&object)?)
 }
 
 fn print_table(evaluation: &EvaluationEvent, geometry: &GeometryEvent, nitp: bool, width: usize) {
@@ -124,7 +122,11 @@ fn print_table(evaluation: &EvaluationEvent, geometry: &GeometryEvent, nitp: boo
         row("NITP loss", format!("{:.4}", evaluation.nitp_loss), String::new());
     }
     if !evaluation.expert_load.is_empty() {
-        row("balance loss", format!("{:.4}", evaluation.balance_loss), "summed over MoE blocks".into());
+        row(
+            "balance loss",
+            format!("{:.4}", evaluation.balance_loss),
+            "summed over MoE blocks".into(),
+        );
     }
     row("effective rank", format!("{:.1}", geometry.effective_rank), format!("of {width}"));
     row("mean cosine", format!("{:.4}", geometry.mean_cosine), String::new());

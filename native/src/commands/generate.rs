@@ -37,16 +37,25 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     write!(out, "{}", args.prompt)?;
     out.flush()?;
     let (mut tokens, mut shown, mut failure) = (prompt.clone(), tokenizer.decode(&prompt), None);
-    generator.generate(executor, prompt, args.max_tokens, tokenizer.end_of_text(), sampling, |token| {
-        tokens.push(token);
-        let text = tokenizer.decode(&tokens);
-        // A character may need more tokens: its bytes wait for the rest.
-        if let Some(new) = text.strip_prefix(shown.as_str()).filter(|_| !text.ends_with('\u{FFFD}')) {
-            let written = write!(out, "{new}").and_then(|()| out.flush());
-            failure = failure.take().or(written.err());
-            shown = text;
-        }
-    })?;
+    generator.generate(
+        executor,
+        prompt,
+        args.max_tokens,
+        tokenizer.end_of_text(),
+        sampling,
+        |token| {
+            tokens.push(token);
+            let text = tokenizer.decode(&tokens);
+            // A character may need more tokens: its bytes wait for the rest.
+            if let Some(new) =
+                text.strip_prefix(shown.as_str()).filter(|_| !text.ends_with('\u{FFFD}'))
+            {
+                let written = write!(out, "{new}").and_then(|()| out.flush());
+                failure = failure.take().or(written.err());
+                shown = text;
+            }
+        },
+    )?;
     if let Some(error) = failure {
         return Err(error.into());
     }

@@ -12,7 +12,7 @@ use nitp_core::plan::{DType, Layout, LayoutError, Limits, Space};
 use serde_json::{Value, json};
 
 use crate::args::InfoArgs;
-use crate::progress::{short, thousands};
+use crate::progress::{short, thousands, with_prefix};
 use crate::{device, settings};
 
 /// Bytes that a training run takes, by part.
@@ -38,9 +38,7 @@ pub fn run(args: InfoArgs) -> Result<()> {
     let memory = memory(&config, Limits::NONE)?;
     let fits: Vec<(String, Result<(), LayoutError>)> = device::list()
         .iter()
-        .map(|adapter| {
-            (device::describe(adapter), self::memory(&config, adapter.limits).map(drop))
-        })
+        .map(|adapter| (device::describe(adapter), self::memory(&config, adapter.limits).map(drop)))
         .collect();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&to_json(&counts, &flops, &memory, &fits))?);
@@ -131,12 +129,15 @@ fn print_parameters(counts: &ParameterCounts) {
 
 fn print_flops(config: &Config, flops: &FlopsPerToken) {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    let row = |name: &str, value: f64, remark: String| {
-        [name.to_owned(), short(value), remark]
-    };
+    let row =
+        |name: &str, value: f64, remark: String| [name.to_owned(), with_prefix(value), remark];
     let context = config.train.context_length;
     let mut rows = vec![
-        row("NTP", flops.ntp, format!("of which attention scores {}", short(flops.attention))),
+        row(
+            "NTP",
+            flops.ntp,
+            format!("of which attention scores {}", with_prefix(flops.attention)),
+        ),
         row("with NITP", flops.ntp + flops.nitp, format!("+{}", percent(flops.overhead()))),
     ];
     if flops.nitp > 0.0 {
@@ -169,11 +170,11 @@ fn print_memory(config: &Config, memory: &Memory) {
 fn print_fits(fits: &[(String, Result<(), LayoutError>)], total: u64) {
     println!("{}", style("Adapters").bold());
     let total = BinaryBytes(total);
-    println!(" CPU                        holds it, given {total} of free memory");
+    println!(" CPU: no limits; it needs {total} of free memory");
     for (name, fit) in fits {
         match fit {
-            Ok(()) => println!(" {name:<26} its limits hold it, given {total} of free memory"),
-            Err(error) => println!(" {name:<26} too small: {error}"),
+            Ok(()) => println!(" {name}: its limits hold every tensor; it needs {total} free"),
+            Err(error) => println!(" {name}: too small. {error}"),
         }
     }
 }

@@ -34,6 +34,9 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
         thousands(tokens as f64),
         bytes as f64 / tokens as f64
     );
-    println!("Train with it: --set data.tokenizer={} --set model.vocab_size={vocab_size}", out.display());
+    println!(
+        "Train with it: --set data.tokenizer={} --set model.vocab_size={vocab_size}",
+        out.display()
+    );
     Ok(())
 }

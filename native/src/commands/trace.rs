@@ -26,13 +26,12 @@ pub fn run(args: TraceArgs) -> Result<()> {
     println!("{}", choice.why);
     let mut executor = choice.device.executor(&config)?;
     let steps = args.run.steps.unwrap_or(DEFAULT_STEPS.min(config.train.steps));
-    let trace =
-        Trace::record(&config, executor.as_mut(), &dataset, &weights, steps, |step| {
-            println!(
-                "step {:>4}  loss {:.6}  ntp {:.6}  nitp {:.6}  balance {:.6}  gradient norm {:.6}",
-                step.step, step.loss, step.ntp_loss, step.nitp_loss, step.balance_loss, step.grad_norm
-            );
-        })?;
+    let trace = Trace::record(&config, executor.as_mut(), &dataset, &weights, steps, |step| {
+        println!(
+            "step {:>4}  loss {:.6}  ntp {:.6}  nitp {:.6}  balance {:.6}  gradient norm {:.6}",
+            step.step, step.loss, step.ntp_loss, step.nitp_loss, step.balance_loss, step.grad_norm
+        );
+    })?;
     whole_file::write(&args.out, &trace.to_safetensors())?;
     println!(
         "{}\nCheck it with PyTorch: python3 tests/reference/check_trace.py {0}",

@@ -11,7 +11,7 @@ use console::style;
 use nitp_core::config::{BYTE_TOKENIZER, Config, parameter_counts};
 use nitp_core::data::{Dataset, Tokenizer};
 use nitp_core::train::{
-    Checkpoint, EvaluationEvent, Event, GeometryEvent, Generator, Sampling, Start, StepEvent,
+    Checkpoint, EvaluationEvent, Event, Generator, GeometryEvent, Sampling, Start, StepEvent,
     Trainer,
 };
 use serde::Serialize;
@@ -38,7 +38,10 @@ struct Plan {
 /// Where a run is kept.
 enum Folder {
     /// Made once all else is known to work.
-    New { out: Option<PathBuf>, name: String },
+    New {
+        out: Option<PathBuf>,
+        name: String,
+    },
     Existing(RunFolder),
 }
 
@@ -107,9 +110,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
         Folder::New { out, name } => RunFolder::create(out.as_deref(), &name)?,
         Folder::Existing(folder) => folder,
     };
+    let _lock = folder.lock()?;
     folder.write_config(&config)?;
     folder.write_tokenizer(&tokenizer)?;
-    let _lock = folder.lock()?;
     println!("{about}");
     println!("  {:<8}{}\n", "run", folder.path().display());
 
@@ -181,8 +184,7 @@ fn fresh(args: &TrainArgs) -> Result<Plan> {
         }
         None => Start::Seed,
     };
-    let folder =
-        Folder::New { out: args.out.clone(), name: settings::name(&args.run.config) };
+    let folder = Folder::New { out: args.out.clone(), name: settings::name(&args.run.config) };
     Ok(Plan { config, tokenizer, start, done: 0, folder })
 }
 
@@ -205,7 +207,8 @@ fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     let config = settings::override_config(run.config()?, &args.run)?;
     let tokenizer = run.tokenizer(&config)?;
     let start = checkpoints::load(&checkpoint, &config).with_context(|| {
-        let others = "other checkpoints of the run can be gone on with: --resume CHECKPOINT --out DIR";
+        let others =
+            "other checkpoints of the run can be gone on with: --resume CHECKPOINT --out DIR";
         format!("can't go on from {} ({others})", checkpoint.display())
     })?;
     let folder = match &args.out {
@@ -262,7 +265,9 @@ fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dataset
     let epochs = trained / (corpus.tokens().len() - held_out) as f64;
     let vocabulary = match tokenizer {
         Tokenizer::Byte { .. } => "bytes".to_owned(),
-        Tokenizer::HuggingFace(_) => format!("{} kinds of token", thousands(tokenizer.vocab_size() as f64)),
+        Tokenizer::HuggingFace(_) => {
+            format!("{} kinds of token", thousands(tokenizer.vocab_size() as f64))
+        }
     };
     let line = |name: &str, text: String| format!("  {name:<8}{text}\n");
     [

@@ -1,0 +1,67 @@
+//! `info` and `devices`.
+
+use serde_json::Value;
+
+use crate::harness::{Place, succeed};
+
+#[test]
+fn every_preset_has_the_size_of_its_name() {
+    let place = Place::new();
+    let (list, _) = succeed(place.nitp(&["info"]));
+    // Name, total and active in billions as the paper rounds them.
+    for (name, total, active) in [
+        ("1.9b-a0.3b", 1.9, 0.3),
+        ("3b-a0.5b", 3.0, 0.5),
+        ("9b-a1b", 9.0, 1.0),
+        ("45b-a5.5b", 45.0, 5.5),
+        ("0.5b", 0.5, 0.5),
+        ("2b", 2.0, 2.0),
+        ("3b", 3.0, 3.0),
+    ] {
+        assert!(list.contains(name), "{list}");
+        let (out, _) = succeed(place.nitp(&["info", "--preset", name, "--json"]));
+        let info: Value = serde_json::from_str(&out).expect("one JSON object");
+        for (key, expected) in [("total", total), ("active", active)] {
+            let found = info["parameters"][key].as_f64().expect("a number") / 1e9;
+            assert!((found / expected - 1.0).abs() < 0.2, "{name}: {key} is {found} B");
+        }
+    }
+}
+
+#[test]
+fn nitp_costs_what_the_paper_says() {
+    let place = Place::new();
+    let (out, _) = succeed(place.nitp(&["info", "--preset", "9b-a1b", "--json"]));
+    let info: Value = serde_json::from_str(&out).expect("one JSON object");
+    let overhead = info["flops_per_token"]["paper_overhead"].as_f64().expect("a number");
+    assert!((100.0 * overhead - 2.3).abs() < 0.1, "{overhead}");
+    let (out, _) = succeed(place.nitp(&["info", "--preset", "9b-a1b"]));
+    assert!(out.contains("NITP adds 2.33 %") && out.contains("activations"), "{out}");
+    // Half a billion numbers in the embedding: more than WebGPU's default binding.
+    assert!(out.contains("CPU"), "{out}");
+}
+
+#[test]
+fn memory_is_told_by_part() {
+    let place = Place::new();
+    let (out, _) = succeed(place.nitp(&["info", "--preset", "tiny-moe", "--json"]));
+    let info: Value = serde_json::from_str(&out).expect("one JSON object");
+    let memory = |part: &str| info["memory_bytes"][part].as_u64().expect("a number");
+    let trained = info["parameters"]["total"].as_u64().expect("a number")
+        + info["parameters"]["nitp_projector"].as_u64().expect("a number");
+    // Parameters are padded to 256 bytes each.
+    assert!(memory("weights") >= 4 * trained && memory("weights") < 4 * trained + 256 * 100);
+    assert_eq!(memory("optimizer"), 2 * memory("gradients"));
+    let parts = ["weights", "gradients", "optimizer", "activations", "other"];
+    assert_eq!(memory("total"), parts.iter().map(|part| memory(part)).sum::<u64>());
+    let adapters = info["adapters"].as_array().expect("a list");
+    assert!(adapters.iter().any(|adapter| adapter["fits"] == true), "{out}");
+}
+
+#[test]
+fn devices_are_listed_with_what_auto_takes() {
+    let place = Place::new();
+    let (out, _) = succeed(place.nitp(&["devices"]));
+    assert!(out.contains("--device auto takes:"), "{out}");
+    assert!(out.contains("Vulkan") || out.contains("Metal") || out.contains("DirectX"), "{out}");
+}

@@ -1,0 +1,147 @@
+//! Stopping, killing and going on.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Place, comparable, succeed};
+
+const STEPS: &str = "12";
+
+#[test]
+fn stopped_and_resumed_is_the_same_run() {
+    let place = Place::new();
+    for device in ["cpu", "gpu"] {
+        let [whole, parts] = ["whole", "parts"].map(|name| format!("{device}-{name}"));
+        succeed(place.train(&whole, &["--steps", STEPS, "--device", device]));
+        let more = ["--steps", STEPS, "--device", device, "--stop-at", "5"];
+        let (out, _) = succeed(place.train(&parts, &more));
+        assert!(out.contains("Stopped after step 5 of 12") && out.contains("--resume"), "{out}");
+        succeed(place.nitp(&["train", "--resume", &parts, "--device", device]));
+        place.assert_same_end(&whole, &parts, 12);
+        let same = |run: &str| {
+            let mut events = comparable(&place.metrics(run));
+            // The stop leaves a checkpoint that the whole run has not.
+            events.retain(|event| !(event["event"] == "checkpoint" && event["step"] == 5));
+            events
+        };
+        assert_eq!(same(&whole), same(&parts));
+    }
+}
+
+#[test]
+fn a_run_can_be_made_longer() {
+    let place = Place::new();
+    let constant = "--set=train.schedule=constant";
+    succeed(place.train("whole", &["--steps", "12", "--device", "cpu", constant]));
+    succeed(place.train("longer", &["--steps", "6", "--device", "cpu", constant]));
+    let resume = ["train", "--resume", "longer", "--device", "cpu"];
+    let (out, _) = succeed(place.nitp(&resume));
+    assert!(out.contains("complete: step 6 of 6"), "{out}");
+    succeed(place.nitp(&[&resume[..], &["--steps", "12"]].concat()));
+    let weights =
+        |run: &str| place.read(&format!("{run}/checkpoints/step-00000012/model.safetensors"));
+    assert!(weights("whole") == weights("longer"));
+}
+
+#[test]
+fn a_branch_leaves_its_origin_alone() {
+    let place = Place::new();
+    succeed(place.train("run", &["--steps", STEPS, "--device", "cpu"]));
+    let before = place.read("run/metrics.jsonl");
+    let early = "run/checkpoints/step-00000004";
+    let base = ["train", "--resume", early, "--device", "cpu"];
+    let error = crate::harness::fail(place.nitp(&base), 1);
+    assert!(error.contains("not the newest") && error.contains("--out"), "{error}");
+    succeed(place.nitp(&[&base[..], &["--out", "branch"]].concat()));
+    place.assert_same_end("run", "branch", 12);
+    assert!(before == place.read("run/metrics.jsonl"));
+}
+
+/// Starts a run that is too long to end by itself and waits until its log tells of some steps.
+fn start_long(place: &Place, run: &str, steps: usize) -> Child {
+    let mut command = place.train(run, &["--steps", "100000", "--device", "cpu"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let begin = Instant::now();
+    let log = place.path(run).join("metrics.jsonl");
+    let lines = || std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
+    while lines() < steps {
+        assert!(begin.elapsed() < Duration::from_secs(120), "the run makes no progress");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+fn last_checkpoint(place: &Place, run: &str) -> usize {
+    let names = place.checkpoints(run);
+    let last = names.last().expect("a checkpoint");
+    last.trim_start_matches("step-").parse().expect("a step")
+}
+
+#[test]
+#[cfg(unix)]
+fn one_interrupt_checkpoints_and_ends_well() {
+    let place = Place::new();
+    let mut child = start_long(&place, "run", 10);
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+    let step = last_checkpoint(&place, "run");
+    let events = place.metrics("run");
+    let last = events.last().expect("events");
+    assert_eq!((&last["event"], last["interrupted"].as_bool()), (&"finished".into(), Some(true)));
+    assert_eq!(last["step"].as_u64(), Some(step as u64));
+    let more = (step + 2).to_string();
+    succeed(place.nitp(&["train", "--resume", "run", "--stop-at", &more, "--device", "cpu"]));
+}
+
+#[test]
+fn kill_at_any_moment_leaves_a_run_that_resumes() {
+    let place = Place::new();
+    let constant = "--set=train.schedule=constant";
+    // At different moments: within steps, within evaluations, within writing a checkpoint.
+    let mut child = start_long(&place, "run", 25);
+    for lines in [70, 121, 260] {
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+        let command = ["train", "--resume", "run", "--device", "cpu"];
+        let mut command = place.nitp(&command);
+        child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let begin = Instant::now();
+        let log = place.path("run/metrics.jsonl");
+        while std::fs::read_to_string(&log).map_or(0, |text| text.lines().count()) < lines {
+            assert!(begin.elapsed() < Duration::from_secs(120), "the run makes no progress");
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    // The warm-up and the constant rate after it are those of a run of any length.
+    let end = last_checkpoint(&place, "run") + 3;
+    let end = end.to_string();
+    succeed(place.nitp(&["train", "--resume", "run", "--stop-at", &end, "--device", "cpu"]));
+    let whole = ["--steps", "100000", "--stop-at", &end, "--device", "cpu", constant];
+    succeed(place.train("whole", &whole));
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        let bytes = |run: &str| {
+            let step: usize = end.parse().expect("a number");
+            place.read(&format!("{run}/checkpoints/step-{step:08}/{file}"))
+        };
+        assert!(bytes("run") == bytes("whole"), "{file}");
+    }
+    let steps = |run: &str| -> Vec<_> {
+        let events = comparable(&place.metrics(run));
+        events.into_iter().filter(|event| event["event"] == "step").collect()
+    };
+    assert_eq!(steps("run"), steps("whole"));
+}
+
+#[test]
+fn two_processes_do_not_share_a_run() {
+    let place = Place::new();
+    let mut child = start_long(&place, "run", 12);
+    let error = crate::harness::fail(place.nitp(&["train", "--resume", "run"]), 1);
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    assert!(error.contains("another process"), "{error}");
+}

@@ -1,0 +1,8 @@
+//! The program as people run it: what it prints, writes, and does when things go wrong.
+
+mod errors;
+mod harness;
+mod inspect;
+mod interruptions;
+mod receipts;
+mod runs;
