@@ -5,6 +5,7 @@ use super::context::{Context, metric, record};
 use super::linear::SwigluMlp;
 use crate::config::{Projector, Regularizer};
 use crate::ops::add::Add;
+use crate::ops::copy::Copy;
 use crate::ops::nitp::{Nitp, NitpGradient};
 use crate::ops::scalars;
 use crate::ops::token_cosine::{TokenCosine, TokenCosineGradient};
@@ -45,6 +46,11 @@ fn predict(
     let nitp = &cx.config.nitp;
     let (n, width) = (cx.tokens(), cx.width());
     let (predictions, head) = match nitp.projector {
+        Projector::None if states.source == states.target => {
+            let copy = b.activation("predictions", &[n, width]);
+            b.push(Copy { x: states.source, y: copy });
+            (copy, None)
+        }
         Projector::None => (states.source, None),
         Projector::Swiglu => {
             let (out, mlp) =

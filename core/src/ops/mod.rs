@@ -19,6 +19,7 @@ pub mod accumulate_sum;
 pub mod adamw;
 pub mod add;
 pub mod attention;
+pub mod copy;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod gather_rows;

@@ -97,6 +97,8 @@ fn every_nitp_setting_that_changes_the_plan() {
     check(&["nitp.loss=mse", "nitp.source=pre_norm"]);
     check(&["nitp.loss=smooth_l1", "nitp.shift=current", "nitp.projector=none"]);
     check(&["nitp.regularizer=token_cosine"]);
+    // Prediction and target are one tensor.
+    check(&["nitp.projector=none", "nitp.source=pre_norm", "nitp.target_layer=3"]);
 }
 
 #[test]

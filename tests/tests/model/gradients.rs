@@ -93,6 +93,11 @@ gradients! {
     gradient_into_target: &["nitp.stop_gradient=false"];
     gradient_into_embedding: &["nitp.stop_gradient=false", "nitp.target_layer=0"];
     gradient_into_last_block: &["nitp.stop_gradient=false", "nitp.target_layer=3", "nitp.loss=mse"];
+    last_block_predicts_itself: &["nitp.projector=none", "nitp.source=pre_norm", "nitp.target_layer=3"];
+    last_block_predicts_itself_with_gradient: &[
+        "nitp.projector=none", "nitp.source=pre_norm", "nitp.target_layer=3",
+        "nitp.stop_gradient=false",
+    ];
     gradient_into_target_kl: &["nitp.stop_gradient=false", "nitp.loss=kl", "nitp.shift=current"];
     gradient_into_target_smooth_l1: &["nitp.stop_gradient=false", "nitp.loss=smooth_l1"];
     accumulation: &["train.gradient_accumulation_steps=3"];

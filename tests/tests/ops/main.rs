@@ -4,6 +4,7 @@ mod accumulate_sum;
 mod adamw;
 mod add;
 mod attention;
+mod copy;
 mod cross_entropy;
 mod embedding;
 mod gather_rows;

@@ -1,0 +1,55 @@
+//! A second place for the same values: `y = x`. WebGPU does not let a dispatch bind a range twice,
+//! so an op with one tensor as two operands gets a copy.
+
+use super::kernel::linear_grid;
+use super::{Dispatch, Kernel, Op, Uniform, Use};
+use crate::cpu::{OpMemory, Real};
+use crate::plan::View;
+
+/// `y = x`, element by element.
+#[derive(Clone, Copy, Debug)]
+pub struct Copy {
+    /// What is copied, any length.
+    pub x: View,
+    /// The copy, as long as `x`.
+    pub y: View,
+}
+
+impl Op for Copy {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::read(self.x), Use::write(self.y)]
+    }
+
+    fn flops(&self) -> f64 {
+        0.0
+    }
+
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        for (y, &x) in memory.write(self.y).iter_mut().zip(memory.read(self.x)) {
+            *y = x;
+        }
+    }
+
+    fn fast(&self, memory: &OpMemory<f32>) {
+        memory.write(self.y).copy_from_slice(memory.read(self.x));
+    }
+
+    fn dispatches(&self) -> Vec<Dispatch> {
+        const THREADS: usize = 256;
+        vec![Dispatch {
+            kernel: Kernel {
+                module: "copy",
+                source: include_str!("../../../shaders/copy.wgsl"),
+                entry: "copy",
+                constants: Vec::new(),
+            },
+            bindings: vec![self.x, self.y],
+            uniform: Uniform::new().size(self.y.len),
+            grid: linear_grid(self.y.len.div_ceil(THREADS)),
+        }]
+    }
+}

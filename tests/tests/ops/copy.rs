@@ -1,0 +1,12 @@
+use nitp_core::ops::copy::Copy;
+use nitp_tests::op_case::OpCase;
+
+#[test]
+fn copies_at_lengths_no_workgroup_divides() {
+    for len in [1, 63, 257, 100_003] {
+        let mut case = OpCase::new(len as u64);
+        let x = case.random("x", &[len]);
+        let y = case.output("y", &[len]);
+        case.check(&[&Copy { x, y }], &[y]);
+    }
+}
