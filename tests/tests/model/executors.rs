@@ -12,7 +12,10 @@ use nitp_tests::model_case::{
 };
 
 /// Losses, the first step's gradients and the weights after three steps.
-fn three_steps<E: Executor>(mut executor: E, sets: &[&str]) -> (Vec<StepNumbers>, Tensors, Tensors) {
+fn three_steps<E: Executor>(
+    mut executor: E,
+    sets: &[&str],
+) -> (Vec<StepNumbers>, Tensors, Tensors) {
     let config = config(sets);
     executor.poison_freed(true);
     let source = Box::new(RandomBatches::new(&config));
@@ -23,19 +26,21 @@ fn three_steps<E: Executor>(mut executor: E, sets: &[&str]) -> (Vec<StepNumbers>
     (numbers, gradients, steps.tensors(Space::Parameter))
 }
 
-/// Relative error of each tensor by its norm.
+/// Error of each tensor relative to its norm, or to a hundredth of the largest norm: a gradient that
+/// is 0 in exact arithmetic (that of the queries of single tokens) is rounding of what others are
+/// made of.
 fn compare(what: &str, exact: &Tensors, found: &Tensors, tolerance: f64) {
-    for (name, exact) in exact {
-        let found = &found[name];
-        let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
-        let size = norm(&mut exact.data.iter().map(|&x| f64::from(x)));
-        let pairs = exact.data.iter().zip(&found.data);
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+    let sizes = exact
+        .iter()
+        .map(|(name, exact)| (name, norm(&mut exact.data.iter().map(|&x| f64::from(x)))));
+    let sizes: Vec<_> = sizes.collect();
+    let largest = sizes.iter().fold(0.0f64, |m, (_, size)| m.max(*size));
+    for (name, size) in sizes {
+        let pairs = exact[name].data.iter().zip(&found[name].data);
         let error = norm(&mut pairs.map(|(&a, &b)| f64::from(a) - f64::from(b)));
-        assert!(
-            error <= tolerance * size.max(1e-3),
-            "{what}: {name} is off by {:e} of its norm {size}",
-            error / size
-        );
+        let size = size.max(0.01 * largest);
+        assert!(error <= tolerance * size, "{what}: {name} is off by {:e} of {size}", error / size);
     }
 }
 
@@ -59,7 +64,12 @@ fn check(sets: &[&str]) {
             }
         }
         compare(&format!("{what}, gradient"), &exact.1, &found.1, 2e-5);
-        compare(&format!("{what}, weights"), &exact.2, &found.2, 2e-4);
+        // Where a gradient is 0 but for rounding (queries and keys of single tokens), AdamW divides
+        // the rounding by itself: such weights move at random.
+        let has_gradient = |name: &String| exact.1[name].data.iter().any(|g| g.abs() > 1e-9);
+        let moved = exact.2.iter().filter(|(name, _)| has_gradient(name));
+        let moved = moved.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        compare(&format!("{what}, weights"), &moved, &found.2, 2e-4);
     };
     check("fast CPU", three_steps(fast_executor(&config), sets));
     check("GPU", three_steps(gpu_executor(&config), sets));

@@ -1,0 +1,164 @@
+use nitp_core::ops::attention::{Attention, AttentionBackward, Shape};
+use nitp_core::plan::View;
+use nitp_tests::op_case::OpCase;
+
+/// (batch, context, query heads, key heads, features of a head): contexts around and past a tile,
+/// heads that are no multiple of a vec4, groups of every size, the largest head.
+const SHAPES: [(usize, usize, usize, usize, usize); 10] = [
+    (1, 1, 1, 1, 2),
+    (2, 7, 4, 2, 6),
+    (2, 33, 3, 1, 20),
+    (1, 64, 2, 2, 16),
+    (1, 70, 4, 2, 32),
+    (1, 130, 2, 2, 64),
+    (1, 40, 1, 1, 96),
+    (1, 37, 2, 1, 160),
+    (1, 35, 1, 1, 128),
+    (1, 19, 1, 1, 256),
+];
+
+fn shapes() -> impl Iterator<Item = Shape> {
+    SHAPES.into_iter().map(shape)
+}
+
+fn shape(
+    (batch, context, q_heads, kv_heads, head_dim): (usize, usize, usize, usize, usize),
+) -> Shape {
+    Shape { batch, context, q_heads, kv_heads, head_dim }
+}
+
+fn forward(case: &mut OpCase, shape: Shape, qkv: View) -> Attention {
+    let out = case.output("out", &[shape.tokens(), shape.out_width()]);
+    let lse = case.output("lse", &[shape.batch, shape.q_heads, shape.context]);
+    Attention { qkv, out, lse, shape }
+}
+
+fn random_forward(case: &mut OpCase, shape: Shape, largest: f64) -> Attention {
+    let elements = shape.tokens() * shape.width();
+    let data = (0..elements).map(|_| case.uniform() * largest).collect();
+    let qkv = case.reals("qkv", &[shape.tokens(), shape.width()], data);
+    forward(case, shape, qkv)
+}
+
+fn backward(case: &mut OpCase, forward: &Attention, dout: View) -> AttentionBackward {
+    let Attention { qkv, out, lse, shape } = *forward;
+    let dqkv = case.output("dqkv", &[shape.tokens(), shape.width()]);
+    let delta = case.output("delta", &[shape.batch, shape.q_heads, shape.context]);
+    AttentionBackward { qkv, out, dout, lse, dqkv, delta, shape }
+}
+
+/// A forward and the backward that reads what it saves.
+fn both(case: &mut OpCase, shape: Shape) -> (Attention, AttentionBackward) {
+    let forward = random_forward(case, shape, 1.0);
+    let dout = case.random("dout", &[shape.tokens(), shape.out_width()]);
+    let backward = backward(case, &forward, dout);
+    (forward, backward)
+}
+
+#[test]
+fn forward_on_every_executor() {
+    for shape in shapes() {
+        let mut case = OpCase::new(1);
+        let op = random_forward(&mut case, shape, 1.0);
+        case.check(&[&op], &[op.out, op.lse]);
+    }
+}
+
+#[test]
+fn backward_on_every_executor() {
+    for shape in shapes() {
+        let mut case = OpCase::new(2);
+        let (forward, backward) = both(&mut case, shape);
+        case.check(&[&forward, &backward], &[backward.dqkv]);
+    }
+}
+
+#[test]
+fn backward_against_finite_differences() {
+    for extents in [(1, 1, 1, 1, 2), (2, 5, 4, 2, 6), (1, 6, 3, 1, 4)] {
+        let shape = shape(extents);
+        let mut case = OpCase::exact(3);
+        let op = random_forward(&mut case, shape, 1.0);
+        let qkv = case.twin(&[&op], &[op.qkv]).remove(0);
+        case.check_gradient(&[&op], &[op.qkv], &[op.out], |weights, _| {
+            let mut case = OpCase::exact(4);
+            let qkv = case.reals("qkv", &[shape.tokens(), shape.width()], qkv);
+            let forward = forward(&mut case, shape, qkv);
+            let weights = weights[0].clone();
+            let dout = case.reals("dout", &[shape.tokens(), shape.out_width()], weights);
+            let backward = backward(&mut case, &forward, dout);
+            case.twin(&[&forward, &backward], &[backward.dqkv])
+        });
+    }
+}
+
+#[test]
+fn a_later_token_leaves_the_bits_of_earlier_ones_alone() {
+    for extents in [(1, 70, 4, 2, 32), (2, 33, 3, 1, 20)] {
+        let shape = shape(extents);
+        let mut case = OpCase::new(5);
+        let op = random_forward(&mut case, shape, 1.0);
+        let before = case.gpu(&[&op], &[op.out, op.lse]);
+        let mut qkv = case.twin(&[&op], &[op.qkv]).remove(0);
+        // The last token of the first row of the batch, in all its heads.
+        let changed = shape.context - 1;
+        let at = changed * shape.width();
+        qkv[at..at + shape.width()].iter_mut().for_each(|x| *x = 3.0 - *x);
+        let mut case = OpCase::new(6);
+        let qkv = case.reals("qkv", &[shape.tokens(), shape.width()], qkv);
+        let op = forward(&mut case, shape, qkv);
+        let after = case.gpu(&[&op], &[op.out, op.lse]);
+        for (i, (before, after)) in before[0].iter().zip(&after[0]).enumerate() {
+            let same = before.to_bits() == after.to_bits();
+            assert_eq!(same, i / shape.out_width() != changed, "{extents:?}: out[{i}]");
+        }
+        for (i, (before, after)) in before[1].iter().zip(&after[1]).enumerate() {
+            let (row, token) = (i / (shape.q_heads * shape.context), i % shape.context);
+            let same = before.to_bits() == after.to_bits();
+            assert_eq!(same, (row, token) != (0, changed), "{extents:?}: lse[{i}]");
+        }
+    }
+}
+
+#[test]
+fn no_gradient_flows_to_a_token_from_an_earlier_one() {
+    let shape = shape((1, 70, 4, 2, 32));
+    let mut case = OpCase::new(7);
+    let forward = random_forward(&mut case, shape, 1.0);
+    // Only one result counts; tokens after it have no part in it.
+    let counts = 37;
+    let dout = (0..shape.tokens() * shape.out_width())
+        .map(|i| if i / shape.out_width() == counts { case.uniform() } else { 0.0 })
+        .collect();
+    let dout = case.reals("dout", &[shape.tokens(), shape.out_width()], dout);
+    let backward = backward(&mut case, &forward, dout);
+    let dqkv = case.gpu(&[&forward, &backward], &[backward.dqkv]).remove(0);
+    let (past, future) = dqkv.split_at((counts + 1) * shape.width());
+    assert!(past.iter().any(|&x| x != 0.0));
+    assert!(future.iter().all(|&x| x == 0.0));
+}
+
+/// Scores of some thousands: a softmax that is all but a choice, and no overflow.
+#[test]
+fn scores_of_large_magnitude_stay_finite() {
+    for extents in [(1, 70, 4, 2, 32), (1, 19, 1, 1, 256)] {
+        let shape = shape(extents);
+        let mut case = OpCase::new(8);
+        let forward = random_forward(&mut case, shape, 30.0);
+        let dout = case.random("dout", &[shape.tokens(), shape.out_width()]);
+        let backward = backward(&mut case, &forward, dout);
+        let outputs = [forward.out, forward.lse, backward.dqkv];
+        for output in case.gpu(&[&forward, &backward], &outputs) {
+            assert!(output.iter().all(|x| x.is_finite() && x.abs() < 7000.0));
+        }
+    }
+}
+
+#[test]
+fn a_second_run_gives_the_same_bits() {
+    let mut case = OpCase::new(9);
+    let (forward, backward) = both(&mut case, shape((2, 33, 3, 1, 20)));
+    let outputs = [forward.out, forward.lse, backward.dqkv];
+    let run = || case.gpu(&[&forward, &backward], &outputs);
+    assert_eq!(run(), run());
+}

@@ -357,10 +357,10 @@ impl Tile {
         self.quads | 1
     }
 
-    /// Vectors, scores, and one real a token.
+    /// Vectors, scores, and the three reals a token of the online softmax.
     fn bytes(&self, vectors: usize) -> usize {
         let vec4s = vectors * (self.own + self.other) * self.stride();
-        16 * vec4s + 4 * vectors * (self.own * self.other + self.own)
+        16 * vec4s + 4 * (vectors * self.own * self.other + 3 * self.own)
     }
 
     /// Each thread owns 4 tokens x 4 features of the result.
