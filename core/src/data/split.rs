@@ -48,8 +48,8 @@ impl Split {
         if 2 * tokens < budget {
             let cut = total - budget;
             return Self {
-                train: Stream::new([0..cut].into_iter()),
-                held_out: Stream::new([cut..total].into_iter()),
+                train: Stream::new(std::iter::once(0..cut)),
+                held_out: Stream::new(std::iter::once(cut..total)),
             };
         }
         let mut is_held_out = vec![false; corpus.documents()];

@@ -80,8 +80,7 @@ impl<'a> Context<'a> {
             rope_table: real("rope_table", context * config.model.head_dim, Role::Constant),
             metrics: real("metrics", metric::LEN, Role::State),
         };
-        let parameters =
-            parameters(config).into_iter().map(|p| (p.name.clone(), p)).collect();
+        let parameters = parameters(config).into_iter().map(|p| (p.name.clone(), p)).collect();
         Self { config, rows, context, train, inputs, parameters }
     }
 
@@ -109,13 +108,7 @@ impl<'a> Context<'a> {
 }
 
 /// Adds a scaled sum to a metric: `metrics[metric] += scalars[scale] * Σ x`.
-pub(super) fn record(
-    b: &mut PlanBuilder,
-    cx: &Context<'_>,
-    x: View,
-    scale: usize,
-    metric: usize,
-) {
+pub(super) fn record(b: &mut PlanBuilder, cx: &Context<'_>, x: View, scale: usize, metric: usize) {
     let partial = b.activation("sum_partial", &[AccumulateSum::partials(x.len)]);
     b.push(AccumulateSum {
         x,

@@ -8,7 +8,7 @@ use crate::plan::{PlanBuilder, View};
 
 enum Kind {
     Dense(SwigluMlp),
-    Moe(Moe),
+    Moe(Box<Moe>),
 }
 
 /// What the backward needs.
@@ -35,7 +35,7 @@ impl FfnBlock {
             }
             Some(moe) => {
                 let (out, moe) = Moe::forward(b, cx, layer, moe, norm.y);
-                (out, Kind::Moe(moe))
+                (out, Kind::Moe(Box::new(moe)))
             }
         };
         (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, kind })

@@ -53,15 +53,14 @@ fn predict(
         }
         Projector::None => (states.source, None),
         Projector::Swiglu => {
-            let (out, mlp) =
-                SwigluMlp::forward(b, cx, "projector", states.source, n, 4 * width);
+            let (out, mlp) = SwigluMlp::forward(b, cx, "projector", states.source, n, 4 * width);
             (out, Some(mlp))
         }
     };
     let loss = b.activation("pair_loss", &[n]);
     let dp = dsource.map(|_| b.activation("dpredictions", &[n, width]));
-    let dz = (dsource.is_some() && !nitp.stop_gradient)
-        .then(|| b.activation("dtargets", &[n, width]));
+    let dz =
+        (dsource.is_some() && !nitp.stop_gradient).then(|| b.activation("dtargets", &[n, width]));
     b.push(Nitp {
         p: predictions,
         z: states.target,

@@ -18,8 +18,7 @@ pub(super) fn update(b: &mut PlanBuilder, cx: &Context<'_>, layout: &ParameterLa
             roles.map(|role| packed(role, chunk))
         })
         .collect();
-    let counts: Vec<usize> =
-        layout.chunks.iter().map(|&len| SumOfSquares::partials(len)).collect();
+    let counts: Vec<usize> = layout.chunks.iter().map(|&len| SumOfSquares::partials(len)).collect();
     let partials = b.activation("grad_norm_partials", &[counts.iter().sum()]);
     let mut first = 0;
     for ([_, gradient, ..], &count) in chunks.iter().zip(&counts) {

@@ -125,10 +125,8 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
     let model = &config.model;
     let (d, std) = (model.hidden_size, model.initializer_range);
     let stds = [std, std / (2.0 * model.num_hidden_layers as f64).sqrt()];
-    let (q, kv) = (
-        model.num_attention_heads * model.head_dim,
-        model.num_key_value_heads * model.head_dim,
-    );
+    let (q, kv) =
+        (model.num_attention_heads * model.head_dim, model.num_key_value_heads * model.head_dim);
     let mut list = List(Vec::new());
     list.matrix(
         "embed_tokens".into(),
@@ -138,11 +136,7 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
     );
     for layer in 0..model.num_hidden_layers {
         let (name, file) = (format!("layers.{layer}"), format!("model.layers.{layer}"));
-        list.gain(
-            format!("{name}.attention_norm"),
-            format!("{file}.input_layernorm.weight"),
-            d,
-        );
+        list.gain(format!("{name}.attention_norm"), format!("{file}.input_layernorm.weight"), d);
         let attention = format!("{file}.self_attn");
         list.stacked(
             format!("{name}.qkv"),
@@ -160,11 +154,7 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
             [d, q],
             stds[1],
         );
-        list.gain(
-            format!("{name}.ffn_norm"),
-            format!("{file}.post_attention_layernorm.weight"),
-            d,
-        );
+        list.gain(format!("{name}.ffn_norm"), format!("{file}.post_attention_layernorm.weight"), d);
         let mlp = format!("{file}.mlp");
         let Some(moe) = model.moe_of(layer) else {
             list.swiglu(&format!("{name}.ffn"), &mlp, d, model.intermediate_size, stds);
@@ -221,10 +211,10 @@ impl List {
             let size = shape[1] * shape[2];
             let parts = one.0.iter().skip(index).step_by(2).enumerate();
             let parts = parts.flat_map(|(expert, parameter)| {
-                parameter.parts.iter().map(move |part| Part {
-                    offset: part.offset + expert * size,
-                    ..part.clone()
-                })
+                parameter
+                    .parts
+                    .iter()
+                    .map(move |part| Part { offset: part.offset + expert * size, ..part.clone() })
             });
             self.0.push(Parameter {
                 name: format!("{name}.experts.{suffix}"),

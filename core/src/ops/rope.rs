@@ -45,8 +45,7 @@ pub fn table(context: usize, head_dim: usize, theta: f64) -> Vec<f32> {
     let half = head_dim / 2;
     let mut table = Vec::with_capacity(context * head_dim);
     for position in 0..context {
-        let angle =
-            |i: usize| position as f64 * theta.powf(-((2 * i) as f64) / head_dim as f64);
+        let angle = |i: usize| position as f64 * theta.powf(-((2 * i) as f64) / head_dim as f64);
         table.extend((0..half).map(|i| angle(i).cos() as f32));
         table.extend((0..half).map(|i| angle(i).sin() as f32));
     }

@@ -69,7 +69,9 @@ pub mod file {
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum CheckpointError {
     /// Not a safetensors file, or cut short.
-    #[error("{file} is no whole safetensors file ({reason}). It may be truncated or of another kind; use another checkpoint")]
+    #[error(
+        "{file} is no whole safetensors file ({reason}). It may be truncated or of another kind; use another checkpoint"
+    )]
     Broken {
         /// Which file.
         file: String,
@@ -94,7 +96,9 @@ pub enum CheckpointError {
         example: String,
     },
     /// A tensor has another shape.
-    #[error("{file}: `{name}` is {found:?}, this configuration needs {expected:?}. Use the configuration that the checkpoint was trained with")]
+    #[error(
+        "{file}: `{name}` is {found:?}, this configuration needs {expected:?}. Use the configuration that the checkpoint was trained with"
+    )]
     Shape {
         /// Which file.
         file: String,
@@ -106,7 +110,9 @@ pub enum CheckpointError {
         expected: Vec<usize>,
     },
     /// A tensor has an element type that is not read.
-    #[error("{file}: `{name}` has elements of type {dtype}; F32, F16 and BF16 are read. Convert it to one of them")]
+    #[error(
+        "{file}: `{name}` has elements of type {dtype}; F32, F16 and BF16 are read. Convert it to one of them"
+    )]
     Type {
         /// Which file.
         file: String,
@@ -140,10 +146,7 @@ impl Checkpoint {
         vec![
             (file::MODEL, serialize(&weights, metadata.clone())),
             (file::OPTIMIZER, serialize(&optimizer, metadata)),
-            (
-                file::TRAINER,
-                serde_json::to_vec_pretty(&self.state).expect("plain data serialises"),
-            ),
+            (file::TRAINER, serde_json::to_vec_pretty(&self.state).expect("plain data serialises")),
         ]
     }
 
@@ -239,7 +242,9 @@ fn to_f32(view: &TensorView<'_>) -> Option<Vec<f32>> {
     let halves = || view.data().chunks_exact(2).map(|pair| [pair[0], pair[1]]);
     match view.dtype() {
         Dtype::F32 => Some(bytemuck::pod_collect_to_vec(view.data())),
-        Dtype::BF16 => Some(halves().map(|pair| half::bf16::from_le_bytes(pair).to_f32()).collect()),
+        Dtype::BF16 => {
+            Some(halves().map(|pair| half::bf16::from_le_bytes(pair).to_f32()).collect())
+        }
         Dtype::F16 => Some(halves().map(|pair| half::f16::from_le_bytes(pair).to_f32()).collect()),
         _ => None,
     }

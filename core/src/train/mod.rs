@@ -18,10 +18,10 @@ pub use evaluation::{Evaluator, Sums, geometry_event};
 pub use events::{
     CheckpointEvent, EvaluationEvent, Event, FinishedEvent, GeometryEvent, StepEvent, WarningEvent,
 };
+pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
 pub use inputs::{
     BatchSource, Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms, step_inputs,
 };
-pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
 pub use schedule::learning_rate;
 pub use store::{Tensor, Tensors, initialize, pack, unpack, write};
 pub use trace::Trace;

@@ -63,8 +63,7 @@ pub fn initialize(
     parameters: &[Parameter],
     seed: u64,
 ) -> Result<(), ExecutorError> {
-    let chunks =
-        pack(parameters, executor.parameters(), |part| Some(initial_values(seed, part)));
+    let chunks = pack(parameters, executor.parameters(), |part| Some(initial_values(seed, part)));
     write(executor, Space::Parameter, &chunks)
 }
 
@@ -77,8 +76,5 @@ pub fn write(
     space: Space,
     chunks: &[Vec<f32>],
 ) -> Result<(), ExecutorError> {
-    chunks
-        .iter()
-        .enumerate()
-        .try_for_each(|(chunk, data)| executor.write_store(space, chunk, data))
+    chunks.iter().enumerate().try_for_each(|(chunk, data)| executor.write_store(space, chunk, data))
 }

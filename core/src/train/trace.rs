@@ -74,8 +74,7 @@ impl Trace {
             nitp_mask: Vec::new(),
             steps: Vec::new(),
         };
-        let metrics =
-            Source::Tensor { plan, view: find(executor.plan(plan).0, "metrics") };
+        let metrics = Source::Tensor { plan, view: find(executor.plan(plan).0, "metrics") };
         for step in 0..steps {
             for micro in 0..config.train.gradient_accumulation_steps {
                 trace.note(&source.train(step, micro));
@@ -110,20 +109,15 @@ impl Trace {
         let train = &self.config.train;
         let steps = self.steps.len();
         let mut entries: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (group, tensors) in
-            [("init", &self.init), ("grad", &self.grad), ("final", &self.last)]
+        for (group, tensors) in [("init", &self.init), ("grad", &self.grad), ("final", &self.last)]
         {
             for (name, tensor) in tensors {
                 let bytes = bytemuck::cast_slice(&tensor.data).to_vec();
                 entries.push((format!("{group}/{name}"), Dtype::F32, tensor.shape.clone(), bytes));
             }
         }
-        let shape = vec![
-            steps,
-            train.gradient_accumulation_steps,
-            train.batch_size,
-            train.context_length,
-        ];
+        let shape =
+            vec![steps, train.gradient_accumulation_steps, train.batch_size, train.context_length];
         for (name, values) in [
             ("input_ids", &self.input_ids),
             ("labels", &self.labels),
@@ -132,19 +126,17 @@ impl Trace {
             let bytes = bytemuck::cast_slice(values).to_vec();
             entries.push((name.to_owned(), Dtype::I64, shape.clone(), bytes));
         }
-        let curves: [(&str, fn(&StepEvent) -> f64); 6] = [
-            ("loss", |step| step.loss),
-            ("ntp_loss", |step| step.ntp_loss),
-            ("nitp_loss", |step| step.nitp_loss),
-            ("balance_loss", |step| step.balance_loss),
-            ("grad_norm", |step| step.grad_norm),
-            ("learning_rate", |step| step.learning_rate),
-        ];
-        for (name, value) in curves {
+        let mut curve = |name: &str, value: fn(&StepEvent) -> f64| {
             let values: Vec<f64> = self.steps.iter().map(value).collect();
             let bytes = bytemuck::cast_slice(&values).to_vec();
             entries.push((name.to_owned(), Dtype::F64, vec![steps], bytes));
-        }
+        };
+        curve("loss", |step| step.loss);
+        curve("ntp_loss", |step| step.ntp_loss);
+        curve("nitp_loss", |step| step.nitp_loss);
+        curve("balance_loss", |step| step.balance_loss);
+        curve("grad_norm", |step| step.grad_norm);
+        curve("learning_rate", |step| step.learning_rate);
         let views = entries.iter().map(|(name, dtype, shape, bytes)| {
             let view = TensorView::new(*dtype, shape.clone(), bytes);
             (name, view.expect("a tensor's shape matches its data"))

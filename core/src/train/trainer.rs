@@ -107,8 +107,7 @@ impl Trainer {
         let plan = train_plan(config, executor.parameters());
         let plan = inputs::load_plan(executor.as_mut(), config, plan)?;
         let evaluates = source.validation_batches() > 0;
-        let evaluator =
-            evaluates.then(|| Evaluator::new(executor.as_mut(), config)).transpose()?;
+        let evaluator = evaluates.then(|| Evaluator::new(executor.as_mut(), config)).transpose()?;
         let mut trainer = Self {
             state: TrainerState::new(source.fingerprint().to_owned()),
             config: config.clone(),
@@ -289,9 +288,8 @@ impl Trainer {
             return;
         }
         let batches = self.source.validation_batches();
-        self.todo.extend(
-            (0..batches).map(|batch| Unit::Evaluate { batch, last: batch + 1 == batches }),
-        );
+        self.todo
+            .extend((0..batches).map(|batch| Unit::Evaluate { batch, last: batch + 1 == batches }));
     }
 
     fn plan_geometry(&mut self) {
@@ -300,9 +298,8 @@ impl Trainer {
             return;
         }
         let batches = evaluator.geometry_batches(self.source.validation_batches());
-        self.todo.extend(
-            (0..batches).map(|batch| Unit::Geometry { batch, last: batch + 1 == batches }),
-        );
+        self.todo
+            .extend((0..batches).map(|batch| Unit::Geometry { batch, last: batch + 1 == batches }));
     }
 
     fn submit(&mut self, unit: Unit) -> Result<(), ExecutorError> {

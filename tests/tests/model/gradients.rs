@@ -32,7 +32,11 @@ fn check(sets: &[&str]) {
         let (chunk, first) = layout.place(&parameter.name).expect("placed");
         let gradient = &gradients[chunk][first..first + parameter.len()];
         let scale = gradient.iter().fold(0.0f64, |m, g| m.max(g.abs()));
-        assert!(scale > 0.0 || unused(&config, &parameter.name), "{} has no gradient", parameter.name);
+        assert!(
+            scale > 0.0 || unused(&config, &parameter.name),
+            "{} has no gradient",
+            parameter.name
+        );
         for sample in 0..SAMPLES.min(parameter.len()) {
             // The largest gradient and some others.
             let i = match sample {
@@ -111,8 +115,7 @@ fn moe() {
 
 #[test]
 fn moe_renormalised_without_shared_experts() {
-    let more =
-        ["model.moe.norm_topk_prob=true", "model.moe.shared_expert_intermediate_size=0"];
+    let more = ["model.moe.norm_topk_prob=true", "model.moe.shared_expert_intermediate_size=0"];
     check(&[MOE, &more].concat());
 }
 

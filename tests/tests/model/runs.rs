@@ -38,7 +38,8 @@ fn run(
 }
 
 fn same_bits_and_exact_resume(sets: &[&str], executor: impl Fn(&Config) -> Box<dyn Executor>) {
-    let intervals = ["train.eval_interval=3", "train.geometry_interval=4", "train.checkpoint_interval=0"];
+    let intervals =
+        ["train.eval_interval=3", "train.geometry_interval=4", "train.checkpoint_interval=0"];
     let config = config(&[sets, &intervals].concat());
     let (whole, steps) = run(&config, executor(&config), Start::Seed, usize::MAX);
     assert_eq!(steps.len(), 10);
@@ -50,14 +51,9 @@ fn same_bits_and_exact_resume(sets: &[&str], executor: impl Fn(&Config) -> Box<d
     assert!((4..8).contains(&at), "stopped at {at}");
     // Through the bytes of files, as apps do.
     let files = half.to_files();
-    let half = Checkpoint::from_files(
-        "test",
-        &parameters(&config),
-        &files[0].1,
-        &files[1].1,
-        &files[2].1,
-    )
-    .expect("what was written can be read");
+    let half =
+        Checkpoint::from_files("test", &parameters(&config), &files[0].1, &files[1].1, &files[2].1)
+            .expect("what was written can be read");
     let (resumed, rest) =
         run(&config, executor(&config), Start::Checkpoint(Box::new(half)), usize::MAX);
     assert_eq!(rest, steps[at..]);

@@ -16,6 +16,9 @@ use crate::cpu::vector::{dot, exp};
 /// Queries of a strip; also the step in which keys and features are padded.
 const LANES: usize = 16;
 
+/// Rows of results that are summed at a time: with 16 columns they fill registers.
+const ROWS: usize = 4;
+
 /// What the 16 queries of a strip have at one key or feature.
 type Lane = [f32; LANES];
 
@@ -60,15 +63,12 @@ pub(super) unsafe fn forward(
     out: &Shared<'_>,
     lse: &mut [f32],
 ) {
-    // 16 rows of results fill 16 of AVX-512's 32 registers; elsewhere four rows take 8 to 16.
     // SAFETY: the caller's promise.
     unsafe {
-        if target_cfg_f!(target_feature = "avx512f") {
-            forward_tiled::<4, true>(shape, (row, head), qkv, out, lse);
-        } else if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
-            forward_tiled::<4, true>(shape, (row, head), qkv, out, lse);
+        if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
+            forward_tiled::<true>(shape, (row, head), qkv, out, lse);
         } else {
-            forward_tiled::<4, false>(shape, (row, head), qkv, out, lse);
+            forward_tiled::<false>(shape, (row, head), qkv, out, lse);
         }
     }
 }
@@ -90,19 +90,17 @@ pub(super) unsafe fn backward(
     let saved = (qkv, out, dout, lse);
     // SAFETY: the caller's promise.
     unsafe {
-        if target_cfg_f!(target_feature = "avx512f") {
-            backward_tiled::<4, true>(shape, (row, kv), saved, dqkv);
-        } else if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
-            backward_tiled::<4, true>(shape, (row, kv), saved, dqkv);
+        if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
+            backward_tiled::<true>(shape, (row, kv), saved, dqkv);
         } else {
-            backward_tiled::<4, false>(shape, (row, kv), saved, dqkv);
+            backward_tiled::<false>(shape, (row, kv), saved, dqkv);
         }
     }
 }
 
-/// [`forward`] with `R` rows a register tile.
+/// [`forward`], with fused multiply-adds or without.
 #[inline(always)]
-unsafe fn forward_tiled<const R: usize, const FMA: bool>(
+unsafe fn forward_tiled<const FMA: bool>(
     shape: &Shape,
     (row, head): (usize, usize),
     qkv: &[f32],
@@ -124,9 +122,17 @@ unsafe fn forward_tiled<const R: usize, const FMA: bool>(
         query.take(qkv, first * width + shape.q(head), width, rows, head_dim, shape.scale());
         transpose(&query.data, &mut queries);
         let scores = &mut scores[..first + LANES];
-        for key in (0..scores.len()).step_by(R) {
+        for key in (0..scores.len()).step_by(ROWS) {
             let factor = Factor { x: &keys.data[key * padded..], row: padded, step: 1 };
-            tile::<R, FMA>(head_dim, factor, flat(&queries), LANES, flat_mut(&mut scores[key..]), LANES, false);
+            tile::<FMA>(
+                head_dim,
+                factor,
+                flat(&queries),
+                LANES,
+                flat_mut(&mut scores[key..]),
+                LANES,
+                false,
+            );
         }
         fill_future(&mut scores[first..], f32::NEG_INFINITY);
         let mut largest = [f32::NEG_INFINITY; LANES];
@@ -145,9 +151,17 @@ unsafe fn forward_tiled<const R: usize, const FMA: bool>(
         }
         // `exp` ends at 1e-38; what a query must not see counts exactly nothing.
         fill_future(&mut scores[first..], 0.0);
-        for feature in (0..padded).step_by(R) {
+        for feature in (0..padded).step_by(ROWS) {
             let factor = Factor { x: &values.data[feature..], row: 1, step: padded };
-            tile::<R, FMA>(scores.len(), factor, flat(scores), LANES, flat_mut(&mut result[feature..]), LANES, false);
+            tile::<FMA>(
+                scores.len(),
+                factor,
+                flat(scores),
+                LANES,
+                flat_mut(&mut result[feature..]),
+                LANES,
+                false,
+            );
         }
         transpose_back(&result, &mut result_rows.data);
         for i in 0..rows {
@@ -162,9 +176,9 @@ unsafe fn forward_tiled<const R: usize, const FMA: bool>(
     }
 }
 
-/// [`backward`] with `R` rows a register tile.
+/// [`backward`], with fused multiply-adds or without.
 #[inline(always)]
-unsafe fn backward_tiled<const R: usize, const FMA: bool>(
+unsafe fn backward_tiled<const FMA: bool>(
     shape: &Shape,
     (row, kv): (usize, usize),
     (qkv, out, dout, lse): (&[f32], &[f32], &[f32], &[f32]),
@@ -203,12 +217,28 @@ unsafe fn backward_tiled<const R: usize, const FMA: bool>(
             for key in (0..dscores.len()).step_by(LANES) {
                 let mut p = [[0.0; LANES]; LANES]; // [key, query]
                 let ds = &mut dscores[key..key + LANES];
-                for i in (0..LANES).step_by(R) {
+                for i in (0..LANES).step_by(ROWS) {
                     let at = (key + i) * padded;
                     let factor = Factor { x: &keys.data[at..], row: padded, step: 1 };
-                    tile::<R, FMA>(head_dim, factor, flat(&queries), LANES, flat_mut(&mut p[i..]), LANES, false);
+                    tile::<FMA>(
+                        head_dim,
+                        factor,
+                        flat(&queries),
+                        LANES,
+                        flat_mut(&mut p[i..]),
+                        LANES,
+                        false,
+                    );
                     let factor = Factor { x: &values.data[at..], row: padded, step: 1 };
-                    tile::<R, FMA>(head_dim, factor, flat(&dresults), LANES, flat_mut(&mut ds[i..]), LANES, false);
+                    tile::<FMA>(
+                        head_dim,
+                        factor,
+                        flat(&dresults),
+                        LANES,
+                        flat_mut(&mut ds[i..]),
+                        LANES,
+                        false,
+                    );
                 }
                 for (p, ds) in p.iter_mut().zip(ds.iter_mut()) {
                     for lane in 0..LANES {
@@ -220,19 +250,43 @@ unsafe fn backward_tiled<const R: usize, const FMA: bool>(
                     fill_future(&mut p, 0.0);
                     fill_future(ds, 0.0);
                 }
-                for i in (0..LANES).step_by(R) {
+                for i in (0..LANES).step_by(ROWS) {
                     for feature in (0..padded).step_by(LANES) {
                         let at = (key + i) * padded + feature;
                         let factor = Factor { x: flat(&p[i..]), row: LANES, step: 1 };
-                        tile::<R, FMA>(LANES, factor, &dresult.data[feature..], padded, &mut dvalues.data[at..], padded, true);
+                        tile::<FMA>(
+                            LANES,
+                            factor,
+                            &dresult.data[feature..],
+                            padded,
+                            &mut dvalues.data[at..],
+                            padded,
+                            true,
+                        );
                         let factor = Factor { x: flat(&ds[i..]), row: LANES, step: 1 };
-                        tile::<R, FMA>(LANES, factor, &query.data[feature..], padded, &mut dkeys.data[at..], padded, true);
+                        tile::<FMA>(
+                            LANES,
+                            factor,
+                            &query.data[feature..],
+                            padded,
+                            &mut dkeys.data[at..],
+                            padded,
+                            true,
+                        );
                     }
                 }
             }
-            for feature in (0..padded).step_by(R) {
+            for feature in (0..padded).step_by(ROWS) {
                 let factor = Factor { x: &keys.data[feature..], row: 1, step: padded };
-                tile::<R, FMA>(dscores.len(), factor, flat(dscores), LANES, flat_mut(&mut dqueries[feature..]), LANES, false);
+                tile::<FMA>(
+                    dscores.len(),
+                    factor,
+                    flat(dscores),
+                    LANES,
+                    flat_mut(&mut dqueries[feature..]),
+                    LANES,
+                    false,
+                );
             }
             transpose_back(&dqueries, &mut dquery.data);
             for i in 0..rows {
@@ -275,7 +329,15 @@ impl Rows {
 
     /// Overwrites with `scale` times `rows` rows of `len` elements that start at `first`.
     #[inline(always)]
-    fn take(&mut self, x: &[f32], first: usize, stride: usize, rows: usize, len: usize, scale: f32) {
+    fn take(
+        &mut self,
+        x: &[f32],
+        first: usize,
+        stride: usize,
+        rows: usize,
+        len: usize,
+        scale: f32,
+    ) {
         let (taken, rest) = self.data.split_at_mut(rows * self.padded);
         for (i, to) in taken.chunks_exact_mut(self.padded).enumerate() {
             let from = &x[first + i * stride..][..len];
@@ -333,10 +395,10 @@ struct Factor<'a> {
     step: usize,
 }
 
-/// `c[r][..] (+)= Σ_p a(r, p) b[p][..]`: `R` rows of 16, summed over `depth` in registers. Row p of
+/// `c[r][..] (+)= Σ_p a(r, p) b[p][..]`: [`ROWS`] rows of 16, summed over `depth` in registers. Row p of
 /// `b` starts at `p * b_row`, row r of `c` at `r * c_row`.
 #[inline(always)]
-fn tile<const R: usize, const FMA: bool>(
+fn tile<const FMA: bool>(
     depth: usize,
     a: Factor<'_>,
     b: &[f32],
@@ -346,20 +408,20 @@ fn tile<const R: usize, const FMA: bool>(
     accumulate: bool,
 ) {
     assert!(depth > 0);
-    assert!((R - 1) * a.row + (depth - 1) * a.step < a.x.len());
+    assert!((ROWS - 1) * a.row + (depth - 1) * a.step < a.x.len());
     assert!((depth - 1) * b_row + LANES <= b.len());
-    assert!((R - 1) * c_row + LANES <= c.len());
-    let mut sums = [[0.0; LANES]; R];
+    assert!((ROWS - 1) * c_row + LANES <= c.len());
+    let mut sums = [[0.0; LANES]; ROWS];
     for p in 0..depth {
         // SAFETY: within `b` by the second assertion; an array of f32 is aligned like an f32.
         let right = unsafe { *b.as_ptr().add(p * b_row).cast::<Lane>() };
-        for r in 0..R {
+        for r in 0..ROWS {
             // SAFETY: within `a.x` by the first assertion.
             let left = unsafe { *a.x.get_unchecked(r * a.row + p * a.step) };
             sums[r] = multiply_add::<FMA>(left, right, sums[r]);
         }
     }
-    for r in 0..R {
+    for r in 0..ROWS {
         let to = &mut c[r * c_row..][..LANES];
         for lane in 0..LANES {
             to[lane] = if accumulate { to[lane] + sums[r][lane] } else { sums[r][lane] };
@@ -371,11 +433,8 @@ fn tile<const R: usize, const FMA: bool>(
 #[inline(always)]
 fn multiply_add<const FMA: bool>(left: f32, right: Lane, mut sum: Lane) -> Lane {
     for lane in 0..LANES {
-        sum[lane] = if FMA {
-            left.mul_add(right[lane], sum[lane])
-        } else {
-            left * right[lane] + sum[lane]
-        };
+        sum[lane] =
+            if FMA { left.mul_add(right[lane], sum[lane]) } else { left * right[lane] + sum[lane] };
     }
     sum
 }

@@ -286,9 +286,8 @@ impl Op for AttentionBackward {
     fn dispatches(&self) -> Vec<Dispatch> {
         let shape = &self.shape;
         let tile = Tile::backward(shape.head_dim);
-        let kernel = |entry| {
-            tile.kernel(entry, include_str!("../../../../shaders/attention_backward.wgsl"))
-        };
+        let kernel =
+            |entry| tile.kernel(entry, include_str!("../../../../shaders/attention_backward.wgsl"));
         let delta = Dispatch {
             kernel: kernel("attention_backward_delta"),
             bindings: vec![self.out, self.dout, self.delta],
