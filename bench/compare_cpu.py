@@ -2,6 +2,8 @@
 
 Both sides train the same configuration on the same number of threads, in turns, so that a machine
 that others use too slows both. Speeds are tokens a second of the median step; start-up is in none.
+On a busy machine no median is worth anything: PyTorch loses far more than its share, most likely
+because its threads wait for one another by spinning. A warning tells.
 """
 
 import argparse
@@ -29,18 +31,31 @@ OTHER_STEPS = 40
 SETTINGS = ("train.eval_interval=0", "train.geometry_interval=0", "train.checkpoint_interval=0")
 
 
+# Rounds further apart than this factor were disturbed.
+CALM = 1.3
+
+# A load before the start that is no idle machine's.
+BUSY = 0.5
+
+
 @dataclass
 class Comparison:
-    """Tokens a second, one number a round."""
+    """Tokens a second of each round's median step, and of its fastest."""
 
     preset: str
     steps: int
     nitp: list[float] = field(default_factory=list)
     pytorch: list[float] = field(default_factory=list)
+    nitp_best: list[float] = field(default_factory=list)
+    pytorch_best: list[float] = field(default_factory=list)
 
     @property
     def ratios(self) -> list[float]:
         return [ours / theirs for ours, theirs in zip(self.nitp, self.pytorch, strict=True)]
+
+    @property
+    def is_calm(self) -> bool:
+        return all(max(speeds) < CALM * min(speeds) for speeds in (self.nitp, self.pytorch))
 
     def to_dict(self) -> dict[str, Any]:
         ratios = self.ratios
@@ -54,6 +69,8 @@ class Comparison:
             "ratio_median": statistics.median(ratios),
             "ratio_min": min(ratios),
             "ratio_max": max(ratios),
+            "best_step_ratio": max(self.nitp_best) / max(self.pytorch_best),
+            "is_calm": self.is_calm,
         }
 
 
@@ -73,8 +90,8 @@ class Bench:
             raise SystemExit(f"{text}\nfailed:\n{done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
 
-    def nitp(self, preset: str, steps: int, config: Path) -> float:
-        """One run of ours; leaves its configuration in the file `config`."""
+    def nitp(self, preset: str, steps: int, config: Path) -> list[float]:
+        """Speed of each step of a run of ours; its configuration goes to the file `config`."""
         with tempfile.TemporaryDirectory(prefix="nitp-bench-") as folder:
             run = Path(folder, "run")
             command = [self.binary, "train", "--preset", preset, "--device", "cpu"]
@@ -85,47 +102,63 @@ class Bench:
             config.write_text((run / "config.toml").read_text())
             lines = (run / "metrics.jsonl").read_text().splitlines()
         events = [event for event in map(json.loads, lines) if event["event"] == "step"]
-        return statistics.median(event["tokens_per_second"] for event in events[self.skip :])
+        return [event["tokens_per_second"] for event in events[self.skip :]]
 
-    def pytorch(self, steps: int, config: Path) -> float:
+    def pytorch(self, steps: int, config: Path) -> dict[str, Any]:
         command = [sys.executable, SCRIPT, config, "--steps", str(steps)]
         command += ["--skip", str(self.skip), "--threads", str(self.threads)]
         report = json.loads(self.run(command))
         if report["threads"] != self.threads:
             raise SystemExit(f"PyTorch took {report['threads']} threads, not {self.threads}")
-        return report["tokens_per_second"]
+        return report
 
     def compare(self, preset: str, steps: int, rounds: int) -> Comparison:
         comparison = Comparison(preset, steps)
         with tempfile.TemporaryDirectory(prefix="nitp-bench-") as folder:
             config = Path(folder, "config.toml")
+            def ours() -> None:
+                speeds = self.nitp(preset, steps, config)
+                comparison.nitp.append(statistics.median(speeds))
+                comparison.nitp_best.append(max(speeds))
+
+            def theirs() -> None:
+                report = self.pytorch(steps, config)
+                speed = report["tokens_per_second"]
+                comparison.pytorch.append(speed)
+                comparison.pytorch_best.append(
+                    speed * report["median_seconds"] / report["min_seconds"]
+                )
+
             for number in range(rounds):
                 # Who begins changes with the round; the first one writes the configuration.
-                sides = [
-                    lambda: comparison.nitp.append(self.nitp(preset, steps, config)),
-                    lambda: comparison.pytorch.append(self.pytorch(steps, config)),
-                ]
-                for side in sides if number % 2 == 0 else reversed(sides):
+                for side in (ours, theirs) if number % 2 == 0 else (theirs, ours):
                     side()
-                ours, theirs = comparison.nitp[-1], comparison.pytorch[-1]
                 print(
-                    f"{preset}, round {number + 1} of {rounds}: nitp {ours:,.0f}, "
-                    f"PyTorch {theirs:,.0f} tokens/s, ratio {ours / theirs:.2f}",
+                    f"{preset}, round {number + 1} of {rounds}: "
+                    f"nitp {comparison.nitp[-1]:,.0f}, PyTorch {comparison.pytorch[-1]:,.0f} "
+                    f"tokens/s, ratio {comparison.ratios[-1]:.2f}",
                     file=sys.stderr,
                 )
+        if not comparison.is_calm:
+            print(
+                f"warning: {preset}: rounds of one side differ by more than {CALM}x. Something "
+                "else ran here: these numbers say nothing, run again on an idle machine",
+                file=sys.stderr,
+            )
         return comparison
 
 
 def table(comparisons: list[Comparison]) -> str:
     lines = [
-        "| preset | nitp, tokens/s | PyTorch eager, tokens/s | ratio | ratio, min to max |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| preset | nitp, tokens/s | PyTorch, tokens/s | ratio | min to max | of best steps |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for comparison in comparisons:
         it = comparison.to_dict()
         lines.append(
             f"| {it['preset']} | {it['nitp_median']:,.0f} | {it['pytorch_median']:,.0f} "
-            f"| {it['ratio_median']:.2f} | {it['ratio_min']:.2f} to {it['ratio_max']:.2f} |"
+            f"| {it['ratio_median']:.2f} | {it['ratio_min']:.2f} to {it['ratio_max']:.2f} "
+            f"| {it['best_step_ratio']:.2f} |"
         )
     return "\n".join(lines)
 
@@ -166,6 +199,8 @@ def main() -> None:
             f"{sys.executable} has no torch: run `pip install -r bench/requirements.txt` in a "
             "virtual environment (bench/README.md)"
         )
+    if hasattr(os, "getloadavg") and (load := os.getloadavg()[0]) > BUSY:
+        print(f"warning: load {load:.1f}: something else runs, or did just now", file=sys.stderr)
     bench = Bench(args)
     comparisons = [
         bench.compare(preset, args.steps or STEPS.get(preset, OTHER_STEPS), args.rounds)

@@ -2,7 +2,6 @@
 
 Written as a PyTorch user would for speed: one matrix for q, k, v and one for gate, up, PyTorch's
 own fused kernels (rms_norm, scaled_dot_product_attention, AdamW), batches made beforehand.
-Prints one JSON object.
 """
 
 import argparse
@@ -121,9 +120,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         x = x + self.attention(self.attention_norm(x))
-        y, balance = self.ffn(self.ffn_norm(x)), None
-        if isinstance(self.ffn, Mixture):
-            y, balance = y
+        y = self.ffn(self.ffn_norm(x))
+        y, balance = y if isinstance(y, tuple) else (y, None)
         return x + y, balance
 
 
@@ -148,7 +146,8 @@ class Decoder(nn.Module):
             if parameter.ndim == 2:
                 # Those that write to the residual stream are smaller.
                 writes = name.endswith(("o.weight", "down.weight")) and "projector" not in name
-                nn.init.normal_(parameter, std=deviation / (2 * blocks) ** 0.5 if writes else deviation)
+                scale = (2 * blocks) ** -0.5 if writes else 1.0
+                nn.init.normal_(parameter, std=deviation * scale)
 
     def forward(self, input_ids: Tensor, labels: Tensor) -> Tensor:
         x, balances = self.embedding(input_ids), []
@@ -156,8 +155,7 @@ class Decoder(nn.Module):
         for block in self.blocks:
             x, balance = block(x)
             streams.append(x)
-            if balance is not None:
-                balances.append(balance)
+            balances += [] if balance is None else [balance]
         h = self.norm(x)
         loss = F.cross_entropy(self.unembedding(h).flatten(0, 1), labels.flatten())
         if self.projector is not None:
@@ -170,12 +168,11 @@ class Decoder(nn.Module):
 
 
 def adamw(model: nn.Module, train: Section, implementation: str) -> torch.optim.AdamW:
-    parameters = list(model.parameters())
+    matrices = [x for x in model.parameters() if x.ndim == 2]
+    gains = [x for x in model.parameters() if x.ndim != 2]
     return torch.optim.AdamW(
-        [
-            {"params": [x for x in parameters if x.ndim == 2], "weight_decay": train["weight_decay"]},
-            {"params": [x for x in parameters if x.ndim != 2], "weight_decay": 0.0},
-        ],
+        [{"params": matrices}, {"params": gains, "weight_decay": 0.0}],
+        weight_decay=train["weight_decay"],
         lr=train["learning_rate"],
         betas=(train["beta1"], train["beta2"]),
         eps=train["eps"],
@@ -212,9 +209,8 @@ def main() -> None:
         train[key] for key in ("gradient_accumulation_steps", "batch_size", "context_length")
     )
     count = args.skip + args.steps
-    batches = torch.randint(
-        config["model"]["vocab_size"], (1 if args.one_batch else count, micros, rows, context + 1)
-    )
+    shape = (1 if args.one_batch else count, micros, rows, context + 1)
+    batches = torch.randint(config["model"]["vocab_size"], shape)
     seconds, losses = [], []
     for step in range(count):
         start = time.perf_counter()

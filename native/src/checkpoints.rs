@@ -57,6 +57,10 @@ impl Checkpoints {
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
         let step = checkpoint.state.step;
         let target = self.path(step);
+        if target.exists() {
+            // The run was gone on with from it and stopped before another step.
+            return Ok(target);
+        }
         self.write(checkpoint, step, &target).with_context(|| {
             format!(
                 "saving the checkpoint of step {step} in {}; what was saved before is intact. Make \
@@ -82,13 +86,9 @@ impl Checkpoints {
             let _ = fs::remove_dir_all(&beside);
             return Err(error.into());
         }
-        if target.exists() {
-            // The same step of the same run, from before a crash: it is replaced.
-            fs::rename(target, self.folder.join(format!("{UNFINISHED}old-{step:08}")))?;
-        }
         fs::rename(&beside, target)?;
         sync_folder(&self.folder)?;
-        self.clear_unfinished()
+        Ok(())
     }
 
     /// Removes what a killed process left.
@@ -214,7 +214,6 @@ mod tests {
         fs::write(left.join("model.safetensors"), "half").unwrap();
         assert!(checkpoints.steps().unwrap().is_empty());
         checkpoints.save(&checkpoint(100, None)).unwrap();
-        checkpoints.save(&checkpoint(100, Some(1.0))).unwrap();
         assert_eq!(checkpoints.steps().unwrap(), [100]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -2,6 +2,7 @@
 
 mod ci;
 mod demo_data;
+mod figure;
 mod setup;
 mod wasm;
 
@@ -24,6 +25,15 @@ enum Chore {
     Setup,
     /// Build the page's program for wasm32
     Wasm,
+    /// Draw one or two runs side by side: the README's picture
+    Figure {
+        /// Each as NAME=RUN, a run folder of `nitp train`
+        #[arg(required = true)]
+        runs: Vec<String>,
+        /// The SVG
+        #[arg(long)]
+        out: std::path::PathBuf,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,5 +42,6 @@ fn main() -> anyhow::Result<()> {
         Chore::Ci => ci::run(),
         Chore::Setup => setup::run(),
         Chore::Wasm => wasm::run(),
+        Chore::Figure { runs, out } => figure::run(&runs, &out),
     }
 }

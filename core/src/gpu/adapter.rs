@@ -63,6 +63,24 @@ pub struct GpuDevice {
     pub summary: AdapterSummary,
 }
 
+impl GpuDevice {
+    /// The failure, if there was one.
+    pub(super) fn check(&self) -> Result<(), ExecutorError> {
+        if matches!(self.failure.check(), Err(ExecutorError::Gpu { .. })) {
+            // Commands on a lost device fail before its loss is told, which is once its last work
+            // is done. What polling itself says is of no use here.
+            let timeout = Some(std::time::Duration::from_secs(5));
+            let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
+        }
+        self.failure.check()
+    }
+
+    /// Destroys the device, as a driver reset would: for tests of what follows.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+}
+
 /// Every adapter of this machine, real GPUs first.
 pub async fn adapters() -> Vec<AdapterSummary> {
     list(&instance()).await.iter().map(summarize).collect()

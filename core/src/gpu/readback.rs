@@ -82,7 +82,7 @@ impl Readback {
                 Ok(Some(data))
             }
             _ => {
-                gpu.failure.check()?;
+                gpu.check()?;
                 Err(ExecutorError::Gpu { reason: "a read-back buffer could not be mapped".into() })
             }
         }

@@ -58,7 +58,7 @@ impl GpuExecutor {
                 store.insert((space, chunk), storage(&gpu.device, space, len));
             }
         }
-        gpu.failure.check()?;
+        gpu.check()?;
         Ok(Self {
             gpu,
             parameters,
@@ -82,11 +82,6 @@ impl GpuExecutor {
             loaded.buffers.values().chain(loaded.inputs.iter().map(|inputs| &inputs.staging))
         });
         self.store.values().chain(plans).map(wgpu::Buffer::size).sum()
-    }
-
-    /// Destroys the device, as a driver reset would: for tests of what follows.
-    pub fn destroy_device(&self) {
-        self.gpu.device.destroy();
     }
 
     fn submit(&mut self, encoder: wgpu::CommandEncoder) {
@@ -219,7 +214,7 @@ impl Executor for GpuExecutor {
         data: &[f32],
     ) -> Result<(), ExecutorError> {
         self.gpu.queue.write_buffer(&self.store[&(space, chunk)], 0, bytemuck::cast_slice(data));
-        self.gpu.failure.check()
+        self.gpu.check()
     }
 
     fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError> {
@@ -239,7 +234,7 @@ impl Executor for GpuExecutor {
                 });
             }
         }
-        self.gpu.failure.check()?;
+        self.gpu.check()?;
         let store = self.store.clone();
         let resolve = |view: View| {
             let (buffer, offset) = locate(&layout, &buffers, &store, view.id);
@@ -258,7 +253,7 @@ impl Executor for GpuExecutor {
                 }
             }
         }
-        self.gpu.failure.check()?;
+        self.gpu.check()?;
         self.plans.push(Loaded { plan, layout, buffers, micro, update, inputs });
         Ok(PlanId(self.plans.len() - 1))
     }
@@ -276,7 +271,7 @@ impl Executor for GpuExecutor {
         let (buffer, offset) = self.buffer_of(plan, view.id);
         let offset = offset + 4 * view.offset as u64;
         self.gpu.queue.write_buffer(&buffer, offset, bytemuck::cast_slice(data));
-        self.gpu.failure.check()
+        self.gpu.check()
     }
 
     fn run(
@@ -285,7 +280,7 @@ impl Executor for GpuExecutor {
         micro: &[MicroInputs],
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError> {
-        self.gpu.failure.check()?;
+        self.gpu.check()?;
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor {
             label: Some(&self.plans[id.0].plan.name),
         });
@@ -343,12 +338,12 @@ impl Executor for GpuExecutor {
             reads.iter().map(|&source| self.copy_out(&mut encoder, source)).collect();
         self.submit(encoder);
         tickets.iter().for_each(|&ticket| self.readback.map(ticket));
-        self.gpu.failure.check()?;
+        self.gpu.check()?;
         Ok(tickets)
     }
 
     fn request(&mut self, source: Source) -> Result<Ticket, ExecutorError> {
-        self.gpu.failure.check()?;
+        self.gpu.check()?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let ticket = self.copy_out(&mut encoder, source);
         self.submit(encoder);
@@ -364,10 +359,10 @@ impl Executor for GpuExecutor {
 
     fn wait(&mut self) -> Result<(), ExecutorError> {
         if let Err(error) = self.gpu.device.poll(wgpu::PollType::wait_indefinitely()) {
-            self.gpu.failure.check()?;
+            self.gpu.check()?;
             return Err(ExecutorError::Gpu { reason: format!("waiting: {error}") });
         }
-        self.gpu.failure.check()
+        self.gpu.check()
     }
 
     fn poison_freed(&mut self, on: bool) {

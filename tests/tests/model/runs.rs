@@ -1,13 +1,16 @@
-//! What a run promises: the same bits twice, exact resume, one submission a step, flat memory.
+//! What a run promises: the same bits twice, exact resume, one submission a step, flat memory, and
+//! an end with words.
+
+use std::ops::ControlFlow;
 
 use nitp_core::config::Config;
-use nitp_core::executor::Executor;
+use nitp_core::executor::{Executor, ExecutorError};
+use nitp_core::gpu::{DeviceRequest, GpuExecutor, open};
 use nitp_core::model::parameters;
-use nitp_core::train::{Checkpoint, Event, Start, Trainer};
+use nitp_core::train::{Checkpoint, Event, Start, TrainError, Trainer};
 use nitp_tests::model_case::{
-    MOE, RandomBatches, Steps, config, fast_executor, gpu_executor, initial_weights,
+    MOE, RandomBatches, Steps, config, fast_executor, gpu_executor, initial_weights, layout,
 };
-use std::ops::ControlFlow;
 
 /// Runs to the end, or stops after the event of step `stop`; the last checkpoint and all step
 /// events as JSON.
@@ -95,6 +98,52 @@ fn a_gpu_step_is_one_submission_and_memory_stays_flat() {
         assert_eq!(steps.executor.submissions(), before + 1);
         assert_eq!(steps.executor.allocated_bytes(), bytes);
     }
+}
+
+#[test]
+fn a_lost_device_ends_the_run_with_words() {
+    let config = config(&["train.steps=100000", "train.checkpoint_interval=3"]);
+    // A device of its own: other tests go on with theirs.
+    let device = pollster::block_on(open(&DeviceRequest::AnyGpu)).expect("a Vulkan adapter");
+    let layout = layout(&parameters(&config));
+    let executor = Box::new(GpuExecutor::new(device.clone(), layout).expect("it fits"));
+    let source = Box::new(RandomBatches::new(&config));
+    let mut trainer = Trainer::new(&config, executor, source, Start::Seed).expect("it fits");
+    let mut kept = None;
+    let error = trainer
+        .run(|_, event| {
+            if let Event::Checkpoint(event) = event {
+                kept = Some(*event.checkpoint);
+                device.destroy();
+            }
+            ControlFlow::Continue(())
+        })
+        .expect_err("the device is gone");
+    let TrainError::Executor(ExecutorError::DeviceLost { .. }) = &error else { panic!("{error}") };
+    assert!(error.to_string().contains("--resume"), "{error}");
+    // What was kept is whole: another device goes on with it.
+    let kept = kept.expect("a checkpoint came before");
+    let step = kept.state.step;
+    let start = Start::Checkpoint(Box::new(kept));
+    let (_, steps) = run(&config, Box::new(gpu_executor(&config)), start, step + 2);
+    assert!(steps.len() >= 2);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_before_it_saves_anything() {
+    let config = config(&["train.learning_rate=1e30", "train.grad_clip=0", "train.steps=50"]);
+    let source = Box::new(RandomBatches::new(&config));
+    let executor = Box::new(fast_executor(&config));
+    let mut trainer = Trainer::new(&config, executor, source, Start::Seed).expect("it fits");
+    let mut checkpoints = 0;
+    let error = trainer
+        .run(|_, event| {
+            checkpoints += usize::from(matches!(event, Event::Checkpoint(_)));
+            ControlFlow::Continue(())
+        })
+        .expect_err("the run diverges");
+    assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+    assert_eq!(checkpoints, 0);
 }
 
 #[test]
