@@ -44,6 +44,12 @@ impl Run {
     }
 }
 
+/// At most two digits behind the point, without zeros at the end.
+fn short(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Draws the runs, at most two, into the file `out`.
 pub fn run(runs: &[String], out: &PathBuf) -> Result<()> {
     let runs: Vec<Run> = runs.iter().map(|run| Run::read(run)).collect::<Result<_>>()?;
@@ -59,7 +65,8 @@ pub fn run(runs: &[String], out: &PathBuf) -> Result<()> {
         let mut chart = ChartBuilder::on(area)
             .caption(title, ("sans-serif", 15).into_font().color(&INK))
             .margin(12)
-            .x_label_area_size(28)
+            .margin_right(28)
+            .x_label_area_size(40)
             .y_label_area_size(44)
             .build_cartesian_2d(0.0..last, 0.0..1.08 * top)?;
         chart
@@ -69,10 +76,12 @@ pub fn run(runs: &[String], out: &PathBuf) -> Result<()> {
             .bold_line_style(INK.mix(0.12))
             .axis_style(INK.mix(0.5))
             .label_style(("sans-serif", 12).into_font().color(&INK))
+            .axis_desc_style(("sans-serif", 12).into_font().color(&INK))
             .x_labels(5)
             .y_labels(5)
             .x_label_formatter(&|step| format!("{step}"))
-            .y_label_formatter(&|value| format!("{value:.1}"))
+            .x_desc("step")
+            .y_label_formatter(&|value| short(*value))
             .draw()?;
         // A loss that is off is no curve at 0.
         let shown = curves.iter().zip(COLOURS).filter(|((_, curve), _)| drawn(curve));
@@ -83,8 +92,12 @@ pub fn run(runs: &[String], out: &PathBuf) -> Result<()> {
                 .label(run.name.as_str())
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
         }
+        if key != PANELS[0].0 {
+            continue;
+        }
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
             .label_font(("sans-serif", 12).into_font().color(&INK))
             .background_style(WHITE.mix(0.8))
             .draw()?;
