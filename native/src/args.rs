@@ -85,7 +85,7 @@ pub struct TrainArgs {
     /// What it shares with `trace`
     #[command(flatten)]
     pub run: RunArgs,
-    /// The run folder; must not exist yet [default: runs/<preset or config>-<number>]
+    /// The run folder; must not exist yet [default: runs/NAME-NUMBER, the name that of the preset or configuration]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on with a run from its newest checkpoint; with `--out`, branch off from any checkpoint

@@ -109,7 +109,7 @@ impl AsRef<[u32]> for Mapped {
     }
 }
 
-/// `None` for a file that isn't there or isn't what [`write`] writes: it is made anew.
+/// `None` for a file that isn't there or isn't what [`write()`] writes: it is made anew.
 fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Option<TokenCorpus> {
     if cfg!(target_endian = "big") {
         return None;

@@ -14,7 +14,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// As [`write`], for bytes that come in parts.
+/// As [`write()`], for bytes that come in parts.
 ///
 /// # Errors
 /// As there.

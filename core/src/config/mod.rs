@@ -2,7 +2,7 @@
 //! validation.
 //!
 //! A configuration is TOML with the sections `[model]`, `[model.moe]`, `[nitp]`, `[train]` and
-//! `[data]`. [`preset`] gives a whole one by name, [`load`] lays a partial one over it,
+//! `[data]`. [`preset`] gives a whole one by name, [`load()`] lays a partial one over it,
 //! [`Config::to_toml`] writes a complete one. [`parameter_counts`] and [`flops_per_token`] say
 //! what a model costs before it is built.
 
@@ -97,7 +97,7 @@ impl Config {
     /// `tiny` preset.
     ///
     /// # Errors
-    /// Those of [`load`].
+    /// Those of [`load()`].
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         load(Self::default(), Some(("config.toml", text)), &[])
     }
