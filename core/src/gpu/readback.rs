@@ -60,6 +60,11 @@ impl Readback {
         });
     }
 
+    /// Whether a read is still on its way.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.pending.values().any(|pending| pending.state.load(Ordering::Acquire) == UNDER_WAY)
+    }
+
     /// The data, once they are here.
     pub(super) fn take(
         &mut self,

@@ -358,11 +358,18 @@ impl Executor for GpuExecutor {
     }
 
     fn wait(&mut self) -> Result<(), ExecutorError> {
-        if let Err(error) = self.gpu.device.poll(wgpu::PollType::wait_indefinitely()) {
+        loop {
+            if let Err(error) = self.gpu.device.poll(wgpu::PollType::wait_indefinitely()) {
+                self.gpu.check()?;
+                return Err(ExecutorError::Gpu { reason: format!("waiting: {error}") });
+            }
             self.gpu.check()?;
-            return Err(ExecutorError::Gpu { reason: format!("waiting: {error}") });
+            if !self.readback.is_waiting() {
+                return Ok(());
+            }
+            // Another executor on this device polled at the same time and is about to tell.
+            std::thread::yield_now();
         }
-        self.gpu.check()
     }
 
     fn poison_freed(&mut self, on: bool) {
