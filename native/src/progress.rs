@@ -39,6 +39,7 @@ impl Progress {
         );
         bar.set_position(done as u64);
         bar.reset_eta();
+        bar.set_message("starting");
         bar.enable_steady_tick(Duration::from_millis(250));
         Self {
             bar,
