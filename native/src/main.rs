@@ -6,6 +6,7 @@ mod commands;
 mod device;
 mod documents;
 mod log;
+mod memory;
 mod progress;
 mod run_folder;
 mod settings;

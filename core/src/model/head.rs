@@ -10,10 +10,14 @@ use crate::plan::{PlanBuilder, View};
 /// Logits of one chunk: a megabyte stays in a CPU's cache.
 const CHUNK_ELEMENTS: usize = 1 << 18;
 
+/// Most chunks: each is some nodes of the plan, which is made before anything runs.
+const MOST_CHUNKS: usize = 256;
+
 /// Tokens of a chunk: a multiple of [`View::ALIGNMENT`], so that slices of labels can be bound,
 /// and (above that) at most about half of all.
 fn chunk_rows(tokens: usize, vocab_size: usize) -> usize {
     let rows = (CHUNK_ELEMENTS / vocab_size).min(tokens.div_ceil(2));
+    let rows = rows.max(tokens.div_ceil(MOST_CHUNKS));
     rows.next_multiple_of(View::ALIGNMENT).min(tokens)
 }
 

@@ -7,23 +7,13 @@ use indicatif::BinaryBytes;
 use nitp_core::config::{
     Config, FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts, preset_names,
 };
-use nitp_core::model::train_plan;
-use nitp_core::plan::{DType, Layout, LayoutError, Limits, Space};
+use nitp_core::plan::{LayoutError, Limits};
 use serde_json::{Value, json};
 
 use crate::args::InfoArgs;
+use crate::memory::Memory;
 use crate::progress::{short, thousands, with_prefix};
 use crate::{device, settings};
-
-/// Bytes that a training run takes, by part.
-struct Memory {
-    weights: u64,
-    gradients: u64,
-    optimizer: u64,
-    activations: u64,
-    /// Inputs, tables and results.
-    other: u64,
-}
 
 /// Prints the costs, or the list of presets.
 pub fn run(args: InfoArgs) -> Result<()> {
@@ -35,10 +25,10 @@ pub fn run(args: InfoArgs) -> Result<()> {
     let config = settings::config(given)?;
     let counts = parameter_counts(&config.model, &config.nitp);
     let flops = flops_per_token(&config.model, &config.nitp, config.train.context_length);
-    let memory = memory(&config, Limits::NONE)?;
+    let memory = Memory::of(&config, Limits::NONE)?;
     let fits: Vec<(String, Result<(), LayoutError>)> = device::list()
         .iter()
-        .map(|adapter| (device::describe(adapter), self::memory(&config, adapter.limits).map(drop)))
+        .map(|adapter| (device::describe(adapter), Memory::of(&config, adapter.limits).map(drop)))
         .collect();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&to_json(&counts, &flops, &memory, &fits))?);
@@ -60,30 +50,6 @@ fn print_presets() {
         table.add_row([name, about]);
     }
     println!("{table}\n\nWhat one costs: nitp info --preset NAME");
-}
-
-/// Memory of a training run under these limits.
-fn memory(config: &Config, limits: Limits) -> Result<Memory, LayoutError> {
-    let store = device::layout(config, limits)?;
-    let plan = train_plan(config, &store);
-    let layout = Layout::new(&plan, &store, limits)?;
-    let weights = 4 * store.chunks.iter().sum::<usize>() as u64;
-    let both = |space: fn(DType) -> Space| {
-        layout.bytes(space(DType::Real)) + layout.bytes(space(DType::U32))
-    };
-    Ok(Memory {
-        weights,
-        gradients: weights,
-        optimizer: 2 * weights,
-        activations: both(Space::Arena),
-        other: both(Space::Input) + both(Space::Constant) + both(Space::State),
-    })
-}
-
-impl Memory {
-    fn total(&self) -> u64 {
-        self.weights + self.gradients + self.optimizer + self.activations + self.other
-    }
 }
 
 /// Rows of a name, a number and a remark.

@@ -17,10 +17,11 @@ use nitp_core::train::{
 use serde::Serialize;
 
 use crate::args::TrainArgs;
+use crate::device::Device;
 use crate::log::Log;
 use crate::progress::{Progress, short, thousands};
 use crate::run_folder::{self, RunFolder, Saved, read_tokenizer};
-use crate::{checkpoints, device, settings, token_cache};
+use crate::{checkpoints, device, memory, settings, token_cache};
 
 /// Tokens of the sample at the end.
 const SAMPLE_TOKENS: usize = 80;
@@ -100,6 +101,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let about = about(&config, &choice.why, &tokenizer, &dataset);
+    if matches!(choice.device, Device::Cpu) {
+        memory::check_machine(&config)?;
+    }
     let executor = choice.device.executor(&config)?;
     let mut trainer = Trainer::new(&config, executor, Box::new(dataset), start)?;
     if let Some(step) = args.stop_at {

@@ -107,6 +107,12 @@ fn devices_that_are_not_there_or_too_small() {
         assert!(error.contains(part), "`{part}` is not in\n{error}");
     }
     assert!(!place.path("run").exists());
+    // More than any machine has.
+    refused(
+        &place,
+        &["--set=model.hidden_size=1000000"],
+        &["needs", "this machine has", "nitp info"],
+    );
 }
 
 #[test]
