@@ -60,6 +60,35 @@ pub struct PlanId(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub(crate) u64);
 
+/// Several reads that are under way.
+#[derive(Clone, Debug)]
+pub struct Reads {
+    tickets: Vec<Ticket>,
+    arrived: Vec<Vec<f32>>,
+}
+
+impl Reads {
+    /// The reads behind these tickets.
+    pub fn new(tickets: Vec<Ticket>) -> Self {
+        Self { tickets, arrived: Vec::new() }
+    }
+
+    /// All data in the order of the tickets, once, or `None` while some have not arrived.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn take(
+        &mut self,
+        executor: &mut dyn Executor,
+    ) -> Result<Option<Vec<Vec<f32>>>, ExecutorError> {
+        while let Some(&ticket) = self.tickets.get(self.arrived.len()) {
+            let Some(data) = executor.take(ticket)? else { return Ok(None) };
+            self.arrived.push(data);
+        }
+        Ok(Some(std::mem::take(&mut self.arrived)))
+    }
+}
+
 /// What to read back: elements of a store space or of a plan's state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Source {

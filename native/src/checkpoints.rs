@@ -47,7 +47,7 @@ impl Checkpoints {
 
     /// Where the checkpoint of a step lies.
     pub fn path(&self, step: usize) -> PathBuf {
-        self.folder.join(format!("step-{step:08}"))
+        self.folder.join(checkpoint_file::folder(step))
     }
 
     /// Writes a checkpoint beside its place, syncs it, and renames it.

@@ -7,8 +7,8 @@ use nitp_core::config::Config;
 use nitp_core::cpu::CpuExecutor;
 use nitp_core::executor::Executor;
 use nitp_core::gpu::{AdapterSummary, DeviceRequest, GpuDevice, GpuExecutor, adapters, open};
-use nitp_core::model::parameters;
-use nitp_core::plan::{Limits, ParameterLayout};
+use nitp_core::model::parameter_layout;
+use nitp_core::plan::Limits;
 
 /// A chosen machine.
 pub enum Device {
@@ -89,23 +89,10 @@ impl Device {
     /// # Errors
     /// If the device can't hold them.
     pub fn executor(self, config: &Config) -> Result<Box<dyn Executor>> {
-        let layout = layout(config, self.limits())?;
+        let layout = parameter_layout(config, self.limits())?;
         Ok(match self {
             Device::Cpu => Box::new(CpuExecutor::fast(layout)),
             Device::Gpu(gpu) => Box::new(GpuExecutor::new(*gpu, layout)?),
         })
     }
-}
-
-/// The packing of a model's parameters under these limits.
-///
-/// # Errors
-/// If a tensor is larger than a binding.
-pub fn layout(
-    config: &Config,
-    limits: Limits,
-) -> Result<ParameterLayout, nitp_core::plan::LayoutError> {
-    let parameters = parameters(config);
-    let list = parameters.iter().map(|p| (p.name.as_str(), p.len(), p.decay));
-    ParameterLayout::new(list, limits)
 }

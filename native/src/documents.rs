@@ -3,18 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
+use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
 /// File name extensions that are read in a folder; a file that is named itself may have any.
 const TEXT_EXTENSIONS: [&str; 4] = ["txt", "text", "md", "jsonl"];
-
-/// One line of a JSONL file; other fields are left alone.
-#[derive(Deserialize)]
-struct Record {
-    text: String,
-}
 
 /// The files behind `paths`, in the order given, folders in the order of their file names.
 ///
@@ -74,81 +67,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The documents in a file's bytes: its lines for JSONL, else all of it as one.
+/// The documents in a file's bytes.
 ///
 /// # Errors
-/// What is no UTF-8 text, lines that are no JSON with a `text` field: with the line.
+/// What holds no text, with its place.
 pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Vec<String>> {
-    let text = utf8(path, bytes)?;
-    let jsonl = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("jsonl"));
-    let documents: Vec<String> = if jsonl { json_lines(path, &text)? } else { vec![text] };
-    ensure!(
-        documents.iter().any(|text| !text.is_empty()),
-        "{} holds no text: there is nothing to train on",
-        path.display()
-    );
-    Ok(documents)
-}
-
-fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    let path = path.display();
-    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
-        bail!("{path} is no text but binary: byte {at} is 0. Give text in UTF-8, or JSONL");
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count();
-        anyhow::anyhow!(
-            "{path} is not UTF-8: line {line} (byte {at}) holds the byte {:#04x}. Convert it, for \
-             example with `iconv -f latin1 -t utf-8`",
-            error.as_bytes()[at]
-        )
-    })
-}
-
-fn json_lines(path: &Path, text: &str) -> Result<Vec<String>> {
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(number, line)| {
-            let record: Record = serde_json::from_str(line).map_err(|error| {
-                anyhow::anyhow!(
-                    "{}, line {}: {error}. Each line must be a JSON object with the document in \
-                     its field `text`",
-                    path.display(),
-                    number + 1
-                )
-            })?;
-            Ok(record.text)
-        })
-        .collect()
+    Ok(nitp_core::data::documents(&path.display().to_string(), bytes)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parsed(name: &str, bytes: &[u8]) -> Result<Vec<String>> {
-        parse(Path::new(name), bytes.to_vec())
-    }
-
-    #[test]
-    fn a_text_file_is_a_document_and_a_jsonl_file_has_many() {
-        assert_eq!(parsed("a.txt", b"one\ntwo\n").unwrap(), ["one\ntwo\n"]);
-        let lines = b"{\"text\": \"one\", \"topic\": 3}\n\n{\"text\": \"two\\n\"}\n";
-        assert_eq!(parsed("a.JSONL", lines).unwrap(), ["one", "two\n"]);
-    }
-
-    #[test]
-    fn what_is_no_text_is_named_with_its_place() {
-        let message = |name: &str, bytes: &[u8]| parsed(name, bytes).unwrap_err().to_string();
-        assert!(message("a.txt", b"ab\0c").contains("binary: byte 2"));
-        assert!(message("a.txt", b"ab\nc\xe9").contains("line 2 (byte 4) holds the byte 0xe9"));
-        assert!(
-            message("a.jsonl", b"{\"text\": \"x\"}\n{\"body\": 1}").contains("a.jsonl, line 2")
-        );
-        assert!(message("a.jsonl", b"\n\n").contains("holds no text"));
-    }
 
     #[test]
     fn a_folder_gives_its_text_in_order() {

@@ -3,10 +3,8 @@
 use anyhow::{Result, ensure};
 use indicatif::BinaryBytes;
 use nitp_core::config::Config;
-use nitp_core::model::train_plan;
+use nitp_core::model::{parameter_layout, train_plan};
 use nitp_core::plan::{DType, Layout, LayoutError, Limits, Space};
-
-use crate::device;
 
 /// Bytes that a training run takes, by part.
 pub struct Memory {
@@ -28,7 +26,7 @@ impl Memory {
     /// # Errors
     /// If a tensor is larger than they allow.
     pub fn of(config: &Config, limits: Limits) -> Result<Self, LayoutError> {
-        let store = device::layout(config, limits)?;
+        let store = parameter_layout(config, limits)?;
         let plan = train_plan(config, &store);
         let layout = Layout::new(&plan, &store, limits)?;
         let weights = 4 * store.chunks.iter().sum::<usize>() as u64;

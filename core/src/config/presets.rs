@@ -10,6 +10,7 @@ use super::{
 /// Every preset's name, with what it is in one line.
 const PRESETS: &[(&str, &str)] = &[
     ("nano", "41 k parameters, dense, bytes: trains in seconds, to see every part work"),
+    ("mini", "0.24 M, dense: for a browser tab without a GPU; learns words in a minute or two"),
     (
         "tiny",
         "1.0 M, dense: the default; trains on the project's own corpus in minutes on two cores",
@@ -42,6 +43,7 @@ pub fn preset_names() -> &'static [(&'static str, &'static str)] {
 pub fn preset(name: &str) -> Result<Config, ConfigError> {
     match name {
         "nano" => Ok(nano()),
+        "mini" => Ok(mini()),
         "tiny" => Ok(Config::default()),
         "tiny-moe" => Ok(tiny_moe()),
         "small" => Ok(small()),
@@ -75,6 +77,31 @@ fn nano() -> Config {
             ..TrainConfig::default()
         },
         data: DataConfig { tokenizer: BYTE_TOKENIZER.to_owned(), ..DataConfig::default() },
+        ..Config::default()
+    }
+}
+
+fn mini() -> Config {
+    Config {
+        model: ModelConfig {
+            hidden_size: 64,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 16,
+            intermediate_size: 176,
+            ..ModelConfig::default()
+        },
+        train: TrainConfig {
+            steps: 400,
+            context_length: 64,
+            learning_rate: 4e-3,
+            warmup_steps: 40,
+            eval_interval: 40,
+            eval_batches: 4,
+            geometry_interval: 20,
+            ..TrainConfig::default()
+        },
         ..Config::default()
     }
 }

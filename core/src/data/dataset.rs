@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::batch::Batch;
 use super::corpus::TokenCorpus;
 use super::sampler::WindowSampler;
-use super::split::{Split, Stream};
+use super::split::{Split, Stream, Window};
 use super::tokenizer::Tokenizer;
 use crate::config::{Config, Shift};
 
@@ -142,6 +142,15 @@ impl Dataset {
     pub fn validation_batch(&self, index: usize) -> Batch {
         let starts = &self.validation_starts[index * self.rows..][..self.rows];
         self.batch(&self.split.held_out, starts.iter().copied())
+    }
+
+    /// The text behind evaluation batch `index`: a window of context_length + 1 tokens for each
+    /// row.
+    pub fn validation_windows(&self, index: usize) -> Vec<Window> {
+        let starts = &self.validation_starts[index * self.rows..][..self.rows];
+        let window =
+            |&start| self.split.held_out.window(&self.corpus, start, self.context_length + 1);
+        starts.iter().map(window).collect()
     }
 
     fn batch(&self, stream: &Stream, starts: impl Iterator<Item = usize>) -> Batch {

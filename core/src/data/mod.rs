@@ -5,6 +5,7 @@
 mod batch;
 mod corpus;
 mod dataset;
+mod documents;
 mod sampler;
 mod split;
 mod tokenizer;
@@ -13,6 +14,7 @@ pub mod tokenizer_training;
 pub use batch::{Batch, IGNORED_LABEL};
 pub use corpus::{CorpusBuilder, TokenCorpus};
 pub use dataset::{DataError, Dataset};
+pub use documents::{DocumentError, documents};
 pub use sampler::WindowSampler;
 pub use split::{Split, Stream, Window};
 pub use tokenizer::{Tokenizer, TokenizerError};

@@ -1,6 +1,18 @@
-//! How hidden states fill their space: effective rank, mean cosine, spectrum, principal axes.
+//! How hidden states fill their space: effective rank, mean cosine, spectrum, principal axes; and
+//! how the losses bend there.
 //!
 //! States are row-major `[n, width]` in f32; everything is computed in f64.
+
+mod align;
+mod cosines;
+mod curvature;
+
+pub use align::align;
+pub use cosines::{cosine_histogram, cosine_matrix};
+pub use curvature::{
+    Curvature, Lift, Prediction, ProjectorWeights, cosine_hessian, cross_entropy_hessian,
+    curvature, nitp_hessian,
+};
 
 use nalgebra::{DMatrix, SymmetricEigen};
 

@@ -52,6 +52,8 @@ pub(super) struct Context<'a> {
     pub context: usize,
     /// Whether gradients are planned.
     pub train: bool,
+    /// Whether what a reader wants to see is kept: router probabilities.
+    pub probe: bool,
     pub inputs: Inputs,
     parameters: HashMap<String, Parameter>,
 }
@@ -81,7 +83,12 @@ impl<'a> Context<'a> {
             metrics: real("metrics", metric::LEN, Role::State),
         };
         let parameters = parameters(config).into_iter().map(|p| (p.name.clone(), p)).collect();
-        Self { config, rows, context, train, inputs, parameters }
+        Self { config, rows, context, train, probe: false, inputs, parameters }
+    }
+
+    /// For a probe plan: one row, no gradients.
+    pub fn probing(b: &mut PlanBuilder, config: &'a Config, context: usize) -> Self {
+        Self { probe: true, ..Self::new(b, config, 1, context, false) }
     }
 
     /// Tokens of a micro-batch.

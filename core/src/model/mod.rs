@@ -1,7 +1,8 @@
 //! Models as plan builders: parameters with their file names, and one file a block with its
 //! forward and backward side by side.
 //!
-//! Three plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`generate_plan`].
+//! Four plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`generate_plan`],
+//! [`probe_plan`].
 
 mod attention_block;
 mod context;
@@ -16,5 +17,5 @@ mod parameters;
 mod plans;
 
 pub use context::{Inputs, metric};
-pub use parameters::{Init, Parameter, Part, initial_values, parameters};
-pub use plans::{evaluate_plan, generate_plan, train_plan};
+pub use parameters::{Init, Parameter, Part, initial_values, parameter_layout, parameters};
+pub use plans::{evaluate_plan, generate_plan, probe_plan, train_plan};

@@ -154,7 +154,13 @@ impl Moe {
         let router = format!("layers.{layer}.router");
         let router = Linear { weight: &router, inputs: width, outputs: num_experts };
         let logits = router.forward(b, cx, "router_logits", x, tokens);
-        let probs = b.activation("router_probs", &[tokens, num_experts]);
+        let shape = [tokens, num_experts];
+        let probs = if cx.probe {
+            let name = format!("layers.{layer}.router_probs");
+            b.shared(&name, &shape, DType::Real, Role::State)
+        } else {
+            b.activation("router_probs", &shape)
+        };
         let experts = b.activation_u32("experts", &[tokens, top_k]);
         let weights = b.activation("expert_weights", &[tokens, top_k]);
         let norm_topk_prob = config.norm_topk_prob;

@@ -7,6 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
+use crate::plan::{LayoutError, Limits, ParameterLayout};
 
 /// How a tensor starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -185,6 +186,16 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
         list.swiglu("projector", "nitp.projector", d, 4 * d, [std, std]);
     }
     list.0
+}
+
+/// The packing of a model's parameters under these limits.
+///
+/// # Errors
+/// If a tensor is larger than a binding.
+pub fn parameter_layout(config: &Config, limits: Limits) -> Result<ParameterLayout, LayoutError> {
+    let parameters = parameters(config);
+    let list = parameters.iter().map(|p| (p.name.as_str(), p.len(), p.decay));
+    ParameterLayout::new(list, limits)
 }
 
 impl List {

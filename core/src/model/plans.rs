@@ -1,5 +1,5 @@
 //! The whole model as a plan: training (forward, backward, clip, optimizer), evaluation (losses and
-//! last hidden states), generation (logits of one position).
+//! last hidden states), generation (logits of one position), probing (all of a row's states).
 
 use super::attention_block::AttentionBlock;
 use super::context::Context;
@@ -10,6 +10,7 @@ use super::norm::{Norm, Stream};
 use super::optimizer::update;
 use crate::config::{Config, Source};
 use crate::ops::add::Add;
+use crate::ops::copy::Copy;
 use crate::ops::embedding::{Embedding, EmbeddingBackward};
 use crate::ops::gather_rows::GatherRows;
 use crate::plan::{DType, ParameterLayout, Plan, PlanBuilder, Role, View};
@@ -148,5 +149,21 @@ pub fn generate_plan(config: &Config) -> Plan {
         b.push(GatherRows { x: norm.y, index: position, y: state, rows: 1, width });
         unembedding(cx).forward_into(b, cx, state, logits, 1);
     });
+    builder.finish()
+}
+
+/// What one row of tokens looks like inside. State tensors: `hidden [context, width]`; `target
+/// [context, width]`, the stream that NITP predicts; `layers.{i}.router_probs [context,
+/// num_experts]` of each MoE block.
+pub fn probe_plan(config: &Config) -> Plan {
+    let mut builder = PlanBuilder::new("probe");
+    let b = &mut builder;
+    let context = config.train.context_length;
+    let cx = &Context::probing(b, config, context);
+    let shape = [context, cx.width()];
+    let hidden = b.shared("hidden", &shape, DType::Real, Role::State);
+    let target = b.shared("target", &shape, DType::Real, Role::State);
+    let Forward { target: stream, .. } = forward(b, cx, Some(hidden));
+    b.push(Copy { x: stream, y: target });
     builder.finish()
 }

@@ -55,7 +55,7 @@ pub struct Checkpoint {
     pub state: TrainerState,
 }
 
-/// Names of the files of a checkpoint.
+/// Names of a checkpoint's folder and files.
 pub mod file {
     /// Weights.
     pub const MODEL: &str = "model.safetensors";
@@ -63,6 +63,11 @@ pub mod file {
     pub const OPTIMIZER: &str = "optimizer.safetensors";
     /// Step and data.
     pub const TRAINER: &str = "trainer.json";
+
+    /// The checkpoint's folder within a run's `checkpoints`.
+    pub fn folder(step: usize) -> String {
+        format!("step-{step:08}")
+    }
 }
 
 /// A checkpoint that can't be read.

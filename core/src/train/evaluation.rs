@@ -4,7 +4,7 @@ use super::events::{EvaluationEvent, GeometryEvent};
 use super::inputs::{self, Scales, find, micro_inputs, nitp_terms};
 use crate::config::Config;
 use crate::data::Batch;
-use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket, take_now};
+use crate::executor::{Executor, ExecutorError, PlanId, Reads, Source, Ticket, take_now};
 use crate::geometry::geometry;
 use crate::model::{evaluate_plan, metric};
 
@@ -19,8 +19,8 @@ pub struct Evaluator {
 /// Reads of one batch that are under way.
 #[derive(Clone, Debug)]
 pub(super) struct BatchReads {
-    metrics: Ticket,
-    loads: Vec<Ticket>,
+    /// Metrics, then the loads of each MoE block.
+    reads: Reads,
     labels: usize,
     bytes: usize,
     nitp_terms: usize,
@@ -64,8 +64,7 @@ impl Evaluator {
         let inputs = micro_inputs(plan, batch, Scales::SUMS);
         let tickets = executor.run(self.plan, &[inputs], &reads)?;
         Ok(BatchReads {
-            metrics: tickets[0],
-            loads: tickets[1..].to_vec(),
+            reads: Reads::new(tickets),
             labels: batch.label_count,
             bytes: batch.byte_count,
             nitp_terms: nitp_terms(&self.config, batch),
@@ -76,20 +75,11 @@ impl Evaluator {
     pub(super) fn collect(
         &self,
         executor: &mut dyn Executor,
-        reads: &BatchReads,
+        reads: &mut BatchReads,
         sums: &mut Sums,
     ) -> Result<bool, ExecutorError> {
-        // Reads of one submission arrive together: the last one tells.
-        let mut loads = Vec::with_capacity(reads.loads.len());
-        let Some(metrics) = executor.take(reads.metrics)? else { return Ok(false) };
-        for &ticket in &reads.loads {
-            loop {
-                if let Some(load) = executor.take(ticket)? {
-                    loads.push(load);
-                    break;
-                }
-            }
-        }
+        let Some(mut loads) = reads.reads.take(executor)? else { return Ok(false) };
+        let metrics = loads.remove(0);
         sums.batches += 1;
         sums.labels += reads.labels;
         sums.bytes += reads.bytes;
@@ -118,9 +108,9 @@ impl Evaluator {
     ) -> Result<Sums, ExecutorError> {
         let mut sums = Sums::default();
         for batch in batches {
-            let reads = self.submit(executor, &batch)?;
+            let mut reads = self.submit(executor, &batch)?;
             executor.wait()?;
-            self.collect(executor, &reads, &mut sums)?;
+            self.collect(executor, &mut reads, &mut sums)?;
         }
         Ok(sums)
     }
@@ -182,8 +172,8 @@ impl Sums {
 }
 
 /// Geometry of hidden states `[n, width]` as an event.
-pub fn geometry_event(step: usize, tokens: u64, states: &[f32], width: usize) -> GeometryEvent {
-    let found = geometry(states, width);
+pub fn geometry_event(step: usize, tokens: u64, states: Vec<f32>, width: usize) -> GeometryEvent {
+    let found = geometry(&states, width);
     GeometryEvent {
         step,
         tokens,
@@ -191,5 +181,6 @@ pub fn geometry_event(step: usize, tokens: u64, states: &[f32], width: usize) ->
         mean_cosine: found.mean_cosine,
         spectrum: found.spectrum.iter().map(|&x| x as f32).collect(),
         projected: found.projected,
+        states,
     }
 }

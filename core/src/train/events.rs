@@ -1,6 +1,6 @@
 //! What a run tells: one stream of typed events, read by progress bars, logs and views alike.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoint;
 use super::schedule::learning_rate;
@@ -26,7 +26,7 @@ pub enum Event {
 }
 
 /// Numbers of one training step. Losses are means over the step's micro-batches.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepEvent {
     /// Steps done, from 1.
     pub step: usize,
@@ -73,7 +73,7 @@ impl StepEvent {
 }
 
 /// Numbers of the held-out split.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationEvent {
     /// Steps done.
     pub step: usize,
@@ -90,12 +90,12 @@ pub struct EvaluationEvent {
     /// Raw balance loss on the held-out split, summed over MoE blocks.
     pub balance_loss: f64,
     /// Share of the routed pairs that each expert got, by MoE block; empty for dense models.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expert_load: Vec<Vec<f32>>,
 }
 
 /// Geometry of the last hidden states.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GeometryEvent {
     /// Steps done.
     pub step: usize,
@@ -110,6 +110,9 @@ pub struct GeometryEvent {
     /// The states on their three principal axes, `[tokens, 3]`; not logged.
     #[serde(skip)]
     pub projected: Vec<[f32; 3]>,
+    /// The states, `[tokens, hidden_size]`; not logged.
+    #[serde(skip)]
+    pub states: Vec<f32>,
 }
 
 /// A checkpoint, in memory.

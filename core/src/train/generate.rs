@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::inputs::{self, find};
 use crate::config::Config;
-use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, take_now};
+use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket, take_now};
 use crate::model::generate_plan;
 
 /// How the next token is drawn from the logits.
@@ -117,18 +117,19 @@ impl Generator {
         Ok(Self { plan, context: config.train.context_length, vocab: config.model.vocab_size })
     }
 
-    /// Logits `[vocab_size]` of the token after `tokens`, of which the last context_length count.
+    /// Starts on the logits `[vocab_size]` of the token after `tokens`, of which the last
+    /// context_length count.
     ///
     /// # Errors
     /// What the executor reports.
     ///
     /// # Panics
     /// If `tokens` is empty.
-    pub fn logits(
+    pub fn submit(
         &self,
         executor: &mut dyn Executor,
         tokens: &[u32],
-    ) -> Result<Vec<f32>, ExecutorError> {
+    ) -> Result<Ticket, ExecutorError> {
         let window = &tokens[tokens.len().saturating_sub(self.context)..];
         let mut row = window.to_vec();
         // Later positions don't reach earlier ones: any token will do.
@@ -140,7 +141,22 @@ impl Generator {
             ints: vec![(id("tokens"), row), (id("position"), vec![window.len() as u32 - 1])],
         };
         let logits = Source::Tensor { plan: self.plan, view: find(plan, "logits") };
-        let ticket = executor.run(self.plan, &[inputs], &[logits])?[0];
+        Ok(executor.run(self.plan, &[inputs], &[logits])?[0])
+    }
+
+    /// As [`Generator::submit`], waiting for the logits: native apps.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    ///
+    /// # Panics
+    /// If `tokens` is empty.
+    pub fn logits(
+        &self,
+        executor: &mut dyn Executor,
+        tokens: &[u32],
+    ) -> Result<Vec<f32>, ExecutorError> {
+        let ticket = self.submit(executor, tokens)?;
         take_now(executor, ticket)
     }
 

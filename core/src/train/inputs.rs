@@ -34,6 +34,22 @@ impl BatchSource for Dataset {
     }
 }
 
+/// Runs that go side by side share their data.
+impl<T: BatchSource> BatchSource for std::sync::Arc<T> {
+    fn train(&self, step: usize, micro: usize) -> Batch {
+        self.as_ref().train(step, micro)
+    }
+    fn validation_batches(&self) -> usize {
+        self.as_ref().validation_batches()
+    }
+    fn validation(&self, index: usize) -> Batch {
+        self.as_ref().validation(index)
+    }
+    fn fingerprint(&self) -> &str {
+        self.as_ref().fingerprint()
+    }
+}
+
 /// What one micro-batch weighs in the means of a step, and the optimizer's scalars.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scales {

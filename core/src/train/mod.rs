@@ -6,6 +6,7 @@ mod evaluation;
 mod events;
 mod generate;
 mod inputs;
+mod probe;
 mod schedule;
 mod store;
 mod trace;
@@ -22,6 +23,7 @@ pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
 pub use inputs::{
     BatchSource, Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms, step_inputs,
 };
+pub use probe::{Probe, ProbeReads, Prober};
 pub use schedule::learning_rate;
 pub use store::{Tensor, Tensors, initialize, pack, unpack, write};
 pub use trace::Trace;

@@ -11,7 +11,7 @@ use super::events::{CheckpointEvent, Event, FinishedEvent, StepEvent};
 use super::inputs::{self, BatchSource, find, step_inputs};
 use super::store::{self, Tensors, unpack};
 use crate::config::Config;
-use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
+use crate::executor::{Executor, ExecutorError, PlanId, Reads, Source, Ticket};
 use crate::model::{Parameter, parameters, train_plan};
 use crate::plan::Space;
 
@@ -65,7 +65,7 @@ enum Pending {
     Step { metrics: Ticket },
     Evaluate { reads: BatchReads, last: bool },
     Geometry { hidden: Ticket, last: bool },
-    Checkpoint { tickets: VecDeque<Ticket>, chunks: Vec<Vec<f32>> },
+    Checkpoint { reads: Reads },
     Finish,
 }
 
@@ -82,6 +82,8 @@ pub struct Trainer {
     submitted: usize,
     /// Where to stop.
     end: usize,
+    /// Where to hold on until told otherwise.
+    hold: usize,
     todo: VecDeque<Unit>,
     pending: VecDeque<Pending>,
     events: VecDeque<Event>,
@@ -118,6 +120,7 @@ impl Trainer {
             evaluator,
             submitted: 0,
             end: config.train.steps,
+            hold: usize::MAX,
             todo: VecDeque::new(),
             pending: VecDeque::new(),
             events: VecDeque::new(),
@@ -176,9 +179,44 @@ impl Trainer {
         self.executor.as_mut()
     }
 
+    /// Starts to read a parameter by its name in plans, as of the steps submitted so far; `None`
+    /// if the model has no such parameter.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn request_parameter(&mut self, name: &str) -> Result<Option<Ticket>, ExecutorError> {
+        let (plan, _) = self.executor.plan(self.plan);
+        let view = plan.find(name);
+        let source = |view| Source::Tensor { plan: self.plan, view };
+        view.map(|view| self.executor.request(source(view))).transpose()
+    }
+
     /// What happened since the last call, in order.
     pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.events.drain(..)
+    }
+
+    /// Steps submitted: those done and those under way.
+    pub fn submitted(&self) -> usize {
+        self.submitted
+    }
+
+    /// Whether nothing is under way or due but further steps.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.todo.is_empty()
+    }
+
+    /// Submits no step beyond this one (counted from 1) until another is named: to pause, or to go
+    /// in step with another run. What is due after a step is done nevertheless.
+    pub fn hold_at(&mut self, step: usize) {
+        self.hold = step;
+    }
+
+    /// Tells of a checkpoint of the steps submitted so far, as soon as it is read.
+    pub fn save(&mut self) {
+        if !self.todo.iter().any(|unit| matches!(unit, Unit::Checkpoint)) {
+            self.todo.push_back(Unit::Checkpoint);
+        }
     }
 
     /// Ends the run after this step (counted from 1), with a checkpoint, unless it ends before.
@@ -191,9 +229,7 @@ impl Trainer {
     pub fn stop(&mut self) {
         if !self.finished && self.submitted < self.end {
             self.end = self.submitted;
-            if !self.todo.iter().any(|unit| matches!(unit, Unit::Checkpoint)) {
-                self.todo.push_back(Unit::Checkpoint);
-            }
+            self.save();
             self.todo.push_back(Unit::Finish);
         }
     }
@@ -217,7 +253,7 @@ impl Trainer {
         }
         match self.todo.pop_front() {
             Some(unit) => self.submit(unit)?,
-            None if self.submitted < self.end => self.submit_step()?,
+            None if self.submitted < self.end.min(self.hold) => self.submit_step()?,
             None => return Ok(Progress::Waiting),
         }
         Ok(Progress::Submitted)
@@ -322,7 +358,7 @@ impl Trainer {
                     .flat_map(|space| (0..chunks).map(move |chunk| Source::Store { space, chunk }));
                 let tickets =
                     sources.map(|source| executor.request(source)).collect::<Result<_, _>>()?;
-                Pending::Checkpoint { tickets, chunks: Vec::new() }
+                Pending::Checkpoint { reads: Reads::new(tickets) }
             }
             Unit::Finish => Pending::Finish,
         };
@@ -340,10 +376,10 @@ impl Trainer {
                 self.finish_step(&values)?;
                 return Ok(None);
             }
-            Pending::Evaluate { ref reads, last } => {
+            Pending::Evaluate { mut reads, last } => {
                 let evaluator = self.evaluator.as_ref().expect("it was submitted");
-                if !evaluator.collect(self.executor.as_mut(), reads, &mut self.sums)? {
-                    return Ok(Some(pending));
+                if !evaluator.collect(self.executor.as_mut(), &mut reads, &mut self.sums)? {
+                    return Ok(Some(Pending::Evaluate { reads, last }));
                 }
                 if last {
                     let event =
@@ -363,19 +399,15 @@ impl Trainer {
                     self.events.push_back(Event::Geometry(geometry_event(
                         self.state.step,
                         self.state.tokens,
-                        &states,
+                        states,
                         self.config.model.hidden_size,
                     )));
                 }
             }
-            Pending::Checkpoint { mut tickets, mut chunks } => {
-                while let Some(&ticket) = tickets.front() {
-                    let Some(data) = self.executor.take(ticket)? else {
-                        return Ok(Some(Pending::Checkpoint { tickets, chunks }));
-                    };
-                    chunks.push(data);
-                    tickets.pop_front();
-                }
+            Pending::Checkpoint { mut reads } => {
+                let Some(chunks) = reads.take(self.executor.as_mut())? else {
+                    return Ok(Some(Pending::Checkpoint { reads }));
+                };
                 self.finish_checkpoint(&chunks);
             }
             Pending::Finish => {

@@ -69,7 +69,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     for index in 0..evaluator.geometry_batches(batches) {
         states.extend(evaluator.hidden_now(executor, &dataset.validation_batch(index))?);
     }
-    let geometry = geometry_event(state.step, state.tokens, &states, config.model.hidden_size);
+    let geometry = geometry_event(state.step, state.tokens, states, config.model.hidden_size);
     if args.json {
         println!("{}", json(&evaluation, &geometry)?);
     } else {

@@ -12,7 +12,7 @@ fn every_preset_is_valid_and_comes_back_from_its_toml() {
         assert_eq!(config.validate(), Ok(()), "{name}");
         assert_eq!(Config::from_toml(&config.to_toml()).as_ref(), Ok(&config), "{name}");
     }
-    assert_eq!(all().count(), 12);
+    assert_eq!(all().count(), 13);
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn an_unknown_preset_suggests_one() {
     let near = preset("tiny_moe").unwrap_err().to_string();
     assert!(near.contains("did you mean `tiny-moe`?"), "{near}");
     let far = preset("gpt2").unwrap_err().to_string();
-    assert!(far.contains("nano, tiny, tiny-moe") && far.contains("45b-a5.5b"), "{far}");
+    assert!(far.contains("nano, mini, tiny, tiny-moe") && far.contains("45b-a5.5b"), "{far}");
 }
 
 /// Parameters by name in billions, the total and the active. The dense names fit where the

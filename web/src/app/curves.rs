@@ -1,0 +1,141 @@
+//! What was measured along the training, both runs on one plot each.
+
+use eframe::egui::{self, Ui};
+use egui_plot::{Legend, Line, Plot, PlotPoints};
+use nitp_core::train::StepEvent;
+
+use super::known::Known;
+use super::theme::{card, lane_color};
+use crate::engine::History;
+use crate::protocol::Lane;
+
+/// A quantity over steps.
+struct Curve {
+    title: &'static str,
+    about: &'static str,
+    of: fn(&History) -> Vec<[f64; 2]>,
+}
+
+fn steps(history: &History, of: impl Fn(&StepEvent) -> f64) -> Vec<[f64; 2]> {
+    history.steps().iter().map(|it| [it.step as f64, of(it)]).collect()
+}
+
+const CURVES: [Curve; 8] = [
+    Curve {
+        title: "Loss",
+        about: "Cross-entropy of the next token on each step's batch, in nats. Both runs see the \
+                same batches.",
+        of: |it| steps(it, |step| step.ntp_loss),
+    },
+    Curve {
+        title: "Held-out loss",
+        about: "Cross-entropy on text that is never trained on, in nats a token.",
+        of: |it| it.evaluations().iter().map(|it| [it.step as f64, it.val_loss]).collect(),
+    },
+    Curve {
+        title: "Effective rank",
+        about: "How many directions the last hidden states spread over: the exponential of the \
+                entropy of their covariance's spectrum (Roy & Vetterli 2007).",
+        of: |it| {
+            let points = it.snapshots().iter();
+            points.map(|(step, it)| [*step as f64, it.geometry.effective_rank]).collect()
+        },
+    },
+    Curve {
+        title: "Mean cosine",
+        about: "Mean cosine of pairs of last hidden states: 0 where they point everywhere, 1 \
+                where all point one way.",
+        of: |it| {
+            let points = it.snapshots().iter();
+            points.map(|(step, it)| [*step as f64, it.geometry.mean_cosine]).collect()
+        },
+    },
+    Curve {
+        title: "NITP loss",
+        about: "1 - cosine between what the last hidden state predicts and the shallow state of \
+                the next token (with the other settings, the loss that is set).",
+        of: |it| {
+            let points = steps(it, |step| step.nitp_loss);
+            if points.iter().all(|point| point[1] == 0.0) { Vec::new() } else { points }
+        },
+    },
+    Curve {
+        title: "Gradient norm",
+        about: "Norm of all gradients before clipping.",
+        of: |it| steps(it, |step| step.grad_norm),
+    },
+    Curve {
+        title: "Learning rate",
+        about: "The schedule, the same for both runs.",
+        of: |it| steps(it, |step| step.learning_rate),
+    },
+    Curve {
+        title: "Tokens a second",
+        about: "Speed of each run by itself.",
+        of: |it| steps(it, |step| step.tokens_per_second),
+    },
+];
+
+/// All curves; `others` are runs from the list, to compare with.
+pub fn show(ui: &mut Ui, known: &Known, others: &[(String, &History)]) {
+    let width = ui.available_width();
+    let columns = if width < 560.0 { 1 } else { 2 };
+    let dark = ui.visuals().dark_mode;
+    for row in CURVES.chunks(columns) {
+        ui.columns(columns, |uis| {
+            for (ui, curve) in uis.iter_mut().zip(row) {
+                card(ui, "", |ui| plot(ui, curve, known, others, dark));
+            }
+        });
+        ui.add_space(2.0);
+    }
+}
+
+fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)], dark: bool) {
+    ui.horizontal(|ui| {
+        ui.strong(curve.title).on_hover_text(curve.about);
+        for (&lane, history) in known.histories.iter().rev() {
+            if let Some([_, last]) = (curve.of)(history).last() {
+                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+                    let text = format!("{} {}", lane.name(), number(*last));
+                    ui.colored_label(lane_color(lane, dark), text);
+                });
+            }
+        }
+    });
+    Plot::new(curve.title)
+        .height(150.0)
+        .show_background(false)
+        .allow_scroll(false)
+        .allow_zoom(false)
+        .allow_boxed_zoom(false)
+        .allow_drag(false)
+        .y_axis_min_width(38.0)
+        .set_margin_fraction(egui::vec2(0.01, 0.08))
+        .include_x(0.0)
+        .include_x(known.steps().max(1) as f64)
+        .legend(Legend::default())
+        .show(ui, |plot| {
+            for (index, (name, history)) in others.iter().enumerate() {
+                let color = super::theme::class_color(index + 2).gamma_multiply(0.7);
+                let line = Line::new(name.clone(), PlotPoints::from((curve.of)(history)));
+                plot.line(line.color(color).width(1.0));
+            }
+            for lane in Lane::ALL {
+                let Some(history) = known.histories.get(&lane) else { continue };
+                let line = Line::new(lane.name(), PlotPoints::from((curve.of)(history)));
+                plot.line(line.color(lane_color(lane, dark)).width(1.8));
+            }
+        });
+}
+
+/// A number in few digits.
+pub fn number(x: f64) -> String {
+    match x.abs() {
+        0.0 => "0".to_owned(),
+        a if a < 1e-3 => format!("{x:.1e}"),
+        a if a < 10.0 => format!("{x:.3}"),
+        a if a < 1000.0 => format!("{x:.1}"),
+        _ => format!("{x:.0}"),
+    }
+}

@@ -1,0 +1,134 @@
+//! The text of an experiment: tokens, the held-out tokens that are shown, and what is known of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nitp_core::config::{BYTE_TOKENIZER, Config, DataConfig};
+use nitp_core::data::{Dataset, TokenCorpus, Tokenizer, documents};
+use serde_json::Value;
+
+use crate::protocol::{Experiment, Label, Points, Text};
+
+const DEMO: &str = include_str!("../../../demo-data/corpus.jsonl");
+const DEMO_TOKENIZER: &str = include_str!("../../../demo-data/tokenizer.json");
+
+/// Fields of the demo corpus that label a document.
+const LABELS: [&str; 6] = ["topic", "mood", "speaker", "place", "season", "weather"];
+
+/// Most tokens that are shown.
+const MOST_POINTS: usize = 512;
+
+/// A tokenised text.
+pub struct Corpus {
+    /// Batches.
+    pub dataset: Arc<Dataset>,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// What it is called.
+    pub name: String,
+    /// Labels by document: name, values, value of each document.
+    labels: Vec<(String, Vec<String>, Vec<u16>)>,
+}
+
+impl Corpus {
+    /// Tokenises an experiment's text.
+    ///
+    /// # Errors
+    /// In words: what is wrong with the text or the tokenizer, and what to do.
+    pub fn new(config: &Config, experiment: &Experiment) -> Result<Self, String> {
+        let tokenizer = tokenizer(config, experiment)?;
+        let (name, texts, labels) = match &experiment.text {
+            Text::Demo => {
+                let texts =
+                    documents("corpus.jsonl", DEMO.into()).map_err(|error| error.to_string())?;
+                ("the demo corpus".to_owned(), texts, demo_labels())
+            }
+            Text::Own(files) => {
+                let mut texts = Vec::new();
+                for file in files {
+                    let found = documents(&file.name, file.bytes.clone());
+                    texts.extend(found.map_err(|error| error.to_string())?);
+                }
+                let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+                (names.join(", "), texts, Vec::new())
+            }
+        };
+        let texts = texts.iter().map(String::as_str);
+        let corpus =
+            TokenCorpus::from_texts(&tokenizer, texts).map_err(|error| error.to_string())?;
+        // Every label needs its document: a text that is split or dropped would shift them.
+        let labels = labels
+            .into_iter()
+            .filter(|(_, _, of): &(_, _, Vec<u16>)| of.len() == corpus.documents())
+            .collect();
+        let dataset =
+            Dataset::new(config, &tokenizer, corpus).map_err(|error| error.to_string())?;
+        Ok(Self { dataset: Arc::new(dataset), tokenizer, name, labels })
+    }
+
+    /// The held-out tokens that are shown: the first of the first evaluation batch.
+    pub fn points(&self, context: usize) -> Points {
+        if self.dataset.validation_batches() == 0 {
+            return Points::default();
+        }
+        let windows = self.dataset.validation_windows(0);
+        let (mut tokens, mut of) = (Vec::new(), Vec::<usize>::new());
+        for window in &windows {
+            tokens.extend(&window.tokens[..context]);
+            of.extend(&window.documents[..context]);
+        }
+        tokens.truncate(MOST_POINTS);
+        of.truncate(MOST_POINTS);
+        let labels = self.labels.iter().map(|(name, values, documents)| Label {
+            name: name.clone(),
+            values: values.clone(),
+            of: of.iter().map(|&document| documents[document]).collect(),
+        });
+        Points { tokens, context, labels: labels.collect() }
+    }
+
+    /// Strings of all tokens.
+    pub fn vocabulary(&self) -> Vec<String> {
+        let special = self.tokenizer.end_of_text();
+        let text = |id| match special {
+            Some(end) if end == id => "⏹".to_owned(),
+            _ => self.tokenizer.decode(&[id]),
+        };
+        (0..self.tokenizer.vocab_size() as u32).map(text).collect()
+    }
+}
+
+fn tokenizer(config: &Config, experiment: &Experiment) -> Result<Tokenizer, String> {
+    let source = match (&experiment.tokenizer, config.data.tokenizer.as_str()) {
+        (_, BYTE_TOKENIZER) => BYTE_TOKENIZER,
+        (Some(json), _) => json,
+        (None, name) if name == DataConfig::default().tokenizer => DEMO_TOKENIZER,
+        (None, name) => {
+            return Err(format!(
+                "the tokenizer {name} is not here: choose \"byte\" or the built-in one, or open \
+                 the run's whole folder"
+            ));
+        }
+    };
+    Tokenizer::new(source, config.model.vocab_size).map_err(|error| error.to_string())
+}
+
+/// Labels of the demo corpus by document.
+fn demo_labels() -> Vec<(String, Vec<String>, Vec<u16>)> {
+    let records: Vec<Value> =
+        DEMO.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let column = |name: &&str| {
+        let of = |record: &Value| record[*name].as_str().unwrap_or("none").to_owned();
+        let all: Vec<String> = records.iter().map(of).collect();
+        let mut values = BTreeMap::new();
+        for value in &all {
+            let next = values.len() as u16;
+            values.entry(value.clone()).or_insert(next);
+        }
+        let mut names = vec![String::new(); values.len()];
+        values.iter().for_each(|(value, &index)| names[index as usize] = value.clone());
+        let of = all.iter().map(|value| values[value]).collect();
+        ((*name).to_owned(), names, of)
+    };
+    LABELS.iter().map(column).collect()
+}
