@@ -73,6 +73,11 @@ impl Reads {
         Self { tickets, arrived: Vec::new() }
     }
 
+    /// The first that was not seen to arrive.
+    pub fn next(&self) -> Option<Ticket> {
+        self.tickets.get(self.arrived.len()).copied()
+    }
+
     /// All data in the order of the tickets, once, or `None` while some have not arrived.
     ///
     /// # Errors
@@ -81,7 +86,7 @@ impl Reads {
         &mut self,
         executor: &mut dyn Executor,
     ) -> Result<Option<Vec<Vec<f32>>>, ExecutorError> {
-        while let Some(&ticket) = self.tickets.get(self.arrived.len()) {
+        while let Some(ticket) = self.next() {
             let Some(data) = executor.take(ticket)? else { return Ok(None) };
             self.arrived.push(data);
         }
@@ -165,6 +170,9 @@ pub trait Executor {
 
     /// Waits until every requested read has arrived (native; a browser polls [`Executor::take`]).
     fn wait(&mut self) -> Result<(), ExecutorError>;
+
+    /// Waits until this read has arrived, if it is under way; later work goes on.
+    fn wait_for(&mut self, ticket: Ticket) -> Result<(), ExecutorError>;
 
     /// Tests only: fill each activation with NaN (integers with their maximum) when it dies.
     fn poison_freed(&mut self, on: bool);

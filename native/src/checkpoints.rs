@@ -76,7 +76,7 @@ impl Checkpoints {
         self.clear_unfinished()?;
         let beside = self.folder.join(format!("{UNFINISHED}{step:08}"));
         fs::create_dir(&beside)?;
-        let written = checkpoint.to_files().into_iter().try_for_each(|(name, bytes)| {
+        let written = checkpoint.to_files().try_for_each(|(name, bytes)| {
             let mut file = File::create(beside.join(name))?;
             file.write_all(&bytes)?;
             file.sync_all()

@@ -67,8 +67,11 @@ fn cut(path: &Path, step: usize) -> std::io::Result<()> {
 fn is_kept(line: &str, step: usize) -> bool {
     let Ok(event) = serde_json::from_str::<Value>(line) else { return false };
     let done = event["step"].as_u64().is_some_and(|at| at <= step as u64);
+    let kind = event["event"].as_str().unwrap_or_default();
+    // What precedes the first step comes again with it.
+    let again = step == 0 && matches!(kind, "evaluation" | "geometry");
     // The run goes on: it has not finished.
-    done && line.ends_with('\n') && event["event"] != "finished"
+    done && line.ends_with('\n') && kind != "finished" && !again
 }
 
 #[cfg(test)]

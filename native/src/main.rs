@@ -7,6 +7,7 @@ mod device;
 mod documents;
 mod log;
 mod memory;
+mod output;
 mod progress;
 mod run_folder;
 mod settings;

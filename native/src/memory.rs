@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use indicatif::BinaryBytes;
 use nitp_core::config::Config;
-use nitp_core::model::{parameter_layout, train_plan};
+use nitp_core::model::{evaluate_plan, parameter_layout, train_plan};
 use nitp_core::plan::{DType, Layout, LayoutError, Limits, Space};
 
 /// Bytes that a training run takes, by part.
@@ -14,8 +14,11 @@ pub struct Memory {
     pub gradients: u64,
     /// Two moments.
     pub optimizer: u64,
-    /// The arena of the train plan.
+    /// The arenas of the train plan and the evaluate plan.
     pub activations: u64,
+    /// On the host while a checkpoint is made: weights and moments once, and the largest of its
+    /// files.
+    pub checkpoint: u64,
     /// Inputs, tables and results.
     pub other: u64,
 }
@@ -33,16 +36,22 @@ impl Memory {
         let both = |space: fn(DType) -> Space| {
             layout.bytes(space(DType::Real)) + layout.bytes(space(DType::U32))
         };
+        let evaluate = Layout::new(&evaluate_plan(config), &store, limits)?;
+        let evaluate = |space: fn(DType) -> Space| {
+            evaluate.bytes(space(DType::Real)) + evaluate.bytes(space(DType::U32))
+        };
+        let inputs = [Space::Input, Space::Constant, Space::State];
         Ok(Self {
             weights,
             gradients: weights,
             optimizer: 2 * weights,
-            activations: both(Space::Arena),
-            other: both(Space::Input) + both(Space::Constant) + both(Space::State),
+            activations: both(Space::Arena) + evaluate(Space::Arena),
+            checkpoint: 5 * weights,
+            other: inputs.iter().map(|&space| both(space) + evaluate(space)).sum(),
         })
     }
 
-    /// All parts.
+    /// All parts that the device holds.
     pub fn total(&self) -> u64 {
         self.weights + self.gradients + self.optimizer + self.activations + self.other
     }
@@ -58,7 +67,8 @@ pub fn check_machine(config: &Config) -> Result<()> {
     system.refresh_memory();
     let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
     let has = system.total_memory().min(limit);
-    let needs = Memory::of(config, Limits::NONE)?.total();
+    let memory = Memory::of(config, Limits::NONE)?;
+    let needs = memory.total() + memory.checkpoint;
     ensure!(
         needs <= has || has == 0,
         "training this model on the CPU needs {} of memory, and this machine has {}. Set a smaller \

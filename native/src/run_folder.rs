@@ -176,7 +176,8 @@ pub struct Saved {
 /// If it is none of them, or the run has no checkpoint.
 pub fn locate(path: &Path) -> Result<Saved> {
     ensure!(path.exists(), "there is no run at {}", path.display());
-    let path = if path.is_file() { path.parent().unwrap_or(Path::new(".")) } else { path };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let path = if path.is_file() { parent.unwrap_or(Path::new(".")) } else { path };
     let is_checkpoint = path.join(checkpoint_file::MODEL).is_file();
     let run_path = if is_checkpoint {
         let path = fs::canonicalize(path)?;

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use memmap2::Mmap;
-use nitp_core::data::{CorpusBuilder, TokenCorpus, Tokenizer};
-use sha2::{Digest, Sha256};
+use nitp_core::data::{CorpusBuilder, Fingerprint, TokenCorpus, Tokenizer};
 
 use crate::{documents, whole_file};
 
@@ -39,15 +38,11 @@ pub fn corpus(
     mut warn: impl FnMut(String),
 ) -> Result<TokenCorpus> {
     let files = documents::files(paths)?;
-    let mut digest = Sha256::new_with_prefix(MAGIC);
-    digest.update(tokenizer.to_json());
+    let mut fingerprint = Fingerprint::new(tokenizer);
     for path in &files {
-        let bytes = documents::read(path)?;
-        // JSONL and plain text of the same bytes are different documents.
-        digest.update([u8::from(is_jsonl(path))]);
-        digest.update(Sha256::digest(&bytes));
+        fingerprint.add(&path.display().to_string(), &documents::read(path)?);
     }
-    let fingerprint: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = fingerprint.finish();
     let cached = folder().join(format!("{fingerprint}.tokens"));
     if let Some(corpus) = open(&cached, tokenizer, &fingerprint) {
         return Ok(corpus);
@@ -65,10 +60,6 @@ pub fn corpus(
         )),
     }
     Ok(TokenCorpus::new(tokens, starts, tokenizer.end_of_text(), fingerprint))
-}
-
-fn is_jsonl(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"))
 }
 
 fn tokenize(files: &[PathBuf], tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u64>)> {

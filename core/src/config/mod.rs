@@ -72,12 +72,12 @@ impl Config {
             "NITP compares positions of one row, so it must be at least 2",
             "Set a longer context, or nitp.enabled = false",
         )?;
-        let parameters = parameter_counts(&self.model, &self.nitp).total;
+        let counts = parameter_counts(&self.model, &self.nitp);
         require(
-            parameters < i64::MAX as u64,
+            counts.total.saturating_add(counts.projector) < i64::MAX as u64 / 64,
             "model.hidden_size",
             self.model.hidden_size,
-            "with the other sizes of [model] the parameters can't be counted in 64 bits",
+            "with the other sizes of [model] the bytes of the parameters can't be counted in 64 bits",
             "Set smaller sizes",
         )
     }

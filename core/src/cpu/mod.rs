@@ -313,6 +313,10 @@ impl<R: Real> Executor for CpuExecutor<R> {
         Ok(())
     }
 
+    fn wait_for(&mut self, _: Ticket) -> Result<(), ExecutorError> {
+        Ok(())
+    }
+
     fn poison_freed(&mut self, on: bool) {
         self.poison = on;
     }

@@ -23,24 +23,28 @@ pub struct Batch {
     pub pair_count: usize,
     /// Bytes of text behind the labels that are not ignored.
     pub byte_count: usize,
+    /// Rows at the end that only fill the batch: none of their positions counts.
+    pub padding_rows: usize,
 }
 
 impl Batch {
-    /// A row of `len - 1` positions for each window of `len` tokens.
+    /// A row of `len - 1` positions for each window of `len` tokens, of which those from the given
+    /// one on count.
     ///
     /// `token_bytes` is [`Tokenizer::token_bytes`](super::Tokenizer::token_bytes).
     pub fn new(
-        windows: impl Iterator<Item = Window>,
+        windows: impl Iterator<Item = (Window, usize)>,
         end_of_text: Option<u32>,
         shift: Shift,
         token_bytes: &[u32],
     ) -> Self {
         let mut batch = Self::default();
-        for Window { tokens, documents } in windows {
+        for (Window { tokens, documents }, from) in windows {
             let context = tokens.len() - 1;
+            batch.padding_rows += usize::from(from >= context);
             for t in 0..context {
-                let same = documents[t] == documents[t + 1];
-                let label = if same || Some(tokens[t]) == end_of_text {
+                let (same, counts) = (documents[t] == documents[t + 1], t >= from);
+                let label = if counts && (same || Some(tokens[t]) == end_of_text) {
                     batch.label_count += 1;
                     batch.byte_count += token_bytes[tokens[t + 1] as usize] as usize;
                     tokens[t + 1]
@@ -48,8 +52,8 @@ impl Batch {
                     IGNORED_LABEL
                 };
                 let pair = match shift {
-                    Shift::Next => same && t + 1 < context,
-                    Shift::Current => true,
+                    Shift::Next => counts && same && t + 1 < context,
+                    Shift::Current => counts,
                 };
                 batch.pair_count += usize::from(pair);
                 batch.input_ids.push(tokens[t]);
@@ -72,7 +76,7 @@ mod tests {
             Window { tokens: vec![1, 9, 2, 3, 4], documents: vec![0, 0, 1, 1, 2] },
             Window { tokens: vec![5, 6, 7, 8, 3], documents: vec![3; 5] },
         ];
-        Batch::new(windows.into_iter(), end_of_text, shift, &BYTES)
+        Batch::new(windows.into_iter().map(|it| (it, 0)), end_of_text, shift, &BYTES)
     }
 
     #[test]
@@ -99,5 +103,16 @@ mod tests {
         let batch = batch(None, Shift::Current);
         assert_eq!(batch.nitp_mask, [1; 8]);
         assert_eq!((batch.label_count, batch.pair_count), (6, 8));
+    }
+
+    #[test]
+    fn positions_that_were_seen_before_do_not_count() {
+        let window = || Window { tokens: vec![1, 2, 3, 4, 5], documents: vec![0; 5] };
+        let rows = [(window(), 2), (window(), 4)];
+        let batch = Batch::new(rows.into_iter(), None, Shift::Next, &BYTES);
+        let none = IGNORED_LABEL;
+        assert_eq!(batch.labels, [none, none, 4, 5, none, none, none, none]);
+        assert_eq!(batch.nitp_mask, [0, 0, 1, 0, 0, 0, 0, 0]);
+        assert_eq!((batch.label_count, batch.pair_count, batch.padding_rows), (2, 1, 1));
     }
 }

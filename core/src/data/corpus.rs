@@ -68,6 +68,11 @@ impl TokenCorpus {
         Ok(Self::new(tokens, starts, tokenizer.end_of_text(), fingerprint))
     }
 
+    /// The same corpus under the name of its files.
+    pub fn with_fingerprint(self, fingerprint: String) -> Self {
+        Self { fingerprint, ..self }
+    }
+
     /// All tokens.
     pub fn tokens(&self) -> &[u32] {
         (*self.tokens).as_ref()
@@ -105,14 +110,13 @@ impl TokenCorpus {
 pub struct CorpusBuilder {
     end_of_text: Option<u32>,
     tokens: Vec<u32>,
-    drained: u64,
     starts: Vec<u64>,
 }
 
 impl CorpusBuilder {
     /// An empty corpus whose documents end with `end_of_text`, if given.
     pub fn new(end_of_text: Option<u32>) -> Self {
-        Self { end_of_text, tokens: Vec::new(), drained: 0, starts: Vec::new() }
+        Self { end_of_text, tokens: Vec::new(), starts: Vec::new() }
     }
 
     /// Appends a text's tokens. A text that holds end-of-text tokens itself is as many documents;
@@ -120,25 +124,14 @@ impl CorpusBuilder {
     pub fn push(&mut self, text: &[u32]) {
         for document in text.split(|&token| Some(token) == self.end_of_text) {
             if !document.is_empty() {
-                self.starts.push(self.drained + self.tokens.len() as u64);
+                self.starts.push(self.tokens.len() as u64);
                 self.tokens.extend_from_slice(document);
                 self.tokens.extend(self.end_of_text);
             }
         }
     }
 
-    /// Takes out the tokens pushed since the last call, for a writer that keeps them elsewhere.
-    pub fn drain(&mut self) -> Vec<u32> {
-        self.drained += self.tokens.len() as u64;
-        std::mem::take(&mut self.tokens)
-    }
-
-    /// Tokens that were not drained yet.
-    pub fn pending(&self) -> usize {
-        self.tokens.len()
-    }
-
-    /// The tokens that were not drained, and the first token of each document.
+    /// All tokens, and the first token of each document.
     pub fn finish(self) -> (Vec<u32>, Vec<u64>) {
         (self.tokens, self.starts)
     }
@@ -162,26 +155,6 @@ mod tests {
         assert_eq!(documents, [0..3, 3..5, 5..8]);
         let owners: Vec<_> = (0..8).map(|i| corpus.document_of(i)).collect();
         assert_eq!(owners, [0, 0, 0, 1, 1, 2, 2, 2]);
-    }
-
-    #[test]
-    fn draining_changes_neither_tokens_nor_starts() {
-        let texts: [&[u32]; 4] = [&[1, 2, 3], &[4], &[5, 5], &[6]];
-        for end_of_text in [None, Some(9)] {
-            let mut whole = CorpusBuilder::new(end_of_text);
-            let mut drained = CorpusBuilder::new(end_of_text);
-            let mut tokens = Vec::new();
-            for (i, text) in texts.iter().enumerate() {
-                whole.push(text);
-                drained.push(text);
-                if i % 2 == 0 {
-                    tokens.extend(drained.drain());
-                }
-            }
-            let (rest, starts) = drained.finish();
-            tokens.extend(rest);
-            assert_eq!((tokens, starts), whole.finish());
-        }
     }
 
     #[test]

@@ -39,6 +39,15 @@ pub enum DataError {
     },
 }
 
+/// A row of evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    /// Its first token in the held-out text.
+    start: usize,
+    /// The first position that counts: the ones before it were in another row.
+    from: usize,
+}
+
 /// A corpus, split and cut into batches. Batches follow from the corpus, the seed and the sizes of
 /// `[train]`; the model, the executor and the rest of the configuration have no part in them,
 /// except `nitp.shift` in the mask.
@@ -47,7 +56,7 @@ pub struct Dataset {
     corpus: TokenCorpus,
     split: Split,
     sampler: Option<WindowSampler>,
-    validation_starts: Vec<usize>,
+    validation_rows: Vec<Row>,
     token_bytes: Vec<u32>,
     shift: Shift,
     rows: usize,
@@ -103,8 +112,8 @@ impl Dataset {
             let total = corpus.tokens().len();
             return Err(DataError::HeldOutTooShort { tokens, total, needed });
         }
-        let validation_starts = if evaluates {
-            validation_starts(tokens, train.context_length, train.batch_size, train.eval_batches)
+        let validation_rows = if evaluates {
+            validation_rows(tokens, train.context_length, train.batch_size, train.eval_batches)
         } else {
             Vec::new()
         };
@@ -112,7 +121,7 @@ impl Dataset {
             corpus,
             split,
             sampler,
-            validation_starts,
+            validation_rows,
             token_bytes: tokenizer.token_bytes(),
             shift: config.nitp.shift,
             rows: train.batch_size,
@@ -128,34 +137,39 @@ impl Dataset {
     pub fn train_batch(&self, step: usize, micro: usize) -> Batch {
         let sampler = self.sampler.expect("a dataset with training text");
         let first = (step as u64 * self.accumulation as u64 + micro as u64) * self.rows as u64;
-        let starts = (first..first + self.rows as u64).map(|index| sampler.start(index));
-        self.batch(&self.split.train, starts)
+        let indices = first..first + self.rows as u64;
+        let rows = indices.map(|index| Row { start: sampler.start(index), from: 0 });
+        self.batch(&self.split.train, rows)
     }
 
-    /// Number of evaluation batches: `train.eval_batches`, or fewer where the held-out text has
-    /// fewer; 0 where nothing is held out.
+    /// Number of evaluation batches: `train.eval_batches`, or as many as the held-out text fills;
+    /// 0 where nothing is held out.
     pub fn validation_batches(&self) -> usize {
-        self.validation_starts.len() / self.rows
+        self.validation_rows.len() / self.rows
+    }
+
+    fn validation_row(&self, index: usize) -> &[Row] {
+        &self.validation_rows[index * self.rows..][..self.rows]
     }
 
     /// Evaluation batch `index`, the same every time.
     pub fn validation_batch(&self, index: usize) -> Batch {
-        let starts = &self.validation_starts[index * self.rows..][..self.rows];
-        self.batch(&self.split.held_out, starts.iter().copied())
+        self.batch(&self.split.held_out, self.validation_row(index).iter().copied())
     }
 
     /// The text behind evaluation batch `index`: a window of context_length + 1 tokens for each
-    /// row.
+    /// row that is not padding.
     pub fn validation_windows(&self, index: usize) -> Vec<Window> {
-        let starts = &self.validation_starts[index * self.rows..][..self.rows];
-        let window =
-            |&start| self.split.held_out.window(&self.corpus, start, self.context_length + 1);
-        starts.iter().map(window).collect()
+        let rows = self.validation_row(index).iter().filter(|row| row.from < self.context_length);
+        rows.map(|row| self.window(&self.split.held_out, row.start)).collect()
     }
 
-    fn batch(&self, stream: &Stream, starts: impl Iterator<Item = usize>) -> Batch {
-        let len = self.context_length + 1;
-        let windows = starts.map(|start| stream.window(&self.corpus, start, len));
+    fn window(&self, stream: &Stream, start: usize) -> Window {
+        stream.window(&self.corpus, start, self.context_length + 1)
+    }
+
+    fn batch(&self, stream: &Stream, rows: impl Iterator<Item = Row>) -> Batch {
+        let windows = rows.map(|row| (self.window(stream, row.start), row.from));
         Batch::new(windows, self.corpus.end_of_text(), self.shift, &self.token_bytes)
     }
 
@@ -175,16 +189,24 @@ impl Dataset {
     }
 }
 
-/// Starts of whole batches of windows, spread evenly over a stream. They overlap only where the
-/// stream has not even one batch of windows beside each other.
-fn validation_starts(tokens: usize, context: usize, rows: usize, batches: usize) -> Vec<usize> {
-    let windows = (tokens - 1) / context;
-    if windows < rows {
-        let last = tokens - 1 - context;
-        return (0..rows).map(|i| i * last / (rows - 1)).collect();
+/// Whole batches of rows: spread evenly over a stream that has more of them than are wanted; else
+/// every token of it once, with padding to fill the last batch.
+fn validation_rows(tokens: usize, context: usize, rows: usize, batches: usize) -> Vec<Row> {
+    let labels = tokens - 1;
+    let (windows, rest) = (labels / context, labels % context);
+    let wanted = batches.saturating_mul(rows);
+    if windows + usize::from(rest > 0) > wanted {
+        // At least as many windows as are wanted: no two are the same.
+        return (0..wanted)
+            .map(|i| Row { start: i * windows / wanted * context, from: 0 })
+            .collect();
     }
-    let count = batches.min(windows / rows) * rows;
-    (0..count).map(|i| i * windows / count * context).collect()
+    let mut all: Vec<Row> = (0..windows).map(|i| Row { start: i * context, from: 0 }).collect();
+    if rest > 0 {
+        all.push(Row { start: labels - context, from: context - rest });
+    }
+    all.resize(all.len().next_multiple_of(rows), Row { start: 0, from: context });
+    all
 }
 
 #[cfg(test)]
@@ -268,16 +290,27 @@ mod tests {
 
     #[test]
     fn evaluation_rows_spread_over_the_text_without_overlap() {
-        assert_eq!(validation_starts(1001, 10, 4, 2), [0, 120, 250, 370, 500, 620, 750, 870]);
-        for tokens in [41, 45, 100, 999] {
-            let starts = validation_starts(tokens, 10, 4, 1000);
-            assert!(starts.len() >= 4 && starts.len().is_multiple_of(4));
+        let starts = |tokens, rows, batches| -> Vec<usize> {
+            validation_rows(tokens, 10, rows, batches).iter().map(|row| row.start).collect()
+        };
+        assert_eq!(starts(1001, 4, 2), [0, 120, 250, 370, 500, 620, 750, 870]);
+        for (tokens, batches) in [(89, 2), (100, 2), (999, 20)] {
+            let starts = starts(tokens, 4, batches);
+            assert_eq!(starts.len(), 4 * batches);
             assert!(starts.windows(2).all(|pair| pair[1] >= pair[0] + 10));
             assert!(starts.last().unwrap() + 11 <= tokens);
         }
-        // Fewer windows than rows: they overlap, from the first token to the last.
-        assert_eq!(validation_starts(21, 10, 4, 5), [0, 3, 6, 10]);
-        assert_eq!(validation_starts(11, 10, 4, 5), [0; 4]);
+    }
+
+    #[test]
+    fn a_short_text_is_evaluated_whole_and_once() {
+        for tokens in [11, 20, 21, 41, 45, 158] {
+            let rows = validation_rows(tokens, 10, 4, 1000);
+            assert!(rows.len().is_multiple_of(4));
+            let counted = rows.iter().flat_map(|row| (row.from..10).map(|t| row.start + t));
+            assert_eq!(counted.collect::<Vec<_>>(), (0..tokens - 1).collect::<Vec<_>>());
+            assert!(rows.iter().all(|row| row.start + 11 <= tokens));
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The documents in a file's bytes, wherever they come from.
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+use super::tokenizer::Tokenizer;
 
 /// Bytes that hold no text to train on.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -50,6 +53,35 @@ pub enum DocumentError {
     },
 }
 
+/// By which a run knows its data: a digest of the tokenizer and of each file's bytes. The files'
+/// names have no part in it, so that data can be moved, but for being JSONL or not.
+#[derive(Clone, Debug)]
+pub struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    /// Of no file yet.
+    pub fn new(tokenizer: &Tokenizer) -> Self {
+        /// Changes when the same files would be tokenised otherwise.
+        const VERSION: &[u8] = b"nitptok1";
+        Self(Sha256::new_with_prefix(VERSION).chain_update(tokenizer.to_json()))
+    }
+
+    /// Adds the next file.
+    pub fn add(&mut self, name: &str, bytes: &[u8]) {
+        self.0.update([u8::from(is_jsonl(name))]);
+        self.0.update(Sha256::digest(bytes));
+    }
+
+    /// In hexadecimal.
+    pub fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn is_jsonl(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(".jsonl")
+}
+
 /// A line of a JSONL file; other fields are not read.
 #[derive(Deserialize)]
 struct Record {
@@ -62,8 +94,7 @@ struct Record {
 /// What is no UTF-8 text, lines that are no JSON with a `text` field: with the line.
 pub fn documents(name: &str, bytes: Vec<u8>) -> Result<Vec<String>, DocumentError> {
     let text = utf8(name, bytes)?;
-    let jsonl = name.to_ascii_lowercase().ends_with(".jsonl");
-    let documents: Vec<String> = if jsonl { json_lines(name, &text)? } else { vec![text] };
+    let documents: Vec<String> = if is_jsonl(name) { json_lines(name, &text)? } else { vec![text] };
     if documents.iter().all(String::is_empty) {
         return Err(DocumentError::Empty { name: name.to_owned() });
     }

@@ -11,10 +11,14 @@ const UNDER_WAY: u8 = 0;
 const ARRIVED: u8 = 1;
 const FAILED: u8 = 2;
 
+/// Bytes of the largest buffer that is kept for the next read.
+const LARGEST_POOLED: u64 = 1 << 20;
+
 struct Pending {
     buffer: wgpu::Buffer,
     bytes: u64,
     state: Arc<AtomicU8>,
+    submission: Option<wgpu::SubmissionIndex>,
 }
 
 /// Reads that are under way, and buffers to use again.
@@ -47,22 +51,31 @@ impl Readback {
         encoder.copy_buffer_to_buffer(source, offset, &buffer, 0, bytes);
         self.next += 1;
         let state = Arc::new(AtomicU8::new(UNDER_WAY));
-        self.pending.insert(self.next, Pending { buffer, bytes, state });
+        self.pending.insert(self.next, Pending { buffer, bytes, state, submission: None });
         Ticket(self.next)
     }
 
-    /// Asks for the data of a submitted copy.
-    pub(super) fn map(&self, ticket: Ticket) {
-        let Some(pending) = self.pending.get(&ticket.0) else { return };
+    /// Asks for the data of a copy that this submission makes.
+    pub(super) fn map(&mut self, ticket: Ticket, submission: &wgpu::SubmissionIndex) {
+        let Some(pending) = self.pending.get_mut(&ticket.0) else { return };
+        pending.submission = Some(submission.clone());
         let state = pending.state.clone();
         pending.buffer.map_async(wgpu::MapMode::Read, .., move |result| {
             state.store(if result.is_ok() { ARRIVED } else { FAILED }, Ordering::Release);
         });
     }
 
-    /// Whether a read is still on its way.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.pending.values().any(|pending| pending.state.load(Ordering::Acquire) == UNDER_WAY)
+    /// The submission that a read waits for, while it is on its way.
+    pub(super) fn waiting_for(&self, ticket: Ticket) -> Option<wgpu::SubmissionIndex> {
+        let pending = self.pending.get(&ticket.0)?;
+        let waits = pending.state.load(Ordering::Acquire) == UNDER_WAY;
+        pending.submission.clone().filter(|_| waits)
+    }
+
+    /// The newest read that is on its way.
+    pub(super) fn newest_waiting(&self) -> Option<Ticket> {
+        let waiting = self.pending.keys().map(|&id| Ticket(id));
+        waiting.filter(|&it| self.waiting_for(it).is_some()).max_by_key(|it| it.0)
     }
 
     /// The data, once they are here.
@@ -83,7 +96,10 @@ impl Readback {
                     bytemuck::pod_collect_to_vec(&range[..])
                 };
                 pending.buffer.unmap();
-                self.free.entry(pending.bytes).or_default().push(pending.buffer);
+                // Checkpoints are rare and large: their buffers go back to the device.
+                if pending.bytes <= LARGEST_POOLED {
+                    self.free.entry(pending.bytes).or_default().push(pending.buffer);
+                }
                 Ok(Some(data))
             }
             _ => {

@@ -84,9 +84,11 @@ impl GpuExecutor {
         self.store.values().chain(plans).map(wgpu::Buffer::size).sum()
     }
 
-    fn submit(&mut self, encoder: wgpu::CommandEncoder) {
-        self.gpu.queue.submit([encoder.finish()]);
+    /// Submits, and asks for the data of these reads.
+    fn submit(&mut self, encoder: wgpu::CommandEncoder, tickets: &[Ticket]) {
+        let submission = self.gpu.queue.submit([encoder.finish()]);
         self.submissions += 1;
+        tickets.iter().for_each(|&ticket| self.readback.map(ticket, &submission));
     }
 
     fn command(
@@ -336,8 +338,7 @@ impl Executor for GpuExecutor {
         encode(&mut encoder.begin_compute_pass(&Default::default()), &loaded.update);
         let tickets: Vec<Ticket> =
             reads.iter().map(|&source| self.copy_out(&mut encoder, source)).collect();
-        self.submit(encoder);
-        tickets.iter().for_each(|&ticket| self.readback.map(ticket));
+        self.submit(encoder, &tickets);
         self.gpu.check()?;
         Ok(tickets)
     }
@@ -346,8 +347,7 @@ impl Executor for GpuExecutor {
         self.gpu.check()?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let ticket = self.copy_out(&mut encoder, source);
-        self.submit(encoder);
-        self.readback.map(ticket);
+        self.submit(encoder, &[ticket]);
         Ok(ticket)
     }
 
@@ -358,19 +358,32 @@ impl Executor for GpuExecutor {
     }
 
     fn wait(&mut self) -> Result<(), ExecutorError> {
-        loop {
-            if let Err(error) = self.gpu.device.poll(wgpu::PollType::wait_indefinitely()) {
+        while let Some(ticket) = self.readback.newest_waiting() {
+            self.wait_for(ticket)?;
+            // A browser can't wait: there, data arrive between calls.
+            if cfg!(target_arch = "wasm32") {
+                break;
+            }
+        }
+        self.gpu.check()
+    }
+
+    fn wait_for(&mut self, ticket: Ticket) -> Result<(), ExecutorError> {
+        while let Some(submission) = self.readback.waiting_for(ticket) {
+            let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+            if let Err(error) = self.gpu.device.poll(wait) {
                 self.gpu.check()?;
                 return Err(ExecutorError::Gpu { reason: format!("waiting: {error}") });
             }
             self.gpu.check()?;
-            // A browser can't wait: there, data arrive between calls.
-            if cfg!(target_arch = "wasm32") || !self.readback.is_waiting() {
-                return Ok(());
+            if cfg!(target_arch = "wasm32") {
+                break;
             }
-            // Another executor on this device polled at the same time and is about to tell.
+            // Another executor on this device may have polled at the same time and be about to
+            // tell.
             std::thread::yield_now();
         }
+        Ok(())
     }
 
     fn poison_freed(&mut self, on: bool) {

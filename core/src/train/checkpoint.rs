@@ -27,7 +27,7 @@ pub struct TrainerState {
     pub step: usize,
     /// Tokens seen.
     pub tokens: u64,
-    /// Held-out loss at the last evaluation, nats a token.
+    /// Held-out loss in nats a token, where this very step was evaluated.
     pub val_loss: Option<f64>,
     /// The lowest held-out loss so far and its step.
     pub best: Option<(f64, usize)>,
@@ -137,22 +137,31 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// The files, in the order in which they should be written.
-    pub fn to_files(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let moments = [("moment1", &self.moment1), ("moment2", &self.moment2)];
-        let optimizer = moments
-            .iter()
-            .flat_map(|(prefix, tensors)| {
+    /// The files, in the order in which they should be written; each is made when it is asked
+    /// for, so that they are never in memory together.
+    pub fn to_files(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> + '_ {
+        let metadata = || HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        let model = move || {
+            let weights: Vec<_> = self.weights.iter().map(|(n, t)| (n.clone(), t)).collect();
+            serialize(&weights, metadata())
+        };
+        let optimizer = move || {
+            let moments = [("moment1", &self.moment1), ("moment2", &self.moment2)];
+            let named = moments.iter().flat_map(|(prefix, tensors)| {
                 tensors.iter().map(move |(name, tensor)| (format!("{prefix}/{name}"), tensor))
-            })
-            .collect::<Vec<_>>();
-        let weights: Vec<_> = self.weights.iter().map(|(n, t)| (n.clone(), t)).collect();
-        vec![
-            (file::MODEL, serialize(&weights, metadata.clone())),
-            (file::OPTIMIZER, serialize(&optimizer, metadata)),
-            (file::TRAINER, serde_json::to_vec_pretty(&self.state).expect("plain data serialises")),
-        ]
+            });
+            serialize(&named.collect::<Vec<_>>(), metadata())
+        };
+        let trainer =
+            || serde_json::to_vec_pretty(&self.state).expect("plain data serialises");
+        [file::MODEL, file::OPTIMIZER, file::TRAINER].into_iter().map(move |name| {
+            let bytes = match name {
+                file::MODEL => model(),
+                file::OPTIMIZER => optimizer(),
+                _ => trainer(),
+            };
+            (name, bytes)
+        })
     }
 
     /// Reads the files of a checkpoint of this model.

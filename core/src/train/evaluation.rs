@@ -26,6 +26,13 @@ pub(super) struct BatchReads {
     nitp_terms: usize,
 }
 
+impl BatchReads {
+    /// The first read that was not seen to arrive.
+    pub(super) fn next(&self) -> Option<Ticket> {
+        self.reads.next()
+    }
+}
+
 /// Sums over the batches so far.
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
@@ -140,7 +147,16 @@ impl Evaluator {
         batch: &Batch,
     ) -> Result<Vec<f32>, ExecutorError> {
         let ticket = self.submit_hidden(executor, batch)?;
-        take_now(executor, ticket)
+        let mut states = take_now(executor, ticket)?;
+        states.truncate(self.state_elements(batch));
+        Ok(states)
+    }
+
+    /// Elements of the states of a batch's rows that are not padding.
+    pub(super) fn state_elements(&self, batch: &Batch) -> usize {
+        let train = &self.config.train;
+        let rows = train.batch_size - batch.padding_rows;
+        rows * train.context_length * self.config.model.hidden_size
     }
 
     /// How many of `available` held-out batches give the states of a geometry: enough that the

@@ -54,7 +54,7 @@ pub fn unpack(parameters: &[Parameter], layout: &ParameterLayout, chunks: &[Vec<
         .collect()
 }
 
-/// Writes the initial values of every parameter; moments are zero.
+/// Writes these weights, and the initial values of the seed for what they lack; moments are zero.
 ///
 /// # Errors
 /// What the executor reports.
@@ -62,8 +62,12 @@ pub fn initialize(
     executor: &mut dyn Executor,
     parameters: &[Parameter],
     seed: u64,
+    weights: &Tensors,
 ) -> Result<(), ExecutorError> {
-    let chunks = pack(parameters, executor.parameters(), |part| Some(initial_values(seed, part)));
+    let chunks = pack(parameters, executor.parameters(), |part| {
+        let given = weights.get(&part.name).map(|tensor| tensor.data.clone());
+        Some(given.unwrap_or_else(|| initial_values(seed, part)))
+    });
     write(executor, Space::Parameter, &chunks)
 }
 

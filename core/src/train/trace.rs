@@ -11,7 +11,7 @@ use super::trainer::TrainError;
 use crate::config::Config;
 use crate::data::IGNORED_LABEL;
 use crate::executor::{Executor, Source, read_now, read_store};
-use crate::model::{initial_values, parameters, train_plan};
+use crate::model::{parameters, train_plan};
 use crate::plan::Space;
 
 /// What a label that doesn't count is in the file: PyTorch's `ignore_index`.
@@ -55,11 +55,7 @@ impl Trace {
         let parameters = parameters(config);
         let plan = train_plan(config, executor.parameters());
         let plan = inputs::load_plan(executor, config, plan)?;
-        let chunks = store::pack(&parameters, executor.parameters(), |part| {
-            let given = weights.get(&part.name).map(|tensor| tensor.data.clone());
-            Some(given.unwrap_or_else(|| initial_values(config.train.seed, part)))
-        });
-        store::write(executor, Space::Parameter, &chunks)?;
+        store::initialize(executor, &parameters, config.train.seed, weights)?;
         let tensors = |executor: &mut dyn Executor, space| {
             let chunks = read_store(executor, space)?;
             Ok::<_, TrainError>(unpack(&parameters, executor.parameters(), &chunks))

@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use super::checkpoint::{Checkpoint, TrainerState};
 use super::evaluation::{BatchReads, Evaluator, Sums, geometry_event};
-use super::events::{CheckpointEvent, Event, FinishedEvent, StepEvent};
+use super::events::{CheckpointEvent, Event, FinishedEvent, StepEvent, WarningEvent};
 use super::inputs::{self, BatchSource, find, step_inputs};
 use super::store::{self, Tensors, unpack};
 use crate::config::Config;
@@ -64,7 +64,7 @@ enum Unit {
 enum Pending {
     Step { metrics: Ticket },
     Evaluate { reads: BatchReads, last: bool },
-    Geometry { hidden: Ticket, last: bool },
+    Geometry { hidden: Ticket, elements: usize, last: bool },
     Checkpoint { reads: Reads },
     Finish,
 }
@@ -84,6 +84,8 @@ pub struct Trainer {
     end: usize,
     /// Where to hold on until told otherwise.
     hold: usize,
+    /// The step of the last checkpoint that was asked for.
+    saved: Option<usize>,
     todo: VecDeque<Unit>,
     pending: VecDeque<Pending>,
     events: VecDeque<Event>,
@@ -121,6 +123,7 @@ impl Trainer {
             submitted: 0,
             end: config.train.steps,
             hold: usize::MAX,
+            saved: None,
             todo: VecDeque::new(),
             pending: VecDeque::new(),
             events: VecDeque::new(),
@@ -130,8 +133,8 @@ impl Trainer {
             finished: false,
         };
         match start {
-            Start::Seed => trainer.initialize(&Tensors::new())?,
-            Start::Weights(weights) => trainer.initialize(&weights)?,
+            Start::Seed => trainer.initialize(Tensors::new())?,
+            Start::Weights(weights) => trainer.initialize(weights)?,
             Start::Checkpoint(checkpoint) => trainer.restore(*checkpoint)?,
         }
         if trainer.submitted == 0 {
@@ -144,13 +147,9 @@ impl Trainer {
         Ok(trainer)
     }
 
-    fn initialize(&mut self, weights: &Tensors) -> Result<(), ExecutorError> {
+    fn initialize(&mut self, weights: Tensors) -> Result<(), ExecutorError> {
         let seed = self.config.train.seed;
-        let chunks = store::pack(&self.parameters, self.executor.parameters(), |part| {
-            let given = weights.get(&part.name).map(|tensor| tensor.data.clone());
-            Some(given.unwrap_or_else(|| crate::model::initial_values(seed, part)))
-        });
-        store::write(self.executor.as_mut(), Space::Parameter, &chunks)
+        store::initialize(self.executor.as_mut(), &self.parameters, seed, &weights)
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), ExecutorError> {
@@ -191,6 +190,11 @@ impl Trainer {
         view.map(|view| self.executor.request(source(view))).transpose()
     }
 
+    /// Tells of something that the user should know, with the run's other events.
+    pub fn warn(&mut self, message: String) {
+        self.events.push_back(Event::Warning(WarningEvent { step: self.state.step, message }));
+    }
+
     /// What happened since the last call, in order.
     pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.events.drain(..)
@@ -212,9 +216,10 @@ impl Trainer {
         self.hold = step;
     }
 
-    /// Tells of a checkpoint of the steps submitted so far, as soon as it is read.
+    /// Tells of a checkpoint of the steps submitted so far, as soon as it is read; once a step.
     pub fn save(&mut self) {
-        if !self.todo.iter().any(|unit| matches!(unit, Unit::Checkpoint)) {
+        if self.saved != Some(self.submitted) {
+            self.saved = Some(self.submitted);
             self.todo.push_back(Unit::Checkpoint);
         }
     }
@@ -269,19 +274,33 @@ impl Trainer {
         mut each: impl FnMut(&mut Self, Event) -> std::ops::ControlFlow<()>,
     ) -> Result<(), TrainError> {
         loop {
-            let progress = self.advance()?;
+            let progress = self.advance();
+            // What was done before a failure is told all the same: a checkpoint may be among it.
             let events: Vec<Event> = self.events().collect();
             for event in events {
                 if each(self, event).is_break() {
                     self.stop();
                 }
             }
-            match progress {
+            match progress? {
                 Progress::Submitted => {}
-                Progress::Waiting => self.executor.wait()?,
+                Progress::Waiting => self.wait()?,
                 Progress::Finished => return Ok(()),
             }
         }
+    }
+
+    /// Waits for the oldest work under way; what is behind it stays under way.
+    fn wait(&mut self) -> Result<(), ExecutorError> {
+        let ticket = match self.pending.front() {
+            Some(Pending::Step { metrics: ticket } | Pending::Geometry { hidden: ticket, .. }) => {
+                Some(*ticket)
+            }
+            Some(Pending::Evaluate { reads, .. }) => reads.next(),
+            Some(Pending::Checkpoint { reads }) => reads.next(),
+            Some(Pending::Finish) | None => None,
+        };
+        ticket.map_or(Ok(()), |ticket| self.executor.wait_for(ticket))
     }
 
     fn submit_step(&mut self) -> Result<(), ExecutorError> {
@@ -312,7 +331,7 @@ impl Trainer {
             self.plan_geometry();
         }
         if keep {
-            self.todo.push_back(Unit::Checkpoint);
+            self.save();
         }
         if stops {
             self.todo.push_back(Unit::Finish);
@@ -330,7 +349,9 @@ impl Trainer {
 
     fn plan_geometry(&mut self) {
         let Some(evaluator) = &self.evaluator else { return };
-        if self.config.train.geometry_interval == 0 {
+        let train = &self.config.train;
+        // One state has no geometry.
+        if train.geometry_interval == 0 || train.batch_size * train.context_length < 2 {
             return;
         }
         let batches = evaluator.geometry_batches(self.source.validation_batches());
@@ -348,7 +369,9 @@ impl Trainer {
             }
             Unit::Geometry { batch, last } => {
                 let batch = self.source.validation(batch);
-                Pending::Geometry { hidden: evaluator().submit_hidden(executor, &batch)?, last }
+                let elements = evaluator().state_elements(&batch);
+                let hidden = evaluator().submit_hidden(executor, &batch)?;
+                Pending::Geometry { hidden, elements, last }
             }
             Unit::Checkpoint => {
                 let spaces = [Space::Parameter, Space::Moment1, Space::Moment2];
@@ -391,9 +414,9 @@ impl Trainer {
                     self.events.push_back(Event::Evaluation(event));
                 }
             }
-            Pending::Geometry { hidden, last } => {
+            Pending::Geometry { hidden, elements, last } => {
                 let Some(states) = self.executor.take(hidden)? else { return Ok(Some(pending)) };
-                self.hidden.extend(states);
+                self.hidden.extend(&states[..elements]);
                 if last {
                     let states = std::mem::take(&mut self.hidden);
                     self.events.push_back(Event::Geometry(geometry_event(
@@ -408,7 +431,7 @@ impl Trainer {
                 let Some(chunks) = reads.take(self.executor.as_mut())? else {
                     return Ok(Some(Pending::Checkpoint { reads }));
                 };
-                self.finish_checkpoint(&chunks);
+                self.finish_checkpoint(chunks);
             }
             Pending::Finish => {
                 self.finished = true;
@@ -441,21 +464,21 @@ impl Trainer {
         }
         self.state.step = step;
         self.state.tokens = event.tokens;
+        self.state.val_loss = None;
         self.events.push_back(Event::Step(event));
         Ok(())
     }
 
-    fn finish_checkpoint(&mut self, chunks: &[Vec<f32>]) {
+    fn finish_checkpoint(&mut self, mut chunks: Vec<Vec<f32>>) {
         let layout = self.executor.parameters();
         let count = layout.chunks.len();
-        let tensors =
-            |space: usize| unpack(&self.parameters, layout, &chunks[space * count..][..count]);
-        let checkpoint = Checkpoint {
-            weights: tensors(0),
-            moment1: tensors(1),
-            moment2: tensors(2),
-            state: self.state.clone(),
+        // The last space first; its chunks go before the next one is unpacked.
+        let mut last = || {
+            let space = chunks.split_off(chunks.len() - count);
+            unpack(&self.parameters, layout, &space)
         };
+        let (moment2, moment1, weights) = (last(), last(), last());
+        let checkpoint = Checkpoint { weights, moment1, moment2, state: self.state.clone() };
         let step = self.state.step;
         self.events.push_back(Event::Checkpoint(CheckpointEvent {
             step,

@@ -4,13 +4,14 @@ use anyhow::Result;
 use comfy_table::{Table, presets};
 use indicatif::BinaryBytes;
 
+use crate::output::outln;
 use crate::device;
 
 /// Lists adapters and says what `auto` takes.
 pub fn run() -> Result<()> {
     let adapters = device::list();
     if adapters.is_empty() {
-        println!("No GPU adapter: neither Vulkan, Metal nor DirectX 12 found one.\n");
+        outln!("No GPU adapter: neither Vulkan, Metal nor DirectX 12 found one.\n");
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
@@ -24,9 +25,9 @@ pub fn run() -> Result<()> {
                 adapter.driver.clone(),
             ]);
         }
-        println!("{table}\n");
+        outln!("{table}\n");
     }
-    println!("--device auto takes: {}", device::choose("auto")?.why);
-    println!("--device gpu takes any adapter, --device NAME the first whose name contains NAME.");
+    outln!("--device auto takes: {}", device::choose("auto")?.why);
+    outln!("--device gpu takes any adapter, --device NAME the first whose name contains NAME.");
     Ok(())
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::args::EvalArgs;
 use crate::run_folder::{Saved, locate};
+use crate::output::outln;
 use crate::{checkpoints, device, token_cache};
 
 /// Measures a run.
@@ -71,10 +72,10 @@ pub fn run(args: EvalArgs) -> Result<()> {
     }
     let geometry = geometry_event(state.step, state.tokens, states, config.model.hidden_size);
     if args.json {
-        println!("{}", json(&evaluation, &geometry)?);
+        outln!("{}", json(&evaluation, &geometry)?);
     } else {
-        println!("{}", checkpoint.display());
-        println!("  on {}; {batches} batches of held-out text\n", choice.why);
+        outln!("{}", checkpoint.display());
+        outln!("  on {}; {batches} batches of held-out text\n", choice.why);
         print_table(&evaluation, &geometry, config.nitp.enabled, config.model.hidden_size);
     }
     Ok(())
@@ -133,5 +134,5 @@ fn print_table(evaluation: &EvaluationEvent, geometry: &GeometryEvent, nitp: boo
     if let Some(column) = table.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{table}");
+    outln!("{table}");
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::args::InfoArgs;
 use crate::memory::Memory;
 use crate::progress::{short, thousands, with_prefix};
+use crate::output::outln;
 use crate::{device, settings};
 
 /// Prints the costs, or the list of presets.
@@ -31,10 +32,10 @@ pub fn run(args: InfoArgs) -> Result<()> {
         .map(|adapter| (device::describe(adapter), Memory::of(&config, adapter.limits).map(drop)))
         .collect();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&to_json(&counts, &flops, &memory, &fits))?);
+        outln!("{}", serde_json::to_string_pretty(&to_json(&counts, &flops, &memory, &fits))?);
         return Ok(());
     }
-    println!("{}\n", style(settings::name(given)).bold());
+    outln!("{}\n", style(settings::name(given)).bold());
     print_parameters(&counts);
     print_flops(&config, &flops);
     print_memory(&config, &memory);
@@ -43,13 +44,13 @@ pub fn run(args: InfoArgs) -> Result<()> {
 }
 
 fn print_presets() {
-    println!("{}\n", style("Presets").bold());
+    outln!("{}\n", style("Presets").bold());
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     for (name, about) in preset_names() {
         table.add_row([name, about]);
     }
-    println!("{table}\n\nWhat one costs: nitp info --preset NAME");
+    outln!("{table}\n\nWhat one costs: nitp info --preset NAME");
 }
 
 /// Rows of a name, a number and a remark.
@@ -60,7 +61,7 @@ fn print_table(title: &str, rows: impl IntoIterator<Item = [String; 3]>) {
     if let Some(column) = table.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{}\n{table}\n", style(title).bold());
+    outln!("{}\n{table}\n", style(title).bold());
 }
 
 fn print_parameters(counts: &ParameterCounts) {
@@ -129,18 +130,19 @@ fn print_memory(config: &Config, memory: &Memory) {
             row("  optimizer", memory.optimizer, "two moments".to_owned()),
             row("  activations", memory.activations, batch),
             row("  inputs, results", memory.other, none()),
+            row("to save", memory.checkpoint, "more, on the host, while a checkpoint is made".into()),
         ],
     );
 }
 
 fn print_fits(fits: &[(String, Result<(), LayoutError>)], total: u64) {
-    println!("{}", style("Adapters").bold());
+    outln!("{}", style("Adapters").bold());
     let total = BinaryBytes(total);
-    println!(" CPU: no limits; it needs {total} of free memory");
+    outln!(" CPU: no limits; it needs {total} of free memory");
     for (name, fit) in fits {
         match fit {
-            Ok(()) => println!(" {name}: its limits hold every tensor; it needs {total} free"),
-            Err(error) => println!(" {name}: too small. {error}"),
+            Ok(()) => outln!(" {name}: its limits hold every tensor; it needs {total} free"),
+            Err(error) => outln!(" {name}: too small. {error}"),
         }
     }
 }
@@ -186,6 +188,7 @@ fn to_json(
             "optimizer": memory.optimizer,
             "activations": memory.activations,
             "other": memory.other,
+            "checkpoint": memory.checkpoint,
         },
         "adapters": adapters,
     })

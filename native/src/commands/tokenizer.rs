@@ -7,6 +7,7 @@ use nitp_core::data::tokenizer_training::train_bpe;
 use crate::args::TokenizerCommand;
 use crate::documents;
 use crate::progress::thousands;
+use crate::output::outln;
 use crate::whole_file;
 
 /// Trains a tokenizer.
@@ -26,7 +27,7 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
     whole_file::write(&out, json.as_bytes())?;
     let encoded = Tokenizer::from_json(&json)?.encode_all(&texts)?;
     let tokens: usize = encoded.iter().map(Vec::len).sum();
-    println!(
+    outln!(
         "{}: {} tokens; the text's {} bytes become {} ({:.2} bytes a token).",
         out.display(),
         thousands(vocab_size as f64),
@@ -34,7 +35,7 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
         thousands(tokens as f64),
         bytes as f64 / tokens as f64
     );
-    println!(
+    outln!(
         "Train with it: --set data.tokenizer={} --set model.vocab_size={vocab_size}",
         out.display()
     );

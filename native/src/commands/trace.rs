@@ -6,6 +6,7 @@ use nitp_core::train::{Tensors, Trace};
 
 use super::train::settings_tokenizer;
 use crate::args::TraceArgs;
+use crate::output::outln;
 use crate::{checkpoints, device, settings, token_cache, whole_file};
 
 /// Steps that are traced where `--steps` does not say: the first of the run as configured.
@@ -23,17 +24,17 @@ pub fn run(args: TraceArgs) -> Result<()> {
     let corpus = token_cache::corpus(&config.data.paths, &tokenizer, warn)?;
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let choice = device::choose(&args.run.device)?;
-    println!("{}", choice.why);
+    outln!("{}", choice.why);
     let mut executor = choice.device.executor(&config)?;
     let steps = args.run.steps.unwrap_or(DEFAULT_STEPS.min(config.train.steps));
     let trace = Trace::record(&config, executor.as_mut(), &dataset, &weights, steps, |step| {
-        println!(
+        outln!(
             "step {:>4}  loss {:.6}  ntp {:.6}  nitp {:.6}  balance {:.6}  gradient norm {:.6}",
             step.step, step.loss, step.ntp_loss, step.nitp_loss, step.balance_loss, step.grad_norm
         );
     })?;
     whole_file::write(&args.out, &trace.to_safetensors())?;
-    println!(
+    outln!(
         "{}\nCheck it with PyTorch: python3 tests/reference/check_trace.py {0}",
         args.out.display()
     );

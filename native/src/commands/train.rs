@@ -21,6 +21,7 @@ use crate::device::Device;
 use crate::log::Log;
 use crate::progress::{Progress, short, thousands};
 use crate::run_folder::{self, RunFolder, Saved, read_tokenizer};
+use crate::output::outln;
 use crate::{checkpoints, device, memory, settings, token_cache};
 
 /// Tokens of the sample at the end.
@@ -81,11 +82,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
         "no text to train on: give --data with text files, JSONL files or folders, or set data.paths"
     );
     let steps = config.train.steps;
-    if let (Folder::Existing(folder), true) = (&folder, done >= steps) {
-        println!(
-            "The run {} is complete: step {done} of {steps}. To train on, give a larger --steps.",
-            folder.path().display()
-        );
+    if done >= steps {
+        outln!("The run is complete: step {done} of {steps}. To train on, give a larger --steps.");
         return Ok(());
     }
     if let Some(stop_at) = args.stop_at {
@@ -117,8 +115,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let _lock = folder.lock()?;
     folder.write_config(&config)?;
     folder.write_tokenizer(&tokenizer)?;
-    println!("{about}");
-    println!("  {:<8}{}\n", "run", folder.path().display());
+    outln!("{about}");
+    outln!("  {:<8}{}\n", "run", folder.path().display());
 
     let mut log = Log::open(folder.metrics(), done)?;
     log.write(&StartLine {
@@ -130,7 +128,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         data_fingerprint: &fingerprint,
     })?;
     let mut progress = Progress::new(&config, done);
-    warnings.iter().for_each(|warning| progress.warn(warning));
+    warnings.into_iter().for_each(|warning| trainer.warn(warning));
     let mut summary = Summary::default();
     let mut failure = None;
     let begin = Instant::now();
@@ -208,7 +206,9 @@ fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
         checkpoint.display(),
         run.path().display()
     );
-    let config = settings::override_config(run.config()?, &args.run)?;
+    let old = run.config()?;
+    let config = settings::override_config(old.clone(), &args.run)?;
+    check_unchanged(&old, &config)?;
     let tokenizer = run.tokenizer(&config)?;
     let start = checkpoints::load(&checkpoint, &config).with_context(|| {
         let others =
@@ -223,6 +223,32 @@ fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
         None => Folder::Existing(run),
     };
     Ok(Plan { config, tokenizer, start: Start::Checkpoint(Box::new(start)), done: step, folder })
+}
+
+/// What decides which text a step sees, and which text none sees, stays as it was.
+fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
+    let keys = |config: &Config| {
+        let (train, data) = (&config.train, &config.data);
+        [
+            ("train.batch_size", train.batch_size.to_string()),
+            ("train.context_length", train.context_length.to_string()),
+            (
+                "train.gradient_accumulation_steps",
+                train.gradient_accumulation_steps.to_string(),
+            ),
+            ("train.seed", train.seed.to_string()),
+            ("data.validation_fraction", data.validation_fraction.to_string()),
+            ("data.tokenizer", data.tokenizer.clone()),
+        ]
+    };
+    for ((key, old), (_, new)) in keys(old).into_iter().zip(keys(new)) {
+        ensure!(
+            old == new,
+            "{key} is {old} in the run and can't become {new} when it goes on: its place in the \
+             data, and what is held out, depend on it. Start a new run from its weights with --init"
+        );
+    }
+    Ok(())
 }
 
 fn check_data(checkpoint: &Checkpoint, fingerprint: &str, config: &Config) -> Result<()> {
@@ -330,14 +356,14 @@ impl Summary {
     fn print(&self, config: &Config, folder: &RunFolder, seconds: f64) {
         let Some(step) = &self.step else { return };
         let ended = if self.interrupted { "Stopped" } else { "Finished" };
-        println!(
+        outln!(
             "\n{} after step {} of {}, {:.0} s.",
             style(ended).bold(),
             step.step,
             config.train.steps,
             seconds
         );
-        let line = |name: &str, text: String| println!("  {name:<16}{text}");
+        let line = |name: &str, text: String| outln!("  {name:<16}{text}");
         let change = |first: f64, last: f64, digits: usize| {
             if first == last {
                 format!("{last:.digits$}")
@@ -379,21 +405,21 @@ fn sample(trainer: &mut Trainer, config: &Config, tokenizer: &Tokenizer) {
     });
     match written {
         Ok(tokens) => {
-            println!("\n{}", style("A sample:").bold());
+            outln!("\n{}", style("A sample:").bold());
             for line in tokenizer.decode(&tokens).trim().lines() {
-                println!("  {line}");
+                outln!("  {line}");
             }
         }
-        Err(error) => println!("\nNo sample: {error:#}"),
+        Err(error) => outln!("\nNo sample: {error:#}"),
     }
 }
 
 fn farewell(folder: &RunFolder, interrupted: bool) {
     let run = folder.path().display();
-    println!("\n{}", style("Next:").bold());
+    outln!("\n{}", style("Next:").bold());
     if interrupted {
-        println!("  nitp train --resume {run}");
+        outln!("  nitp train --resume {run}");
     }
-    println!("  nitp generate {run} --prompt \"The \"");
-    println!("  nitp eval {run}");
+    outln!("  nitp generate {run} --prompt \"The \"");
+    outln!("  nitp eval {run}");
 }

@@ -53,7 +53,7 @@ fn same_bits_and_exact_resume(sets: &[&str], executor: impl Fn(&Config) -> Box<d
     let at = half.state.step;
     assert!((4..8).contains(&at), "stopped at {at}");
     // Through the bytes of files, as apps do.
-    let files = half.to_files();
+    let files: Vec<_> = half.to_files().collect();
     let half =
         Checkpoint::from_files("test", &parameters(&config), &files[0].1, &files[1].1, &files[2].1)
             .expect("what was written can be read");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nitp_core::config::{BYTE_TOKENIZER, Config, DataConfig};
-use nitp_core::data::{Dataset, TokenCorpus, Tokenizer, documents};
+use nitp_core::data::{Dataset, Fingerprint, TokenCorpus, Tokenizer, documents};
 use serde_json::Value;
 
 use crate::protocol::{Experiment, Label, Points, Text};
@@ -37,8 +37,10 @@ impl Corpus {
     /// In words: what is wrong with the text or the tokenizer, and what to do.
     pub fn new(config: &Config, experiment: &Experiment) -> Result<Self, String> {
         let tokenizer = tokenizer(config, experiment)?;
+        let mut fingerprint = Fingerprint::new(&tokenizer);
         let (name, texts, labels) = match &experiment.text {
             Text::Demo => {
+                fingerprint.add("corpus.jsonl", DEMO.as_bytes());
                 let texts =
                     documents("corpus.jsonl", DEMO.into()).map_err(|error| error.to_string())?;
                 ("the demo corpus".to_owned(), texts, demo_labels())
@@ -46,6 +48,7 @@ impl Corpus {
             Text::Own(files) => {
                 let mut texts = Vec::new();
                 for file in files {
+                    fingerprint.add(&file.name, &file.bytes);
                     let found = documents(&file.name, file.bytes.clone());
                     texts.extend(found.map_err(|error| error.to_string())?);
                 }
@@ -54,8 +57,9 @@ impl Corpus {
             }
         };
         let texts = texts.iter().map(String::as_str);
-        let corpus =
-            TokenCorpus::from_texts(&tokenizer, texts).map_err(|error| error.to_string())?;
+        let corpus = TokenCorpus::from_texts(&tokenizer, texts)
+            .map_err(|error| error.to_string())?
+            .with_fingerprint(fingerprint.finish());
         // Every label needs its document: a text that is split or dropped would shift them.
         let labels = labels
             .into_iter()

@@ -1,1 +1,54 @@
-//! stub
+//! Between app and engine: a thread in a desktop window, a worker in a browser.
+
+#[cfg(target_arch = "wasm32")]
+pub mod browser;
+#[cfg(not(target_arch = "wasm32"))]
+mod desktop;
+#[cfg(target_arch = "wasm32")]
+pub mod storage;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use desktop::{Desktop, Thread};
+
+use crate::protocol::{Command, File, Update};
+
+/// Where the engine is.
+pub trait Link {
+    /// Asks for something.
+    fn send(&mut self, command: Command);
+
+    /// What was told since the last call.
+    fn poll(&mut self) -> Vec<Update>;
+}
+
+/// What the app asks of whatever it runs in.
+pub trait Host {
+    /// Hands a file to the visitor.
+    fn save(&mut self, file: File);
+
+    /// Lets the visitor choose files; they come by [`Host::chosen`].
+    fn choose(&mut self, what: Choice);
+
+    /// Files that were chosen since the last call.
+    fn chosen(&mut self) -> Vec<(Choice, Vec<File>)>;
+
+    /// Tells the address bar of the experiment.
+    fn set_query(&mut self, query: &str);
+
+    /// A whole link with this query, to give on.
+    fn link(&self, query: &str) -> String;
+
+    /// Tells those who don't see the picture where things stand.
+    fn set_status(&mut self, status: &str);
+}
+
+/// What files are chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Choice {
+    /// Text to train on.
+    Text,
+    /// A run to open: a folder.
+    Run,
+    /// A run to open: a zip.
+    Zip,
+}

@@ -1,0 +1,166 @@
+//! The shape of the hidden states: clouds, spectrum, cosines.
+
+use eframe::egui::{self, Ui};
+use egui_plot::{Bar, BarChart, Legend, Line, Plot, PlotPoints};
+
+use super::cloud::{self, ColorBy, View};
+use super::curves::number;
+use super::known::Known;
+use super::theme::{card, lane_color};
+use crate::protocol::{Lane, Snapshot};
+
+/// What is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Geometry {
+    view: View,
+    /// Which snapshot from the newest back; 0 follows the training.
+    back: usize,
+}
+
+/// The tab.
+pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
+    let Some((prepared, _)) = &known.prepared else {
+        ui.label("Press Start: the hidden states of the same held-out tokens appear here.");
+        return;
+    };
+    let most = known.histories.values().map(|it| it.snapshots().len()).max().unwrap_or(0);
+    controls(ui, geometry, known, most);
+    let dark = ui.visuals().dark_mode;
+    let narrow = ui.available_width() < 560.0;
+    let at = |lane: Lane| -> Option<&Snapshot> {
+        let snapshots = known.histories.get(&lane)?.snapshots();
+        let index = snapshots.len().checked_sub(1 + geometry.back.min(most.saturating_sub(1)))?;
+        snapshots.get(index).map(|(_, it)| it)
+    };
+    let lanes: Vec<Lane> = known.histories.keys().copied().collect();
+    let columns = if narrow { 1 } else { lanes.len().max(1) };
+    let height = if narrow { 260.0 } else { 320.0 };
+    let mut view = geometry.view.clone();
+    view.hovered = None;
+    for row in lanes.chunks(columns) {
+        ui.columns(columns, |uis| {
+            for (ui, &lane) in uis.iter_mut().zip(row) {
+                let snapshot = at(lane);
+                ui.horizontal(|ui| {
+                    ui.colored_label(lane_color(lane, dark), egui::RichText::new(lane.name()).strong());
+                    if let Some(it) = snapshot {
+                        ui.label(format!(
+                            "step {}, effective rank {}, mean cosine {}",
+                            it.geometry.step,
+                            number(it.geometry.effective_rank),
+                            number(it.geometry.mean_cosine)
+                        ));
+                    }
+                });
+                cloud::show(ui, lane.name(), &mut view, snapshot, prepared, height);
+            }
+        });
+    }
+    // What is hovered in one is ringed in the other, from the next frame on.
+    if view.hovered != geometry.view.hovered {
+        ui.ctx().request_repaint();
+    }
+    geometry.view = view;
+    ui.horizontal_wrapped(|ui| cloud::legend(ui, geometry.view.color_by, &prepared.points));
+    ui.add_space(4.0);
+    let shown: Vec<(Lane, &Snapshot)> =
+        lanes.iter().filter_map(|&lane| Some((lane, at(lane)?))).collect();
+    let columns = if narrow { 1 } else { 2 };
+    ui.columns(columns, |uis| {
+        spectrum(&mut uis[0], &shown, dark);
+        cosines(&mut uis[columns - 1], &shown, dark);
+    });
+}
+
+fn controls(ui: &mut Ui, geometry: &mut Geometry, known: &Known, most: usize) {
+    let Some((prepared, _)) = &known.prepared else { return };
+    ui.horizontal_wrapped(|ui| {
+        let name = |by: ColorBy| match by {
+            ColorBy::Position => "position",
+            ColorBy::Token => "token",
+            ColorBy::Label(index) => {
+                prepared.points.labels.get(index).map_or("", |label| label.name.as_str())
+            }
+        };
+        let label = ui.label("Colour by");
+        egui::ComboBox::from_id_salt("color")
+            .selected_text(name(geometry.view.color_by))
+            .show_ui(ui, |ui| {
+                let labels = (0..prepared.points.labels.len()).map(ColorBy::Label);
+                for by in [ColorBy::Position, ColorBy::Token].into_iter().chain(labels) {
+                    ui.selectable_value(&mut geometry.view.color_by, by, name(by));
+                }
+            })
+            .response
+            .labelled_by(label.id);
+        let last = most.saturating_sub(1);
+        let mut place = last - geometry.back.min(last);
+        let label = ui.label("Time");
+        let slider = egui::Slider::new(&mut place, 0..=last).show_value(false);
+        let about = "Back through the training; at the right end it follows";
+        if ui.add_enabled(last > 0, slider).labelled_by(label.id).on_hover_text(about).changed() {
+            geometry.back = last - place;
+        }
+        ui.weak("drag to turn, scroll to zoom, hover for the token");
+    });
+}
+
+fn spectrum(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
+    card(ui, "Spectrum", |ui| {
+        ui.small("Share of the variance along each principal axis, on a log scale. A steep fall: few directions do all the work.");
+        log_plot("spectrum", "axis").show(ui, |plot| {
+            for (lane, it) in shown {
+                let total: f32 = it.geometry.spectrum.iter().sum();
+                let share = |(i, &e): (usize, &f32)| {
+                    [i as f64 + 1.0, f64::from(e / total.max(1e-20)).max(1e-9).log10()]
+                };
+                let points: Vec<[f64; 2]> = it.geometry.spectrum.iter().enumerate().map(share).collect();
+                let line = Line::new(lane.name(), PlotPoints::from(points));
+                plot.line(line.color(lane_color(*lane, dark)).width(1.8));
+            }
+        });
+    });
+}
+
+fn cosines(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
+    card(ui, "Cosines of pairs", |ui| {
+        ui.small("How alike two hidden states are, over all pairs of the shown tokens: -1 opposite, 0 unrelated, 1 the same way.");
+        quiet_plot("cosines").include_x(-1.0).include_x(1.0).show(ui, |plot| {
+            for (lane, it) in shown {
+                let bins = it.cosines.len().max(1) as f64;
+                let total = f64::from(it.cosines.iter().sum::<u32>().max(1));
+                let bar = |(i, &count): (usize, &u32)| {
+                    let middle = -1.0 + 2.0 * (i as f64 + 0.5) / bins;
+                    Bar::new(middle, f64::from(count) / total).width(2.0 / bins)
+                };
+                let color = lane_color(*lane, dark).gamma_multiply(0.55);
+                let bars = it.cosines.iter().enumerate().map(bar).collect();
+                plot.bar_chart(BarChart::new(lane.name(), bars).color(color));
+            }
+        });
+    });
+}
+
+/// A plot that does not take the wheel and the drag.
+pub fn quiet_plot(name: &str) -> Plot<'static> {
+    Plot::new(name.to_owned())
+        .height(190.0)
+        .show_background(false)
+        .allow_scroll(false)
+        .allow_zoom(false)
+        .allow_boxed_zoom(false)
+        .allow_drag(false)
+        .y_axis_min_width(38.0)
+        .set_margin_fraction(egui::vec2(0.01, 0.06))
+        .legend(Legend::default())
+}
+
+/// A plot whose y are powers of ten.
+pub fn log_plot(name: &str, x: &str) -> Plot<'static> {
+    quiet_plot(name)
+        .x_axis_label(x.to_owned())
+        .y_axis_formatter(|mark, _| {
+            let whole = (mark.value - mark.value.round()).abs() < 1e-6;
+            if whole { format!("1e{:.0}", mark.value) } else { String::new() }
+        })
+}

@@ -1,0 +1,100 @@
+//! A typed sentence that both models are looked into with: its tokens, cosines, experts, curvature.
+
+use eframe::egui::{self, Rect, Sense, Ui, pos2, vec2};
+
+use super::known::Known;
+use super::theme::{card, lane_color, ramp};
+use crate::protocol::{Command, Inspection, Lane, Phase};
+
+/// The sentence and the wish to look.
+pub struct Look {
+    /// The sentence.
+    pub text: String,
+    /// The token whose curvature is wanted.
+    pub position: Option<usize>,
+    /// Whether to look at the next chance.
+    pub due: bool,
+    /// The snapshot that the last look followed.
+    seen: usize,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        let text = "The old gardener pointed at the crane by the river.".to_owned();
+        Self { text, position: None, due: true, seen: 0 }
+    }
+}
+
+impl Look {
+    /// What to ask for, when it is time: asked, or after each snapshot while it is on the screen.
+    pub fn command(&mut self, known: &Known, visible: bool, curvature: bool) -> Option<Command> {
+        let moved = visible && known.snapshots != self.seen;
+        if known.phase == Phase::Empty || !(visible && self.due || moved) {
+            return None;
+        }
+        (self.due, self.seen) = (false, known.snapshots);
+        let (text, position) = (self.text.clone(), self.position);
+        Some(Command::Inspect(Inspection { text, position, curvature }))
+    }
+}
+
+/// The sentence's field.
+pub fn text_field(ui: &mut Ui, look: &mut Look, known: &Known) {
+    ui.horizontal(|ui| {
+        let label = ui.label("Sentence");
+        let width = (ui.available_width() - 80.0).max(120.0);
+        let field = egui::TextEdit::singleline(&mut look.text).desired_width(width);
+        let field = ui.add(field).labelled_by(label.id);
+        let enter = field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        let ready = known.phase != Phase::Empty;
+        if ui.add_enabled(ready, egui::Button::new("Look")).clicked() || enter {
+            (look.due, look.position) = (true, None);
+        }
+    });
+    if known.phase == Phase::Empty {
+        ui.weak("Press Start first: there is no model to look into yet.");
+    }
+}
+
+/// Heat maps of the sentence's cosines, one a model.
+pub fn heat_maps(ui: &mut Ui, known: &Known) {
+    let dark = ui.visuals().dark_mode;
+    let lanes: Vec<Lane> = known.inspected.keys().copied().collect();
+    if lanes.is_empty() {
+        return;
+    }
+    let columns = if ui.available_width() < 560.0 { 1 } else { lanes.len() };
+    for row in lanes.chunks(columns) {
+        ui.columns(columns, |uis| {
+            for (ui, &lane) in uis.iter_mut().zip(row) {
+                let seen = &known.inspected[&lane];
+                card(ui, "", |ui| {
+                    let title = format!("{} cosines of the sentence", lane.name());
+                    ui.colored_label(lane_color(lane, dark), title);
+                    heat(ui, &seen.tokens, &seen.cosines);
+                });
+            }
+        });
+    }
+}
+
+fn heat(ui: &mut Ui, tokens: &[String], cosines: &[f32]) {
+    let n = tokens.len();
+    let side = ui.available_width().min(320.0);
+    let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::hover());
+    let cell = side / n as f32;
+    let painter = ui.painter_at(rect);
+    for (index, &cosine) in cosines.iter().enumerate() {
+        let corner = pos2((index % n) as f32, (index / n) as f32) * cell;
+        let area = Rect::from_min_size(rect.min + corner.to_vec2(), vec2(cell, cell));
+        painter.rect_filled(area, 0.0, ramp(0.5 * (cosine + 1.0)));
+    }
+    if let Some(pointer) = response.hover_pos() {
+        let place = (pointer - rect.min) / cell;
+        let (j, i) = ((place.x as usize).min(n - 1), (place.y as usize).min(n - 1));
+        let words =
+            format!("“{}” and “{}”: {:.3}", tokens[i], tokens[j], cosines[i * n + j]);
+        response.on_hover_text_at_pointer(words);
+    }
+    ui.small("violet -1, green 0, yellow 1");
+}

@@ -1,0 +1,110 @@
+//! Why it works: how both losses bend at one hidden state of the live models.
+
+use eframe::egui::Ui;
+use egui_plot::{HLine, Line, PlotPoints};
+
+use super::curves::number;
+use super::geometry::log_plot;
+use super::known::Known;
+use super::look::{self, Look};
+use super::theme::{card, class_color, lane_color};
+use crate::protocol::Lane;
+
+/// What is drawn as no curvature at all: f64 has nothing below it here.
+const FLOOR: f64 = 1e-10;
+
+/// The tab.
+pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
+    ui.label(
+        "Next-token prediction only pins down what the unembedding reads. In every other direction \
+         the loss is flat: the hidden state may drift there, and states may fall together. NITP \
+         asks the same state for something more, and that bends the flat directions upwards.",
+    );
+    look::text_field(ui, look, known);
+    let narrow = ui.available_width() < 560.0;
+    let lanes: Vec<Lane> = known.histories.keys().copied().collect();
+    let columns = if narrow { 1 } else { lanes.len().max(1) };
+    for row in lanes.chunks(columns) {
+        ui.columns(columns, |uis| {
+            for (ui, &lane) in uis.iter_mut().zip(row) {
+                card(ui, &format!("{} model", lane.name()), |ui| one(ui, lane, look, known));
+            }
+        });
+    }
+    ui.add_space(6.0);
+    ui.small(
+        "Read it so: each place on the x axis is a direction in which the hidden state h of the chosen \
+         token could move, sorted by how much the next-token loss cares. The blue line is that \
+         curvature, the spectrum of W\u{1d40}(diag p - p p\u{1d40})W; where it dives, the loss is flat (the \
+         paper's Theorem 3.2 calls these directions unconstrained). The orange line adds NITP's \
+         curvature, computed exactly through its head, along the same directions. The dashed line is \
+         \u{3bb}s/r\u{b2} of Lemma 3.1: what every direction orthogonal to the prediction gains in the \
+         prediction's own space. Negative curvatures are left out of a log scale.",
+    );
+}
+
+fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
+    let dark = ui.visuals().dark_mode;
+    let Some(seen) = known.inspected.get(&lane) else {
+        ui.weak("Press Look.");
+        return;
+    };
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 2.0;
+        let chosen = seen.curvature.as_ref().map(|it| it.position);
+        for (index, token) in seen.tokens.iter().enumerate() {
+            let text = if token.trim().is_empty() { "␣" } else { token };
+            if ui.selectable_label(chosen == Some(index), text).clicked() {
+                look.position = Some(index);
+                look.due = true;
+            }
+        }
+    });
+    let Some(curvature) = &seen.curvature else {
+        ui.weak("Press Look.");
+        return;
+    };
+    let points = |values: &[f64]| -> PlotPoints<'static> {
+        let some = values.iter().enumerate().filter(|(_, value)| **value > FLOOR);
+        some.map(|(i, value)| [i as f64 + 1.0, value.log10()]).collect::<Vec<_>>().into()
+    };
+    log_plot(&format!("curvature {}", lane.name()), "direction").include_y(FLOOR.log10()).show(
+        ui,
+        |plot| {
+            let line = Line::new("next token alone", points(&curvature.cross_entropy));
+            plot.line(line.color(lane_color(Lane::Ntp, dark)).width(1.8));
+            if let Some(lift) = &curvature.lift {
+                let line = Line::new("with NITP", points(&lift.lifted));
+                plot.line(line.color(lane_color(Lane::Nitp, dark)).width(1.8));
+                if lift.tangential > FLOOR {
+                    let line = HLine::new("λs/r²", lift.tangential.log10());
+                    let line = line.style(egui_plot::LineStyle::dashed_loose());
+                    plot.hline(line.color(class_color(2)));
+                }
+            }
+        },
+    );
+    let flat = curvature.cross_entropy.iter().filter(|&&it| it < 1e-4).count();
+    let all = curvature.cross_entropy.len();
+    ui.label(format!("{flat} of {all} directions have a next-token curvature below 1e-4."));
+    match &curvature.lift {
+        Some(lift) => {
+            let still = lift.lifted.iter().filter(|&&it| it < 1e-4).count();
+            ui.label(format!(
+                "With NITP {still}. Its prediction has cosine s = {} with the target and length \
+                 r = {}.",
+                number(lift.cosine),
+                number(lift.norm)
+            ));
+        }
+        None if lane == Lane::Ntp => {
+            ui.label("Nothing lifts them: this model trains without NITP.");
+        }
+        None => {
+            ui.label(
+                "Its lift is shown for the cosine loss at the post-norm state, and for a token \
+                 that has a successor.",
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The page's side of the worker, and the page around the canvas.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use eframe::egui;
+use js_sys::{Array, Uint8Array};
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{
+    Blob, HtmlAnchorElement, HtmlInputElement, MessageEvent, Url, Worker, WorkerOptions, WorkerType,
+};
+
+use super::{Choice, Host, Link};
+use crate::protocol::{Command, File, Update};
+
+/// The engine in a worker.
+pub struct Page {
+    worker: Worker,
+    updates: Rc<RefCell<Vec<Update>>>,
+}
+
+impl Page {
+    /// Starts the worker's program.
+    ///
+    /// # Errors
+    /// What the browser says.
+    pub fn start(context: egui::Context) -> Result<Self, JsValue> {
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = Worker::new_with_options("./start-worker.js", &options)?;
+        let updates = Rc::new(RefCell::new(Vec::new()));
+        let told = updates.clone();
+        let heard = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+            let bytes = Uint8Array::new(&event.data()).to_vec();
+            match rmp_serde::from_slice::<Vec<Update>>(&bytes) {
+                Ok(news) => told.borrow_mut().extend(news),
+                Err(error) => told.borrow_mut().push(Update::Error(error.to_string())),
+            }
+            context.request_repaint();
+        });
+        worker.set_onmessage(Some(heard.as_ref().unchecked_ref()));
+        heard.forget();
+        let told = updates.clone();
+        let failed = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
+            let why = js_sys::Reflect::get(&event, &"message".into());
+            let why = why.ok().and_then(|it| it.as_string()).unwrap_or_default();
+            told.borrow_mut().push(Update::Error(format!(
+                "The part that trains has stopped: {why}. Reload the page: the run goes on from \
+                 where it was kept last."
+            )));
+        });
+        worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
+        failed.forget();
+        Ok(Self { worker, updates })
+    }
+}
+
+impl Link for Page {
+    fn send(&mut self, command: Command) {
+        match rmp_serde::to_vec_named(&command) {
+            Ok(bytes) => {
+                let message = Uint8Array::from(bytes.as_slice());
+                let moved = Array::of1(&message.buffer());
+                let _ = self.worker.post_message_with_transfer(&message, &moved);
+            }
+            Err(error) => self.updates.borrow_mut().push(Update::Error(error.to_string())),
+        }
+    }
+
+    fn poll(&mut self) -> Vec<Update> {
+        std::mem::take(&mut self.updates.borrow_mut())
+    }
+}
+
+/// The page around the canvas.
+pub struct Browser {
+    context: egui::Context,
+    chosen: Rc<RefCell<Vec<(Choice, Vec<File>)>>>,
+    status: String,
+}
+
+fn document() -> Option<web_sys::Document> {
+    web_sys::window()?.document()
+}
+
+impl Browser {
+    /// The page's parts that the app speaks to.
+    pub fn new(context: egui::Context) -> Self {
+        let browser =
+            Self { context, chosen: Rc::default(), status: String::new() };
+        for choice in [Choice::Text, Choice::Run, Choice::Zip] {
+            browser.listen(choice);
+        }
+        browser
+    }
+
+    fn input(choice: Choice) -> Option<HtmlInputElement> {
+        let id = match choice {
+            Choice::Text => "choose-text",
+            Choice::Run => "choose-run",
+            Choice::Zip => "choose-zip",
+        };
+        document()?.get_element_by_id(id)?.dyn_into().ok()
+    }
+
+    /// Reads what is chosen in the page's file inputs.
+    fn listen(&self, choice: Choice) {
+        let Some(input) = Self::input(choice) else { return };
+        let (chosen, context) = (self.chosen.clone(), self.context.clone());
+        let changed = Closure::<dyn FnMut()>::new(move || {
+            let Some(input) = Self::input(choice) else { return };
+            let Some(list) = input.files() else { return };
+            let files: Vec<web_sys::File> =
+                (0..list.length()).filter_map(|index| list.get(index)).collect();
+            let (chosen, context) = (chosen.clone(), context.clone());
+            wasm_bindgen_futures::spawn_local(async move {
+                let mut read = Vec::new();
+                for file in files {
+                    let path = js_sys::Reflect::get(&file, &"webkitRelativePath".into());
+                    let path = path.ok().and_then(|it| it.as_string()).unwrap_or_default();
+                    let name = if path.is_empty() { file.name() } else { path };
+                    let buffer = wasm_bindgen_futures::JsFuture::from(file.array_buffer()).await;
+                    if let Ok(buffer) = buffer {
+                        read.push(File { name, bytes: Uint8Array::new(&buffer).to_vec() });
+                    }
+                }
+                chosen.borrow_mut().push((choice, read));
+                context.request_repaint();
+            });
+            // The same file may be chosen again.
+            input.set_value("");
+        });
+        let _ = input.add_event_listener_with_callback("change", changed.as_ref().unchecked_ref());
+        changed.forget();
+    }
+}
+
+impl Host for Browser {
+    fn save(&mut self, file: File) {
+        let save = || -> Option<()> {
+            let parts = Array::of1(&Uint8Array::from(file.bytes.as_slice()));
+            let blob = Blob::new_with_u8_array_sequence(&parts).ok()?;
+            let url = Url::create_object_url_with_blob(&blob).ok()?;
+            let anchor: HtmlAnchorElement =
+                document()?.create_element("a").ok()?.dyn_into().ok()?;
+            anchor.set_href(&url);
+            anchor.set_download(&file.name);
+            anchor.click();
+            Url::revoke_object_url(&url).ok()
+        };
+        let _ = save();
+    }
+
+    fn choose(&mut self, what: Choice) {
+        if let Some(input) = Self::input(what) {
+            input.click();
+        }
+    }
+
+    fn chosen(&mut self) -> Vec<(Choice, Vec<File>)> {
+        std::mem::take(&mut self.chosen.borrow_mut())
+    }
+
+    fn set_query(&mut self, query: &str) {
+        let history = web_sys::window().and_then(|window| window.history().ok());
+        if let Some(history) = history {
+            let url = format!("#{query}");
+            let _ = history.replace_state_with_url(&JsValue::NULL, "", Some(&url));
+        }
+    }
+
+    fn link(&self, query: &str) -> String {
+        let location = web_sys::window().and_then(|window| window.location().href().ok());
+        let location = location.unwrap_or_default();
+        let base = location.split('#').next().unwrap_or_default();
+        format!("{base}#{query}")
+    }
+
+    fn set_status(&mut self, status: &str) {
+        if self.status == status {
+            return;
+        }
+        status.clone_into(&mut self.status);
+        if let Some(element) = document().and_then(|it| it.get_element_by_id("status")) {
+            element.set_text_content(Some(status));
+        }
+    }
+}
