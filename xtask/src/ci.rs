@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{setup, wasm};
+use crate::{setup, web};
 
 /// Formatting, lints, documentation, the wasm build, then every test; each must pass.
 pub fn run() -> Result<()> {
@@ -20,7 +20,7 @@ pub fn run() -> Result<()> {
         doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
         succeed(doc.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
-    stage("wasm build", wasm::run)?;
+    stage("page", web::run)?;
     let (passed, failed) = stage("tests", test)?;
     // The last line tells what ran: a run without tests must show.
     println!("nitp: {passed} passed, {failed} failed");

@@ -3,8 +3,10 @@
 mod ci;
 mod demo_data;
 mod figure;
+mod serve;
 mod setup;
 mod wasm;
+mod web;
 
 use clap::{Parser, Subcommand};
 
@@ -23,8 +25,20 @@ enum Chore {
     Ci,
     /// Install what the gate needs: a Vulkan driver and a wasm32 toolchain
     Setup,
-    /// Build the page's program for wasm32
-    Wasm,
+    /// Build the page into target/web/dist
+    Web,
+    /// Build the page and serve it to this machine
+    Serve {
+        /// The port
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Build the page and copy it into a folder for a static host
+    Pages {
+        /// The folder; it is made
+        #[arg(long)]
+        out: std::path::PathBuf,
+    },
     /// Draw one or two runs side by side: the README's picture
     Figure {
         /// Each as NAME=RUN, a run folder of `nitp train`
@@ -41,7 +55,15 @@ fn main() -> anyhow::Result<()> {
         Chore::DemoData => demo_data::run(),
         Chore::Ci => ci::run(),
         Chore::Setup => setup::run(),
-        Chore::Wasm => wasm::run(),
+        Chore::Web => web::run(),
+        Chore::Serve { port } => {
+            web::run()?;
+            serve::run(&web::folder(), port)
+        }
+        Chore::Pages { out } => {
+            web::run()?;
+            web::copy_to(&out)
+        }
         Chore::Figure { runs, out } => figure::run(&runs, &out),
     }
 }

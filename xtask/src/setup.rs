@@ -1,5 +1,5 @@
-//! Installs what the gate needs and Rust does not bring: a Vulkan adapter for the GPU tests and a
-//! way to build for wasm32. Each is only touched when it is missing.
+//! Installs what the gate needs and Rust does not bring: a Vulkan adapter for the GPU tests, a way
+//! to build for wasm32, a browser. Each is only touched when it is missing.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -34,7 +34,21 @@ pub fn run() -> Result<()> {
             install(&WASM_PACKAGES)?;
         }
     }
+    let missing: Vec<&str> = [("wasm-opt", "binaryen"), ("chromium", "chromium"), ("chromedriver", "chromium-driver")]
+        .into_iter()
+        .filter(|(program, _)| !has_program(program))
+        .map(|(_, package)| package)
+        .collect();
+    if !missing.is_empty() {
+        println!("==> for the page and its tests: installing {}", missing.join(", "));
+        install(&missing)?;
+    }
     Ok(())
+}
+
+fn has_program(name: &str) -> bool {
+    let mut asked = Command::new(name);
+    asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 /// What there is to build for wasm32 with.

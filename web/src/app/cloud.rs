@@ -59,7 +59,7 @@ pub fn show(
     painter.rect_filled(rect, 6.0, ui.visuals().extreme_bg_color);
     response.widget_info(|| {
         let words = format!("Hidden states of {name}: drag or use the arrow keys to turn");
-        egui::WidgetInfo::labeled(egui::WidgetType::Image, true, words)
+        egui::WidgetInfo::labeled(egui::Role::Image, true, words)
     });
     turn_by_input(ui, &response, view);
     let Some(snapshot) = snapshot.filter(|it| !it.positions.is_empty()) else {
@@ -70,8 +70,9 @@ pub fn show(
         return;
     };
     let scale = 0.23 * rect.width().min(rect.height()) * view.zoom;
-    let place = |point: [f32; 3]| -> (Pos2, f32) {
-        let [x, y, depth] = view.turn(point);
+    let eye = view.clone();
+    let place = move |point: [f32; 3]| -> (Pos2, f32) {
+        let [x, y, depth] = eye.turn(point);
         // A little perspective.
         let nearness = 1.0 / (1.0 - 0.12 * depth.clamp(-4.0, 4.0));
         (rect.center() + Vec2::new(x, -y) * scale * nearness, depth)

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use eframe::egui;
+
+use eframe::egui::{self, DroppedFileHandle};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -100,6 +101,7 @@ impl Browser {
             Choice::Text => "choose-text",
             Choice::Run => "choose-run",
             Choice::Zip => "choose-zip",
+            Choice::Dropped => return None,
         };
         document()?.get_element_by_id(id)?.dyn_into().ok()
     }
@@ -156,6 +158,20 @@ impl Host for Browser {
         if let Some(input) = Self::input(what) {
             input.click();
         }
+    }
+
+    fn read(&mut self, dropped: Vec<DroppedFileHandle>) {
+        let (chosen, context) = (self.chosen.clone(), self.context.clone());
+        wasm_bindgen_futures::spawn_local(async move {
+            let mut read = Vec::new();
+            for file in dropped {
+                if let Ok(bytes) = file.bytes_async().await {
+                    read.push(File { name: file.path().display().to_string(), bytes });
+                }
+            }
+            chosen.borrow_mut().push((Choice::Dropped, read));
+            context.request_repaint();
+        });
     }
 
     fn chosen(&mut self) -> Vec<(Choice, Vec<File>)> {

@@ -1,9 +1,10 @@
 //! The engine in a thread; files by way of the working folder.
 
+
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
-use eframe::egui;
+use eframe::egui::{self, DroppedFileHandle};
 
 use super::{Choice, Host, Link};
 use crate::engine::{Engine, Pumped};
@@ -73,6 +74,7 @@ impl Link for Thread {
 pub struct Desktop {
     /// The last thing that was said.
     pub status: String,
+    chosen: Vec<(Choice, Vec<File>)>,
 }
 
 impl Host for Desktop {
@@ -86,8 +88,16 @@ impl Host for Desktop {
 
     fn choose(&mut self, _: Choice) {}
 
+    fn read(&mut self, dropped: Vec<DroppedFileHandle>) {
+        let files = dropped.iter().filter_map(|file| {
+            let name = file.path().file_name()?.to_string_lossy().into_owned();
+            Some(File { name, bytes: std::fs::read(file.path()).ok()? })
+        });
+        self.chosen.push((Choice::Dropped, files.collect()));
+    }
+
     fn chosen(&mut self) -> Vec<(Choice, Vec<File>)> {
-        Vec::new()
+        std::mem::take(&mut self.chosen)
     }
 
     fn set_query(&mut self, _: &str) {}

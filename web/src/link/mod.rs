@@ -10,6 +10,10 @@ pub mod storage;
 #[cfg(not(target_arch = "wasm32"))]
 pub use desktop::{Desktop, Thread};
 
+
+
+use eframe::egui::DroppedFileHandle;
+
 use crate::protocol::{Command, File, Update};
 
 /// Where the engine is.
@@ -28,6 +32,9 @@ pub trait Host {
 
     /// Lets the visitor choose files; they come by [`Host::chosen`].
     fn choose(&mut self, what: Choice);
+
+    /// Reads files that were dropped on the window; they come by [`Host::chosen`].
+    fn read(&mut self, dropped: Vec<DroppedFileHandle>);
 
     /// Files that were chosen since the last call.
     fn chosen(&mut self) -> Vec<(Choice, Vec<File>)>;
@@ -51,4 +58,6 @@ pub enum Choice {
     Run,
     /// A run to open: a zip.
     Zip,
+    /// Either, by the files' names.
+    Dropped,
 }

@@ -1,0 +1,119 @@
+//! The page as a folder that any static host takes: two programs for wasm32, their glue, and
+//! index.html.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::ci::succeed;
+use crate::wasm;
+
+/// What wasm-opt has to know of what rustc emits.
+const FEATURES: [&str; 6] = [
+    "--enable-bulk-memory",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+];
+
+/// The two programs.
+const PROGRAMS: [&str; 2] = ["page", "worker"];
+
+/// Where the page is put together.
+pub fn folder() -> PathBuf {
+    PathBuf::from("target/web/dist")
+}
+
+/// Builds both programs and puts the page together.
+pub fn run() -> Result<()> {
+    let built = wasm::run()?;
+    let dist = folder();
+    if dist.exists() {
+        fs::remove_dir_all(&dist)?;
+    }
+    fs::create_dir_all(&dist)?;
+    for name in PROGRAMS {
+        let input = built.join(format!("{name}.wasm"));
+        Bindgen::new()
+            .web(true)
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?
+            .typescript(false)
+            .out_name(name)
+            .input_path(&input)
+            .generate(&dist)
+            .with_context(|| format!("wasm-bindgen on {}", input.display()))?;
+        optimise(&dist.join(format!("{name}_bg.wasm")))?;
+    }
+    fs::copy("web/start-worker.js", dist.join("start-worker.js"))?;
+    fs::write(dist.join("index.html"), index()?)?;
+    report(&dist)
+}
+
+/// index.html with the page's program in place of Trunk's links.
+fn index() -> Result<String> {
+    let text = fs::read_to_string("index.html").context("reading index.html")?;
+    let kept = text.lines().filter(|line| {
+        !line.contains("data-trunk") && !line.trim_start().starts_with("<!-- For Trunk")
+    });
+    let start = "    <link rel=\"preload\" href=\"./page_bg.wasm\" as=\"fetch\" crossorigin />\n    \
+                 <script type=\"module\">import start from \"./page.js\"; start();</script>\n  </head>";
+    let page = kept.collect::<Vec<_>>().join("\n").replacen("  </head>", start, 1);
+    if !page.contains("./page.js") {
+        bail!("index.html has no `</head>` on a line of its own");
+    }
+    Ok(page + "\n")
+}
+
+fn optimise(file: &Path) -> Result<()> {
+    let smaller = file.with_extension("opt");
+    let mut command = Command::new("wasm-opt");
+    command.args(FEATURES).args(["-O2", "--strip-debug", "--strip-producers"]);
+    succeed(command.arg(file).arg("-o").arg(&smaller))
+        .context("wasm-opt is Debian's package binaryen: `cargo xtask setup` installs it")?;
+    fs::rename(smaller, file)?;
+    Ok(())
+}
+
+/// What a visitor loads, compressed as hosts do.
+fn report(dist: &Path) -> Result<()> {
+    let mut total = 0;
+    let mut files: Vec<_> = fs::read_dir(dist)?.collect::<Result<_, _>>()?;
+    files.sort_by_key(fs::DirEntry::file_name);
+    for file in files {
+        let bytes = fs::read(file.path())?;
+        let mut encoder =
+            flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, &bytes)?;
+        let packed = encoder.finish()?.len();
+        total += packed;
+        println!(
+            "  {:<20} {:>9} bytes, {:>8} gzipped",
+            file.file_name().to_string_lossy(),
+            bytes.len(),
+            packed
+        );
+    }
+    println!("  {total} bytes gzipped in all, in {}", dist.display());
+    Ok(())
+}
+
+/// Copies the page into a new or empty folder.
+pub fn copy_to(out: &Path) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+    if fs::read_dir(out)?.next().is_some() {
+        bail!("{} is not empty; give a new folder", out.display());
+    }
+    for file in fs::read_dir(folder())? {
+        let file = file?;
+        fs::copy(file.path(), out.join(file.file_name()))?;
+    }
+    // GitHub's pages would leave out names that begin with an underscore.
+    fs::write(out.join(".nojekyll"), "")?;
+    println!("The page is in {}", out.display());
+    Ok(())
+}
