@@ -108,6 +108,9 @@ impl Known {
             Phase::Finished => "Finished",
         };
         let mut words = format!("{phase} on {}.", self.device);
+        if let Some((prepared, _)) = &self.prepared {
+            words += &format!(" Text: {}.", prepared.text);
+        }
         if self.steps() > 0 {
             words += &format!(" Step {} of {}.", self.step(), self.steps());
         }

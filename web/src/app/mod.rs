@@ -81,6 +81,8 @@ pub struct App {
     start_at_once: bool,
     /// Whether the link named an experiment.
     linked: bool,
+    /// Tests only: the step at which the GPU is lost.
+    lose_device_at: Option<usize>,
 }
 
 impl App {
@@ -99,6 +101,9 @@ impl App {
                 let config = preset(&name).unwrap_or_default();
                 ((name, config), Some(format!("The link can't be followed whole. {error}")))
             }
+        };
+        let value = |key: &str| {
+            query.trim_start_matches(['#', '?']).split('&').find_map(|it| it.strip_prefix(key))
         };
         let has = |part: &str| query.trim_start_matches(['#', '?']).split('&').any(|it| it == part);
         let wish = match (has("device=cpu"), has("device=gpu")) {
@@ -122,6 +127,7 @@ impl App {
             complaint,
             start_at_once: has("start=1"),
             linked: query.contains("preset="),
+            lose_device_at: value("lose-device-at=").and_then(|it| it.parse().ok()),
         }
     }
 
@@ -136,6 +142,10 @@ impl App {
             if opened && std::mem::take(&mut self.start_at_once) {
                 self.start();
             }
+        }
+        if self.lose_device_at.is_some_and(|step| self.known.step() >= step) {
+            self.lose_device_at = None;
+            self.link.send(Command::LoseDevice);
         }
         for file in std::mem::take(&mut self.known.files) {
             self.host.save(file);
@@ -216,11 +226,14 @@ impl App {
         if ui.ctx().memory(|memory| memory.focused().is_none()) && pressed(Key::Space) {
             self.toggle();
         }
-        if pressed(Key::S) {
+        if pressed(Key::N) {
             self.one_step();
         }
         if pressed(Key::T) {
             self.tour = if self.tour.is_some() { None } else { Some(0) };
+        }
+        if ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::S)) {
+            self.link.send(Command::Export(Lane::Nitp));
         }
         let digits =
             [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
@@ -261,7 +274,7 @@ impl App {
             }
             let still = self.known.phase != Phase::Running;
             let step = ui.add_enabled(still, egui::Button::new("Step"));
-            if step.on_hover_text("One step of both (S)").clicked() {
+            if step.on_hover_text("One step of both (N)").clicked() {
                 self.one_step();
             }
             let begun = self.known.phase != Phase::Empty && self.known.phase != Phase::Finished;
@@ -282,7 +295,8 @@ impl App {
                 let words = format!("Save the {} run for `nitp`…", lane.name());
                 let button = ui.add_enabled(has, egui::Button::new(words));
                 let about = "A zip of the folder that the program `nitp` reads: unpack it, then \
-                             nitp eval FOLDER. Pause first to save the latest step.";
+                             nitp eval FOLDER. Pause first to save the latest step. (Ctrl+S saves \
+                             the NITP run.)";
                 if button.on_hover_text(about).clicked() {
                     self.link.send(Command::Export(lane));
                 }

@@ -1,0 +1,272 @@
+//! A real Chromium on a page that is served from `target/web/dist`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tiny_http::{Header, Response, Server};
+use tokio::runtime::{Builder, Runtime};
+
+/// One browser at a time: the machine may have two cores.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A browser with the page's folder behind it.
+pub struct Browser {
+    runtime: Runtime,
+    client: Client,
+    driver: Child,
+    server: Arc<Server>,
+    address: String,
+    /// Where downloads go.
+    pub downloads: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Which parts of the browser are switched on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Gpu {
+    /// WebGPU on SwiftShader.
+    Software,
+    /// No WebGPU at all.
+    None,
+}
+
+impl Browser {
+    /// Starts a browser with a window of this size.
+    pub fn start(gpu: Gpu, size: (u32, u32)) -> Self {
+        let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (server, address) = serve(root().join("target/web/dist"));
+        let downloads = tempfile::tempdir().expect("a folder for downloads");
+        let (driver, port) = driver();
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let client = runtime.block_on(connect(port, gpu, size, downloads.path()));
+        Self { runtime, client, driver, server, address, downloads, _turn: turn }
+    }
+
+    /// Opens the page with an experiment.
+    pub fn open(&self, query: &str) {
+        let url = format!("{}#{query}", self.address);
+        self.runtime.block_on(async {
+            // Another hash alone would not load the page anew.
+            self.client.goto("about:blank").await.expect("a blank page");
+            self.client.goto(&url).await.expect("the page loads");
+        });
+    }
+
+    /// Loads the page anew.
+    pub fn reload(&self) {
+        self.runtime.block_on(self.client.refresh()).expect("the page loads again");
+    }
+
+    /// Runs a script.
+    pub fn script(&self, text: &str) -> Value {
+        self.runtime.block_on(self.client.execute(text, vec![])).expect("the script runs")
+    }
+
+    /// Runs a script that calls its last argument back.
+    pub fn script_later(&self, text: &str) -> Value {
+        self.runtime.block_on(self.client.execute_async(text, vec![])).expect("the script runs")
+    }
+
+    /// What the page tells screen readers.
+    pub fn status(&self) -> String {
+        let text = self.script("return document.getElementById('status')?.textContent ?? ''");
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until the status has this part; gives it.
+    pub fn wait_for(&self, part: &str, seconds: u64) -> String {
+        self.wait_until(part, seconds, |status| status.contains(part))
+    }
+
+    /// Waits until the status is as wanted; gives it.
+    pub fn wait_until(&self, what: &str, seconds: u64, holds: impl Fn(&str) -> bool) -> String {
+        let begin = Instant::now();
+        loop {
+            let status = self.status();
+            if holds(&status) {
+                return status;
+            }
+            if begin.elapsed() > Duration::from_secs(seconds) {
+                self.screenshot("failed");
+                let loading = self.script("return document.body.innerText");
+                panic!("not within {seconds} s: {what}\nthe status is: {status}\n{loading}");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Presses a key, with those held.
+    pub fn press(&self, held: &[char], key: char) {
+        self.runtime.block_on(async {
+            let canvas = self.client.find(Locator::Id("canvas")).await.expect("the canvas");
+            let _ = canvas;
+            let mut keys = KeyActions::new("keys".to_owned());
+            for &value in held {
+                keys = keys.then(KeyAction::Down { value });
+            }
+            keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
+            for &value in held {
+                keys = keys.then(KeyAction::Up { value });
+            }
+            self.client.perform_actions(keys).await.expect("the keys are pressed");
+        });
+        // The app sees them with its next frame.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    /// Chooses a file in one of the page's inputs.
+    pub fn choose(&self, id: &str, path: &Path) {
+        self.runtime.block_on(async {
+            let input = self.client.find(Locator::Id(id)).await.expect("the input");
+            input.send_keys(&path.display().to_string()).await.expect("the file is chosen");
+        });
+        std::thread::sleep(Duration::from_millis(500));
+    }
+
+    /// A picture of the window, kept in `target/browser` under this name.
+    pub fn screenshot(&self, name: &str) -> image::RgbImage {
+        let bytes = self.runtime.block_on(self.client.screenshot()).expect("a picture");
+        let folder = root().join("target/browser");
+        fs::create_dir_all(&folder).expect("a folder for pictures");
+        fs::write(folder.join(format!("{name}.png")), &bytes).expect("the picture is written");
+        image::load_from_memory(&bytes).expect("a PNG").to_rgb8()
+    }
+
+    /// Waits for a download whose name ends so.
+    pub fn download(&self, end: &str, seconds: u64) -> PathBuf {
+        let begin = Instant::now();
+        loop {
+            let files = fs::read_dir(self.downloads.path()).expect("the downloads");
+            let paths = files.map(|file| file.expect("a file").path());
+            if let Some(path) = paths.into_iter().find(|path| path.to_string_lossy().ends_with(end)) {
+                return path;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(seconds), "no download {end}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.runtime.block_on(self.client.clone().close());
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+        self.server.unblock();
+    }
+}
+
+async fn connect(port: u16, gpu: Gpu, size: (u32, u32), downloads: &Path) -> Client {
+    let window = format!("--window-size={},{}", size.0, size.1);
+    let mut arguments = vec![
+        "--headless",
+        "--no-sandbox",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+        "--hide-scrollbars",
+        "--enable-features=Vulkan",
+        "--use-angle=vulkan",
+        "--use-vulkan=swiftshader",
+        "--ignore-gpu-blocklist",
+        &window,
+    ];
+    if gpu == Gpu::Software {
+        arguments.extend(["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]);
+    } else {
+        arguments.push("--disable-features=WebGPU,WebGPUService");
+    }
+    let options = json!({
+        "args": arguments,
+        "prefs": { "download.default_directory": downloads.display().to_string() },
+    });
+    let mut capabilities = serde_json::Map::new();
+    capabilities.insert("goog:chromeOptions".to_owned(), options);
+    capabilities.insert("timeouts".to_owned(), json!({ "script": 60_000 }));
+    let address = format!("http://127.0.0.1:{port}");
+    ClientBuilder::new(HttpConnector::new())
+        .capabilities(capabilities)
+        .connect(&address)
+        .await
+        .expect("Chromium starts")
+}
+
+/// Starts chromedriver on a free port.
+fn driver() -> (Child, u16) {
+    let mut child = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver is installed: run `cargo xtask setup`");
+    let output = BufReader::new(child.stdout.take().expect("its output"));
+    for line in output.lines() {
+        let line = line.expect("chromedriver speaks");
+        if let Some(port) = line.split("successfully on port ").nth(1) {
+            let port = port.trim_end_matches('.').parse().expect("a port");
+            return (child, port);
+        }
+    }
+    panic!("chromedriver ended before it listened");
+}
+
+/// Serves a folder from a thread.
+fn serve(folder: PathBuf) -> (Arc<Server>, String) {
+    assert!(
+        folder.join("index.html").exists(),
+        "{} holds no page: run `cargo xtask web`",
+        folder.display()
+    );
+    let server = Arc::new(Server::http("127.0.0.1:0").expect("a free port"));
+    let address = format!("http://{}/", server.server_addr());
+    let answering = server.clone();
+    std::thread::spawn(move || {
+        for request in answering.incoming_requests() {
+            let name = request.url().split(['?', '#']).next().unwrap_or_default();
+            let name = name.trim_start_matches('/');
+            let path = folder.join(if name.is_empty() { "index.html" } else { name });
+            let kind = match path.extension().and_then(|it| it.to_str()) {
+                Some("html") => "text/html",
+                Some("js") => "text/javascript",
+                Some("wasm") => "application/wasm",
+                _ => "application/octet-stream",
+            };
+            let header = Header::from_bytes("Content-Type", kind).expect("a header");
+            let _ = match fs::read(&path) {
+                Ok(bytes) => request.respond(Response::from_data(bytes).with_header(header)),
+                Err(_) => request.respond(Response::from_data("").with_status_code(404)),
+            };
+        }
+    });
+    (server, address)
+}
+
+/// How many different colours a picture has, coarsely: a blank one has one or two.
+pub fn colors(picture: &image::RgbImage) -> usize {
+    let coarse = picture.pixels().map(|pixel| pixel.0.map(|part| part / 16));
+    coarse.collect::<std::collections::HashSet<_>>().len()
+}
+
+/// The number that follows a word in a status.
+pub fn number_after(status: &str, word: &str) -> f64 {
+    let after = status.split(word).nth(1).unwrap_or_else(|| panic!("no `{word}` in: {status}"));
+    let text: String =
+        after.trim_start().chars().take_while(|c| c.is_ascii_digit() || ".-".contains(*c)).collect();
+    text.trim_end_matches('.').parse().unwrap_or_else(|_| panic!("no number after `{word}`: {status}"))
+}
+

@@ -1,0 +1,212 @@
+//! What a visitor does, and what goes wrong.
+
+use std::fs;
+use std::io::Read;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::{Browser, Gpu, colors, number_after, root};
+
+const WIDE: (u32, u32) = (1280, 900);
+
+/// A run of some seconds on the CPU.
+const QUICK: &str = "preset=nano&train.geometry_interval=10&train.eval_interval=10&train.eval_batches=2&device=cpu";
+
+fn quick(steps: usize) -> String {
+    format!("{QUICK}&train.steps={steps}&start=1")
+}
+
+/// The part of the status that tells of one run.
+fn lane<'a>(status: &'a str, name: &str) -> &'a str {
+    let from = status.find(&format!(" {name} loss")).unwrap_or_else(|| panic!("no {name}: {status}"));
+    &status[from..]
+}
+
+#[test]
+fn both_runs_learn_and_everything_is_painted() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    browser.open(&format!("{QUICK}&train.steps=60"));
+    browser.wait_for("Ready on the CPU", 60);
+    assert!(colors(&browser.screenshot("welcome")) > 12);
+    // The space bar starts.
+    browser.press(&[], ' ');
+    let first = browser.wait_until("both at step 1", 60, |it| it.contains(" NTP loss") && it.contains(" NITP loss"));
+    let last = browser.wait_for("Finished", 120);
+    for name in ["NTP", "NITP"] {
+        let (before, after) =
+            (number_after(lane(&first, name), "loss"), number_after(lane(&last, name), "loss"));
+        assert!(after < before - 0.5, "{name}: {before} to {after}");
+    }
+    for (key, name) in
+        [('2', "curves"), ('3', "hidden-states"), ('4', "why"), ('5', "experts"), ('6', "text"), ('7', "runs")]
+    {
+        browser.press(&[], key);
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        assert!(colors(&browser.screenshot(name)) > 12, "{name} is blank");
+    }
+    // The address is the experiment.
+    let hash = browser.script("return location.hash");
+    let hash = hash.as_str().unwrap_or_default();
+    assert!(hash.contains("preset=nano") && hash.contains("train.steps=60"), "{hash}");
+}
+
+#[test]
+fn webgpu_trains_and_a_lost_device_is_no_lost_run() {
+    let browser = Browser::start(Gpu::Software, WIDE);
+    let query = quick(40).replace("device=cpu", "device=gpu");
+    browser.open(&query);
+    let status = browser.wait_for("Finished", 240);
+    assert!(status.contains("(WebGPU)"), "{status}");
+    let on_gpu = number_after(lane(&status, "NITP"), "loss");
+    browser.open(&format!("{query}&lose-device-at=10"));
+    let status = browser.wait_for("Finished", 240);
+    assert!(status.contains("in place of the GPU") && status.contains("GPU device was lost"), "{status}");
+    // From the start on the CPU: the same run, but for rounding.
+    let on_cpu = number_after(lane(&status, "NITP"), "loss");
+    assert!((on_gpu / on_cpu - 1.0).abs() < 1e-3, "{on_gpu} and {on_cpu}");
+}
+
+#[test]
+fn the_page_and_the_program_agree() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    browser.open(&quick(50));
+    let status = browser.wait_for("Finished", 120);
+    let folder = tempfile::tempdir().expect("a folder");
+    let nitp = || {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["run", "--quiet", "--package", "native", "--"]).current_dir(root());
+        command
+    };
+    for (name, enabled) in [("NTP", false), ("NITP", true)] {
+        let run = folder.path().join(name);
+        let sets = QUICK.split('&').filter(|it| it.contains('.')).map(|it| format!("--set={it}"));
+        let output = nitp()
+            .args(["train", "--preset=nano", "--device=cpu", "--steps=50", "--out"])
+            .arg(&run)
+            .arg(format!("--set=nitp.enabled={enabled}"))
+            .args(sets)
+            .output()
+            .expect("nitp runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = fs::read_to_string(run.join("metrics.jsonl")).expect("its log");
+        let lines: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let at = |event: &str| lines.iter().rfind(|it| it["event"] == event).expect("an event");
+        let (own, words) = (lane(&status, name), [("loss", "step", "ntp_loss"), ("held-out", "evaluation", "val_loss")]);
+        for (word, event, key) in words {
+            let (page, program) = (number_after(own, word), at(event)[key].as_f64().unwrap());
+            assert!((page / program - 1.0).abs() < 2e-4, "{name} {key}: {page} and {program}");
+        }
+    }
+    // And what the page saves, the program reads.
+    browser.press(&['\u{e009}'], 's');
+    let zip = browser.download("nitp-step-50.zip", 30);
+    let mut archive = zip::ZipArchive::new(fs::File::open(zip).expect("the zip")).expect("a zip");
+    let mut names = Vec::new();
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index).expect("a file");
+        let path = folder.path().join(file.enclosed_name().expect("a plain name"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).expect("its bytes");
+        fs::write(&path, bytes).expect("the file");
+        names.push(path);
+    }
+    assert!(names.iter().any(|it| it.ends_with("config.toml")), "{names:?}");
+    let output = nitp()
+        .args(["eval", "--json", "--device=cpu"])
+        .arg(folder.path().join("nitp-step-50"))
+        .output()
+        .expect("nitp runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let (page, program) =
+        (number_after(lane(&status, "NITP"), "held-out"), found["val_loss"].as_f64().unwrap());
+    assert!((page / program - 1.0).abs() < 2e-4, "{page} and {program}");
+}
+
+#[test]
+fn a_run_goes_on_after_a_reload() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    browser.open(&quick(3000));
+    browser.wait_until("step 20", 60, |it| it.contains("Step ") && number_after(it, "Step") >= 20.0);
+    browser.press(&[], ' ');
+    let status = browser.wait_until("paused and kept", 60, |it| it.contains("Paused") && it.contains("Kept step"));
+    let kept = number_after(&status, "Kept step");
+    // The browser needs a moment to write.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    browser.script("location.hash = ''");
+    browser.reload();
+    let status = browser.wait_for("Paused", 60);
+    assert_eq!(number_after(&status, "Step"), kept, "{status}");
+    browser.press(&[], ' ');
+    browser.wait_until("it goes on", 60, |it| number_after(it, "Step") > kept + 5.0);
+}
+
+#[test]
+fn own_text_and_text_that_is_too_short() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (long, short) = (folder.path().join("long.txt"), folder.path().join("short.txt"));
+    fs::write(&long, "one two three four five six seven\n".repeat(400)).expect("a text");
+    fs::write(&short, "one two").expect("a text");
+    browser.open(&format!("{QUICK}&train.steps=20"));
+    browser.wait_for("Ready", 60);
+    browser.choose("choose-text", &short);
+    browser.press(&[], ' ');
+    let status = browser.wait_for("Error:", 30);
+    assert!(status.contains("the training text has") && status.contains("give more text"), "{status}");
+    browser.choose("choose-text", &long);
+    browser.press(&[], ' ');
+    let status = browser.wait_for("Finished", 60);
+    assert!(status.contains("Text: long.txt"), "{status}");
+}
+
+#[test]
+fn experts_are_shown_for_a_mixture() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    let moe = "model.moe.num_experts=4&model.moe.moe_intermediate_size=32";
+    browser.open(&format!("{}&{moe}", quick(20)));
+    browser.wait_for("Finished", 120);
+    browser.press(&[], '5');
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert!(colors(&browser.screenshot("experts-moe")) > 20);
+}
+
+#[test]
+fn a_narrow_window_has_one_column() {
+    let browser = Browser::start(Gpu::None, (500, 800));
+    browser.open(&quick(20));
+    browser.wait_for("Finished", 60);
+    assert!(colors(&browser.screenshot("narrow")) > 12);
+    let fits = browser.script("return document.documentElement.scrollWidth <= window.innerWidth");
+    assert_eq!(fits, Value::Bool(true));
+}
+
+#[test]
+fn a_broken_link_says_why() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    browser.open("preset=mimi");
+    browser.wait_for("Ready", 60);
+    assert!(colors(&browser.screenshot("broken-link")) > 12);
+}
+
+#[test]
+fn the_page_answers_while_it_trains() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    browser.open(&quick(3000));
+    browser.wait_until("step 5", 60, |it| it.contains("Step ") && number_after(it, "Step") >= 5.0);
+    // From a key to the frame after it, twenty times, while both runs train.
+    let times = browser.script_later(
+        "const done = arguments[arguments.length - 1]; const times = [];
+         const once = () => { const begin = performance.now();
+           requestAnimationFrame(() => setTimeout(() => { times.push(performance.now() - begin);
+             times.length < 20 ? setTimeout(once, 50) : done(times); }, 0)); };
+         once();",
+    );
+    let mut times: Vec<f64> =
+        times.as_array().expect("times").iter().filter_map(Value::as_f64).collect();
+    times.sort_by(f64::total_cmp);
+    assert!(times[10] < 250.0, "median {} ms of {times:?}", times[10]);
+}
