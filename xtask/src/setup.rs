@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::ci::succeed;
 
@@ -34,7 +34,7 @@ pub fn run() -> Result<()> {
             install(&WASM_PACKAGES)?;
         }
     }
-    let missing: Vec<&str> = [("wasm-opt", "binaryen"), ("chromium", "chromium"), ("chromedriver", "chromium-driver")]
+    let missing: Vec<&str> = [("npm", "npm"), ("chromium", "chromium"), ("chromedriver", "chromium-driver")]
         .into_iter()
         .filter(|(program, _)| !has_program(program))
         .map(|(_, package)| package)
@@ -44,6 +44,26 @@ pub fn run() -> Result<()> {
         install(&missing)?;
     }
     Ok(())
+}
+
+/// `wasm-opt` of npm's package binaryen: Debian's is too old for what rustc and wasm-bindgen write.
+///
+/// # Errors
+/// What npm says.
+pub fn wasm_opt() -> Result<Command> {
+    const PACKAGE: &str = "binaryen@132.0.0";
+    const PLACE: &str = "target/tools";
+    let program = Path::new(PLACE).join("node_modules/binaryen/bin/wasm-opt");
+    if !program.exists() {
+        std::fs::create_dir_all(PLACE)?;
+        let options = ["--no-audit", "--no-fund", "--loglevel=error"];
+        let mut install = Command::new("npm");
+        install.args(["install", "--prefix", PLACE]).args(options).arg(PACKAGE);
+        succeed(&mut install).context("installing wasm-opt; `cargo xtask setup` installs npm")?;
+    }
+    let mut command = Command::new("node");
+    command.arg(program);
+    Ok(command)
 }
 
 fn has_program(name: &str) -> bool {

@@ -9,11 +9,12 @@ use anyhow::{Context, Result, bail};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::ci::succeed;
-use crate::wasm;
+use crate::{setup, wasm};
 
 /// What wasm-opt has to know of what rustc emits.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",
+    "--enable-multivalue",
     "--enable-mutable-globals",
     "--enable-nontrapping-float-to-int",
     "--enable-reference-types",
@@ -43,6 +44,7 @@ pub fn run() -> Result<()> {
             .web(true)
             .map_err(|error| anyhow::anyhow!("{error:?}"))?
             .typescript(false)
+            .omit_default_module_path(false)
             .out_name(name)
             .input_path(&input)
             .generate(&dist)
@@ -71,10 +73,9 @@ fn index() -> Result<String> {
 
 fn optimise(file: &Path) -> Result<()> {
     let smaller = file.with_extension("opt");
-    let mut command = Command::new("wasm-opt");
+    let mut command = setup::wasm_opt()?;
     command.args(FEATURES).args(["-O2", "--strip-debug", "--strip-producers"]);
-    succeed(command.arg(file).arg("-o").arg(&smaller))
-        .context("wasm-opt is Debian's package binaryen: `cargo xtask setup` installs it")?;
+    succeed(command.arg(file).arg("-o").arg(&smaller))?;
     fs::rename(smaller, file)?;
     Ok(())
 }
