@@ -57,6 +57,36 @@ fn a_branch_leaves_its_origin_alone() {
     assert!(before == place.read("run/metrics.jsonl"));
 }
 
+#[test]
+fn what_decides_the_data_does_not_change_when_a_run_goes_on() {
+    let place = Place::new();
+    succeed(place.train("run", &["--steps", STEPS, "--device", "cpu", "--stop-at", "5"]));
+    for (set, key) in [
+        ("data.validation_fraction=0.3", "data.validation_fraction"),
+        ("train.batch_size=7", "train.batch_size"),
+        ("data.tokenizer=other.json", "data.tokenizer"),
+    ] {
+        let error = crate::harness::fail(place.nitp(&["train", "--resume", "run", "--set", set]), 1);
+        assert!(error.contains(key) && error.contains("--init"), "{error}");
+    }
+    succeed(place.nitp(&["train", "--resume", "run", "--device", "cpu"]));
+    // A complete run makes no empty branch.
+    let branch = ["train", "--resume", "run", "--out", "branch"];
+    let (out, _) = succeed(place.nitp(&branch));
+    assert!(out.contains("complete: step 12 of 12"), "{out}");
+    assert!(!place.path("branch").exists());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    let mut command = place.nitp(&["info", "--preset", "tiny"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Starts a run that is too long to end by itself and waits until its log tells of some steps.
 fn start_long(place: &Place, run: &str, steps: usize) -> Child {
     let mut command = place.train(run, &["--steps", "100000", "--device", "cpu"]);

@@ -7,7 +7,9 @@ use nitp_core::config::Config;
 use nitp_core::executor::{Executor, ExecutorError};
 use nitp_core::gpu::{DeviceRequest, GpuExecutor, open};
 use nitp_core::model::parameters;
-use nitp_core::train::{Checkpoint, Event, Start, TrainError, Trainer};
+use nitp_core::train::{
+    BatchSource, Checkpoint, Evaluator, Event, Prober, Progress, Start, TrainError, Trainer, initialize,
+};
 use nitp_tests::model_case::{
     MOE, RandomBatches, Steps, config, fast_executor, gpu_executor, initial_weights, layout,
 };
@@ -146,6 +148,80 @@ fn a_loss_that_is_no_number_ends_the_run_before_it_saves_anything() {
     assert_eq!(checkpoints, 0);
 }
 
+/// On a GPU several steps are under way: what came before the failing one arrives with it.
+#[test]
+fn what_was_done_before_a_failure_is_told() {
+    let sets = ["train.learning_rate=1e30", "train.grad_clip=0", "train.steps=50"];
+    let config = config(&[&sets[..], &["train.checkpoint_interval=1"]].concat());
+    let source = Box::new(RandomBatches::new(&config));
+    let executor = Box::new(gpu_executor(&config));
+    let mut trainer = Trainer::new(&config, executor, source, Start::Seed).expect("it fits");
+    let (mut steps, mut checkpoints) = (0, 0);
+    let error = trainer
+        .run(|_, event| {
+            steps += usize::from(matches!(event, Event::Step(_)));
+            checkpoints += usize::from(matches!(event, Event::Checkpoint(_)));
+            ControlFlow::Continue(())
+        })
+        .expect_err("the run diverges");
+    let TrainError::NotFinite { step, .. } = error else { panic!("{error}") };
+    assert_eq!((steps, checkpoints), (step - 1, step - 1));
+}
+
+#[test]
+fn a_held_run_goes_no_further_and_saves_when_asked() {
+    let config = config(&["train.steps=9"]);
+    let source = Box::new(RandomBatches::new(&config));
+    let executor = Box::new(fast_executor(&config));
+    let mut trainer = Trainer::new(&config, executor, source, Start::Seed).expect("it fits");
+    trainer.hold_at(4);
+    while trainer.advance().expect("it runs") == Progress::Submitted {}
+    assert_eq!((trainer.submitted(), trainer.step(), trainer.is_idle()), (4, 4, true));
+    trainer.save();
+    trainer.save();
+    while trainer.advance().expect("it runs") == Progress::Submitted {}
+    let saved = trainer.events().filter(|event| matches!(event, Event::Checkpoint(_))).count();
+    assert_eq!(saved, 1);
+    trainer.hold_at(usize::MAX);
+    while trainer.advance().expect("it runs") != Progress::Finished {}
+    assert_eq!(trainer.step(), 9);
+}
+
+#[test]
+fn a_probe_sees_what_an_evaluation_computes() {
+    for device in [false, true] {
+        let config = config(&[MOE, &["train.batch_size=1"]].concat());
+        let mut executor: Box<dyn Executor> =
+            if device { Box::new(gpu_executor(&config)) } else { Box::new(fast_executor(&config)) };
+        let executor = executor.as_mut();
+        let parameters = parameters(&config);
+        initialize(executor, &parameters, 0, &Default::default()).expect("it fits");
+        let batch = RandomBatches::new(&config).validation(0);
+        let evaluator = Evaluator::new(executor, &config).expect("it fits");
+        let hidden = evaluator.hidden_now(executor, &batch).expect("it runs");
+        let prober = Prober::new(executor, &config).expect("it fits");
+        // The first tokens of a row don't depend on the later ones.
+        let tokens = &batch.input_ids[..batch.input_ids.len() - 3];
+        let mut reads = prober.submit(executor, tokens).expect("it runs");
+        executor.wait().expect("it arrives");
+        let probe = prober.collect(executor, &mut reads).expect("it runs").expect("it arrived");
+        let width = config.model.hidden_size;
+        assert_eq!(probe.hidden.len(), tokens.len() * width);
+        assert_eq!(probe.target.len(), probe.hidden.len());
+        for (found, expected) in probe.hidden.iter().zip(&hidden) {
+            assert!((found - expected).abs() < 1e-4, "{found} and {expected}");
+        }
+        let experts = config.model.moe.as_ref().expect("a mixture").num_experts;
+        assert!(!probe.router_probs.is_empty());
+        for (_, probs) in &probe.router_probs {
+            assert_eq!(probs.len(), tokens.len() * experts);
+            for row in probs.chunks_exact(experts) {
+                assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+            }
+        }
+    }
+}
+
 #[test]
 fn losses_fall() {
     let config = config(&["train.steps=30", "train.learning_rate=0.02"]);
@@ -160,7 +236,7 @@ fn losses_fall() {
 /// The same batch every time.
 struct Repeated(RandomBatches);
 
-impl nitp_core::train::BatchSource for Repeated {
+impl BatchSource for Repeated {
     fn train(&self, _step: usize, _micro: usize) -> nitp_core::data::Batch {
         self.0.train(0, 0)
     }

@@ -94,16 +94,16 @@ pub fn show(ui: &mut Ui, known: &Known, others: &[(String, &History)]) {
 fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)], dark: bool) {
     ui.horizontal(|ui| {
         ui.strong(curve.title).on_hover_text(curve.about);
-        for (&lane, history) in known.histories.iter().rev() {
-            if let Some([_, last]) = (curve.of)(history).last() {
-                ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            for (&lane, history) in known.histories.iter().rev() {
+                if let Some([_, last]) = (curve.of)(history).last() {
                     let text = format!("{} {}", lane.name(), number(*last));
                     ui.colored_label(lane_color(lane, dark), text);
-                });
+                }
             }
-        }
+        });
     });
-    Plot::new(curve.title)
+    let mut frame = Plot::new(curve.title)
         .height(150.0)
         .show_background(false)
         .allow_scroll(false)
@@ -113,9 +113,12 @@ fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)]
         .y_axis_min_width(38.0)
         .set_margin_fraction(egui::vec2(0.01, 0.08))
         .include_x(0.0)
-        .include_x(known.steps().max(1) as f64)
-        .legend(Legend::default())
-        .show(ui, |plot| {
+        .include_x(known.steps().max(1) as f64);
+    // The values above name the two runs by their colours; overlaid ones need names too.
+    if !others.is_empty() {
+        frame = frame.legend(Legend::default());
+    }
+    frame.show(ui, |plot| {
             for (index, (name, history)) in others.iter().enumerate() {
                 let color = super::theme::class_color(index + 2).gamma_multiply(0.7);
                 let line = Line::new(name.clone(), PlotPoints::from((curve.of)(history)));

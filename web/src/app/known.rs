@@ -119,7 +119,7 @@ impl Known {
             if let Some(step) = history.steps().last() {
                 words += &format!(" {name} loss {:.4}", step.ntp_loss);
                 if *lane == Lane::Nitp {
-                    words += &format!(", NITP loss {:.4}", step.nitp_loss);
+                    words += &format!(", its own {:.4}", step.nitp_loss);
                 }
             }
             if let Some(it) = history.evaluations().last() {

@@ -16,23 +16,25 @@ pub struct Look {
     pub due: bool,
     /// The snapshot that the last look followed.
     seen: usize,
+    /// Whether the last look had the curvature.
+    bent: bool,
 }
 
 impl Default for Look {
     fn default() -> Self {
         let text = "The old gardener pointed at the crane by the river.".to_owned();
-        Self { text, position: None, due: true, seen: 0 }
+        Self { text, position: None, due: true, seen: 0, bent: false }
     }
 }
 
 impl Look {
     /// What to ask for, when it is time: asked, or after each snapshot while it is on the screen.
     pub fn command(&mut self, known: &Known, visible: bool, curvature: bool) -> Option<Command> {
-        let moved = visible && known.snapshots != self.seen;
-        if known.phase == Phase::Empty || !(visible && self.due || moved) {
+        let moved = known.snapshots != self.seen || curvature && !self.bent;
+        if known.phase == Phase::Empty || !visible || !(self.due || moved) {
             return None;
         }
-        (self.due, self.seen) = (false, known.snapshots);
+        (self.due, self.seen, self.bent) = (false, known.snapshots, curvature);
         let (text, position) = (self.text.clone(), self.position);
         Some(Command::Inspect(Inspection { text, position, curvature }))
     }

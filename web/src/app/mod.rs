@@ -255,7 +255,7 @@ impl App {
                 );
             }
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                egui::widgets::global_theme_preference_buttons(ui);
+                theme::choice(ui);
                 if ui.button("Tour").on_hover_text("Five steps through the idea (T)").clicked() {
                     self.tour = Some(0);
                 }
@@ -277,10 +277,11 @@ impl App {
             if step.on_hover_text("One step of both (N)").clicked() {
                 self.one_step();
             }
-            let begun = self.known.phase != Phase::Empty && self.known.phase != Phase::Finished;
-            let anew = ui.add_enabled(begun, egui::Button::new("Start anew"));
-            if anew.on_hover_text("From the beginning, with the settings as they are").clicked() {
-                self.start();
+            if matches!(self.known.phase, Phase::Paused | Phase::Running) {
+                let about = "From the beginning, with the settings as they are";
+                if ui.button("Start anew").on_hover_text(about).clicked() {
+                    self.start();
+                }
             }
             self.files_menu(ui);
             self.progress(ui);

@@ -116,3 +116,29 @@ pub fn card<R>(ui: &mut egui::Ui, title: &str, add: impl FnOnce(&mut egui::Ui) -
         })
         .inner
 }
+
+/// Light, dark, or as the system has it.
+pub fn choice(ui: &mut egui::Ui) {
+    let mut theme = ui.ctx().options(|options| options.theme_preference);
+    let name = |theme| match theme {
+        egui::ThemePreference::Light => "Light",
+        egui::ThemePreference::Dark => "Dark",
+        egui::ThemePreference::System => "Theme",
+    };
+    let all = [
+        egui::ThemePreference::System,
+        egui::ThemePreference::Light,
+        egui::ThemePreference::Dark,
+    ];
+    egui::ComboBox::from_id_salt("theme").width(70.0).selected_text(name(theme)).show_ui(ui, |ui| {
+        for option in all {
+            let words = match option {
+                egui::ThemePreference::System => "As the system",
+                other => name(other),
+            };
+            if ui.selectable_value(&mut theme, option, words).clicked() {
+                ui.ctx().set_theme(option);
+            }
+        }
+    });
+}

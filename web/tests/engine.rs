@@ -1,0 +1,191 @@
+//! The engine without a browser: two runs in lock step, kept, restored, exported, opened.
+
+use std::collections::BTreeMap;
+
+use nitp_core::config::Config;
+use web::app::from_query;
+use web::engine::{Engine, Pumped};
+use web::protocol::{
+    Command, DeviceWish, Experiment, File, Inspection, Lane, Phase, Text, Update, Writing,
+};
+
+const QUICK: &str = "preset=nano&train.steps=12&train.batch_size=2&train.context_length=32\
+                     &train.eval_interval=4&train.eval_batches=2&train.geometry_interval=4";
+
+fn config(more: &str) -> Config {
+    from_query(&format!("{QUICK}{more}")).expect("a valid query").1
+}
+
+fn experiment(config: &Config) -> Experiment {
+    Experiment {
+        config: config.to_toml(),
+        text: Text::Demo,
+        tokenizer: None,
+        lanes: Lane::ALL.to_vec(),
+    }
+}
+
+/// Does a command and what follows, until there is nothing to do.
+fn does(engine: &mut Engine, command: Command) -> Vec<Update> {
+    pollster::block_on(engine.handle(command));
+    let mut told = Vec::new();
+    loop {
+        let pumped = engine.pump();
+        told.extend(engine.updates());
+        match pumped {
+            Pumped::Idle => return told,
+            Pumped::Waiting => engine.wait(),
+            Pumped::Worked => {}
+        }
+    }
+}
+
+fn open(kept: Option<Vec<u8>>) -> (Engine, Vec<Update>) {
+    let mut engine = Engine::new(kept);
+    let told = does(&mut engine, Command::Open(DeviceWish::Cpu));
+    (engine, told)
+}
+
+/// Steps and losses of each run.
+fn losses(told: &[Update]) -> BTreeMap<Lane, Vec<(usize, f64, f64)>> {
+    let mut losses: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for update in told {
+        if let Update::Step(lane, it) = update {
+            losses.entry(*lane).or_default().push((it.step, it.ntp_loss, it.nitp_loss));
+        }
+    }
+    losses
+}
+
+fn errors(told: &[Update]) -> Vec<&String> {
+    told.iter().filter_map(|it| if let Update::Error(text) = it { Some(text) } else { None }).collect()
+}
+
+fn whole(config: &Config) -> Vec<Update> {
+    let (mut engine, _) = open(None);
+    let mut told = does(&mut engine, Command::Prepare(Box::new(experiment(config))));
+    told.extend(does(&mut engine, Command::Run(None)));
+    assert_eq!(errors(&told), [""; 0]);
+    told
+}
+
+#[test]
+fn both_runs_go_step_by_step_from_the_same_weights() {
+    let told = whole(&config(""));
+    let losses = losses(&told);
+    let [ntp, nitp] = [&losses[&Lane::Ntp], &losses[&Lane::Nitp]];
+    assert_eq!(ntp.len(), 12);
+    assert_eq!(ntp[0].1, nitp[0].1, "the same weights and batch");
+    assert!(ntp.iter().all(|it| it.2 == 0.0) && nitp.iter().all(|it| it.2 > 0.0));
+    let mut at = BTreeMap::new();
+    for update in &told {
+        if let Update::Step(lane, it) = update {
+            at.insert(*lane, it.step);
+            let steps: Vec<usize> = at.values().copied().collect();
+            assert!(steps.len() < 2 || steps[0].abs_diff(steps[1]) <= 1, "{steps:?}");
+        }
+    }
+    let snapshots = |wanted| -> Vec<usize> {
+        let of = |it: &Update| match it {
+            Update::Snapshot(lane, it) if *lane == wanted => Some(it.geometry.step),
+            _ => None,
+        };
+        told.iter().filter_map(of).collect()
+    };
+    assert_eq!(snapshots(Lane::Ntp), [0, 4, 8, 12]);
+    assert_eq!(snapshots(Lane::Nitp), [0, 4, 8, 12]);
+    let last = told.iter().rev().find_map(|it| if let Update::Phase(it) = it { Some(*it) } else { None });
+    assert_eq!(last, Some(Phase::Finished));
+}
+
+#[test]
+fn a_kept_session_goes_on_bit_for_bit() {
+    let config = config("");
+    let expected = losses(&whole(&config));
+    let (mut engine, _) = open(None);
+    does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
+    let told = does(&mut engine, Command::Run(Some(5)));
+    let kept = told.iter().rev().find_map(|it| if let Update::Keep(it) = it { Some(it.clone()) } else { None });
+    let (mut engine, told) = open(Some(kept.expect("a pause keeps the runs")));
+    assert_eq!(losses(&told)[&Lane::Nitp].len(), 5, "the past is told anew");
+    let told = [told, does(&mut engine, Command::Run(None))].concat();
+    assert_eq!(losses(&told), expected);
+}
+
+#[test]
+fn what_is_exported_can_be_opened_and_goes_on() {
+    let config = config("");
+    let expected = losses(&whole(&config));
+    let (mut engine, _) = open(None);
+    does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
+    does(&mut engine, Command::Run(Some(6)));
+    let told = does(&mut engine, Command::Export(Lane::Ntp));
+    let file = told.iter().find_map(|it| if let Update::File(it) = it { Some(it.clone()) } else { None });
+    let file = file.expect("a file");
+    assert_eq!(file.name, "ntp-step-6.zip");
+    let (mut engine, _) = open(None);
+    let told = does(&mut engine, Command::Import(vec![file]));
+    assert_eq!(errors(&told), [""; 0]);
+    let told = [told, does(&mut engine, Command::Run(None))].concat();
+    let found = losses(&told);
+    assert_eq!(found.get(&Lane::Nitp), None, "it was one run");
+    assert_eq!(found[&Lane::Ntp], expected[&Lane::Ntp]);
+}
+
+#[test]
+fn models_write_and_are_looked_into() {
+    let config = config("&model.moe.num_experts=4&model.moe.moe_intermediate_size=16");
+    let (mut engine, _) = open(None);
+    does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
+    does(&mut engine, Command::Run(Some(2)));
+    let writing =
+        Writing { prompt: "The ".to_owned(), max_tokens: 5, temperature: 0.0, seed: 0 };
+    let told = does(&mut engine, Command::Write(writing));
+    for lane in Lane::ALL {
+        let last = told.iter().rev().find_map(|it| match it {
+            Update::Written(of, it) if *of == lane => Some(it),
+            _ => None,
+        });
+        let last = last.expect("it wrote");
+        assert!(last.done && !last.text.is_empty());
+        assert!(last.next.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+    }
+    let text = "by the river".to_owned();
+    let told =
+        does(&mut engine, Command::Inspect(Inspection { text, position: None, curvature: true }));
+    for lane in Lane::ALL {
+        let seen = told.iter().find_map(|it| match it {
+            Update::Inspected(of, it) if *of == lane => Some(it),
+            _ => None,
+        });
+        let seen = seen.expect("it was looked into");
+        let n = seen.tokens.len();
+        assert_eq!((n, seen.cosines.len()), (12, 144));
+        assert_eq!(seen.router_probs.len(), config.model.num_hidden_layers - 1);
+        for row in seen.router_probs[0].1.chunks_exact(4) {
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+        let curvature = seen.curvature.as_ref().expect("it was wanted");
+        assert_eq!(curvature.cross_entropy.len(), config.model.hidden_size);
+        assert_eq!(curvature.lift.is_some(), lane == Lane::Nitp);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let (mut engine, _) = open(None);
+    let told = does(&mut engine, Command::Run(None));
+    assert!(errors(&told)[0].contains("press Start"));
+    let mut short = experiment(&config(""));
+    short.text = Text::Own(vec![File { name: "a.txt".to_owned(), bytes: b"one two".to_vec() }]);
+    let told = does(&mut engine, Command::Prepare(Box::new(short)));
+    assert!(errors(&told)[0].contains("give more text"), "{told:?}");
+    let binary = vec![File { name: "run.zip".to_owned(), bytes: vec![0; 40] }];
+    let told = does(&mut engine, Command::Import(binary));
+    assert!(errors(&told)[0].contains("zip can't be read"));
+    let (_, told) = open(Some(vec![1, 2, 3]));
+    assert!(errors(&told)[0].contains("can't be opened"));
+    // The rest goes on: what was wrong is no end.
+    let told = does(&mut engine, Command::Prepare(Box::new(experiment(&config("")))));
+    assert_eq!(errors(&told), [""; 0]);
+}
