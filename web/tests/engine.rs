@@ -58,7 +58,9 @@ fn losses(told: &[Update]) -> BTreeMap<Lane, Vec<(usize, f64, f64)>> {
 }
 
 fn errors(told: &[Update]) -> Vec<&String> {
-    told.iter().filter_map(|it| if let Update::Error(text) = it { Some(text) } else { None }).collect()
+    told.iter()
+        .filter_map(|it| if let Update::Error(text) = it { Some(text) } else { None })
+        .collect()
 }
 
 fn whole(config: &Config) -> Vec<Update> {
@@ -94,7 +96,8 @@ fn both_runs_go_step_by_step_from_the_same_weights() {
     };
     assert_eq!(snapshots(Lane::Ntp), [0, 4, 8, 12]);
     assert_eq!(snapshots(Lane::Nitp), [0, 4, 8, 12]);
-    let last = told.iter().rev().find_map(|it| if let Update::Phase(it) = it { Some(*it) } else { None });
+    let last =
+        told.iter().rev().find_map(|it| if let Update::Phase(it) = it { Some(*it) } else { None });
     assert_eq!(last, Some(Phase::Finished));
 }
 
@@ -105,7 +108,10 @@ fn a_kept_session_goes_on_bit_for_bit() {
     let (mut engine, _) = open(None);
     does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
     let told = does(&mut engine, Command::Run(Some(5)));
-    let kept = told.iter().rev().find_map(|it| if let Update::Keep(it) = it { Some(it.clone()) } else { None });
+    let kept = told
+        .iter()
+        .rev()
+        .find_map(|it| if let Update::Keep(it) = it { Some(it.clone()) } else { None });
     let (mut engine, told) = open(Some(kept.expect("a pause keeps the runs")));
     assert_eq!(losses(&told)[&Lane::Nitp].len(), 5, "the past is told anew");
     let told = [told, does(&mut engine, Command::Run(None))].concat();
@@ -120,7 +126,8 @@ fn what_is_exported_can_be_opened_and_goes_on() {
     does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
     does(&mut engine, Command::Run(Some(6)));
     let told = does(&mut engine, Command::Export(Lane::Ntp));
-    let file = told.iter().find_map(|it| if let Update::File(it) = it { Some(it.clone()) } else { None });
+    let file =
+        told.iter().find_map(|it| if let Update::File(it) = it { Some(it.clone()) } else { None });
     let file = file.expect("a file");
     assert_eq!(file.name, "ntp-step-6.zip");
     let (mut engine, _) = open(None);
@@ -138,8 +145,7 @@ fn models_write_and_are_looked_into() {
     let (mut engine, _) = open(None);
     does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
     does(&mut engine, Command::Run(Some(2)));
-    let writing =
-        Writing { prompt: "The ".to_owned(), max_tokens: 5, temperature: 0.0, seed: 0 };
+    let writing = Writing { prompt: "The ".to_owned(), max_tokens: 5, temperature: 0.0, seed: 0 };
     let told = does(&mut engine, Command::Write(writing));
     for lane in Lane::ALL {
         let last = told.iter().rev().find_map(|it| match it {

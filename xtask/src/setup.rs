@@ -34,11 +34,12 @@ pub fn run() -> Result<()> {
             install(&WASM_PACKAGES)?;
         }
     }
-    let missing: Vec<&str> = [("npm", "npm"), ("chromium", "chromium"), ("chromedriver", "chromium-driver")]
-        .into_iter()
-        .filter(|(program, _)| !has_program(program))
-        .map(|(_, package)| package)
-        .collect();
+    let missing: Vec<&str> =
+        [("npm", "npm"), ("chromium", "chromium"), ("chromedriver", "chromium-driver")]
+            .into_iter()
+            .filter(|(program, _)| !has_program(program))
+            .map(|(_, package)| package)
+            .collect();
     if !missing.is_empty() {
         println!("==> for the page and its tests: installing {}", missing.join(", "));
         install(&missing)?;

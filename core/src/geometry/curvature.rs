@@ -178,7 +178,9 @@ mod tests {
     }
 
     fn matrix(rows: usize, columns: usize, seed: f64) -> DMatrix<f64> {
-        DMatrix::from_fn(rows, columns, |i, j| (seed + 2.3 * i as f64 + 0.71 * j as f64).sin() * 0.6)
+        DMatrix::from_fn(rows, columns, |i, j| {
+            (seed + 2.3 * i as f64 + 0.71 * j as f64).sin() * 0.6
+        })
     }
 
     /// Central second differences of `f` at `h`.
@@ -255,8 +257,7 @@ mod tests {
         let lift = found.nitp.unwrap();
         assert_eq!(flat, 6);
         assert!(lift.cosine > 0.5 && lift.tangential > 0.0);
-        let gained: f64 =
-            lift.lifted.iter().sum::<f64>() - found.cross_entropy.iter().sum::<f64>();
+        let gained: f64 = lift.lifted.iter().sum::<f64>() - found.cross_entropy.iter().sum::<f64>();
         assert!((gained - 7.0 * lift.tangential).abs() < 1e-9, "the trace of d - 1 directions");
         assert!((gained - lift.eigenvalues.iter().sum::<f64>()).abs() < 1e-9);
         assert!(found.cross_entropy.windows(2).all(|pair| pair[0] >= pair[1]));

@@ -104,7 +104,8 @@ impl Readback {
             }
             _ => {
                 gpu.check()?;
-                Err(ExecutorError::Gpu { reason: "a read-back buffer could not be mapped".into() })
+                // A browser refuses to map before it tells of the loss.
+                Err(ExecutorError::DeviceLost { reason: "a read-back was refused".into() })
             }
         }
     }

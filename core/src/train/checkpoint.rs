@@ -152,8 +152,7 @@ impl Checkpoint {
             });
             serialize(&named.collect::<Vec<_>>(), metadata())
         };
-        let trainer =
-            || serde_json::to_vec_pretty(&self.state).expect("plain data serialises");
+        let trainer = || serde_json::to_vec_pretty(&self.state).expect("plain data serialises");
         [file::MODEL, file::OPTIMIZER, file::TRAINER].into_iter().map(move |name| {
             let bytes = match name {
                 file::MODEL => model(),

@@ -4,8 +4,8 @@ use anyhow::Result;
 use comfy_table::{Table, presets};
 use indicatif::BinaryBytes;
 
-use crate::output::outln;
 use crate::device;
+use crate::output::outln;
 
 /// Lists adapters and says what `auto` takes.
 pub fn run() -> Result<()> {

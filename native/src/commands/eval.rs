@@ -13,8 +13,8 @@ use nitp_core::train::{
 use serde_json::Value;
 
 use crate::args::EvalArgs;
-use crate::run_folder::{Saved, locate};
 use crate::output::outln;
+use crate::run_folder::{Saved, locate};
 use crate::{checkpoints, device, token_cache};
 
 /// Measures a run.

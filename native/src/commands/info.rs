@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::args::InfoArgs;
 use crate::memory::Memory;
-use crate::progress::{short, thousands, with_prefix};
 use crate::output::outln;
+use crate::progress::{short, thousands, with_prefix};
 use crate::{device, settings};
 
 /// Prints the costs, or the list of presets.
@@ -130,7 +130,11 @@ fn print_memory(config: &Config, memory: &Memory) {
             row("  optimizer", memory.optimizer, "two moments".to_owned()),
             row("  activations", memory.activations, batch),
             row("  inputs, results", memory.other, none()),
-            row("to save", memory.checkpoint, "more, on the host, while a checkpoint is made".into()),
+            row(
+                "to save",
+                memory.checkpoint,
+                "more, on the host, while a checkpoint is made".into(),
+            ),
         ],
     );
 }

@@ -6,8 +6,8 @@ use nitp_core::data::tokenizer_training::train_bpe;
 
 use crate::args::TokenizerCommand;
 use crate::documents;
-use crate::progress::thousands;
 use crate::output::outln;
+use crate::progress::thousands;
 use crate::whole_file;
 
 /// Trains a tokenizer.

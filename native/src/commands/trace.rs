@@ -30,7 +30,12 @@ pub fn run(args: TraceArgs) -> Result<()> {
     let trace = Trace::record(&config, executor.as_mut(), &dataset, &weights, steps, |step| {
         outln!(
             "step {:>4}  loss {:.6}  ntp {:.6}  nitp {:.6}  balance {:.6}  gradient norm {:.6}",
-            step.step, step.loss, step.ntp_loss, step.nitp_loss, step.balance_loss, step.grad_norm
+            step.step,
+            step.loss,
+            step.ntp_loss,
+            step.nitp_loss,
+            step.balance_loss,
+            step.grad_norm
         );
     })?;
     whole_file::write(&args.out, &trace.to_safetensors())?;

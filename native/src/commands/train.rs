@@ -19,9 +19,9 @@ use serde::Serialize;
 use crate::args::TrainArgs;
 use crate::device::Device;
 use crate::log::Log;
+use crate::output::outln;
 use crate::progress::{Progress, short, thousands};
 use crate::run_folder::{self, RunFolder, Saved, read_tokenizer};
-use crate::output::outln;
 use crate::{checkpoints, device, memory, settings, token_cache};
 
 /// Tokens of the sample at the end.
@@ -232,10 +232,7 @@ fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
         [
             ("train.batch_size", train.batch_size.to_string()),
             ("train.context_length", train.context_length.to_string()),
-            (
-                "train.gradient_accumulation_steps",
-                train.gradient_accumulation_steps.to_string(),
-            ),
+            ("train.gradient_accumulation_steps", train.gradient_accumulation_steps.to_string()),
             ("train.seed", train.seed.to_string()),
             ("data.validation_fraction", data.validation_fraction.to_string()),
             ("data.tokenizer", data.tokenizer.clone()),

@@ -66,7 +66,8 @@ fn what_decides_the_data_does_not_change_when_a_run_goes_on() {
         ("train.batch_size=7", "train.batch_size"),
         ("data.tokenizer=other.json", "data.tokenizer"),
     ] {
-        let error = crate::harness::fail(place.nitp(&["train", "--resume", "run", "--set", set]), 1);
+        let error =
+            crate::harness::fail(place.nitp(&["train", "--resume", "run", "--set", set]), 1);
         assert!(error.contains(key) && error.contains("--init"), "{error}");
     }
     succeed(place.nitp(&["train", "--resume", "run", "--device", "cpu"]));
@@ -81,7 +82,8 @@ fn what_decides_the_data_does_not_change_when_a_run_goes_on() {
 fn a_reader_that_goes_away_is_no_failure() {
     let place = Place::new();
     let mut command = place.nitp(&["info", "--preset", "tiny"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

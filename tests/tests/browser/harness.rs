@@ -151,7 +151,8 @@ impl Browser {
         loop {
             let files = fs::read_dir(self.downloads.path()).expect("the downloads");
             let paths = files.map(|file| file.expect("a file").path());
-            if let Some(path) = paths.into_iter().find(|path| path.to_string_lossy().ends_with(end)) {
+            if let Some(path) = paths.into_iter().find(|path| path.to_string_lossy().ends_with(end))
+            {
                 return path;
             }
             assert!(begin.elapsed() < Duration::from_secs(seconds), "no download {end}");
@@ -215,14 +216,15 @@ fn driver() -> (Child, u16) {
         .spawn()
         .expect("chromedriver is installed: run `cargo xtask setup`");
     let output = BufReader::new(child.stdout.take().expect("its output"));
-    for line in output.lines() {
-        let line = line.expect("chromedriver speaks");
-        if let Some(port) = line.split("successfully on port ").nth(1) {
-            let port = port.trim_end_matches('.').parse().expect("a port");
-            return (child, port);
-        }
-    }
-    panic!("chromedriver ended before it listened");
+    let port = output.lines().map_while(Result::ok).find_map(|line| {
+        let port = line.split("successfully on port ").nth(1)?.trim_end_matches('.').parse();
+        port.ok()
+    });
+    let Some(port) = port else {
+        let status = child.wait();
+        panic!("chromedriver ended before it listened: {status:?}");
+    };
+    (child, port)
 }
 
 /// Serves a folder from a thread.
@@ -265,8 +267,12 @@ pub fn colors(picture: &image::RgbImage) -> usize {
 /// The number that follows a word in a status.
 pub fn number_after(status: &str, word: &str) -> f64 {
     let after = status.split(word).nth(1).unwrap_or_else(|| panic!("no `{word}` in: {status}"));
-    let text: String =
-        after.trim_start().chars().take_while(|c| c.is_ascii_digit() || ".-".contains(*c)).collect();
-    text.trim_end_matches('.').parse().unwrap_or_else(|_| panic!("no number after `{word}`: {status}"))
+    let text: String = after
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || ".-".contains(*c))
+        .collect();
+    text.trim_end_matches('.')
+        .parse()
+        .unwrap_or_else(|_| panic!("no number after `{word}`: {status}"))
 }
-

@@ -11,7 +11,8 @@ use crate::harness::{Browser, Gpu, colors, number_after, root};
 const WIDE: (u32, u32) = (1280, 900);
 
 /// A run of some seconds on the CPU.
-const QUICK: &str = "preset=nano&train.geometry_interval=10&train.eval_interval=10&train.eval_batches=2&device=cpu";
+const QUICK: &str =
+    "preset=nano&train.geometry_interval=10&train.eval_interval=10&train.eval_batches=2&device=cpu";
 
 fn quick(steps: usize) -> String {
     format!("{QUICK}&train.steps={steps}&start=1")
@@ -19,7 +20,8 @@ fn quick(steps: usize) -> String {
 
 /// The part of the status that tells of one run.
 fn lane<'a>(status: &'a str, name: &str) -> &'a str {
-    let from = status.find(&format!(" {name} loss")).unwrap_or_else(|| panic!("no {name}: {status}"));
+    let from =
+        status.find(&format!(" {name} loss")).unwrap_or_else(|| panic!("no {name}: {status}"));
     &status[from..]
 }
 
@@ -31,16 +33,23 @@ fn both_runs_learn_and_everything_is_painted() {
     assert!(colors(&browser.screenshot("welcome")) > 12);
     // The space bar starts.
     browser.press(&[], ' ');
-    let first = browser.wait_until("both at step 1", 60, |it| it.contains(" NTP loss") && it.contains(" NITP loss"));
+    let first = browser.wait_until("both at step 1", 60, |it| {
+        it.contains(" NTP loss") && it.contains(" NITP loss")
+    });
     let last = browser.wait_for("Finished", 120);
     for name in ["NTP", "NITP"] {
         let (before, after) =
             (number_after(lane(&first, name), "loss"), number_after(lane(&last, name), "loss"));
         assert!(after < before - 0.5, "{name}: {before} to {after}");
     }
-    for (key, name) in
-        [('2', "curves"), ('3', "hidden-states"), ('4', "why"), ('5', "experts"), ('6', "text"), ('7', "runs")]
-    {
+    for (key, name) in [
+        ('2', "curves"),
+        ('3', "hidden-states"),
+        ('4', "why"),
+        ('5', "experts"),
+        ('6', "text"),
+        ('7', "runs"),
+    ] {
         browser.press(&[], key);
         std::thread::sleep(std::time::Duration::from_millis(700));
         assert!(colors(&browser.screenshot(name)) > 12, "{name} is blank");
@@ -61,7 +70,10 @@ fn webgpu_trains_and_a_lost_device_is_no_lost_run() {
     let on_gpu = number_after(lane(&status, "NITP"), "loss");
     browser.open(&format!("{query}&lose-device-at=10"));
     let status = browser.wait_for("Finished", 240);
-    assert!(status.contains("in place of the GPU") && status.contains("GPU device was lost"), "{status}");
+    assert!(
+        status.contains("in place of the GPU") && status.contains("GPU device was lost"),
+        "{status}"
+    );
     // From the start on the CPU: the same run, but for rounding.
     let on_cpu = number_after(lane(&status, "NITP"), "loss");
     assert!((on_gpu / on_cpu - 1.0).abs() < 1e-3, "{on_gpu} and {on_cpu}");
@@ -93,7 +105,10 @@ fn the_page_and_the_program_agree() {
         let lines: Vec<Value> =
             lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let at = |event: &str| lines.iter().rfind(|it| it["event"] == event).expect("an event");
-        let (own, words) = (lane(&status, name), [("loss", "step", "ntp_loss"), ("held-out", "evaluation", "val_loss")]);
+        let (own, words) = (
+            lane(&status, name),
+            [("loss", "step", "ntp_loss"), ("held-out", "evaluation", "val_loss")],
+        );
         for (word, event, key) in words {
             let (page, program) = (number_after(own, word), at(event)[key].as_f64().unwrap());
             assert!((page / program - 1.0).abs() < 2e-4, "{name} {key}: {page} and {program}");
@@ -130,9 +145,11 @@ fn the_page_and_the_program_agree() {
 fn a_run_goes_on_after_a_reload() {
     let browser = Browser::start(Gpu::None, WIDE);
     browser.open(&quick(3000));
-    browser.wait_until("step 20", 60, |it| it.contains("Step ") && number_after(it, "Step") >= 20.0);
+    browser
+        .wait_until("step 20", 60, |it| it.contains("Step ") && number_after(it, "Step") >= 20.0);
     browser.press(&[], ' ');
-    let status = browser.wait_until("paused and kept", 60, |it| it.contains("Paused") && it.contains("Kept step"));
+    let status = browser
+        .wait_until("paused and kept", 60, |it| it.contains("Paused") && it.contains("Kept step"));
     let kept = number_after(&status, "Kept step");
     // The browser needs a moment to write.
     std::thread::sleep(std::time::Duration::from_secs(2));
@@ -156,7 +173,10 @@ fn own_text_and_text_that_is_too_short() {
     browser.choose("choose-text", &short);
     browser.press(&[], ' ');
     let status = browser.wait_for("Error:", 30);
-    assert!(status.contains("the training text has") && status.contains("give more text"), "{status}");
+    assert!(
+        status.contains("the training text has") && status.contains("give more text"),
+        "{status}"
+    );
     browser.choose("choose-text", &long);
     browser.press(&[], ' ');
     let status = browser.wait_for("Finished", 60);

@@ -8,7 +8,8 @@ use nitp_core::executor::{Executor, ExecutorError};
 use nitp_core::gpu::{DeviceRequest, GpuExecutor, open};
 use nitp_core::model::parameters;
 use nitp_core::train::{
-    BatchSource, Checkpoint, Evaluator, Event, Prober, Progress, Start, TrainError, Trainer, initialize,
+    BatchSource, Checkpoint, Evaluator, Event, Prober, Progress, Start, TrainError, Trainer,
+    initialize,
 };
 use nitp_tests::model_case::{
     MOE, RandomBatches, Steps, config, fast_executor, gpu_executor, initial_weights, layout,

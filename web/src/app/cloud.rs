@@ -88,9 +88,9 @@ pub fn show(
         })
         .collect();
     if let Some(pointer) = response.hover_pos() {
-        let nearest = order.iter().min_by(|a, b| {
-            a.1.distance_sq(pointer).total_cmp(&b.1.distance_sq(pointer))
-        });
+        let nearest = order
+            .iter()
+            .min_by(|a, b| a.1.distance_sq(pointer).total_cmp(&b.1.distance_sq(pointer)));
         view.hovered = nearest.filter(|it| it.1.distance(pointer) < 12.0).map(|it| it.0);
     }
     order.sort_by(|a, b| a.2.total_cmp(&b.2));
@@ -98,7 +98,11 @@ pub fn show(
     for (index, at, depth) in order {
         let near = (0.5 + 0.22 * depth).clamp(0.25, 1.0);
         let color = colors.get(index).copied().unwrap_or(Color32::GRAY);
-        painter.add(Shape::circle_filled(at, 1.8 + 1.4 * near, color.gamma_multiply(0.35 + 0.6 * near)));
+        painter.add(Shape::circle_filled(
+            at,
+            1.8 + 1.4 * near,
+            color.gamma_multiply(0.35 + 0.6 * near),
+        ));
     }
     if let Some(index) = view.hovered.filter(|&index| index < snapshot.positions.len()) {
         let (at, _) = place(snapshot.positions[index]);
@@ -123,10 +127,10 @@ fn turn_by_input(ui: &Ui, response: &egui::Response, view: &mut View) {
         let held = |key| ui.input(|input| input.key_down(key));
         let turn = |less, more| f32::from(u8::from(held(more))) - f32::from(u8::from(held(less)));
         view.yaw += 0.03 * turn(egui::Key::ArrowLeft, egui::Key::ArrowRight);
-        view.pitch = (view.pitch + 0.03 * turn(egui::Key::ArrowDown, egui::Key::ArrowUp))
-            .clamp(-1.5, 1.5);
-        view.zoom = (view.zoom * (1.0 + 0.02 * turn(egui::Key::Minus, egui::Key::Plus)))
-            .clamp(0.3, 6.0);
+        view.pitch =
+            (view.pitch + 0.03 * turn(egui::Key::ArrowDown, egui::Key::ArrowUp)).clamp(-1.5, 1.5);
+        view.zoom =
+            (view.zoom * (1.0 + 0.02 * turn(egui::Key::Minus, egui::Key::Plus))).clamp(0.3, 6.0);
     }
     if response.double_clicked() {
         let fresh = View::default();
@@ -169,8 +173,7 @@ fn describe(ui: &mut Ui, index: usize, snapshot: &Snapshot, prepared: &Prepared)
         prepared.vocabulary.get(id).map_or("", String::as_str)
     };
     let row = index / points.context.max(1) * points.context.max(1);
-    let before: String =
-        (row.max(index.saturating_sub(BEFORE))..index).map(word).collect();
+    let before: String = (row.max(index.saturating_sub(BEFORE))..index).map(word).collect();
     ui.set_max_width(300.0);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 0.0;

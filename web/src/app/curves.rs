@@ -119,17 +119,17 @@ fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)]
         frame = frame.legend(Legend::default());
     }
     frame.show(ui, |plot| {
-            for (index, (name, history)) in others.iter().enumerate() {
-                let color = super::theme::class_color(index + 2).gamma_multiply(0.7);
-                let line = Line::new(name.clone(), PlotPoints::from((curve.of)(history)));
-                plot.line(line.color(color).width(1.0));
-            }
-            for lane in Lane::ALL {
-                let Some(history) = known.histories.get(&lane) else { continue };
-                let line = Line::new(lane.name(), PlotPoints::from((curve.of)(history)));
-                plot.line(line.color(lane_color(lane, dark)).width(1.8));
-            }
-        });
+        for (index, (name, history)) in others.iter().enumerate() {
+            let color = super::theme::class_color(index + 2).gamma_multiply(0.7);
+            let line = Line::new(name.clone(), PlotPoints::from((curve.of)(history)));
+            plot.line(line.color(color).width(1.0));
+        }
+        for lane in Lane::ALL {
+            let Some(history) = known.histories.get(&lane) else { continue };
+            let line = Line::new(lane.name(), PlotPoints::from((curve.of)(history)));
+            plot.line(line.color(lane_color(lane, dark)).width(1.8));
+        }
+    });
 }
 
 /// A number in few digits.

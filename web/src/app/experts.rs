@@ -44,9 +44,12 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
         card(ui, "", |ui| {
             let title = format!("{}: where the sentence's tokens go", lane.name());
             ui.colored_label(lane_color(*lane, dark), title);
-            for (block, probs) in &seen.router_probs {
-                route(ui, *block, probs, &seen.tokens, moe.num_experts, moe.num_experts_per_tok);
-            }
+            egui::ScrollArea::horizontal().id_salt(lane.name()).show(ui, |ui| {
+                for (block, probs) in &seen.router_probs {
+                    let top_k = moe.num_experts_per_tok;
+                    route(ui, *block, probs, &seen.tokens, moe.num_experts, top_k);
+                }
+            });
         });
     }
 }
@@ -82,7 +85,7 @@ fn route(
     experts: usize,
     top_k: usize,
 ) {
-    ui.horizontal_wrapped(|ui| {
+    ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing = vec2(6.0, 4.0);
         ui.monospace(format!("block {block}"));
         for (token, probs) in tokens.iter().zip(probs.chunks_exact(experts)) {

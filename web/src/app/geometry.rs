@@ -42,7 +42,10 @@ pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
             for (ui, &lane) in uis.iter_mut().zip(row) {
                 let snapshot = at(lane);
                 ui.horizontal(|ui| {
-                    ui.colored_label(lane_color(lane, dark), egui::RichText::new(lane.name()).strong());
+                    ui.colored_label(
+                        lane_color(lane, dark),
+                        egui::RichText::new(lane.name()).strong(),
+                    );
                     if let Some(it) = snapshot {
                         ui.label(format!(
                             "step {}, effective rank {}, mean cosine {}",
@@ -114,7 +117,8 @@ fn spectrum(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
                 let share = |(i, &e): (usize, &f32)| {
                     [i as f64 + 1.0, f64::from(e / total.max(1e-20)).max(1e-9).log10()]
                 };
-                let points: Vec<[f64; 2]> = it.geometry.spectrum.iter().enumerate().map(share).collect();
+                let points: Vec<[f64; 2]> =
+                    it.geometry.spectrum.iter().enumerate().map(share).collect();
                 let line = Line::new(lane.name(), PlotPoints::from(points));
                 plot.line(line.color(lane_color(*lane, dark)).width(1.8));
             }
@@ -157,10 +161,8 @@ pub fn quiet_plot(name: &str) -> Plot<'static> {
 
 /// A plot whose y are powers of ten.
 pub fn log_plot(name: &str, x: &str) -> Plot<'static> {
-    quiet_plot(name)
-        .x_axis_label(x.to_owned())
-        .y_axis_formatter(|mark, _| {
-            let whole = (mark.value - mark.value.round()).abs() < 1e-6;
-            if whole { format!("1e{:.0}", mark.value) } else { String::new() }
-        })
+    quiet_plot(name).x_axis_label(x.to_owned()).y_axis_formatter(|mark, _| {
+        let whole = (mark.value - mark.value.round()).abs() < 1e-6;
+        if whole { format!("1e{:.0}", mark.value) } else { String::new() }
+    })
 }

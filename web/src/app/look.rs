@@ -94,8 +94,7 @@ fn heat(ui: &mut Ui, tokens: &[String], cosines: &[f32]) {
     if let Some(pointer) = response.hover_pos() {
         let place = (pointer - rect.min) / cell;
         let (j, i) = ((place.x as usize).min(n - 1), (place.y as usize).min(n - 1));
-        let words =
-            format!("“{}” and “{}”: {:.3}", tokens[i], tokens[j], cosines[i * n + j]);
+        let words = format!("“{}” and “{}”: {:.3}", tokens[i], tokens[j], cosines[i * n + j]);
         response.on_hover_text_at_pointer(words);
     }
     ui.small("violet -1, green 0, yellow 1");

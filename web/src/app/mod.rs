@@ -81,6 +81,8 @@ pub struct App {
     start_at_once: bool,
     /// Whether the link named an experiment.
     linked: bool,
+    /// What to train to once the experiment is prepared.
+    then_run: Option<Option<usize>>,
     /// Tests only: the step at which the GPU is lost.
     lose_device_at: Option<usize>,
 }
@@ -127,6 +129,7 @@ impl App {
             complaint,
             start_at_once: has("start=1"),
             linked: query.contains("preset="),
+            then_run: None,
             lose_device_at: value("lose-device-at=").and_then(|it| it.parse().ok()),
         }
     }
@@ -138,6 +141,9 @@ impl App {
             self.known.take(update);
             if prepared {
                 self.follow();
+                if let Some(until) = self.then_run.take() {
+                    self.link.send(Command::Run(until));
+                }
             }
             if opened && std::mem::take(&mut self.start_at_once) {
                 self.start();
@@ -155,7 +161,8 @@ impl App {
                 Choice::Text => self.setup.take_text(files),
                 Choice::Run | Choice::Zip => self.open(files),
                 Choice::Dropped => {
-                    let of_run = |it: &File| it.name.ends_with(".zip") || it.name.ends_with(".toml");
+                    let of_run =
+                        |it: &File| it.name.ends_with(".zip") || it.name.ends_with(".toml");
                     if files.iter().any(of_run) {
                         self.open(files);
                     } else {
@@ -193,7 +200,7 @@ impl App {
         let query = to_query(&self.setup.preset, &self.setup.config);
         self.host.set_query(&query);
         self.link.send(Command::Prepare(Box::new(self.setup.experiment())));
-        self.link.send(Command::Run(None));
+        self.then_run = Some(None);
         if self.tab == Tab::Setup {
             self.tab = Tab::Curves;
         }
@@ -209,11 +216,13 @@ impl App {
     }
 
     fn one_step(&mut self) {
-        if self.known.phase == Phase::Empty {
-            self.link.send(Command::Prepare(Box::new(self.setup.experiment())));
-        }
-        if self.known.phase != Phase::Running {
-            self.link.send(Command::Run(Some(self.known.step() + 1)));
+        match self.known.phase {
+            Phase::Empty => {
+                self.link.send(Command::Prepare(Box::new(self.setup.experiment())));
+                self.then_run = Some(Some(1));
+            }
+            Phase::Paused => self.link.send(Command::Run(Some(self.known.step() + 1))),
+            Phase::Running | Phase::Finished => {}
         }
     }
 
@@ -235,8 +244,7 @@ impl App {
         if ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::S)) {
             self.link.send(Command::Export(Lane::Nitp));
         }
-        let digits =
-            [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
+        let digits = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
         for (key, (tab, _)) in digits.into_iter().zip(TABS) {
             if pressed(key) {
                 self.tab = tab;
@@ -272,7 +280,7 @@ impl App {
             if ui.add_sized([120.0, 30.0], button).on_hover_text(about).clicked() {
                 self.toggle();
             }
-            let still = self.known.phase != Phase::Running;
+            let still = matches!(self.known.phase, Phase::Empty | Phase::Paused);
             let step = ui.add_enabled(still, egui::Button::new("Step"));
             if step.on_hover_text("One step of both (N)").clicked() {
                 self.one_step();
@@ -329,29 +337,24 @@ impl App {
             ui.weak(format!("on {}", known.device));
         }
         if let Some(step) = known.kept {
-            ui.weak(format!("kept: step {step}")).on_hover_text(
-                "What a reload of this page goes on from, kept in this browser",
-            );
+            ui.weak(format!("kept: step {step}"))
+                .on_hover_text("What a reload of this page goes on from, kept in this browser");
         }
     }
 
     fn messages(&mut self, ui: &mut Ui) {
         let error = ui.visuals().error_fg_color;
         let warning = ui.visuals().warn_fg_color;
-        if let Some(text) = self.complaint.clone() {
-            if message(ui, error, &text) {
-                self.complaint = None;
-            }
+        let mut put_away =
+            |color, text: Option<&String>| text.is_some_and(|text| message(ui, color, text));
+        if put_away(error, self.complaint.as_ref()) {
+            self.complaint = None;
         }
-        if let Some(text) = self.known.error.clone() {
-            if message(ui, error, &text) {
-                self.known.error = None;
-            }
+        if put_away(error, self.known.error.as_ref()) {
+            self.known.error = None;
         }
-        if let Some(text) = self.known.notices.back().cloned() {
-            if message(ui, warning, &text) {
-                self.known.notices.pop_back();
-            }
+        if put_away(warning, self.known.notices.back()) {
+            self.known.notices.pop_back();
         }
     }
 
@@ -378,10 +381,9 @@ impl App {
                 }
             }
             Tab::Runs => {
-                if let Some(query) = runs::show(ui, &mut self.runs, self.host.as_mut()) {
-                    if let Ok((name, config)) = from_query(&query) {
-                        self.set_up(name, config);
-                    }
+                let chosen = runs::show(ui, &mut self.runs, self.host.as_mut());
+                if let Some(Ok((name, config))) = chosen.map(|query| from_query(&query)) {
+                    self.set_up(name, config);
                 }
             }
         }

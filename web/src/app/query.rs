@@ -27,7 +27,9 @@ pub fn to_query(name: &str, config: &Config) -> String {
 pub fn from_query(query: &str) -> Result<(String, Config), String> {
     let pairs = || {
         let parts = query.trim_start_matches(['?', '#']).split('&');
-        parts.filter_map(|part| part.split_once('=')).map(|(key, value)| (decode(key), decode(value)))
+        parts
+            .filter_map(|part| part.split_once('='))
+            .map(|(key, value)| (decode(key), decode(value)))
     };
     let name = pairs().find(|(key, _)| key == "preset").map(|(_, value)| value);
     let name = name.unwrap_or_else(|| FIRST_PRESET.to_owned());

@@ -92,9 +92,8 @@ impl Setup {
                 .response
                 .labelled_by(label.id);
             if ui.button("⟲").on_hover_text("Back to the preset's own settings").clicked() {
-                self.config = preset(&self.preset)
-                    .or_else(|_| preset(FIRST_PRESET))
-                    .unwrap_or_default();
+                self.config =
+                    preset(&self.preset).or_else(|_| preset(FIRST_PRESET)).unwrap_or_default();
             }
         });
     }
@@ -103,9 +102,12 @@ impl Setup {
         let layers = self.config.model.num_hidden_layers;
         let nitp = &mut self.config.nitp;
         grid(ui, "nitp", |ui| {
-            row(ui, "Weight λ", "How much the NITP loss counts beside the next-token loss.", |ui| {
-                ui.add(egui::DragValue::new(&mut nitp.weight).speed(0.02).range(0.0..=100.0))
-            });
+            row(
+                ui,
+                "Weight λ",
+                "How much the NITP loss counts beside the next-token loss.",
+                |ui| ui.add(egui::DragValue::new(&mut nitp.weight).speed(0.02).range(0.0..=100.0)),
+            );
             row(
                 ui,
                 "Target block",
@@ -294,8 +296,7 @@ impl Setup {
         let about = "Each byte is a token: for text that is not English prose";
         if ui.checkbox(&mut bytes, "Bytes as tokens").on_hover_text(about).changed() {
             let built_in = DataConfig::default().tokenizer;
-            self.config.data.tokenizer =
-                if bytes { BYTE_TOKENIZER.to_owned() } else { built_in };
+            self.config.data.tokenizer = if bytes { BYTE_TOKENIZER.to_owned() } else { built_in };
             self.config.model.vocab_size =
                 if bytes { 257 } else { Config::default().model.vocab_size };
         }

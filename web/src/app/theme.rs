@@ -125,20 +125,20 @@ pub fn choice(ui: &mut egui::Ui) {
         egui::ThemePreference::Dark => "Dark",
         egui::ThemePreference::System => "Theme",
     };
-    let all = [
-        egui::ThemePreference::System,
-        egui::ThemePreference::Light,
-        egui::ThemePreference::Dark,
-    ];
-    egui::ComboBox::from_id_salt("theme").width(70.0).selected_text(name(theme)).show_ui(ui, |ui| {
-        for option in all {
-            let words = match option {
-                egui::ThemePreference::System => "As the system",
-                other => name(other),
-            };
-            if ui.selectable_value(&mut theme, option, words).clicked() {
-                ui.ctx().set_theme(option);
+    let all =
+        [egui::ThemePreference::System, egui::ThemePreference::Light, egui::ThemePreference::Dark];
+    egui::ComboBox::from_id_salt("theme").width(70.0).selected_text(name(theme)).show_ui(
+        ui,
+        |ui| {
+            for option in all {
+                let words = match option {
+                    egui::ThemePreference::System => "As the system",
+                    other => name(other),
+                };
+                if ui.selectable_value(&mut theme, option, words).clicked() {
+                    ui.ctx().set_theme(option);
+                }
             }
-        }
-    });
+        },
+    );
 }

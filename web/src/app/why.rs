@@ -1,7 +1,7 @@
 //! Why it works: how both losses bend at one hidden state of the live models.
 
 use eframe::egui::Ui;
-use egui_plot::{HLine, Line, PlotPoints};
+use egui_plot::{Corner, HLine, Legend, Line, PlotPoints};
 
 use super::curves::number;
 use super::geometry::log_plot;
@@ -10,7 +10,7 @@ use super::look::{self, Look};
 use super::theme::{card, class_color, lane_color};
 use crate::protocol::Lane;
 
-/// What is drawn as no curvature at all: f64 has nothing below it here.
+/// Below it a curvature is left out: it is rounding.
 const FLOOR: f64 = 1e-10;
 
 /// The tab.
@@ -68,22 +68,20 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
         let some = values.iter().enumerate().filter(|(_, value)| **value > FLOOR);
         some.map(|(i, value)| [i as f64 + 1.0, value.log10()]).collect::<Vec<_>>().into()
     };
-    log_plot(&format!("curvature {}", lane.name()), "direction").include_y(FLOOR.log10()).show(
-        ui,
-        |plot| {
-            let line = Line::new("next token alone", points(&curvature.cross_entropy));
-            plot.line(line.color(lane_color(Lane::Ntp, dark)).width(1.8));
-            if let Some(lift) = &curvature.lift {
-                let line = Line::new("with NITP", points(&lift.lifted));
-                plot.line(line.color(lane_color(Lane::Nitp, dark)).width(1.8));
-                if lift.tangential > FLOOR {
-                    let line = HLine::new("λs/r²", lift.tangential.log10());
-                    let line = line.style(egui_plot::LineStyle::dashed_loose());
-                    plot.hline(line.color(class_color(2)));
-                }
+    let legend = Legend::default().position(Corner::LeftBottom);
+    log_plot(&format!("curvature {}", lane.name()), "direction").legend(legend).show(ui, |plot| {
+        let line = Line::new("next token alone", points(&curvature.cross_entropy));
+        plot.line(line.color(lane_color(Lane::Ntp, dark)).width(1.8));
+        if let Some(lift) = &curvature.lift {
+            let line = Line::new("with NITP", points(&lift.lifted));
+            plot.line(line.color(lane_color(Lane::Nitp, dark)).width(1.8));
+            if lift.tangential > FLOOR {
+                let line = HLine::new("λs/r²", lift.tangential.log10());
+                let line = line.style(egui_plot::LineStyle::dashed_loose());
+                plot.hline(line.color(class_color(2)));
             }
-        },
-    );
+        }
+    });
     let flat = curvature.cross_entropy.iter().filter(|&&it| it < 1e-4).count();
     let all = curvature.cross_entropy.len();
     ui.label(format!("{flat} of {all} directions have a next-token curvature below 1e-4."));

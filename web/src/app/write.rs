@@ -23,9 +23,8 @@ pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
     let mut command = None;
     let wanted = &mut write.wanted;
     let label = ui.label("Prompt");
-    let field = egui::TextEdit::multiline(&mut wanted.prompt)
-        .desired_rows(2)
-        .desired_width(f32::INFINITY);
+    let field =
+        egui::TextEdit::multiline(&mut wanted.prompt).desired_rows(2).desired_width(f32::INFINITY);
     ui.add(field).labelled_by(label.id);
     ui.horizontal_wrapped(|ui| {
         let ready = known.phase != Phase::Empty;
@@ -39,8 +38,7 @@ pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
             .labelled_by(label.id)
             .on_hover_text(about);
         let label = ui.label("tokens");
-        ui.add(egui::DragValue::new(&mut wanted.max_tokens).range(1..=300))
-            .labelled_by(label.id);
+        ui.add(egui::DragValue::new(&mut wanted.max_tokens).range(1..=300)).labelled_by(label.id);
         let label = ui.label("seed");
         ui.add(egui::DragValue::new(&mut wanted.seed)).labelled_by(label.id);
         if !ready {
@@ -48,8 +46,7 @@ pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
         }
     });
     let dark = ui.visuals().dark_mode;
-    let columns =
-        if ui.available_width() < 560.0 { 1 } else { known.histories.len().max(1) };
+    let columns = if ui.available_width() < 560.0 { 1 } else { known.histories.len().max(1) };
     let lanes: Vec<_> = known.histories.keys().copied().collect();
     for row in lanes.chunks(columns) {
         ui.columns(columns, |uis| {

@@ -53,11 +53,7 @@ mod browser {
         let turn = Turn::new();
         let mut idle = true;
         loop {
-            let command = if idle {
-                commands.recv().await.ok()
-            } else {
-                commands.try_recv().ok()
-            };
+            let command = if idle { commands.recv().await.ok() } else { commands.try_recv().ok() };
             if let Some(command) = command {
                 engine.handle(command).await;
             }

@@ -113,17 +113,14 @@ pub fn open(given: Vec<File>, device: &Device) -> Result<Session, String> {
         ));
     };
     let files = within(&files, &root);
-    let text = |name: &str| {
-        files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    };
-    let mut config = Config::from_toml(&text(CONFIG).unwrap_or_default())
-        .map_err(|error| error.to_string())?;
+    let text =
+        |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let mut config =
+        Config::from_toml(&text(CONFIG).unwrap_or_default()).map_err(|error| error.to_string())?;
     let past = past(&files)?;
-    let lane =
-        if config.nitp.enabled { protocol::Lane::Nitp } else { protocol::Lane::Ntp };
+    let lane = if config.nitp.enabled { protocol::Lane::Nitp } else { protocol::Lane::Ntp };
     let own = within(&files, TEXT);
-    let own: Vec<File> =
-        own.into_iter().map(|(name, bytes)| File { name, bytes }).collect();
+    let own: Vec<File> = own.into_iter().map(|(name, bytes)| File { name, bytes }).collect();
     let built_in = config.data.tokenizer == BYTE_TOKENIZER;
     let tokenizer = if built_in { None } else { text(TOKENIZER) };
     if !built_in && tokenizer.is_none() {
@@ -142,15 +139,14 @@ pub fn open(given: Vec<File>, device: &Device) -> Result<Session, String> {
 
 /// A run's past from its files, with its newest checkpoint.
 fn past(files: &Files) -> Result<Past, String> {
-    let text = |name: &str| {
-        files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    };
+    let text =
+        |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let snapshots = files.get(SNAPSHOTS);
     let snapshots = snapshots.and_then(|it| serde_json::from_slice(it).ok()).unwrap_or_default();
     let history = History::from_jsonl(&text(METRICS).unwrap_or_default(), snapshots);
-    let newest = files.keys().rfind(|path| {
-        path.starts_with("checkpoints/") && path.ends_with(checkpoint_file::TRAINER)
-    });
+    let newest = files
+        .keys()
+        .rfind(|path| path.starts_with("checkpoints/") && path.ends_with(checkpoint_file::TRAINER));
     let Some(folder) = newest.and_then(|path| path.strip_suffix(checkpoint_file::TRAINER)) else {
         return Err("the run has no checkpoint: choose its whole folder".to_owned());
     };

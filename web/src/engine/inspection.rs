@@ -61,8 +61,7 @@ pub fn inspected(
 ) -> Inspected {
     let width = config.model.hidden_size;
     let name = |&id: &u32| vocabulary.get(id as usize).cloned().unwrap_or_default();
-    let curvature =
-        wanted.curvature.then(|| view(config, wanted, probe, parameters)).flatten();
+    let curvature = wanted.curvature.then(|| view(config, wanted, probe, parameters)).flatten();
     Inspected {
         step: wanted.step,
         tokens: probe.tokens.iter().map(name).collect(),

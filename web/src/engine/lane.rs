@@ -6,7 +6,7 @@ use nitp_core::config::Config;
 use nitp_core::data::Tokenizer;
 use nitp_core::executor::{ExecutorError, Reads, Ticket};
 use nitp_core::train::{
-    Checkpoint, Event, Generator, GeometryEvent, Progress, Prober, Sampler, Sampling, TrainError,
+    Checkpoint, Event, Generator, GeometryEvent, Prober, Progress, Sampler, Sampling, TrainError,
     Trainer,
 };
 
@@ -122,18 +122,16 @@ impl Lane {
         for event in events {
             self.take(event, updates)?;
         }
-        if self.measure(shared, updates)? | self.write(shared, updates)? | self.look(shared, updates)?
+        if self.measure(shared, updates)?
+            | self.write(shared, updates)?
+            | self.look(shared, updates)?
         {
             progress = Progress::Submitted;
         }
         Ok(progress)
     }
 
-    fn take(
-        &mut self,
-        event: Event,
-        updates: &mut VecDeque<Update>,
-    ) -> Result<(), ExecutorError> {
+    fn take(&mut self, event: Event, updates: &mut VecDeque<Update>) -> Result<(), ExecutorError> {
         match event {
             Event::Step(event) => {
                 self.history.step(&event);
@@ -195,11 +193,8 @@ impl Lane {
             let made = Generator::new(self.trainer.executor(), &self.config);
             self.generator = Some(made.map_err(|error| error.to_string())?);
         }
-        let sampling = Sampling {
-            temperature: wanted.temperature,
-            seed: wanted.seed,
-            ..Sampling::default()
-        };
+        let sampling =
+            Sampling { temperature: wanted.temperature, seed: wanted.seed, ..Sampling::default() };
         self.writing = Some(WritingJob {
             prompt: tokens.len(),
             tokens,

@@ -119,7 +119,7 @@ impl Engine {
     fn prepare(&mut self, experiment: Experiment) -> Result<(), String> {
         let session = match Session::new(experiment.clone(), &self.device) {
             Err(error) if self.device.is_gpu() && error.is_machine() => {
-                self.leave_gpu(&format!("{error}. The CPU does it instead"));
+                self.leave_gpu(&format!("{} The CPU does it instead.", error.machine_words()));
                 Session::new(experiment, &self.device)
             }
             other => other,
@@ -184,7 +184,8 @@ impl Engine {
                     0 => "from the start".to_owned(),
                     step => format!("from step {step}, the last checkpoint"),
                 };
-                self.leave_gpu(&format!("{error} The run goes on {from}, on the CPU."));
+                let why = error.machine_words();
+                self.leave_gpu(&format!("{why} The run goes on {from}, on the CPU."));
                 self.updates.push_back(Update::Rewound(step));
                 self.session = Some(session);
             }

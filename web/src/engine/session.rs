@@ -15,9 +15,7 @@ use super::corpus::Corpus;
 use super::device::Device;
 use super::history::History;
 use super::lane::{Lane, Shared};
-use crate::protocol::{
-    self, Experiment, File, Inspection, Points, Prepared, Update, Writing,
-};
+use crate::protocol::{self, Experiment, File, Inspection, Points, Prepared, Update, Writing};
 
 /// Time between two checkpoints for the next visit, at least.
 const KEEP_EVERY: Duration = Duration::from_secs(10);
@@ -37,6 +35,20 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The machine's part in it, in words for a page.
+    pub fn machine_words(&self) -> String {
+        match self {
+            Self::Machine(error) | Self::Run(_, TrainError::Executor(error)) => match error {
+                ExecutorError::DeviceLost { reason } => {
+                    format!("The GPU device was lost ({reason}).")
+                }
+                ExecutorError::Gpu { reason } => format!("The GPU reported an error: {reason}."),
+                other => format!("{other}."),
+            },
+            other => other.to_string(),
+        }
+    }
+
     /// Whether another machine may do better.
     pub fn is_machine(&self) -> bool {
         matches!(self, Self::Machine(_) | Self::Run(_, TrainError::Executor(_)))

@@ -28,10 +28,8 @@ pub fn snapshot(
     let scale = (positions.len() as f32 / squares.max(1e-20)).sqrt();
     positions.iter_mut().flatten().for_each(|x| *x *= scale);
     let shown = &states[..positions.len() * width];
-    let next = shown
-        .chunks_exact(width)
-        .map(|state| likeliest(state, unembedding, vocabulary))
-        .collect();
+    let next =
+        shown.chunks_exact(width).map(|state| likeliest(state, unembedding, vocabulary)).collect();
     Snapshot { geometry, positions, cosines: cosine_histogram(shown, width, BINS), next }
 }
 

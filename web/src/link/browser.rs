@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-
 use eframe::egui::{self, DroppedFileHandle};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::closure::Closure;
@@ -88,8 +87,7 @@ fn document() -> Option<web_sys::Document> {
 impl Browser {
     /// The page's parts that the app speaks to.
     pub fn new(context: egui::Context) -> Self {
-        let browser =
-            Self { context, chosen: Rc::default(), status: String::new() };
+        let browser = Self { context, chosen: Rc::default(), status: String::new() };
         for choice in [Choice::Text, Choice::Run, Choice::Zip] {
             browser.listen(choice);
         }

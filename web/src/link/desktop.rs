@@ -1,6 +1,5 @@
 //! The engine in a thread; files by way of the working folder.
 
-
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 

@@ -10,8 +10,6 @@ pub mod storage;
 #[cfg(not(target_arch = "wasm32"))]
 pub use desktop::{Desktop, Thread};
 
-
-
 use eframe::egui::DroppedFileHandle;
 
 use crate::protocol::{Command, File, Update};
