@@ -15,7 +15,7 @@ pub fn line(text: Arguments<'_>) {
     }
 }
 
-/// As `println!`, by way of [`line`].
+/// As `println!`, by way of [`line()`].
 macro_rules! outln {
     ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
 }

@@ -10,7 +10,7 @@ use super::{
 /// Every preset's name, with what it is in one line.
 const PRESETS: &[(&str, &str)] = &[
     ("nano", "41 k parameters, dense, bytes: trains in seconds, to see every part work"),
-    ("mini", "0.24 M, dense: for a browser tab without a GPU; learns words in a minute or two"),
+    ("mini", "0.22 M, dense: for a browser tab without a GPU; learns words in a few minutes"),
     (
         "tiny",
         "1.0 M, dense: the default; trains on the project's own corpus in minutes on two cores",

@@ -101,7 +101,7 @@ impl App {
             Err(error) => {
                 let name = query::FIRST_PRESET.to_owned();
                 let config = preset(&name).unwrap_or_default();
-                ((name, config), Some(format!("The link can't be followed whole. {error}")))
+                ((name, config), Some(format!("The link can't be followed: {error}")))
             }
         };
         let value = |key: &str| {
@@ -364,8 +364,9 @@ impl App {
             Tab::Curves => {
                 if self.known.prepared.is_none() {
                     welcome(ui);
+                } else {
+                    curves::show(ui, &self.known, &self.runs.overlays());
                 }
-                curves::show(ui, &self.known, &self.runs.overlays());
             }
             Tab::Geometry => {
                 geometry::show(ui, &mut self.geometry, &self.known);
