@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use tiny_http::{Header, Response, Server};
 use tokio::runtime::{Builder, Runtime};
 
+/// How much longer than on an idle machine of two cores a wait may take.
+const PATIENCE: u64 = 4;
+
 /// One browser at a time: the machine may have two cores.
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -86,7 +89,7 @@ impl Browser {
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until the status has this part; gives it.
+    /// Waits until the status has this part; gives it. `seconds` are generous on an idle machine.
     pub fn wait_for(&self, part: &str, seconds: u64) -> String {
         self.wait_until(part, seconds, |status| status.contains(part))
     }
@@ -99,7 +102,7 @@ impl Browser {
             if holds(&status) {
                 return status;
             }
-            if begin.elapsed() > Duration::from_secs(seconds) {
+            if begin.elapsed() > Duration::from_secs(PATIENCE * seconds) {
                 self.screenshot("failed");
                 let loading = self.script("return document.body.innerText");
                 panic!("not within {seconds} s: {what}\nthe status is: {status}\n{loading}");
@@ -155,7 +158,7 @@ impl Browser {
             {
                 return path;
             }
-            assert!(begin.elapsed() < Duration::from_secs(seconds), "no download {end}");
+            assert!(begin.elapsed() < Duration::from_secs(PATIENCE * seconds), "no download {end}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -198,7 +201,7 @@ async fn connect(port: u16, gpu: Gpu, size: (u32, u32), downloads: &Path) -> Cli
     });
     let mut capabilities = serde_json::Map::new();
     capabilities.insert("goog:chromeOptions".to_owned(), options);
-    capabilities.insert("timeouts".to_owned(), json!({ "script": 60_000 }));
+    capabilities.insert("timeouts".to_owned(), json!({ "script": 240_000 }));
     let address = format!("http://127.0.0.1:{port}");
     ClientBuilder::new(HttpConnector::new())
         .capabilities(capabilities)

@@ -228,5 +228,8 @@ fn the_page_answers_while_it_trains() {
     let mut times: Vec<f64> =
         times.as_array().expect("times").iter().filter_map(Value::as_f64).collect();
     times.sort_by(f64::total_cmp);
-    assert!(times[10] < 250.0, "median {} ms of {times:?}", times[10]);
+    println!("median {:.0} ms from a key to its frame, {:.0} ms at most", times[10], times[19]);
+    // On an idle machine it is far less; a page that trained itself would take a step's time and
+    // more for each frame.
+    assert!(times[10] < 1000.0, "median {} ms of {times:?}", times[10]);
 }
