@@ -80,7 +80,7 @@ pub enum Command {
     Prepare(Box<Experiment>),
     /// Train to this step, or to the end.
     Run(Option<usize>),
-    /// Train no further for now.
+    /// Hold both runs where they are.
     Pause,
     /// Let both models go on from a text.
     Write(Writing),

@@ -1,9 +1,10 @@
 //! What was measured along the training, both runs on one plot each.
 
 use eframe::egui::{self, Ui};
-use egui_plot::{Legend, Line, Plot, PlotPoints};
+use egui_plot::{Legend, Line, PlotPoints};
 use nitp_core::train::StepEvent;
 
+use super::geometry::quiet_plot;
 use super::known::Known;
 use super::theme::{card, lane_color};
 use crate::engine::History;
@@ -103,17 +104,8 @@ fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)]
             }
         });
     });
-    let mut frame = Plot::new(curve.title)
-        .height(150.0)
-        .show_background(false)
-        .allow_scroll(false)
-        .allow_zoom(false)
-        .allow_boxed_zoom(false)
-        .allow_drag(false)
-        .y_axis_min_width(38.0)
-        .set_margin_fraction(egui::vec2(0.01, 0.08))
-        .include_x(0.0)
-        .include_x(known.steps().max(1) as f64);
+    let mut frame =
+        quiet_plot(curve.title, 150.0).include_x(0.0).include_x(known.steps().max(1) as f64);
     // The values above name the two runs by their colours; overlaid ones need names too.
     if !others.is_empty() {
         frame = frame.legend(Legend::default());

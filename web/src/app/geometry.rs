@@ -129,40 +129,44 @@ fn spectrum(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
 fn cosines(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
     card(ui, "Cosines of pairs", |ui| {
         ui.small("How alike two hidden states are, over all pairs of the shown tokens: -1 opposite, 0 unrelated, 1 the same way.");
-        quiet_plot("cosines").include_x(-1.0).include_x(1.0).show(ui, |plot| {
-            for (lane, it) in shown {
-                let bins = it.cosines.len().max(1) as f64;
-                let total = f64::from(it.cosines.iter().sum::<u32>().max(1));
-                let bar = |(i, &count): (usize, &u32)| {
-                    let middle = -1.0 + 2.0 * (i as f64 + 0.5) / bins;
-                    Bar::new(middle, f64::from(count) / total).width(2.0 / bins)
-                };
-                let color = lane_color(*lane, dark).gamma_multiply(0.55);
-                let bars = it.cosines.iter().enumerate().map(bar).collect();
-                plot.bar_chart(BarChart::new(lane.name(), bars).color(color));
-            }
-        });
+        quiet_plot("cosines", 190.0).legend(Legend::default()).include_x(-1.0).include_x(1.0).show(
+            ui,
+            |plot| {
+                for (lane, it) in shown {
+                    let bins = it.cosines.len().max(1) as f64;
+                    let total = f64::from(it.cosines.iter().sum::<u32>().max(1));
+                    let bar = |(i, &count): (usize, &u32)| {
+                        let middle = -1.0 + 2.0 * (i as f64 + 0.5) / bins;
+                        Bar::new(middle, f64::from(count) / total).width(2.0 / bins)
+                    };
+                    let color = lane_color(*lane, dark).gamma_multiply(0.55);
+                    let bars = it.cosines.iter().enumerate().map(bar).collect();
+                    plot.bar_chart(BarChart::new(lane.name(), bars).color(color));
+                }
+            },
+        );
     });
 }
 
 /// A plot that does not take the wheel and the drag.
-pub fn quiet_plot(name: &str) -> Plot<'static> {
+pub fn quiet_plot<'a>(name: &str, height: f32) -> Plot<'a> {
     Plot::new(name.to_owned())
-        .height(190.0)
+        .height(height)
         .show_background(false)
         .allow_scroll(false)
         .allow_zoom(false)
         .allow_boxed_zoom(false)
         .allow_drag(false)
         .y_axis_min_width(38.0)
-        .set_margin_fraction(egui::vec2(0.01, 0.06))
-        .legend(Legend::default())
+        .set_margin_fraction(egui::vec2(0.01, 0.07))
 }
 
 /// A plot whose y are powers of ten.
 pub fn log_plot(name: &str, x: &str) -> Plot<'static> {
-    quiet_plot(name).x_axis_label(x.to_owned()).y_axis_formatter(|mark, _| {
-        let whole = (mark.value - mark.value.round()).abs() < 1e-6;
-        if whole { format!("1e{:.0}", mark.value) } else { String::new() }
-    })
+    quiet_plot(name, 190.0).legend(Legend::default()).x_axis_label(x.to_owned()).y_axis_formatter(
+        |mark, _| {
+            let whole = (mark.value - mark.value.round()).abs() < 1e-6;
+            if whole { format!("1e{:.0}", mark.value) } else { String::new() }
+        },
+    )
 }

@@ -274,7 +274,7 @@ impl App {
                 Phase::Empty => ("▶ Start", "Train both models (Space)"),
                 Phase::Finished => ("▶ Start anew", "Train both models from the beginning (Space)"),
                 Phase::Paused => ("▶ Continue", "Go on (Space)"),
-                Phase::Running => ("⏸ Pause", "Train no further for now (Space)"),
+                Phase::Running => ("⏸ Pause", "Hold both where they are (Space)"),
             };
             let button = egui::Button::new(RichText::new(words).strong());
             if ui.add_sized([120.0, 30.0], button).on_hover_text(about).clicked() {

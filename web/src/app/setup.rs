@@ -171,9 +171,6 @@ impl Setup {
 
     fn training(&mut self, ui: &mut Ui) {
         let train = &mut self.config.train;
-        let size = |ui: &mut Ui, value: &mut usize, least: usize, most: usize| {
-            ui.add(egui::DragValue::new(value).range(least..=most))
-        };
         grid(ui, "training", |ui| {
             row(ui, "Steps", "Updates of the weights, each from one batch.", |ui| {
                 size(ui, &mut train.steps, 1, 1_000_000)
@@ -218,9 +215,6 @@ impl Setup {
 
     fn model(&mut self, ui: &mut Ui) {
         let model = &mut self.config.model;
-        let size = |ui: &mut Ui, value: &mut usize, least: usize, most: usize| {
-            ui.add(egui::DragValue::new(value).range(least..=most))
-        };
         grid(ui, "model", |ui| {
             row(ui, "Width", "Numbers in a hidden state.", |ui| {
                 size(ui, &mut model.hidden_size, 8, 1024)
@@ -301,6 +295,11 @@ impl Setup {
                 if bytes { 257 } else { Config::default().model.vocab_size };
         }
     }
+}
+
+/// A whole number within bounds.
+fn size(ui: &mut Ui, value: &mut usize, least: usize, most: usize) -> egui::Response {
+    ui.add(egui::DragValue::new(value).range(least..=most))
 }
 
 fn section(ui: &mut Ui, title: &str, open: bool, add: impl FnOnce(&mut Ui)) {

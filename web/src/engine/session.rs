@@ -227,7 +227,7 @@ impl Session {
         })
     }
 
-    /// Trains no further for now, and leaves a checkpoint.
+    /// Leaves a checkpoint of where the runs are held.
     pub fn pause(&mut self) {
         let slowest = self.slowest();
         if self.lanes.iter().all(|lane| lane.trainer.submitted() == slowest) && slowest > 0 {
