@@ -40,6 +40,8 @@ pub enum Command {
     Tokenizer(TokenizerCommand),
     /// Train a few steps and write a receipt that any framework can check
     Trace(TraceArgs),
+    /// Watch two runs, with NITP and without, in a window: the page without a browser
+    Gui(GuiArgs),
 }
 
 /// A configuration: a preset, a file over it, options over both.
@@ -169,6 +171,14 @@ pub struct InfoArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `gui`.
+#[derive(Debug, Args)]
+pub struct GuiArgs {
+    /// A link to an experiment, as the page and the window copy it; the part after its `#` will do
+    #[arg(value_name = "LINK")]
+    pub link: Option<String>,
 }
 
 /// Chores around tokenizers.

@@ -8,3 +8,8 @@ pub mod app;
 pub mod engine;
 pub mod link;
 pub mod protocol;
+#[cfg(not(target_arch = "wasm32"))]
+mod window;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use window::open_window;

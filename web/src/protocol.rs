@@ -1,5 +1,6 @@
 //! What the app asks of the engine, and what the engine tells.
 
+use nitp_core::geometry::Curvature;
 use nitp_core::train::{EvaluationEvent, GeometryEvent, StepEvent};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,8 @@ pub enum Text {
     Demo,
     /// The visitor's own files: text or JSONL.
     Own(Vec<File>),
+    /// That of the run under way, with its tokenizer.
+    Same,
 }
 
 /// An experiment: runs that differ in NITP alone.
@@ -76,8 +79,13 @@ pub struct Experiment {
 pub enum Command {
     /// The first: open a device, and go on with what was kept, if anything.
     Open(DeviceWish),
-    /// Leave what there is and prepare this.
-    Prepare(Box<Experiment>),
+    /// Leave what there is, prepare this and train it to a step.
+    Prepare {
+        /// What.
+        experiment: Box<Experiment>,
+        /// 0 only prepares; past the last step is to the end.
+        until: usize,
+    },
     /// Train to this step, or to the end.
     Run(Option<usize>),
     /// Hold both runs where they are.
@@ -88,8 +96,13 @@ pub enum Command {
     Inspect(Inspection),
     /// Pack a run as the folder that `nitp` reads.
     Export(Lane),
-    /// Go on with a run folder's files, or a zip of them.
-    Import(Vec<File>),
+    /// Go on with a run.
+    Import {
+        /// Its folder's files, or a zip of them.
+        files: Vec<File>,
+        /// What it was trained on, where its folder does not hold it.
+        text: Text,
+    },
     /// Forget what was kept for the next visit.
     Forget,
     /// Tests only: lose the GPU, as a driver reset would.
@@ -137,13 +150,8 @@ pub enum Phase {
 /// What the engine tells.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Update {
-    /// What trains, in words; whether it is a GPU.
-    Device {
-        /// For people.
-        description: String,
-        /// Whether WebGPU (or Vulkan, ...) does the work.
-        gpu: bool,
-    },
+    /// What trains, in words.
+    Device(String),
     /// An experiment is ready; what was told of another one is void.
     Prepared(Box<Prepared>),
     /// What the engine is at.
@@ -162,11 +170,20 @@ pub enum Update {
     Inspected(Lane, Box<Inspected>),
     /// A file for the visitor.
     File(File),
-    /// The runs are kept for the next visit, as of this step.
+    /// There is a checkpoint of this step of all runs, that can be exported.
+    Saved(usize),
+    /// For the host to keep for the next visit.
+    Keep {
+        /// The step that all runs are at.
+        step: usize,
+        /// What to keep; empty to forget what was kept.
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// The host has kept the runs of this step; 0 where nothing is kept any more.
     Kept(usize),
-    /// For the host to keep for the next visit; empty to forget.
-    #[serde(with = "serde_bytes")]
-    Keep(Vec<u8>),
+    /// Bytes of memory that the engine's program has, where it is told.
+    Memory(u64),
     /// Something to know.
     Notice(String),
     /// Something went wrong: what, and what to do.
@@ -254,32 +271,6 @@ pub struct Inspected {
     pub cosines: Vec<f32>,
     /// Router probabilities `[tokens, num_experts]` of each MoE block, with its index.
     pub router_probs: Vec<(usize, Vec<f32>)>,
-    /// Curvature of the losses at one token, if wanted.
-    pub curvature: Option<CurvatureView>,
-}
-
-/// Curvature of the losses at one token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CurvatureView {
-    /// The token.
-    pub position: usize,
-    /// Eigenvalues of the cross-entropy's Hessian in h, largest first.
-    pub cross_entropy: Vec<f64>,
-    /// What NITP adds, where it is in the loss and its curvature is the paper's.
-    pub lift: Option<LiftView>,
-}
-
-/// What NITP adds to the curvature.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LiftView {
-    /// Eigenvalues of lambda times NITP's Hessian in h, largest first.
-    pub nitp: Vec<f64>,
-    /// Both losses along each eigenvector of the cross-entropy's.
-    pub lifted: Vec<f64>,
-    /// Cosine of prediction and target.
-    pub cosine: f64,
-    /// Norm of the prediction.
-    pub norm: f64,
-    /// lambda s / r^2.
-    pub tangential: f64,
+    /// A token and the curvature of the losses at it, if wanted.
+    pub curvature: Option<(usize, Curvature)>,
 }

@@ -25,6 +25,14 @@ fn experiment(config: &Config) -> Experiment {
     }
 }
 
+fn prepare(experiment: Experiment) -> Command {
+    Command::Prepare { experiment: Box::new(experiment), until: 0 }
+}
+
+fn import(files: Vec<File>) -> Command {
+    Command::Import { files, text: Text::Demo }
+}
+
 /// Does a command and what follows, until there is nothing to do.
 fn does(engine: &mut Engine, command: Command) -> Vec<Update> {
     pollster::block_on(engine.handle(command));
@@ -65,7 +73,7 @@ fn errors(told: &[Update]) -> Vec<&String> {
 
 fn whole(config: &Config) -> Vec<Update> {
     let (mut engine, _) = open(None);
-    let mut told = does(&mut engine, Command::Prepare(Box::new(experiment(config))));
+    let mut told = does(&mut engine, prepare(experiment(config)));
     told.extend(does(&mut engine, Command::Run(None)));
     assert_eq!(errors(&told), [""; 0]);
     told
@@ -106,12 +114,11 @@ fn a_kept_session_goes_on_bit_for_bit() {
     let config = config("");
     let expected = losses(&whole(&config));
     let (mut engine, _) = open(None);
-    does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
+    does(&mut engine, prepare(experiment(&config)));
     let told = does(&mut engine, Command::Run(Some(5)));
-    let kept = told
-        .iter()
-        .rev()
-        .find_map(|it| if let Update::Keep(it) = it { Some(it.clone()) } else { None });
+    let kept = told.iter().rev().find_map(|it| {
+        if let Update::Keep { bytes, .. } = it { Some(bytes.clone()) } else { None }
+    });
     let (mut engine, told) = open(Some(kept.expect("a pause keeps the runs")));
     assert_eq!(losses(&told)[&Lane::Nitp].len(), 5, "the past is told anew");
     let told = [told, does(&mut engine, Command::Run(None))].concat();
@@ -123,7 +130,7 @@ fn what_is_exported_can_be_opened_and_goes_on() {
     let config = config("");
     let expected = losses(&whole(&config));
     let (mut engine, _) = open(None);
-    does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
+    does(&mut engine, prepare(experiment(&config)));
     does(&mut engine, Command::Run(Some(6)));
     let told = does(&mut engine, Command::Export(Lane::Ntp));
     let file =
@@ -131,7 +138,7 @@ fn what_is_exported_can_be_opened_and_goes_on() {
     let file = file.expect("a file");
     assert_eq!(file.name, "ntp-step-6.zip");
     let (mut engine, _) = open(None);
-    let told = does(&mut engine, Command::Import(vec![file]));
+    let told = does(&mut engine, import(vec![file]));
     assert_eq!(errors(&told), [""; 0]);
     let told = [told, does(&mut engine, Command::Run(None))].concat();
     let found = losses(&told);
@@ -143,7 +150,7 @@ fn what_is_exported_can_be_opened_and_goes_on() {
 fn models_write_and_are_looked_into() {
     let config = config("&model.moe.num_experts=4&model.moe.moe_intermediate_size=16");
     let (mut engine, _) = open(None);
-    does(&mut engine, Command::Prepare(Box::new(experiment(&config))));
+    does(&mut engine, prepare(experiment(&config)));
     does(&mut engine, Command::Run(Some(2)));
     let writing = Writing { prompt: "The ".to_owned(), max_tokens: 5, temperature: 0.0, seed: 0 };
     let told = does(&mut engine, Command::Write(writing));
@@ -171,9 +178,9 @@ fn models_write_and_are_looked_into() {
         for row in seen.router_probs[0].1.chunks_exact(4) {
             assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
         }
-        let curvature = seen.curvature.as_ref().expect("it was wanted");
+        let (_, curvature) = seen.curvature.as_ref().expect("it was wanted");
         assert_eq!(curvature.cross_entropy.len(), config.model.hidden_size);
-        assert_eq!(curvature.lift.is_some(), lane == Lane::Nitp);
+        assert_eq!(curvature.nitp.is_some(), lane == Lane::Nitp);
     }
 }
 
@@ -184,14 +191,166 @@ fn what_is_wrong_is_said() {
     assert!(errors(&told)[0].contains("press Start"));
     let mut short = experiment(&config(""));
     short.text = Text::Own(vec![File { name: "a.txt".to_owned(), bytes: b"one two".to_vec() }]);
-    let told = does(&mut engine, Command::Prepare(Box::new(short)));
+    let told = does(&mut engine, prepare(short));
     assert!(errors(&told)[0].contains("give more text"), "{told:?}");
     let binary = vec![File { name: "run.zip".to_owned(), bytes: vec![0; 40] }];
-    let told = does(&mut engine, Command::Import(binary));
+    let told = does(&mut engine, import(binary));
     assert!(errors(&told)[0].contains("zip can't be read"));
     let (_, told) = open(Some(vec![1, 2, 3]));
     assert!(errors(&told)[0].contains("can't be opened"));
     // The rest goes on: what was wrong is no end.
-    let told = does(&mut engine, Command::Prepare(Box::new(experiment(&config("")))));
+    let told = does(&mut engine, prepare(experiment(&config(""))));
     assert_eq!(errors(&told), [""; 0]);
+}
+
+fn phase(told: &[Update]) -> Option<Phase> {
+    told.iter().rev().find_map(|it| if let Update::Phase(it) = it { Some(*it) } else { None })
+}
+
+fn kept(told: &[Update]) -> (usize, Vec<u8>) {
+    let of = |it: &Update| match it {
+        Update::Keep { step, bytes } => Some((*step, bytes.clone())),
+        _ => None,
+    };
+    told.iter().rev().find_map(of).expect("the runs are kept")
+}
+
+fn clouds(told: &[Update], wanted: Lane) -> Vec<usize> {
+    let of = |it: &Update| match it {
+        Update::Snapshot(lane, it) if *lane == wanted && !it.positions.is_empty() => {
+            Some(it.geometry.step)
+        }
+        _ => None,
+    };
+    told.iter().filter_map(of).collect()
+}
+
+/// Does a command and a few pieces of the work that follows.
+fn begins(engine: &mut Engine, command: Command, pieces: usize) -> Vec<Update> {
+    pollster::block_on(engine.handle(command));
+    for _ in 0..pieces {
+        if engine.pump() == Pumped::Waiting {
+            engine.wait();
+        }
+    }
+    engine.updates().collect()
+}
+
+#[test]
+fn a_run_kept_where_its_states_are_measured_goes_on() {
+    let config = config("");
+    let expected = losses(&whole(&config));
+    for (step, then) in [(4, Phase::Paused), (12, Phase::Finished)] {
+        let (mut engine, _) = open(None);
+        does(&mut engine, prepare(experiment(&config)));
+        let told = does(&mut engine, Command::Run(Some(step)));
+        let (at, bytes) = kept(&told);
+        assert_eq!(at, step);
+        let (mut engine, told) = open(Some(bytes));
+        assert_eq!(phase(&told), Some(then));
+        assert!(told.iter().any(|it| matches!(it, Update::Kept(at) if *at == step)));
+        assert!(told.iter().any(|it| matches!(it, Update::Saved(at) if *at == step)));
+        let told = [told, does(&mut engine, Command::Run(None))].concat();
+        assert_eq!(losses(&told), expected);
+        assert_eq!(clouds(&told, Lane::Nitp), [0, 4, 8, 12]);
+        assert_eq!(phase(&told), Some(Phase::Finished));
+    }
+}
+
+#[test]
+fn a_pause_in_the_middle_is_a_checkpoint_of_both() {
+    for wish in [DeviceWish::Cpu, DeviceWish::Gpu] {
+        let mut engine = Engine::new(None);
+        does(&mut engine, Command::Open(wish));
+        does(&mut engine, prepare(experiment(&config("&train.steps=200"))));
+        let before = begins(&mut engine, Command::Run(None), 33);
+        let told = does(&mut engine, Command::Pause);
+        assert_eq!(phase(&told), Some(Phase::Paused), "{wish:?}");
+        let (step, _) = kept(&told);
+        for (lane, losses) in losses(&[before, told].concat()) {
+            assert_eq!(losses.last().map(|it| it.0), Some(step), "{lane:?} {wish:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_device_costs_no_more_than_the_steps_since_the_last_checkpoint() {
+    let config = config("");
+    let expected = losses(&whole(&config));
+    let mut engine = Engine::new(None);
+    let told = does(&mut engine, Command::Open(DeviceWish::Gpu));
+    assert!(matches!(&told[0], Update::Device(words) if words.contains("Vulkan")), "{told:?}");
+    does(&mut engine, prepare(experiment(&config)));
+    does(&mut engine, Command::Run(Some(5)));
+    begins(&mut engine, Command::Run(None), 6);
+    let told = does(&mut engine, Command::LoseDevice);
+    assert!(
+        told.iter().any(|it| matches!(it, Update::Notice(words) if words.contains("from step 5"))),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|it| matches!(it, Update::Rewound(5))));
+    assert_eq!(phase(&told), Some(Phase::Finished));
+    let found = losses(&told);
+    for lane in Lane::ALL {
+        let (last, wanted) = (found[&lane].last().unwrap(), expected[&lane].last().unwrap());
+        assert!(last.0 == 12 && (last.1 / wanted.1 - 1.0).abs() < 1e-3, "{last:?} {wanted:?}");
+    }
+}
+
+#[test]
+fn a_device_that_is_lost_while_nothing_trains_is_replaced_when_it_is_needed() {
+    let mut engine = Engine::new(None);
+    does(&mut engine, Command::Open(DeviceWish::Gpu));
+    does(&mut engine, prepare(experiment(&config(""))));
+    does(&mut engine, Command::Run(None));
+    does(&mut engine, Command::LoseDevice);
+    let writing = Writing { prompt: "The ".to_owned(), max_tokens: 2, temperature: 0.0, seed: 0 };
+    let told = does(&mut engine, Command::Write(writing.clone()));
+    assert!(told.iter().any(|it| matches!(it, Update::Notice(words) if words.contains("CPU"))));
+    let told = does(&mut engine, Command::Write(writing));
+    assert!(told.iter().any(|it| matches!(it, Update::Written(Lane::Nitp, it) if it.done)));
+}
+
+#[test]
+fn a_run_whose_numbers_broke_stops_and_keeps_what_was_good() {
+    let wild = "&train.learning_rate=1e20&train.warmup_steps=3&train.grad_clip=1e30";
+    let (mut engine, _) = open(None);
+    let told = does(&mut engine, prepare(experiment(&config(wild))));
+    assert_eq!(errors(&told), [""; 0]);
+    let told = does(&mut engine, Command::Run(None));
+    assert!(errors(&told)[0].contains("diverged"), "{told:?}");
+    assert_eq!(phase(&told), Some(Phase::Finished));
+    let told = does(&mut engine, Command::Run(None));
+    assert!(
+        !told.iter().any(|it| matches!(it, Update::Step(..) | Update::Keep { .. })),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn own_texts_come_back_in_their_order_with_names_that_are_the_same() {
+    let text =
+        |words: &str| File { name: "a.txt".to_owned(), bytes: words.repeat(90).into_bytes() };
+    let mut own = experiment(&config(""));
+    own.text = Text::Own(vec![text("the sun went down \n"), text("a boat came in \n")]);
+    let (mut engine, _) = open(None);
+    does(&mut engine, prepare(own.clone()));
+    let told = does(&mut engine, Command::Run(Some(3)));
+    let (_, bytes) = kept(&told);
+    let (_, told) = open(Some(bytes));
+    assert_eq!((errors(&told), phase(&told)), (vec![], Some(Phase::Paused)));
+    let told = does(&mut engine, Command::Export(Lane::Nitp));
+    let file =
+        told.iter().find_map(|it| if let Update::File(it) = it { Some(it.clone()) } else { None });
+    let (mut other, _) = open(None);
+    let told = does(&mut other, import(vec![file.expect("a file")]));
+    assert_eq!(errors(&told), [""; 0]);
+    // Its text is there for the next start, too.
+    let mut next = experiment(&config("&train.seed=3"));
+    next.text = Text::Same;
+    let told = does(&mut other, prepare(next));
+    assert!(
+        told.iter().any(|it| matches!(it, Update::Prepared(it) if it.text == "a.txt, a.txt")),
+        "{told:?}"
+    );
 }

@@ -62,7 +62,10 @@ fn index() -> Result<String> {
         !line.contains("data-trunk") && !line.trim_start().starts_with("<!-- For Trunk")
     });
     let start = "    <link rel=\"preload\" href=\"./page_bg.wasm\" as=\"fetch\" crossorigin />\n    \
-                 <script type=\"module\">import start from \"./page.js\"; start();</script>\n  </head>";
+                 <script type=\"module\">import start from \"./page.js\"; \
+                 start().catch((error) => document.getElementById(\"loading\").textContent = \
+                 `This page could not be loaded (${error}). It needs a browser with WebAssembly SIMD; \
+                 reload it, or use a newer one.`);</script>\n  </head>";
     let page = kept.collect::<Vec<_>>().join("\n").replacen("  </head>", start, 1);
     if !page.contains("./page.js") {
         bail!("index.html has no `</head>` on a line of its own");

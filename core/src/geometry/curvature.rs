@@ -2,6 +2,7 @@
 //! to h (Lemma 3.1 and Theorem 3.2 of the paper). Everything in f64; matrices are `[rows, columns]`.
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use serde::{Deserialize, Serialize};
 
 /// The projection head's matrices, `P(h) = down (silu(gate h) * (up h))`.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +27,7 @@ pub struct Prediction<'a> {
 }
 
 /// Curvature of the loss in h at one position.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curvature {
     /// Eigenvalues of the cross-entropy's Hessian, largest first, `[width]`.
     pub cross_entropy: Vec<f64>,
@@ -35,7 +36,7 @@ pub struct Curvature {
 }
 
 /// What NITP adds to the curvature at one position.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lift {
     /// Eigenvalues of lambda times the NITP loss's Hessian in h, largest first, `[width]`.
     pub eigenvalues: Vec<f64>,

@@ -9,6 +9,7 @@ mod context;
 mod ffn_block;
 mod head;
 mod linear;
+mod memory;
 mod moe_block;
 mod nitp_head;
 mod norm;
@@ -17,5 +18,6 @@ mod parameters;
 mod plans;
 
 pub use context::{Inputs, metric};
+pub use memory::Memory;
 pub use parameters::{Init, Parameter, Part, initial_values, parameter_layout, parameters};
 pub use plans::{evaluate_plan, generate_plan, probe_plan, train_plan};

@@ -198,5 +198,6 @@ pub fn geometry_event(step: usize, tokens: u64, states: Vec<f32>, width: usize) 
         spectrum: found.spectrum.iter().map(|&x| x as f32).collect(),
         projected: found.projected,
         states,
+        unembedding: Vec::new(),
     }
 }

@@ -113,6 +113,9 @@ pub struct GeometryEvent {
     /// The states, `[tokens, hidden_size]`; not logged.
     #[serde(skip)]
     pub states: Vec<f32>,
+    /// The unembedding, `[vocab_size, hidden_size]`, if it is read; not logged.
+    #[serde(skip)]
+    pub unembedding: Vec<f32>,
 }
 
 /// A checkpoint, in memory.

@@ -62,10 +62,22 @@ enum Unit {
 
 /// Work that is under way, in the order of submission.
 enum Pending {
-    Step { metrics: Ticket },
-    Evaluate { reads: BatchReads, last: bool },
-    Geometry { hidden: Ticket, elements: usize, last: bool },
-    Checkpoint { reads: Reads },
+    Step {
+        metrics: Ticket,
+    },
+    Evaluate {
+        reads: BatchReads,
+        last: bool,
+    },
+    /// The states, of which so many numbers count, and the unembedding where it is wanted.
+    Geometry {
+        reads: Reads,
+        elements: usize,
+        last: bool,
+    },
+    Checkpoint {
+        reads: Reads,
+    },
     Finish,
 }
 
@@ -91,6 +103,7 @@ pub struct Trainer {
     events: VecDeque<Event>,
     sums: Sums,
     hidden: Vec<f32>,
+    reads_unembedding: bool,
     last_arrival: Instant,
     finished: bool,
 }
@@ -129,6 +142,7 @@ impl Trainer {
             events: VecDeque::new(),
             sums: Sums::default(),
             hidden: Vec::new(),
+            reads_unembedding: false,
             last_arrival: Instant::now(),
             finished: false,
         };
@@ -145,6 +159,19 @@ impl Trainer {
             trainer.todo.push_back(Unit::Finish);
         }
         Ok(trainer)
+    }
+
+    /// Lets geometry events bring the unembedding of their step along.
+    pub fn read_unembedding(&mut self) {
+        self.reads_unembedding = true;
+    }
+
+    /// Measures the geometry of the steps submitted so far, besides where the interval has it: a
+    /// run that goes on has it only in its log.
+    pub fn measure(&mut self) {
+        let finish = self.todo.pop_back_if(|unit| matches!(unit, Unit::Finish));
+        self.plan_geometry();
+        self.todo.extend(finish);
     }
 
     fn initialize(&mut self, weights: Tensors) -> Result<(), ExecutorError> {
@@ -218,7 +245,7 @@ impl Trainer {
 
     /// Tells of a checkpoint of the steps submitted so far, as soon as it is read; once a step.
     pub fn save(&mut self) {
-        if self.saved != Some(self.submitted) {
+        if !self.finished && self.saved != Some(self.submitted) {
             self.saved = Some(self.submitted);
             self.todo.push_back(Unit::Checkpoint);
         }
@@ -244,12 +271,7 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::NotFinite`] when the run diverged; what the executor reports.
     pub fn advance(&mut self) -> Result<Progress, TrainError> {
-        while let Some(pending) = self.pending.pop_front() {
-            if let Some(pending) = self.collect(pending)? {
-                self.pending.push_front(pending);
-                break;
-            }
-        }
+        self.collect_all()?;
         if self.finished {
             return Ok(Progress::Finished);
         }
@@ -261,7 +283,29 @@ impl Trainer {
             None if self.submitted < self.end.min(self.hold) => self.submit_step()?,
             None => return Ok(Progress::Waiting),
         }
+        // On the CPU it is done already: told at once, nothing else is in its time.
+        self.collect_all()?;
         Ok(Progress::Submitted)
+    }
+
+    /// Takes in what arrived. Nothing is to be had of a run after its failure.
+    fn collect_all(&mut self) -> Result<(), TrainError> {
+        while let Some(pending) = self.pending.pop_front() {
+            match self.collect(pending) {
+                Ok(None) => {}
+                Ok(Some(pending)) => {
+                    self.pending.push_front(pending);
+                    break;
+                }
+                Err(error) => {
+                    self.pending.clear();
+                    self.todo.clear();
+                    self.finished = true;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Runs to the end (or to [`Trainer::stop`]), waiting where needed: native apps and tests.
@@ -293,17 +337,19 @@ impl Trainer {
     /// Waits for the oldest work under way; what is behind it stays under way.
     fn wait(&mut self) -> Result<(), ExecutorError> {
         let ticket = match self.pending.front() {
-            Some(Pending::Step { metrics: ticket } | Pending::Geometry { hidden: ticket, .. }) => {
-                Some(*ticket)
-            }
+            Some(Pending::Step { metrics }) => Some(*metrics),
             Some(Pending::Evaluate { reads, .. }) => reads.next(),
-            Some(Pending::Checkpoint { reads }) => reads.next(),
+            Some(Pending::Geometry { reads, .. } | Pending::Checkpoint { reads }) => reads.next(),
             Some(Pending::Finish) | None => None,
         };
         ticket.map_or(Ok(()), |ticket| self.executor.wait_for(ticket))
     }
 
     fn submit_step(&mut self) -> Result<(), ExecutorError> {
+        if self.pending.is_empty() {
+            // However long nothing was asked for.
+            self.last_arrival = Instant::now();
+        }
         let step = self.submitted;
         let (plan, _) = self.executor.plan(self.plan);
         let micro = step_inputs(&self.config, plan, self.source.as_ref(), step);
@@ -370,8 +416,13 @@ impl Trainer {
             Unit::Geometry { batch, last } => {
                 let batch = self.source.validation(batch);
                 let elements = evaluator().state_elements(&batch);
-                let hidden = evaluator().submit_hidden(executor, &batch)?;
-                Pending::Geometry { hidden, elements, last }
+                let mut tickets = vec![evaluator().submit_hidden(executor, &batch)?];
+                if last && self.reads_unembedding {
+                    let tied = self.config.model.tie_word_embeddings;
+                    let name = if tied { "embed_tokens" } else { "lm_head" };
+                    tickets.extend(self.request_parameter(name)?);
+                }
+                Pending::Geometry { reads: Reads::new(tickets), elements, last }
             }
             Unit::Checkpoint => {
                 let spaces = [Space::Parameter, Space::Moment1, Space::Moment2];
@@ -414,17 +465,20 @@ impl Trainer {
                     self.events.push_back(Event::Evaluation(event));
                 }
             }
-            Pending::Geometry { hidden, elements, last } => {
-                let Some(states) = self.executor.take(hidden)? else { return Ok(Some(pending)) };
+            Pending::Geometry { mut reads, elements, last } => {
+                let Some(read) = reads.take(self.executor.as_mut())? else {
+                    return Ok(Some(Pending::Geometry { reads, elements, last }));
+                };
+                let mut read = read.into_iter();
+                let states = read.next().expect("it was requested");
                 self.hidden.extend(&states[..elements]);
                 if last {
+                    let (step, tokens) = (self.state.step, self.state.tokens);
                     let states = std::mem::take(&mut self.hidden);
-                    self.events.push_back(Event::Geometry(geometry_event(
-                        self.state.step,
-                        self.state.tokens,
-                        states,
-                        self.config.model.hidden_size,
-                    )));
+                    let mut event =
+                        geometry_event(step, tokens, states, self.config.model.hidden_size);
+                    event.unembedding = read.next().unwrap_or_default();
+                    self.events.push_back(Event::Geometry(event));
                 }
             }
             Pending::Checkpoint { mut reads } => {

@@ -7,11 +7,11 @@ use indicatif::BinaryBytes;
 use nitp_core::config::{
     Config, FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts, preset_names,
 };
+use nitp_core::model::Memory;
 use nitp_core::plan::{LayoutError, Limits};
 use serde_json::{Value, json};
 
 use crate::args::InfoArgs;
-use crate::memory::Memory;
 use crate::output::outln;
 use crate::progress::{short, thousands, with_prefix};
 use crate::{device, settings};

@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod eval;
 pub mod generate;
+pub mod gui;
 pub mod info;
 pub mod tokenizer;
 pub mod trace;

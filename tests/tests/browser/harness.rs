@@ -37,6 +37,15 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// What is looked through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// A window of this size in pixels.
+    Window(u32, u32),
+    /// A phone of this size in points, two pixels each, touched by fingers.
+    Phone(u32, u32),
+}
+
 /// Which parts of the browser are switched on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Gpu {
@@ -47,14 +56,14 @@ pub enum Gpu {
 }
 
 impl Browser {
-    /// Starts a browser with a window of this size.
-    pub fn start(gpu: Gpu, size: (u32, u32)) -> Self {
+    /// Starts a browser.
+    pub fn start(gpu: Gpu, screen: Screen) -> Self {
         let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let (server, address) = serve(root().join("target/web/dist"));
         let downloads = tempfile::tempdir().expect("a folder for downloads");
         let (driver, port) = driver();
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let client = runtime.block_on(connect(port, gpu, size, downloads.path()));
+        let client = runtime.block_on(connect(port, gpu, screen, downloads.path()));
         Self { runtime, client, driver, server, address, downloads, _turn: turn }
     }
 
@@ -114,8 +123,6 @@ impl Browser {
     /// Presses a key, with those held.
     pub fn press(&self, held: &[char], key: char) {
         self.runtime.block_on(async {
-            let canvas = self.client.find(Locator::Id("canvas")).await.expect("the canvas");
-            let _ = canvas;
             let mut keys = KeyActions::new("keys".to_owned());
             for &value in held {
                 keys = keys.then(KeyAction::Down { value });
@@ -127,6 +134,25 @@ impl Browser {
             self.client.perform_actions(keys).await.expect("the keys are pressed");
         });
         // The app sees them with its next frame.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    /// Clicks on the button of this name, as a screen reader would.
+    pub fn click(&self, name: &str) {
+        let script = format!(
+            "const all = [...document.querySelectorAll('#mirror button')];
+             const one = all.find(it => it.textContent === {name:?}); one?.click();
+             return one ? '' : all.map(it => it.textContent).join(', ')"
+        );
+        let begin = Instant::now();
+        loop {
+            let others = self.script(&script);
+            if others == Value::from("") {
+                break;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(10 * PATIENCE), "{name}? {others}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
         std::thread::sleep(Duration::from_millis(300));
     }
 
@@ -146,6 +172,18 @@ impl Browser {
         fs::create_dir_all(&folder).expect("a folder for pictures");
         fs::write(folder.join(format!("{name}.png")), &bytes).expect("the picture is written");
         image::load_from_memory(&bytes).expect("a PNG").to_rgb8()
+    }
+
+    /// Does something while another tab is in front.
+    pub fn behind_another_tab(&self, work: impl FnOnce()) {
+        self.runtime.block_on(async {
+            let page = self.client.window().await.expect("the page's tab");
+            let other = self.client.new_window(true).await.expect("another tab");
+            self.client.switch_to_window(other.handle).await.expect("it comes to the front");
+            work();
+            self.client.close_window().await.expect("it closes");
+            self.client.switch_to_window(page).await.expect("the page is in front again");
+        });
     }
 
     /// Waits for a download whose name ends so.
@@ -173,8 +211,9 @@ impl Drop for Browser {
     }
 }
 
-async fn connect(port: u16, gpu: Gpu, size: (u32, u32), downloads: &Path) -> Client {
-    let window = format!("--window-size={},{}", size.0, size.1);
+async fn connect(port: u16, gpu: Gpu, screen: Screen, downloads: &Path) -> Client {
+    let (Screen::Window(width, height) | Screen::Phone(width, height)) = screen;
+    let window = format!("--window-size={width},{height}");
     let mut arguments = vec![
         "--headless",
         "--no-sandbox",
@@ -195,10 +234,15 @@ async fn connect(port: u16, gpu: Gpu, size: (u32, u32), downloads: &Path) -> Cli
     } else {
         arguments.push("--disable-features=WebGPU,WebGPUService");
     }
-    let options = json!({
+    let mut options = json!({
         "args": arguments,
         "prefs": { "download.default_directory": downloads.display().to_string() },
     });
+    if let Screen::Phone(width, height) = screen {
+        // A window is never as narrow as a phone.
+        let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
+        options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
+    }
     let mut capabilities = serde_json::Map::new();
     capabilities.insert("goog:chromeOptions".to_owned(), options);
     capabilities.insert("timeouts".to_owned(), json!({ "script": 240_000 }));

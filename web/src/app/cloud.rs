@@ -65,7 +65,7 @@ pub fn show(
     let Some(snapshot) = snapshot.filter(|it| !it.positions.is_empty()) else {
         let color = ui.visuals().weak_text_color();
         let font = egui::TextStyle::Body.resolve(ui.style());
-        let words = "The first look comes with the first step.";
+        let words = "The first look is on its way.";
         painter.text(rect.center(), egui::Align2::CENTER_CENTER, words, font, color);
         return;
     };
@@ -120,10 +120,22 @@ fn turn_by_input(ui: &Ui, response: &egui::Response, view: &mut View) {
         view.pitch = (view.pitch + 0.01 * response.drag_delta().y).clamp(-1.5, 1.5);
     }
     if response.hovered() {
-        let (scroll, pinch) = ui.input(|input| (input.smooth_scroll_delta.y, input.zoom_delta()));
+        // The wheel is for the cloud alone while the pointer is on it.
+        let (scroll, pinch) = ui.input_mut(|input| {
+            (std::mem::take(&mut input.smooth_scroll_delta).y, input.zoom_delta())
+        });
         view.zoom = (view.zoom * pinch * (0.002 * scroll).exp()).clamp(0.3, 6.0);
     }
     if response.has_focus() {
+        let arrows = egui::EventFilter {
+            horizontal_arrows: true,
+            vertical_arrows: true,
+            ..Default::default()
+        };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, arrows));
+        if ui.input(|input| !input.keys_down.is_empty()) {
+            ui.ctx().request_repaint();
+        }
         let held = |key| ui.input(|input| input.key_down(key));
         let turn = |less, more| f32::from(u8::from(held(more))) - f32::from(u8::from(held(less)));
         view.yaw += 0.03 * turn(egui::Key::ArrowLeft, egui::Key::ArrowRight);

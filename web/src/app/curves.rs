@@ -4,9 +4,10 @@ use eframe::egui::{self, Ui};
 use egui_plot::{Legend, Line, PlotPoints};
 use nitp_core::train::StepEvent;
 
+use super::figure::figure;
 use super::geometry::quiet_plot;
 use super::known::Known;
-use super::theme::{card, lane_color};
+use super::theme::lane_color;
 use crate::engine::History;
 use crate::protocol::Lane;
 
@@ -72,7 +73,8 @@ const CURVES: [Curve; 8] = [
     },
     Curve {
         title: "Tokens a second",
-        about: "Speed of each run by itself.",
+        about: "What each run trains on in a second of its own time; on a GPU, where the two take \
+                turns in one queue, that of both together.",
         of: |it| steps(it, |step| step.tokens_per_second),
     },
 ];
@@ -85,25 +87,27 @@ pub fn show(ui: &mut Ui, known: &Known, others: &[(String, &History)]) {
     for row in CURVES.chunks(columns) {
         ui.columns(columns, |uis| {
             for (ui, curve) in uis.iter_mut().zip(row) {
-                card(ui, "", |ui| plot(ui, curve, known, others, dark));
+                let header = |ui: &mut Ui| last_values(ui, curve, known, dark);
+                figure(ui, curve.title, header, |ui| plot(ui, curve, known, others, dark));
             }
         });
         ui.add_space(2.0);
     }
 }
 
-fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)], dark: bool) {
-    ui.horizontal(|ui| {
-        ui.strong(curve.title).on_hover_text(curve.about);
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            for (&lane, history) in known.histories.iter().rev() {
-                if let Some([_, last]) = (curve.of)(history).last() {
-                    let text = format!("{} {}", lane.name(), number(*last));
-                    ui.colored_label(lane_color(lane, dark), text);
-                }
+fn last_values(ui: &mut Ui, curve: &Curve, known: &Known, dark: bool) {
+    ui.strong(curve.title).on_hover_text(curve.about);
+    ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+        for (&lane, history) in known.histories.iter().rev() {
+            if let Some([_, last]) = (curve.of)(history).last() {
+                let text = format!("{} {}", lane.name(), number(*last));
+                ui.colored_label(lane_color(lane, dark), text);
             }
-        });
+        }
     });
+}
+
+fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)], dark: bool) {
     let mut frame =
         quiet_plot(curve.title, 150.0).include_x(0.0).include_x(known.steps().max(1) as f64);
     // The values above name the two runs by their colours; overlaid ones need names too.

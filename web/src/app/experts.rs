@@ -2,9 +2,10 @@
 
 use eframe::egui::{self, Rect, Sense, Ui, pos2, vec2};
 
+use super::figure::figure;
 use super::known::Known;
 use super::look::{self, Look};
-use super::theme::{card, class_color, lane_color, ramp};
+use super::theme::{class_color, lane_color, ramp};
 
 /// The tab.
 pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
@@ -18,9 +19,9 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     };
     let dark = ui.visuals().dark_mode;
     ui.label(format!(
-        "Each token goes to {} of {} experts in each block but the first. Full rows would be evenly \
-         coloured: the balance loss pushes towards that.",
-        moe.num_experts_per_tok, moe.num_experts
+        "Each token goes to {} of {} experts in each block after the first {}, which are dense. Full \
+         rows would be evenly coloured: the balance loss pushes towards that.",
+        moe.num_experts_per_tok, moe.num_experts, moe.first_k_dense_replace
     ));
     let narrow = ui.available_width() < 560.0;
     let columns = if narrow { 1 } else { known.histories.len().max(1) };
@@ -28,22 +29,23 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     for row in lanes.chunks(columns) {
         ui.columns(columns, |uis| {
             for (ui, (lane, history)) in uis.iter_mut().zip(row) {
-                card(ui, "", |ui| {
-                    let title = format!("{}: load of each expert", lane.name());
-                    ui.colored_label(lane_color(**lane, dark), title);
-                    match history.evaluations().last() {
-                        Some(it) => loads(ui, &it.expert_load),
-                        None => drop(ui.weak("The first evaluation shows it.")),
-                    }
+                let title = format!("{}: load of each expert", lane.name());
+                let header = |ui: &mut Ui| drop(ui.colored_label(lane_color(**lane, dark), &title));
+                figure(ui, &format!("Expert loads of {}", lane.name()), header, |ui| match history
+                    .evaluations()
+                    .last()
+                {
+                    Some(it) => loads(ui, &it.expert_load, moe.first_k_dense_replace),
+                    None => drop(ui.weak("The first evaluation shows it.")),
                 });
             }
         });
     }
     look::text_field(ui, look, known);
     for (lane, seen) in &known.inspected {
-        card(ui, "", |ui| {
-            let title = format!("{}: where the sentence's tokens go", lane.name());
-            ui.colored_label(lane_color(*lane, dark), title);
+        let title = format!("{}: where the sentence's tokens go", lane.name());
+        let header = |ui: &mut Ui| drop(ui.colored_label(lane_color(*lane, dark), &title));
+        figure(ui, &format!("Experts of a sentence {}", lane.name()), header, |ui| {
             egui::ScrollArea::horizontal().id_salt(lane.name()).show(ui, |ui| {
                 for (block, probs) in &seen.router_probs {
                     let top_k = moe.num_experts_per_tok;
@@ -54,10 +56,11 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     }
 }
 
-fn loads(ui: &mut Ui, loads: &[Vec<f32>]) {
+/// `dense` blocks come before those that have experts.
+fn loads(ui: &mut Ui, loads: &[Vec<f32>], dense: usize) {
     for (block, load) in loads.iter().enumerate() {
         ui.horizontal(|ui| {
-            ui.monospace(format!("block {}", block + 1));
+            ui.monospace(format!("block {}", dense + block + 1));
             let even = 1.0 / load.len().max(1) as f32;
             let cell = ((ui.available_width() - 4.0) / load.len().max(1) as f32).min(34.0);
             let (rect, response) =
@@ -94,7 +97,7 @@ fn route(
             order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing = vec2(2.0, 0.0);
-                ui.label(if token.trim().is_empty() { "␣" } else { token });
+                ui.label(if token.trim().is_empty() { "·" } else { token });
                 ui.horizontal(|ui| {
                     for &expert in order.iter().take(top_k) {
                         let text = egui::RichText::new(expert.to_string()).small();

@@ -5,16 +5,17 @@ use egui_plot::{Bar, BarChart, Legend, Line, Plot, PlotPoints};
 
 use super::cloud::{self, ColorBy, View};
 use super::curves::number;
+use super::figure::figure;
 use super::known::Known;
-use super::theme::{card, lane_color};
+use super::theme::lane_color;
 use crate::protocol::{Lane, Snapshot};
 
 /// What is looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Geometry {
     view: View,
-    /// Which snapshot from the newest back; 0 follows the training.
-    back: usize,
+    /// The step whose states are shown; none follows the training.
+    at: Option<usize>,
 }
 
 /// The tab.
@@ -23,14 +24,14 @@ pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
         ui.label("Press Start: the hidden states of the same held-out tokens appear here.");
         return;
     };
-    let most = known.histories.values().map(|it| it.snapshots().len()).max().unwrap_or(0);
-    controls(ui, geometry, known, most);
+    controls(ui, geometry, known);
     let dark = ui.visuals().dark_mode;
     let narrow = ui.available_width() < 560.0;
+    // Both at the same step, though one may be ahead.
+    let step = geometry.at.or(known.snapshot()).unwrap_or(usize::MAX);
     let at = |lane: Lane| -> Option<&Snapshot> {
         let snapshots = known.histories.get(&lane)?.snapshots();
-        let index = snapshots.len().checked_sub(1 + geometry.back.min(most.saturating_sub(1)))?;
-        snapshots.get(index).map(|(_, it)| it)
+        snapshots.iter().rfind(|(of, _)| *of <= step).map(|(_, it)| it)
     };
     let lanes: Vec<Lane> = known.histories.keys().copied().collect();
     let columns = if narrow { 1 } else { lanes.len().max(1) };
@@ -41,11 +42,10 @@ pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
         ui.columns(columns, |uis| {
             for (ui, &lane) in uis.iter_mut().zip(row) {
                 let snapshot = at(lane);
-                ui.horizontal(|ui| {
-                    ui.colored_label(
-                        lane_color(lane, dark),
-                        egui::RichText::new(lane.name()).strong(),
-                    );
+                let name = format!("Hidden states of {}", lane.name());
+                let header = |ui: &mut Ui| {
+                    let name = egui::RichText::new(lane.name()).strong();
+                    ui.colored_label(lane_color(lane, dark), name);
                     if let Some(it) = snapshot {
                         ui.label(format!(
                             "step {}, effective rank {}, mean cosine {}",
@@ -54,8 +54,10 @@ pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
                             number(it.geometry.mean_cosine)
                         ));
                     }
+                };
+                figure(ui, &name, header, |ui| {
+                    cloud::show(ui, lane.name(), &mut view, snapshot, prepared, height);
                 });
-                cloud::show(ui, lane.name(), &mut view, snapshot, prepared, height);
             }
         });
     }
@@ -75,7 +77,7 @@ pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
     });
 }
 
-fn controls(ui: &mut Ui, geometry: &mut Geometry, known: &Known, most: usize) {
+fn controls(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
     let Some((prepared, _)) = &known.prepared else { return };
     ui.horizontal_wrapped(|ui| {
         let name = |by: ColorBy| match by {
@@ -96,56 +98,73 @@ fn controls(ui: &mut Ui, geometry: &mut Geometry, known: &Known, most: usize) {
             })
             .response
             .labelled_by(label.id);
-        let last = most.saturating_sub(1);
-        let mut place = last - geometry.back.min(last);
+        let first = known.histories.values().next();
+        let steps: Vec<usize> =
+            first.map_or(Vec::new(), |it| it.snapshots().iter().map(|(step, _)| *step).collect());
+        let last = steps.len().saturating_sub(1);
+        let mut place = match geometry.at {
+            Some(step) => steps.partition_point(|&it| it <= step).saturating_sub(1),
+            None => last,
+        };
         let label = ui.label("Time");
         let slider = egui::Slider::new(&mut place, 0..=last).show_value(false);
         let about = "Back through the training; at the right end it follows";
         if ui.add_enabled(last > 0, slider).labelled_by(label.id).on_hover_text(about).changed() {
-            geometry.back = last - place;
+            geometry.at = steps.get(place).copied().filter(|_| place < last);
         }
         ui.weak("drag to turn, scroll to zoom, hover for the token");
     });
 }
 
 fn spectrum(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
-    card(ui, "Spectrum", |ui| {
-        ui.small("Share of the variance along each principal axis, on a log scale. A steep fall: few directions do all the work.");
-        log_plot("spectrum", "axis").show(ui, |plot| {
-            for (lane, it) in shown {
-                let total: f32 = it.geometry.spectrum.iter().sum();
-                let share = |(i, &e): (usize, &f32)| {
-                    [i as f64 + 1.0, f64::from(e / total.max(1e-20)).max(1e-9).log10()]
-                };
-                let points: Vec<[f64; 2]> =
-                    it.geometry.spectrum.iter().enumerate().map(share).collect();
-                let line = Line::new(lane.name(), PlotPoints::from(points));
-                plot.line(line.color(lane_color(*lane, dark)).width(1.8));
-            }
-        });
-    });
+    figure(
+        ui,
+        "Spectrum",
+        |ui| drop(ui.strong("Spectrum")),
+        |ui| {
+            ui.small("Share of the variance along each principal axis, on a log scale. A steep fall: few directions do all the work.");
+            log_plot("spectrum", "axis").show(ui, |plot| {
+                for (lane, it) in shown {
+                    let total: f32 = it.geometry.spectrum.iter().sum();
+                    let share = |(i, &e): (usize, &f32)| {
+                        [i as f64 + 1.0, f64::from(e / total.max(1e-20)).max(1e-9).log10()]
+                    };
+                    let points: Vec<[f64; 2]> =
+                        it.geometry.spectrum.iter().enumerate().map(share).collect();
+                    let line = Line::new(lane.name(), PlotPoints::from(points));
+                    plot.line(line.color(lane_color(*lane, dark)).width(1.8));
+                }
+            });
+        },
+    );
 }
 
 fn cosines(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
-    card(ui, "Cosines of pairs", |ui| {
-        ui.small("How alike two hidden states are, over all pairs of the shown tokens: -1 opposite, 0 unrelated, 1 the same way.");
-        quiet_plot("cosines", 190.0).legend(Legend::default()).include_x(-1.0).include_x(1.0).show(
-            ui,
-            |plot| {
-                for (lane, it) in shown {
-                    let bins = it.cosines.len().max(1) as f64;
-                    let total = f64::from(it.cosines.iter().sum::<u32>().max(1));
-                    let bar = |(i, &count): (usize, &u32)| {
-                        let middle = -1.0 + 2.0 * (i as f64 + 0.5) / bins;
-                        Bar::new(middle, f64::from(count) / total).width(2.0 / bins)
-                    };
-                    let color = lane_color(*lane, dark).gamma_multiply(0.55);
-                    let bars = it.cosines.iter().enumerate().map(bar).collect();
-                    plot.bar_chart(BarChart::new(lane.name(), bars).color(color));
-                }
-            },
-        );
-    });
+    figure(
+        ui,
+        "Cosines of pairs",
+        |ui| drop(ui.strong("Cosines of pairs")),
+        |ui| {
+            ui.small("How alike two hidden states are, over all pairs of the shown tokens: -1 opposite, 0 unrelated, 1 the same way.");
+            quiet_plot("cosines", 190.0)
+                .legend(Legend::default())
+                .include_x(-1.0)
+                .include_x(1.0)
+                .show(ui, |plot| {
+                    for (lane, it) in shown {
+                        let bins = it.cosines.len().max(1) as f64;
+                        let total = f64::from(it.cosines.iter().sum::<u32>().max(1));
+                        let bar = |(i, &count): (usize, &u32)| {
+                            let middle = -1.0 + 2.0 * (i as f64 + 0.5) / bins;
+                            Bar::new(middle, f64::from(count) / total).width(2.0 / bins)
+                        };
+                        let color = lane_color(*lane, dark).gamma_multiply(0.55);
+                        let bars = it.cosines.iter().enumerate().map(bar).collect();
+                        plot.bar_chart(BarChart::new(lane.name(), bars).color(color));
+                    }
+                });
+        },
+    );
 }
 
 /// A plot that does not take the wheel and the drag.

@@ -15,8 +15,6 @@ const MOST_NOTICES: usize = 4;
 pub struct Known {
     /// What trains, in words.
     pub device: String,
-    /// Whether a GPU does.
-    pub gpu: bool,
     /// What the engine is at.
     pub phase: Phase,
     /// What is under way, with its configuration.
@@ -29,27 +27,29 @@ pub struct Known {
     pub inspected: BTreeMap<Lane, Inspected>,
     /// The step up to which the runs are kept for the next visit.
     pub kept: Option<usize>,
+    /// The step of the checkpoints that can be exported.
+    pub saved: Option<usize>,
+    /// Bytes that training takes, and this window, where the programs are told.
+    pub memory: [u64; 2],
     /// Things to know, newest last.
     pub notices: VecDeque<String>,
     /// What went wrong.
     pub error: Option<String>,
     /// Files to hand to the visitor.
     pub files: Vec<File>,
-    /// Counts snapshots, so that a look can follow them.
-    pub snapshots: usize,
 }
 
 impl Known {
     /// Takes one in.
     pub fn take(&mut self, update: Update) {
         match update {
-            Update::Device { description, gpu } => (self.device, self.gpu) = (description, gpu),
+            Update::Device(description) => self.device = description,
             Update::Prepared(prepared) => {
                 self.histories =
                     prepared.lanes.iter().map(|&lane| (lane, History::default())).collect();
                 self.written.clear();
                 self.inspected.clear();
-                self.kept = None;
+                self.saved = None;
                 self.error = None;
                 let config = Config::from_toml(&prepared.config).unwrap_or_default();
                 self.prepared = Some((*prepared, config));
@@ -58,8 +58,10 @@ impl Known {
             Update::Step(lane, event) => self.history(lane).step(&event),
             Update::Evaluation(lane, event) => self.history(lane).evaluation(&event),
             Update::Snapshot(lane, snapshot) => {
-                self.snapshots += 1;
                 self.history(lane).snapshot(snapshot.geometry.step, *snapshot);
+            }
+            Update::Rewound(0) => {
+                self.histories.values_mut().for_each(|history| *history = History::default());
             }
             Update::Rewound(step) => {
                 self.histories.values_mut().for_each(|history| history.rewind(step));
@@ -67,15 +69,20 @@ impl Known {
             Update::Written(lane, written) => drop(self.written.insert(lane, written)),
             Update::Inspected(lane, seen) => drop(self.inspected.insert(lane, *seen)),
             Update::File(file) => self.files.push(file),
-            Update::Kept(step) => self.kept = Some(step),
-            Update::Keep(_) => {}
-            Update::Notice(text) => {
-                self.notices.push_back(text);
-                while self.notices.len() > MOST_NOTICES {
-                    self.notices.pop_front();
-                }
-            }
+            Update::Saved(step) => self.saved = Some(step),
+            Update::Kept(step) => self.kept = Some(step).filter(|&step| step > 0),
+            Update::Keep { .. } => {}
+            Update::Memory(bytes) => self.memory[0] = bytes,
+            Update::Notice(text) => self.notice(text),
             Update::Error(text) => self.error = Some(text),
+        }
+    }
+
+    /// Adds something to know.
+    pub fn notice(&mut self, text: String) {
+        self.notices.push_back(text);
+        while self.notices.len() > MOST_NOTICES {
+            self.notices.pop_front();
         }
     }
 
@@ -89,6 +96,12 @@ impl Known {
         steps.min().unwrap_or(0)
     }
 
+    /// The step of the newest snapshot that all runs have.
+    pub fn snapshot(&self) -> Option<usize> {
+        let last = |history: &History| history.snapshots().last().map(|(step, _)| *step);
+        self.histories.values().map(last).min().flatten()
+    }
+
     /// All steps of the experiment.
     pub fn steps(&self) -> usize {
         self.prepared.as_ref().map_or(0, |(_, config)| config.train.steps)
@@ -97,6 +110,19 @@ impl Known {
     /// The configuration under way.
     pub fn config(&self) -> Option<&Config> {
         self.prepared.as_ref().map(|(_, config)| config)
+    }
+
+    /// What is wrong, and what there is to know.
+    pub fn alert(&self) -> String {
+        let error = self.error.iter().map(|error| format!("Error: {error}"));
+        let notice = self.notices.back().map(|notice| format!("Notice: {notice}"));
+        error.chain(notice).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What is held in memory, in words.
+    pub fn memory_words(&self) -> String {
+        let [train, show] = self.memory.map(|bytes| bytes as f64 / 1e6);
+        format!("Memory to train {train:.1} MB, to show it {show:.1} MB")
     }
 
     /// Where things stand, in a sentence: for screen readers, and whoever reads along.
@@ -133,11 +159,8 @@ impl Known {
         if let Some(step) = self.kept {
             words += &format!(" Kept step {step}.");
         }
-        if let Some(error) = &self.error {
-            words += &format!(" Error: {error}");
-        }
-        if let Some(notice) = self.notices.back() {
-            words += &format!(" Notice: {notice}");
+        if self.memory != [0; 2] {
+            words += &format!(" {}.", self.memory_words());
         }
         words
     }

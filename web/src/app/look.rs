@@ -2,8 +2,9 @@
 
 use eframe::egui::{self, Rect, Sense, Ui, pos2, vec2};
 
+use super::figure::figure;
 use super::known::Known;
-use super::theme::{card, lane_color, ramp};
+use super::theme::{lane_color, ramp};
 use crate::protocol::{Command, Inspection, Lane, Phase};
 
 /// The sentence and the wish to look.
@@ -14,8 +15,8 @@ pub struct Look {
     pub position: Option<usize>,
     /// Whether to look at the next chance.
     pub due: bool,
-    /// The snapshot that the last look followed.
-    seen: usize,
+    /// The step of the snapshot that the last look followed.
+    seen: Option<usize>,
     /// Whether the last look had the curvature.
     bent: bool,
 }
@@ -23,18 +24,18 @@ pub struct Look {
 impl Default for Look {
     fn default() -> Self {
         let text = "The old gardener pointed at the crane by the river.".to_owned();
-        Self { text, position: None, due: true, seen: 0, bent: false }
+        Self { text, position: None, due: true, seen: None, bent: false }
     }
 }
 
 impl Look {
     /// What to ask for, when it is time: asked, or after each snapshot while it is on the screen.
     pub fn command(&mut self, known: &Known, visible: bool, curvature: bool) -> Option<Command> {
-        let moved = known.snapshots != self.seen || curvature && !self.bent;
+        let moved = known.snapshot() != self.seen || curvature && !self.bent;
         if known.phase == Phase::Empty || !visible || !(self.due || moved) {
             return None;
         }
-        (self.due, self.seen, self.bent) = (false, known.snapshots, curvature);
+        (self.due, self.seen, self.bent) = (false, known.snapshot(), curvature);
         let (text, position) = (self.text.clone(), self.position);
         Some(Command::Inspect(Inspection { text, position, curvature }))
     }
@@ -58,6 +59,11 @@ pub fn text_field(ui: &mut Ui, look: &mut Look, known: &Known) {
     }
 }
 
+/// What is said while there is nothing to see.
+pub fn waiting(known: &Known) -> &'static str {
+    if known.phase == Phase::Empty { "Press Start first." } else { "Looking…" }
+}
+
 /// Heat maps of the sentence's cosines, one a model.
 pub fn heat_maps(ui: &mut Ui, known: &Known) {
     let dark = ui.visuals().dark_mode;
@@ -70,11 +76,9 @@ pub fn heat_maps(ui: &mut Ui, known: &Known) {
         ui.columns(columns, |uis| {
             for (ui, &lane) in uis.iter_mut().zip(row) {
                 let seen = &known.inspected[&lane];
-                card(ui, "", |ui| {
-                    let title = format!("{} cosines of the sentence", lane.name());
-                    ui.colored_label(lane_color(lane, dark), title);
-                    heat(ui, &seen.tokens, &seen.cosines);
-                });
+                let title = format!("{} cosines of the sentence", lane.name());
+                let header = |ui: &mut Ui| drop(ui.colored_label(lane_color(lane, dark), &title));
+                figure(ui, &title, header, |ui| heat(ui, &seen.tokens, &seen.cosines));
             }
         });
     }
@@ -85,12 +89,14 @@ fn heat(ui: &mut Ui, tokens: &[String], cosines: &[f32]) {
     let side = ui.available_width().min(320.0);
     let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::hover());
     let cell = side / n as f32;
-    let painter = ui.painter_at(rect);
+    // One mesh: a long sentence has thousands of cells.
+    let mut mesh = egui::Mesh::default();
     for (index, &cosine) in cosines.iter().enumerate() {
         let corner = pos2((index % n) as f32, (index / n) as f32) * cell;
         let area = Rect::from_min_size(rect.min + corner.to_vec2(), vec2(cell, cell));
-        painter.rect_filled(area, 0.0, ramp(0.5 * (cosine + 1.0)));
+        mesh.add_colored_rect(area, ramp(0.5 * (cosine + 1.0)));
     }
+    ui.painter_at(rect).add(mesh);
     if let Some(pointer) = response.hover_pos() {
         let place = (pointer - rect.min) / cell;
         let (j, i) = ((place.x as usize).min(n - 1), (place.y as usize).min(n - 1));

@@ -1,14 +1,17 @@
 //! The window: what is shown and what can be asked for. It never waits for the engine.
 
+mod bar;
 mod cloud;
 mod curves;
 mod experts;
+mod figure;
 mod geometry;
 mod known;
 mod look;
 mod query;
 mod runs;
 mod setup;
+mod svg;
 mod theme;
 mod tour;
 mod why;
@@ -16,7 +19,7 @@ mod write;
 
 use std::time::Duration;
 
-use eframe::egui::{self, Key, Modifiers, RichText, Ui};
+use eframe::egui::{self, Key, Modifiers, Ui};
 
 use geometry::Geometry;
 pub use known::Known;
@@ -28,7 +31,7 @@ use setup::Setup;
 use write::Write;
 
 use crate::link::{Choice, Host, Link};
-use crate::protocol::{Command, DeviceWish, File, Lane, Phase};
+use crate::protocol::{Command, DeviceWish, File, Lane, Phase, Text, Update};
 
 /// Below this width there is one column.
 const NARROW: f32 = 760.0;
@@ -75,14 +78,14 @@ pub struct App {
     write: Write,
     runs: Runs,
     tour: Option<usize>,
-    /// What is wrong with the link that led here.
-    complaint: Option<String>,
     /// Start as soon as the engine is there.
     start_at_once: bool,
-    /// Whether the link named an experiment.
+    /// Whether a link named an experiment: a run that was kept does not change the settings then.
     linked: bool,
-    /// What to train to once the experiment is prepared.
-    then_run: Option<Option<usize>>,
+    /// The link's words that are no settings, to stay in it.
+    options: String,
+    /// Whether an experiment was sent that is not prepared yet.
+    preparing: bool,
     /// Tests only: the step at which the GPU is lost.
     lose_device_at: Option<usize>,
 }
@@ -96,57 +99,72 @@ impl App {
         query: &str,
     ) -> Self {
         theme::apply(context);
-        let (found, complaint) = match from_query(query) {
-            Ok(found) => (found, None),
-            Err(error) => {
-                let name = query::FIRST_PRESET.to_owned();
-                let config = preset(&name).unwrap_or_default();
-                ((name, config), Some(format!("The link can't be followed: {error}")))
-            }
+        let options: Vec<&str> = query
+            .trim_start_matches(['#', '?'])
+            .split('&')
+            .filter(|part| ["device=cpu", "device=gpu"].contains(part))
+            .collect();
+        let wish = match options.first() {
+            Some(&"device=cpu") => DeviceWish::Cpu,
+            Some(_) => DeviceWish::Gpu,
+            None => DeviceWish::Auto,
         };
-        let value = |key: &str| {
-            query.trim_start_matches(['#', '?']).split('&').find_map(|it| it.strip_prefix(key))
-        };
-        let has = |part: &str| query.trim_start_matches(['#', '?']).split('&').any(|it| it == part);
-        let wish = match (has("device=cpu"), has("device=gpu")) {
-            (true, _) => DeviceWish::Cpu,
-            (_, true) => DeviceWish::Gpu,
-            _ => DeviceWish::Auto,
-        };
-        host.set_status("Opening.");
+        let parts = || query.trim_start_matches(['#', '?']).split('&');
+        let lost = parts().find_map(|it| it.strip_prefix("lose-device-at="));
+        host.tell("Opening.", "");
         link.send(Command::Open(wish));
-        Self {
+        let config = preset(query::FIRST_PRESET).unwrap_or_default();
+        let mut app = Self {
             link,
             host,
             known: Known::default(),
-            setup: Setup::new(found.0, found.1),
+            setup: Setup::new(query::FIRST_PRESET.to_owned(), config),
             tab: Tab::Curves,
             geometry: Geometry::default(),
             look: Look::default(),
             write: Write::default(),
             runs: Runs::default(),
             tour: None,
-            complaint,
-            start_at_once: has("start=1"),
-            linked: query.contains("preset="),
-            then_run: None,
-            lose_device_at: value("lose-device-at=").and_then(|it| it.parse().ok()),
+            start_at_once: parts().any(|it| it == "start=1"),
+            linked: false,
+            options: options.join("&"),
+            preparing: false,
+            lose_device_at: lost.and_then(|it| it.parse().ok()),
+        };
+        app.go_to(query);
+        app
+    }
+
+    /// Sets up the experiment of a link, if it names one.
+    fn go_to(&mut self, query: &str) {
+        if !query::is_experiment(query) {
+            return;
+        }
+        match from_query(query) {
+            Ok((name, config)) => {
+                self.set_up(name, config);
+                self.linked = true;
+            }
+            Err(error) => self.known.error = Some(format!("The link can't be followed: {error}")),
         }
     }
 
     fn hear(&mut self) {
         for update in self.link.poll() {
-            let prepared = matches!(update, crate::protocol::Update::Prepared(_));
-            let opened = matches!(update, crate::protocol::Update::Device { .. });
-            self.known.take(update);
-            if prepared {
-                self.follow();
-                if let Some(until) = self.then_run.take() {
-                    self.link.send(Command::Run(until));
+            match &update {
+                Update::Prepared(prepared) => {
+                    self.remember();
+                    self.preparing = false;
+                    let config = Config::from_toml(&prepared.config).unwrap_or_default();
+                    self.follow(prepared.continued, &config, &prepared.text);
                 }
+                Update::Error(_) => self.preparing = false,
+                _ => {}
             }
+            let opened = matches!(update, Update::Device(_));
+            self.known.take(update);
             if opened && std::mem::take(&mut self.start_at_once) {
-                self.start();
+                self.start(usize::MAX);
             }
         }
         if self.lose_device_at.is_some_and(|step| self.known.step() >= step) {
@@ -156,51 +174,62 @@ impl App {
         for file in std::mem::take(&mut self.known.files) {
             self.host.save(file);
         }
+        if let Some(query) = self.host.followed() {
+            self.go_to(&query);
+        }
         for (choice, files) in self.host.chosen() {
-            match choice {
-                Choice::Text => self.setup.take_text(files),
-                Choice::Run | Choice::Zip => self.open(files),
-                Choice::Dropped => {
-                    let of_run =
-                        |it: &File| it.name.ends_with(".zip") || it.name.ends_with(".toml");
-                    if files.iter().any(of_run) {
-                        self.open(files);
-                    } else {
-                        self.setup.take_text(files);
-                    }
-                }
-            }
+            self.take_files(choice, files);
         }
     }
 
-    /// Shows the settings of a run that was kept or opened.
-    fn follow(&mut self) {
+    fn take_files(&mut self, choice: Choice, files: Vec<File>) {
+        let of_run = |it: &File| {
+            let name = it.name.to_lowercase();
+            name.ends_with(".zip") || name.ends_with("config.toml")
+        };
+        if files.is_empty() {
+            self.known.notice(
+                "Nothing could be read of that. Text files and a run's zip can be dropped here; a \
+                 run's folder is opened under \"Save and open\"."
+                    .to_owned(),
+            );
+        } else if choice == Choice::Run || choice == Choice::Dropped && files.iter().any(of_run) {
+            self.linked = false;
+            let text = self.setup.text.clone();
+            self.link.send(Command::Import { files, text });
+        } else {
+            let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+            self.known.notice(format!("The next start trains on {}.", names.join(", ")));
+            self.setup.text = Text::Own(files);
+        }
+    }
+
+    /// Shows the settings of a run that was kept or opened, unless a link led here.
+    fn follow(&mut self, continued: bool, config: &Config, text: &str) {
         self.look.due = true;
-        let Some((prepared, config)) = &self.known.prepared else { return };
-        if prepared.continued && !self.linked {
-            self.setup.config = config.clone();
+        if continued && !self.linked {
+            self.setup.follow(config, text);
         }
     }
 
-    fn open(&mut self, files: Vec<File>) {
-        self.remember();
-        self.linked = false;
-        self.link.send(Command::Import(files));
-    }
-
+    /// Puts the runs under way on the list before others take their place.
     fn remember(&mut self) {
-        let query = self.known.config().map(|config| to_query(&self.setup.preset, config));
-        self.runs.remember(&self.known, query.unwrap_or_default());
+        self.runs.remember(&self.known);
     }
 
-    /// Begins the experiment that is set up.
-    fn start(&mut self) {
-        self.remember();
-        self.linked = true;
+    /// The link's query of the experiment that is set up.
+    fn query(&self) -> String {
         let query = to_query(&self.setup.preset, &self.setup.config);
-        self.host.set_query(&query);
-        self.link.send(Command::Prepare(Box::new(self.setup.experiment())));
-        self.then_run = Some(None);
+        [query.as_str(), &self.options].join("&").trim_end_matches('&').to_owned()
+    }
+
+    /// Begins the experiment that is set up and trains it to a step, or to the end.
+    fn start(&mut self, until: usize) {
+        self.linked = true;
+        self.preparing = true;
+        self.host.set_query(&self.query());
+        let experiment = Box::new(self.setup.experiment());
+        self.link.send(Command::Prepare { experiment, until });
         if self.tab == Tab::Setup {
             self.tab = Tab::Curves;
         }
@@ -209,7 +238,8 @@ impl App {
     /// Start, pause or go on, whichever is next.
     fn toggle(&mut self) {
         match self.known.phase {
-            Phase::Empty | Phase::Finished => self.start(),
+            _ if self.preparing => {}
+            Phase::Empty | Phase::Finished => self.start(usize::MAX),
             Phase::Paused => self.link.send(Command::Run(None)),
             Phase::Running => self.link.send(Command::Pause),
         }
@@ -217,13 +247,16 @@ impl App {
 
     fn one_step(&mut self) {
         match self.known.phase {
-            Phase::Empty => {
-                self.link.send(Command::Prepare(Box::new(self.setup.experiment())));
-                self.then_run = Some(Some(1));
-            }
+            _ if self.preparing => {}
+            Phase::Empty => self.start(1),
             Phase::Paused => self.link.send(Command::Run(Some(self.known.step() + 1))),
             Phase::Running | Phase::Finished => {}
         }
+    }
+
+    /// Whether what is set up is another experiment than the one under way.
+    fn has_changed(&self) -> bool {
+        self.known.config().is_some_and(|config| *config != self.setup.config)
     }
 
     fn keys(&mut self, ui: &Ui) {
@@ -232,14 +265,17 @@ impl App {
             return;
         }
         let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
-        if ui.ctx().memory(|memory| memory.focused().is_none()) && pressed(Key::Space) {
+        let free = ui.ctx().memory(|memory| memory.focused().is_none());
+        // What is finished is not thrown away by a key that was to pause it.
+        if free && self.known.phase != Phase::Finished && pressed(Key::Space) {
             self.toggle();
         }
         if pressed(Key::N) {
             self.one_step();
         }
         if pressed(Key::T) {
-            self.tour = if self.tour.is_some() { None } else { Some(0) };
+            let stop = if self.tour.is_some() { None } else { Some(0) };
+            self.go_on_tour(stop);
         }
         if ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::S)) {
             self.link.send(Command::Export(Lane::Nitp));
@@ -249,112 +285,6 @@ impl App {
             if pressed(key) {
                 self.tab = tab;
             }
-        }
-    }
-
-    fn top(&mut self, ui: &mut Ui, narrow: bool) {
-        ui.add_space(6.0);
-        ui.horizontal_wrapped(|ui| {
-            ui.heading("NITP");
-            if !narrow {
-                ui.weak(
-                    "Two small language models train here, on this machine: one predicts the next \
-                     token, the other also predicts its hidden state.",
-                );
-            }
-            ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                theme::choice(ui);
-                if ui.button("Tour").on_hover_text("Five steps through the idea (T)").clicked() {
-                    self.tour = Some(0);
-                }
-            });
-        });
-        ui.horizontal_wrapped(|ui| {
-            let (words, about) = match self.known.phase {
-                Phase::Empty => ("▶ Start", "Train both models (Space)"),
-                Phase::Finished => ("▶ Start anew", "Train both models from the beginning (Space)"),
-                Phase::Paused => ("▶ Continue", "Go on (Space)"),
-                Phase::Running => ("⏸ Pause", "Hold both where they are (Space)"),
-            };
-            let button = egui::Button::new(RichText::new(words).strong());
-            if ui.add_sized([120.0, 30.0], button).on_hover_text(about).clicked() {
-                self.toggle();
-            }
-            let still = matches!(self.known.phase, Phase::Empty | Phase::Paused);
-            let step = ui.add_enabled(still, egui::Button::new("Step"));
-            if step.on_hover_text("One step of both (N)").clicked() {
-                self.one_step();
-            }
-            if matches!(self.known.phase, Phase::Paused | Phase::Running) {
-                let about = "From the beginning, with the settings as they are";
-                if ui.button("Start anew").on_hover_text(about).clicked() {
-                    self.start();
-                }
-            }
-            self.files_menu(ui);
-            self.progress(ui);
-        });
-        ui.add_space(2.0);
-    }
-
-    fn files_menu(&mut self, ui: &mut Ui) {
-        ui.menu_button("Save and open", |ui| {
-            for lane in Lane::ALL {
-                let has = self.known.histories.contains_key(&lane) && self.known.kept.is_some();
-                let words = format!("Save the {} run for `nitp`…", lane.name());
-                let button = ui.add_enabled(has, egui::Button::new(words));
-                let about = "A zip of the folder that the program `nitp` reads: unpack it, then \
-                             nitp eval FOLDER. Pause first to save the latest step. (Ctrl+S saves \
-                             the NITP run.)";
-                if button.on_hover_text(about).clicked() {
-                    self.link.send(Command::Export(lane));
-                }
-            }
-            if ui.button("Open a run's folder…").clicked() {
-                self.host.choose(Choice::Run);
-            }
-            if ui.button("Open a run's zip…").clicked() {
-                self.host.choose(Choice::Zip);
-            }
-            let query = to_query(&self.setup.preset, &self.setup.config);
-            if ui.button("Copy a link to this experiment").clicked() {
-                ui.ctx().copy_text(self.host.link(&query));
-            }
-            if ui.button("Forget the run that is kept in this browser").clicked() {
-                self.link.send(Command::Forget);
-            }
-        });
-    }
-
-    fn progress(&self, ui: &mut Ui) {
-        let known = &self.known;
-        if known.steps() > 0 {
-            let share = known.step() as f32 / known.steps() as f32;
-            let words = format!("step {} of {}", known.step(), known.steps());
-            ui.add(egui::ProgressBar::new(share).desired_width(170.0).text(words));
-        }
-        if !known.device.is_empty() {
-            ui.weak(format!("on {}", known.device));
-        }
-        if let Some(step) = known.kept {
-            ui.weak(format!("kept: step {step}"))
-                .on_hover_text("What a reload of this page goes on from, kept in this browser");
-        }
-    }
-
-    fn messages(&mut self, ui: &mut Ui) {
-        let error = ui.visuals().error_fg_color;
-        let warning = ui.visuals().warn_fg_color;
-        let mut put_away =
-            |color, text: Option<&String>| text.is_some_and(|text| message(ui, color, text));
-        if put_away(error, self.complaint.as_ref()) {
-            self.complaint = None;
-        }
-        if put_away(error, self.known.error.as_ref()) {
-            self.known.error = None;
-        }
-        if put_away(warning, self.known.notices.back()) {
-            self.known.notices.pop_back();
         }
     }
 
@@ -382,7 +312,7 @@ impl App {
                 }
             }
             Tab::Runs => {
-                let chosen = runs::show(ui, &mut self.runs, self.host.as_mut());
+                let chosen = runs::show(ui, &mut self.runs, &self.known, self.host.as_mut());
                 if let Some(Ok((name, config))) = chosen.map(|query| from_query(&query)) {
                     self.set_up(name, config);
                 }
@@ -398,21 +328,23 @@ impl App {
         (self.setup.preset, self.setup.config) = (name, config);
     }
 
+    fn go_on_tour(&mut self, stop: Option<usize>) {
+        self.tour = stop;
+        if let Some(stop) = stop {
+            self.tab = tour::STOPS[stop].tab;
+        }
+    }
+
     fn touring(&mut self, ui: &mut Ui) {
         let Some(at) = self.tour else { return };
-        match tour::show(ui, at) {
-            Some(tour::Pressed::Go(to)) => {
-                self.tour = to;
-                if let Some(to) = to {
-                    self.tab = tour::STOPS[to].tab;
-                }
-            }
+        match tour::show(ui, at, &self.setup.config) {
+            Some(tour::Pressed::Go(to)) => self.go_on_tour(to),
             Some(tour::Pressed::Try(at)) => {
                 let stop = &tour::STOPS[at];
                 self.tab = stop.tab;
                 if let Ok((name, config)) = from_query(stop.query.unwrap_or_default()) {
                     self.set_up(name, config);
-                    self.start();
+                    self.start(usize::MAX);
                 }
             }
             None => {}
@@ -427,24 +359,6 @@ impl App {
     }
 }
 
-/// A message that can be put away: whether it was.
-fn message(ui: &mut Ui, color: egui::Color32, text: &str) -> bool {
-    let frame = egui::Frame::new()
-        .fill(color.gamma_multiply(0.12))
-        .corner_radius(egui::CornerRadius::same(6))
-        .inner_margin(8.0);
-    frame
-        .show(ui, |ui| {
-            ui.horizontal_top(|ui| {
-                let close = ui.button("✖").on_hover_text("Put away").clicked();
-                ui.add(egui::Label::new(RichText::new(text).color(color)).wrap());
-                close
-            })
-            .inner
-        })
-        .inner
-}
-
 fn welcome(ui: &mut Ui) {
     theme::card(ui, "Press Start", |ui| {
         ui.label(
@@ -457,8 +371,14 @@ fn welcome(ui: &mut Ui) {
 }
 
 impl eframe::App for App {
-    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+    /// In a hidden tab too: what is told does not pile up, and what is to be sent is sent.
+    fn logic(&mut self, _: &egui::Context, _: &mut eframe::Frame) {
         self.hear();
+        self.known.memory[1] = self.host.memory();
+        self.host.tell(&self.known.status(), &self.known.alert());
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
         self.keys(ui);
         self.dropped(&ui.ctx().clone());
         let narrow = ui.available_width() < NARROW;
@@ -494,33 +414,12 @@ impl eframe::App for App {
             self.messages(ui);
             egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| self.middle(ui));
         });
-        let status = self.known.status();
-        self.host.set_status(&status);
+        for picture in figure::finished(ui.ctx()) {
+            self.host.save(picture);
+        }
         if self.known.phase == Phase::Running {
             // Updates wake the app; this is for a clock that does not stand still.
             ui.ctx().request_repaint_after(Duration::from_millis(500));
         }
     }
-}
-
-/// The app in a desktop window.
-///
-/// # Errors
-/// Where there is no display, or no OpenGL.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn open_window() -> eframe::Result {
-    let viewport = egui::ViewportBuilder::default()
-        .with_inner_size([1280.0, 860.0])
-        .with_title("NITP: train and watch hidden states");
-    let options = eframe::NativeOptions { viewport, ..Default::default() };
-    eframe::run_native(
-        "nitp",
-        options,
-        Box::new(|creation| {
-            let context = creation.egui_ctx.clone();
-            let link = Box::new(crate::link::Thread::start(context.clone()));
-            let host = Box::new(crate::link::Desktop::default());
-            Ok(Box::new(App::new(&context, link, host, "")))
-        }),
-    )
 }

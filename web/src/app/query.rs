@@ -1,7 +1,7 @@
 //! An experiment as the query of a link: the preset, and each setting that differs from it, under
 //! the name that `nitp train --set` knows.
 
-use nitp_core::config::{Config, load, preset};
+use nitp_core::config::{Config, load, preset, preset_names};
 use toml::{Table, Value};
 
 /// The preset that a visitor meets first.
@@ -40,6 +40,18 @@ pub fn from_query(query: &str) -> Result<(String, Config), String> {
     let base = preset(&name).map_err(|error| error.to_string())?;
     let config = load(base, None, &sets).map_err(|error| error.to_string())?;
     Ok((name, config))
+}
+
+/// The preset that a configuration is nearest to: the one that leaves its link shortest.
+pub fn nearest_preset(config: &Config) -> String {
+    let names = preset_names().iter().map(|(name, _)| (*name).to_owned());
+    names.min_by_key(|name| to_query(name, config).len()).unwrap_or_default()
+}
+
+/// Whether a link's query names an experiment.
+pub fn is_experiment(query: &str) -> bool {
+    let keys = query.trim_start_matches(['?', '#']).split('&').filter_map(|it| it.split_once('='));
+    keys.into_iter().any(|(key, _)| key == "preset" || key.contains('.'))
 }
 
 /// Every setting by its dotted name, as text.
@@ -117,9 +129,19 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_preset_is_found_again() {
+        for name in ["nano", "tiny-moe", "small"] {
+            let mut config = preset(name).unwrap();
+            config.train.seed = 7;
+            assert_eq!(nearest_preset(&config), name);
+        }
+    }
+
+    #[test]
     fn a_broken_link_says_why() {
         assert!(from_query("preset=mimi").unwrap_err().contains("mini"));
         assert!(from_query("nitp.wieght=2").unwrap_err().contains("weight"));
         assert_eq!(from_query("").unwrap().0, FIRST_PRESET);
+        assert!(is_experiment("#nitp.weight=2") && !is_experiment("#device=cpu&start=1"));
     }
 }

@@ -4,6 +4,7 @@ use eframe::egui::{self, Ui};
 
 use super::curves::number;
 use super::known::Known;
+use super::query::{nearest_preset, to_query};
 use super::setup::short;
 use crate::engine::History;
 use crate::link::Host;
@@ -35,7 +36,8 @@ const COLUMNS: [&str; 7] =
 
 /// A line of the table.
 struct Line {
-    entry: usize,
+    /// Its entry; none for the runs under way.
+    entry: Option<usize>,
     lane: Lane,
     steps: f64,
     val_loss: f64,
@@ -44,15 +46,45 @@ struct Line {
     parameters: f64,
 }
 
+impl Line {
+    fn new(entry: Option<usize>, lane: Lane, history: &History, parameters: u64) -> Self {
+        let geometry = history.snapshots().last().map(|(_, it)| &it.geometry);
+        Self {
+            entry,
+            lane,
+            steps: history.steps().last().map_or(0.0, |it| it.step as f64),
+            val_loss: history.evaluations().last().map_or(f64::NAN, |it| it.val_loss),
+            rank: geometry.map_or(f64::NAN, |it| it.effective_rank),
+            cosine: geometry.map_or(f64::NAN, |it| it.mean_cosine),
+            parameters: parameters as f64,
+        }
+    }
+
+    fn name(&self) -> String {
+        self.entry.map_or("now".to_owned(), |entry| (entry + 1).to_string())
+    }
+}
+
+/// The link's query of the runs under way.
+fn link(known: &Known) -> String {
+    known.config().map_or(String::new(), |config| to_query(&nearest_preset(config), config))
+}
+
+fn parameters(known: &Known) -> u64 {
+    known.config().map_or(0, |config| parameter_counts(&config.model, &config.nitp).total)
+}
+
 impl Runs {
     /// Remembers what is under way, before it is left for another.
-    pub fn remember(&mut self, known: &Known, query: String) {
-        let Some(config) = known.config().filter(|_| known.step() > 0) else { return };
+    pub fn remember(&mut self, known: &Known) {
+        if known.step() == 0 {
+            return;
+        }
         self.entries.push(Entry {
-            query,
+            query: link(known),
             overlaid: false,
             histories: known.histories.iter().map(|(&lane, it)| (lane, it.clone())).collect(),
-            parameters: parameter_counts(&config.model, &config.nitp).total,
+            parameters: parameters(known),
         });
     }
 
@@ -69,26 +101,17 @@ impl Runs {
             .collect()
     }
 
-    fn lines(&self) -> Vec<Line> {
-        let mut lines: Vec<Line> = self
-            .entries
-            .iter()
-            .enumerate()
-            .flat_map(|(index, entry)| {
-                entry.histories.iter().map(move |(lane, history)| {
-                    let geometry = history.snapshots().last().map(|(_, it)| &it.geometry);
-                    Line {
-                        entry: index,
-                        lane: *lane,
-                        steps: history.steps().last().map_or(0.0, |it| it.step as f64),
-                        val_loss: history.evaluations().last().map_or(f64::NAN, |it| it.val_loss),
-                        rank: geometry.map_or(f64::NAN, |it| it.effective_rank),
-                        cosine: geometry.map_or(f64::NAN, |it| it.mean_cosine),
-                        parameters: entry.parameters as f64,
-                    }
-                })
-            })
-            .collect();
+    fn lines(&self, known: &Known) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let line = |(lane, history): &(Lane, History)| {
+                Line::new(Some(index), *lane, history, entry.parameters)
+            };
+            lines.extend(entry.histories.iter().map(line));
+        }
+        let parameters = parameters(known);
+        let line = |(lane, history): (&Lane, &History)| Line::new(None, *lane, history, parameters);
+        lines.extend(known.histories.iter().map(line));
         let key = |line: &Line| match self.column {
             1 => f64::from(u8::from(line.lane == Lane::Nitp)),
             2 => line.steps,
@@ -96,7 +119,7 @@ impl Runs {
             4 => line.rank,
             5 => line.cosine,
             6 => line.parameters,
-            _ => line.entry as f64,
+            _ => line.entry.map_or(f64::INFINITY, |entry| entry as f64),
         };
         lines.sort_by(|a, b| key(a).total_cmp(&key(b)));
         if self.falling {
@@ -106,19 +129,23 @@ impl Runs {
     }
 
     /// The table as CSV.
-    pub fn to_csv(&self) -> String {
+    pub fn to_csv(&self, known: &Known) -> String {
         let mut text = format!("{},link\n", COLUMNS.join(","));
-        for line in self.lines() {
+        for line in self.lines(known) {
+            let query = match line.entry {
+                Some(entry) => self.entries[entry].query.clone(),
+                None => link(known),
+            };
             text += &format!(
                 "{},{},{},{},{},{},{},{}\n",
-                line.entry + 1,
+                line.name(),
                 line.lane.name(),
                 line.steps,
                 line.val_loss,
                 line.rank,
                 line.cosine,
                 line.parameters,
-                self.entries[line.entry].query
+                query
             );
         }
         text
@@ -126,18 +153,19 @@ impl Runs {
 }
 
 /// The tab; gives a query to start from.
-pub fn show(ui: &mut Ui, runs: &mut Runs, host: &mut dyn Host) -> Option<String> {
+pub fn show(ui: &mut Ui, runs: &mut Runs, known: &Known, host: &mut dyn Host) -> Option<String> {
     let mut chosen = None;
-    if runs.entries.is_empty() {
-        ui.label(
-            "Experiments that you leave for another one are listed here, to compare and overlay. \
-             The one under way joins them when you start anew.",
-        );
+    ui.label(
+        "The runs under way, and those of this visit that they took the place of: overlay their \
+         curves, or go back to their settings.",
+    );
+    if known.histories.is_empty() {
+        ui.weak("There are none yet: press Start.");
         return None;
     }
     ui.horizontal(|ui| {
         if ui.button("Save as CSV").clicked() {
-            let bytes = runs.to_csv().into_bytes();
+            let bytes = runs.to_csv(known).into_bytes();
             host.save(File { name: "nitp-runs.csv".to_owned(), bytes });
         }
         ui.weak("click a heading to sort");
@@ -158,17 +186,20 @@ pub fn show(ui: &mut Ui, runs: &mut Runs, host: &mut dyn Host) -> Option<String>
             }
             ui.strong("overlay");
             ui.end_row();
-            for line in runs.lines() {
-                ui.label(format!("{}", line.entry + 1));
+            for line in runs.lines(known) {
+                ui.label(line.name());
                 ui.label(line.lane.name());
                 for value in [line.steps, line.val_loss, line.rank, line.cosine] {
                     ui.monospace(number(value));
                 }
                 ui.label(short(line.parameters as u64));
-                let entry = &mut runs.entries[line.entry];
-                ui.checkbox(&mut entry.overlaid, "").on_hover_text("Draw its curves too");
-                if ui.button("Settings").on_hover_text(entry.query.clone()).clicked() {
-                    chosen = Some(entry.query.clone());
+                if let Some(entry) = line.entry.map(|entry| &mut runs.entries[entry]) {
+                    ui.checkbox(&mut entry.overlaid, "")
+                        .accessible_name(format!("Overlay {}", line.entry.unwrap_or_default() + 1))
+                        .on_hover_text("Draw its curves too");
+                    if ui.button("Settings").on_hover_text(entry.query.clone()).clicked() {
+                        chosen = Some(entry.query.clone());
+                    }
                 }
                 ui.end_row();
             }

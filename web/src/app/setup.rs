@@ -6,7 +6,7 @@ use nitp_core::config::{
     Shift, Source, parameter_counts, preset, preset_names,
 };
 
-use super::query::FIRST_PRESET;
+use super::query::{FIRST_PRESET, nearest_preset};
 use crate::link::{Choice, Host};
 use crate::protocol::{Experiment, File, Lane, Text};
 
@@ -21,6 +21,8 @@ pub struct Setup {
     pub config: Config,
     /// What is trained on.
     pub text: Text,
+    /// What [`Text::Same`] is called.
+    same: String,
     /// Text in the field for pasting.
     pasted: String,
 }
@@ -28,7 +30,7 @@ pub struct Setup {
 impl Setup {
     /// From a preset's name and what was changed of it.
     pub fn new(preset: String, config: Config) -> Self {
-        Self { preset, config, text: Text::Demo, pasted: String::new() }
+        Self { preset, config, text: Text::Demo, same: String::new(), pasted: String::new() }
     }
 
     /// What is sent to the engine.
@@ -37,15 +39,16 @@ impl Setup {
             config: self.config.to_toml(),
             text: self.text.clone(),
             tokenizer: None,
-            lanes: Lane::ALL.to_vec(),
+            // A configuration without NITP has nothing to be compared with.
+            lanes: if self.config.nitp.enabled { Lane::ALL.to_vec() } else { vec![Lane::Ntp] },
         }
     }
 
-    /// Takes files as the text to train on.
-    pub fn take_text(&mut self, files: Vec<File>) {
-        if !files.is_empty() {
-            self.text = Text::Own(files);
-        }
+    /// Shows the experiment under way, of which the engine has the text of this name.
+    pub fn follow(&mut self, config: &Config, text: &str) {
+        self.preset = nearest_preset(config);
+        self.config = config.clone();
+        (self.text, self.same) = (Text::Same, text.to_owned());
     }
 
     /// The form.
@@ -85,13 +88,12 @@ impl Setup {
                         if chosen.on_hover_text(about(name)).clicked() {
                             self.preset = name.to_owned();
                             self.config = preset(name).unwrap_or_default();
-                            self.config.train.geometry_interval = 20;
                         }
                     }
                 })
                 .response
                 .labelled_by(label.id);
-            if ui.button("⟲").on_hover_text("Back to the preset's own settings").clicked() {
+            if ui.button("Reset").on_hover_text("Back to the preset's own settings").clicked() {
                 self.config =
                     preset(&self.preset).or_else(|_| preset(FIRST_PRESET)).unwrap_or_default();
             }
@@ -204,11 +206,14 @@ impl Setup {
             row(ui, "Seed", "Another seed, other first weights and another order.", |ui| {
                 ui.add(egui::DragValue::new(&mut train.seed))
             });
-            row(ui, "Geometry every", "Steps between two looks at the hidden states.", |ui| {
-                size(ui, &mut train.geometry_interval, 1, 10_000)
-            });
-            row(ui, "Evaluate every", "Steps between two looks at held-out text.", |ui| {
-                size(ui, &mut train.eval_interval, 1, 10_000)
+            row(
+                ui,
+                "Geometry every",
+                "Steps between two looks at the hidden states; 0: none.",
+                |ui| size(ui, &mut train.geometry_interval, 0, 10_000),
+            );
+            row(ui, "Evaluate every", "Steps between two looks at held-out text; 0: none.", |ui| {
+                size(ui, &mut train.eval_interval, 0, 10_000)
             });
         });
     }
@@ -265,6 +270,7 @@ impl Setup {
     fn texts(&mut self, ui: &mut Ui, host: &mut dyn Host) {
         let name = match &self.text {
             Text::Demo => "The demo corpus: short scenes of a small world".to_owned(),
+            Text::Same => format!("As under way: {}", self.same),
             Text::Own(files) => {
                 let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
                 format!("Yours: {}", names.join(", "))
@@ -299,7 +305,8 @@ impl Setup {
 
 /// A whole number within bounds.
 fn size(ui: &mut Ui, value: &mut usize, least: usize, most: usize) -> egui::Response {
-    ui.add(egui::DragValue::new(value).range(least..=most))
+    // A link or a run may have what the field would not offer: it stays until it is changed.
+    ui.add(egui::DragValue::new(value).range(least..=most).clamp_existing_to_range(false))
 }
 
 fn section(ui: &mut Ui, title: &str, open: bool, add: impl FnOnce(&mut Ui)) {

@@ -52,8 +52,28 @@ pub fn ramp(x: f32) -> Color32 {
     Color32::from_rgb(mix(0), mix(1), mix(2))
 }
 
-/// Sets type, spacing and both sets of colours.
+/// Ubuntu for words, Hack for numbers and for what Ubuntu lacks. egui's own set has two fonts of
+/// emoji more, half a megabyte to load, for signs that are not used here.
+fn fonts() -> egui::FontDefinitions {
+    let mut fonts = egui::FontDefinitions::empty();
+    for (name, bytes) in [
+        ("Ubuntu-Light", epaint_default_fonts::UBUNTU_LIGHT),
+        ("Hack", epaint_default_fonts::HACK_REGULAR),
+        ("egui-icons", epaint_default_fonts::EGUI_ICONS),
+    ] {
+        fonts.font_data.insert(name.to_owned(), egui::FontData::from_static(bytes).into());
+    }
+    let order = |names: [&str; 3]| names.map(str::to_owned).to_vec();
+    let proportional = order(["Ubuntu-Light", "Hack", "egui-icons"]);
+    fonts.families.insert(egui::FontFamily::Proportional, proportional);
+    let monospace = order(["Hack", "Ubuntu-Light", "egui-icons"]);
+    fonts.families.insert(egui::FontFamily::Monospace, monospace);
+    fonts
+}
+
+/// Sets fonts, type, spacing and both sets of colours.
 pub fn apply(context: &egui::Context) {
+    context.set_fonts(fonts());
     for (theme, base) in
         [(egui::Theme::Light, Visuals::light()), (egui::Theme::Dark, Visuals::dark())]
     {
@@ -127,9 +147,10 @@ pub fn choice(ui: &mut egui::Ui) {
     };
     let all =
         [egui::ThemePreference::System, egui::ThemePreference::Light, egui::ThemePreference::Dark];
-    egui::ComboBox::from_id_salt("theme").width(70.0).selected_text(name(theme)).show_ui(
-        ui,
-        |ui| {
+    egui::ComboBox::from_id_salt("theme")
+        .width(70.0)
+        .selected_text(name(theme))
+        .show_ui(ui, |ui| {
             for option in all {
                 let words = match option {
                     egui::ThemePreference::System => "As the system",
@@ -139,6 +160,7 @@ pub fn choice(ui: &mut egui::Ui) {
                     ui.ctx().set_theme(option);
                 }
             }
-        },
-    );
+        })
+        .response
+        .accessible_name("Theme");
 }

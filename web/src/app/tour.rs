@@ -1,6 +1,7 @@
 //! Five steps through the idea, each a real experiment.
 
 use eframe::egui::{self, Ui};
+use nitp_core::config::{Config, flops_per_token};
 
 use super::Tab;
 
@@ -30,8 +31,7 @@ pub const STOPS: [Stop; 5] = [
     Stop {
         title: "What NITP predicts besides",
         text: "The second model's last hidden state must also predict, by cosine, the shallow state \
-               that the next token has inside the same model. Its loss is the NITP loss on the right: \
-               it falls fast, and costs the next-token loss next to nothing.",
+               that the next token has inside the same model. Its loss is drawn under Curves: it falls fast, while both held-out losses stay close.",
         query: None,
         tab: Tab::Curves,
     },
@@ -49,7 +49,7 @@ pub const STOPS: [Stop; 5] = [
         title: "What it costs",
         text: "The head that predicts is 12 d\u{b2} weights, used in training only: 2.3 % more FLOPs for \
                the paper's 9 B model and nothing at inference. A model as small as this one pays far \
-               more, because its head is large beside it: compare the tokens a second.",
+               more, because its head is large beside it.",
         query: None,
         tab: Tab::Curves,
     },
@@ -63,6 +63,9 @@ pub const STOPS: [Stop; 5] = [
     },
 ];
 
+/// The step that tells the cost.
+const COST: usize = 3;
+
 /// What was pressed.
 pub enum Pressed {
     /// Go to this step, or leave.
@@ -72,7 +75,7 @@ pub enum Pressed {
 }
 
 /// The strip.
-pub fn show(ui: &mut Ui, at: usize) -> Option<Pressed> {
+pub fn show(ui: &mut Ui, at: usize, config: &Config) -> Option<Pressed> {
     let mut pressed = None;
     let stop = &STOPS[at];
     ui.horizontal_wrapped(|ui| {
@@ -90,6 +93,15 @@ pub fn show(ui: &mut Ui, at: usize) -> Option<Pressed> {
             pressed = Some(Pressed::Go(None));
         }
     });
-    ui.add(egui::Label::new(stop.text).wrap());
+    let mut text = stop.text.to_owned();
+    if at == COST {
+        let flops = flops_per_token(&config.model, &config.nitp, config.train.context_length);
+        text += &format!(
+            " For the model that is set up here it is {:.0} % by count; \"Tokens a second\" under \
+             Curves is what it comes to on this machine.",
+            100.0 * flops.overhead()
+        );
+    }
+    ui.add(egui::Label::new(text).wrap());
     pressed
 }

@@ -4,10 +4,11 @@ use eframe::egui::Ui;
 use egui_plot::{Corner, HLine, Legend, Line, PlotPoints};
 
 use super::curves::number;
+use super::figure::figure;
 use super::geometry::log_plot;
 use super::known::Known;
 use super::look::{self, Look};
-use super::theme::{card, class_color, lane_color};
+use super::theme::{class_color, lane_color};
 use crate::protocol::Lane;
 
 /// Below it a curvature is left out: it is rounding.
@@ -27,7 +28,9 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     for row in lanes.chunks(columns) {
         ui.columns(columns, |uis| {
             for (ui, &lane) in uis.iter_mut().zip(row) {
-                card(ui, &format!("{} model", lane.name()), |ui| one(ui, lane, look, known));
+                let name = format!("Curvature of {}", lane.name());
+                let header = |ui: &mut Ui| drop(ui.strong(&name));
+                figure(ui, &name, header, |ui| one(ui, lane, look, known));
             }
         });
     }
@@ -35,9 +38,10 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     ui.small(
         "Read it so: each place on the x axis is a direction in which the hidden state h of the chosen \
          token could move, sorted by how much the next-token loss cares. The blue line is that \
-         curvature, the spectrum of W\u{1d40}(diag p - p p\u{1d40})W; where it dives, the loss is flat (the \
+         curvature, the spectrum of W^T (diag p - p p^T) W; where it dives, the loss is flat (the \
          paper's Theorem 3.2 calls these directions unconstrained). The orange line adds NITP's \
-         curvature, computed exactly through its head, along the same directions. The dashed line is \
+         curvature, computed exactly through its head, along the same directions; the thin one is the \
+         spectrum of NITP's Hessian by itself, along its own directions. The dashed line is \
          \u{3bb}s/r\u{b2} of Lemma 3.1: what every direction orthogonal to the prediction gains in the \
          prediction's own space. Negative curvatures are left out of a log scale.",
     );
@@ -46,22 +50,22 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
 fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
     let dark = ui.visuals().dark_mode;
     let Some(seen) = known.inspected.get(&lane) else {
-        ui.weak("Press Look.");
+        ui.weak(look::waiting(known));
         return;
     };
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
-        let chosen = seen.curvature.as_ref().map(|it| it.position);
+        let chosen = seen.curvature.as_ref().map(|it| it.0);
         for (index, token) in seen.tokens.iter().enumerate() {
-            let text = if token.trim().is_empty() { "␣" } else { token };
+            let text = if token.trim().is_empty() { "·" } else { token };
             if ui.selectable_label(chosen == Some(index), text).clicked() {
                 look.position = Some(index);
                 look.due = true;
             }
         }
     });
-    let Some(curvature) = &seen.curvature else {
-        ui.weak("Press Look.");
+    let Some((_, curvature)) = &seen.curvature else {
+        ui.weak(look::waiting(known));
         return;
     };
     let points = |values: &[f64]| -> PlotPoints<'static> {
@@ -72,7 +76,9 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
     log_plot(&format!("curvature {}", lane.name()), "direction").legend(legend).show(ui, |plot| {
         let line = Line::new("next token alone", points(&curvature.cross_entropy));
         plot.line(line.color(lane_color(Lane::Ntp, dark)).width(1.8));
-        if let Some(lift) = &curvature.lift {
+        if let Some(lift) = &curvature.nitp {
+            let line = Line::new("NITP's own", points(&lift.eigenvalues));
+            plot.line(line.color(lane_color(Lane::Nitp, dark).gamma_multiply(0.5)).width(1.0));
             let line = Line::new("with NITP", points(&lift.lifted));
             plot.line(line.color(lane_color(Lane::Nitp, dark)).width(1.8));
             if lift.tangential > FLOOR {
@@ -85,7 +91,7 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
     let flat = curvature.cross_entropy.iter().filter(|&&it| it < 1e-4).count();
     let all = curvature.cross_entropy.len();
     ui.label(format!("{flat} of {all} directions have a next-token curvature below 1e-4."));
-    match &curvature.lift {
+    match &curvature.nitp {
         Some(lift) => {
             let still = lift.lifted.iter().filter(|&&it| it < 1e-4).count();
             ui.label(format!(

@@ -29,7 +29,10 @@ pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
     ui.horizontal_wrapped(|ui| {
         let ready = known.phase != Phase::Empty;
         let button = egui::Button::new("Go on with it");
-        if ui.add_enabled(ready, button).clicked() {
+        let about = "Each token is drawn from the likeliest that make up 95 %. While the models \
+                     train, each comes from the weights of its moment: pause first to see one \
+                     step's text.";
+        if ui.add_enabled(ready, button).on_hover_text(about).clicked() {
             command = Some(Command::Write(wanted.clone()));
         }
         let label = ui.label("temperature");

@@ -2,7 +2,7 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> eframe::Result {
-    web::app::open_window()
+    web::open_window("")
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -51,8 +51,8 @@ mod browser {
     pub fn say(error: &JsValue) {
         if let Some(text) = element("loading") {
             text.set_text_content(Some(&format!(
-                "The page can't paint here: {error:?}. It needs WebGL; switch on hardware \
-                 acceleration, or use another browser. On a desktop, `cargo run --release -p \
+                "The page can't start here: {error:?}. It needs WebGL and workers; switch on \
+                 hardware acceleration, or use another browser. On a desktop, `cargo run --release -p \
                  native -- train` does the same without one."
             )));
         }

@@ -21,6 +21,7 @@ mod browser {
     use wasm_bindgen::{JsCast, JsValue};
     use wasm_bindgen_futures::JsFuture;
     use web::engine::{Engine, Pumped};
+    use web::link::browser::wasm_memory;
     use web::link::storage;
     use web::protocol::{Command, Update};
     use web_sys::{DedicatedWorkerGlobalScope, MessageChannel, MessageEvent};
@@ -28,8 +29,12 @@ mod browser {
     /// Bytes to keep, the newest only, and whether they are being written.
     #[derive(Default)]
     struct Keeping {
-        next: Option<Vec<u8>>,
+        next: Option<(usize, Vec<u8>)>,
         busy: bool,
+        /// Why nothing can be kept at all.
+        refused: Option<String>,
+        /// Whether it was said that something was not kept.
+        said: bool,
     }
 
     pub async fn work() {
@@ -47,11 +52,21 @@ mod browser {
         let _ = js_sys::Reflect::get(&scope, &"flush".into())
             .and_then(|flush| flush.unchecked_into::<js_sys::Function>().call0(&scope));
 
-        let kept = storage::load().await.unwrap_or_default();
-        let mut engine = Engine::new(kept);
+        let mut kept = None;
         let keeping = Rc::new(RefCell::new(Keeping::default()));
+        if keeps(&scope).await {
+            match storage::load().await {
+                Ok(found) => kept = found,
+                Err(why) => keeping.borrow_mut().refused = Some(why.to_string()),
+            }
+        } else {
+            let why = "another tab of this page keeps its own".to_owned();
+            keeping.borrow_mut().refused = Some(why);
+        }
+        let mut engine = Engine::new(kept);
         let turn = Turn::new();
         let mut idle = true;
+        let mut memory = 0;
         loop {
             let command = if idle { commands.recv().await.ok() } else { commands.try_recv().ok() };
             if let Some(command) = command {
@@ -62,9 +77,13 @@ mod browser {
             let mut news = Vec::new();
             for update in engine.updates() {
                 match update {
-                    Update::Keep(bytes) => keep(&keeping, bytes),
+                    Update::Keep { step, bytes } => keep(&scope, &keeping, step, bytes),
                     other => news.push(other),
                 }
+            }
+            if memory != wasm_memory() {
+                memory = wasm_memory();
+                news.push(Update::Memory(memory));
             }
             if !news.is_empty() {
                 post(&scope, &news);
@@ -77,6 +96,13 @@ mod browser {
         }
     }
 
+    /// Whether this is the tab that keeps its runs; the start script asked.
+    async fn keeps(scope: &DedicatedWorkerGlobalScope) -> bool {
+        let Ok(asked) = js_sys::Reflect::get(scope, &"keeps".into()) else { return true };
+        let answer = JsFuture::from(asked.unchecked_into::<Promise>()).await;
+        answer.is_ok_and(|it| it.is_truthy())
+    }
+
     fn post(scope: &DedicatedWorkerGlobalScope, news: &[Update]) {
         if let Ok(bytes) = rmp_serde::to_vec_named(news) {
             let message = Uint8Array::from(bytes.as_slice());
@@ -86,17 +112,38 @@ mod browser {
     }
 
     /// Writes what is to be kept, one after the other; of those that wait, only the newest.
-    fn keep(keeping: &Rc<RefCell<Keeping>>, bytes: Vec<u8>) {
-        keeping.borrow_mut().next = Some(bytes);
+    fn keep(
+        scope: &DedicatedWorkerGlobalScope,
+        keeping: &Rc<RefCell<Keeping>>,
+        step: usize,
+        bytes: Vec<u8>,
+    ) {
+        keeping.borrow_mut().next = Some((step, bytes));
         if std::mem::replace(&mut keeping.borrow_mut().busy, true) {
             return;
         }
-        let keeping = keeping.clone();
+        let (scope, keeping) = (scope.clone(), keeping.clone());
         wasm_bindgen_futures::spawn_local(async move {
             loop {
-                let Some(bytes) = keeping.borrow_mut().next.take() else { break };
-                // Private windows may refuse: then the run lasts as long as the page.
-                let _ = storage::save(&bytes).await;
+                let Some((step, bytes)) = keeping.borrow_mut().next.take() else { break };
+                let refused = keeping.borrow().refused.clone();
+                let saved = match refused {
+                    None => storage::save(&bytes).await.map_err(|why| why.to_string()),
+                    Some(why) => Err(why),
+                };
+                let told = match saved {
+                    Ok(()) => Update::Kept(step),
+                    Err(why) => {
+                        if std::mem::replace(&mut keeping.borrow_mut().said, true) {
+                            continue;
+                        }
+                        Update::Notice(format!(
+                            "The runs are not kept for a reload: {why}. Save them under \"Save and \
+                             open\" before this page is closed."
+                        ))
+                    }
+                };
+                post(&scope, &[told]);
             }
             keeping.borrow_mut().busy = false;
         });

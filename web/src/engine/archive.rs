@@ -11,10 +11,10 @@ use nitp_core::train::{Checkpoint, checkpoint_file};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use super::device::Device;
+use super::corpus::is_built_in;
 use super::history::History;
 use super::lane::Lane;
-use super::session::{Past, Session};
+use super::session::{Draft, Failure, Past};
 use crate::protocol::{self, Experiment, File, Text};
 
 const CONFIG: &str = "config.toml";
@@ -27,21 +27,39 @@ const TEXT: &str = "text/";
 /// Files by path.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// A run's files but for its tokenizer.
-fn run_files(lane: &Lane) -> Files {
-    let mut files = Files::new();
-    files.insert(CONFIG.to_owned(), lane.config.to_toml().into_bytes());
-    files.insert(METRICS.to_owned(), lane.history.to_jsonl().into_bytes());
+/// A run's files but for its tokenizer; the large ones are made one after the other.
+fn run_files(lane: &Lane) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
     let snapshots: Vec<_> = lane.history.snapshots().iter().map(|(_, it)| it).collect();
     let snapshots = serde_json::to_vec(&snapshots).expect("snapshots are plain data");
-    files.insert(SNAPSHOTS.to_owned(), snapshots);
-    if let Some(checkpoint) = &lane.kept {
+    let small = [
+        (CONFIG, lane.config.to_toml().into_bytes()),
+        (METRICS, lane.history.to_jsonl().into_bytes()),
+        (SNAPSHOTS, snapshots),
+    ];
+    let small = small.into_iter().map(|(name, bytes)| (name.to_owned(), bytes));
+    small.chain(lane.kept.iter().flat_map(|checkpoint| {
         let folder = checkpoint_file::folder(checkpoint.state.step);
-        for (name, bytes) in checkpoint.to_files() {
-            files.insert(format!("checkpoints/{folder}/{name}"), bytes);
-        }
-    }
-    files
+        let files = checkpoint.to_files();
+        files.map(move |(name, bytes)| (format!("checkpoints/{folder}/{name}"), bytes))
+    }))
+}
+
+/// A visitor's own texts; numbered, as their order counts and their names may be the same.
+fn text_files(text: &Text) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
+    let own = if let Text::Own(files) = text { files.as_slice() } else { &[] };
+    own.iter()
+        .enumerate()
+        .map(|(index, it)| (format!("{TEXT}{index:03}-{}", it.name), it.bytes.clone()))
+}
+
+/// The texts of [`text_files`].
+fn texts(files: &mut Files) -> Option<Text> {
+    let own = take_within(files, TEXT).into_iter().map(|(path, bytes)| {
+        let name = path.split_once('-').map_or(path.as_str(), |(_, name)| name).to_owned();
+        File { name, bytes }
+    });
+    let own: Vec<File> = own.collect();
+    (!own.is_empty()).then_some(Text::Own(own))
 }
 
 /// A run as a zipped folder.
@@ -53,48 +71,46 @@ pub fn export(experiment: &Experiment, tokenizer: &Tokenizer, lane: &Lane) -> Re
         return Err("there is no checkpoint yet: pause the run, and one is made".to_owned());
     };
     let name = format!("{}-step-{}", lane.lane.name().to_lowercase(), checkpoint.state.step);
-    let mut files = run_files(lane);
-    files.insert(TOKENIZER.to_owned(), tokenizer.to_json().into_bytes());
-    if let Text::Own(texts) = &experiment.text {
-        files.extend(texts.iter().map(|it| (format!("{TEXT}{}", it.name), it.bytes.clone())));
-    }
-    let inside = files.into_iter().map(|(path, bytes)| (format!("{name}/{path}"), bytes));
-    Ok(File { name: format!("{name}.zip"), bytes: pack(inside.collect()) })
+    let tokenizer = (TOKENIZER.to_owned(), tokenizer.to_json().into_bytes());
+    let files = run_files(lane).chain([tokenizer]).chain(text_files(&experiment.text));
+    let inside = files.map(|(path, bytes)| (format!("{name}/{path}"), bytes));
+    Ok(File { name: format!("{name}.zip"), bytes: pack(inside, size(lane)) })
 }
 
 /// What is kept for the next visit.
 pub fn session(experiment: &Experiment, lanes: &[Lane]) -> Vec<u8> {
-    let mut files = Files::new();
-    let experiment = serde_json::to_vec(experiment).expect("experiments are plain data");
-    files.insert(EXPERIMENT.to_owned(), experiment);
-    for lane in lanes {
-        let name = lane.lane.name();
-        files.extend(run_files(lane).into_iter().map(|(path, it)| (format!("{name}/{path}"), it)));
-    }
-    pack(files)
+    // The texts are files of their own.
+    let plain = Experiment { text: Text::Demo, ..experiment.clone() };
+    let plain = serde_json::to_vec(&plain).expect("experiments are plain data");
+    let runs = lanes.iter().flat_map(|lane| {
+        run_files(lane).map(|(path, bytes)| (format!("{}/{path}", lane.lane.name()), bytes))
+    });
+    let files = [(EXPERIMENT.to_owned(), plain)].into_iter();
+    pack(files.chain(text_files(&experiment.text)).chain(runs), lanes.iter().map(size).sum())
 }
 
 /// A session that was kept.
 ///
 /// # Errors
 /// In words.
-pub fn restore(bytes: &[u8], device: &Device) -> Result<Session, String> {
-    let files = unpack(bytes)?;
-    let experiment = files.get(EXPERIMENT).ok_or("it names no experiment")?;
-    let experiment: Experiment =
-        serde_json::from_slice(experiment).map_err(|error| error.to_string())?;
+pub fn restore(bytes: &[u8]) -> Result<Draft, Failure> {
+    let mut files = unpack(bytes)?;
+    let experiment = files.remove(EXPERIMENT).ok_or_else(|| "it names no experiment".to_owned())?;
+    let mut experiment: Experiment =
+        serde_json::from_slice(&experiment).map_err(|error| error.to_string())?;
+    experiment.text = texts(&mut files).unwrap_or_default();
     let mut pasts = Vec::new();
     for lane in &experiment.lanes {
-        pasts.push(past(&within(&files, &format!("{}/", lane.name())))?);
+        pasts.push(past(&take_within(&mut files, &format!("{}/", lane.name())))?);
     }
-    Session::with_pasts(experiment, device, pasts).map_err(|error| error.to_string())
+    Draft::with_pasts(experiment, pasts)
 }
 
-/// A run folder's files, or a zip of them.
+/// A run folder's files, or a zip of them; `text` is what it was trained on, unless it is there.
 ///
 /// # Errors
 /// What is missing or doesn't fit.
-pub fn open(given: Vec<File>, device: &Device) -> Result<Session, String> {
+pub fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
     let mut files = Files::new();
     for file in given {
         if file.name.to_lowercase().ends_with(".zip") {
@@ -103,38 +119,41 @@ pub fn open(given: Vec<File>, device: &Device) -> Result<Session, String> {
             files.insert(file.name.replace('\\', "/"), file.bytes);
         }
     }
-    let Some(root) = files.keys().find_map(|path| path.strip_suffix(CONFIG)).map(str::to_owned)
-    else {
+    // macOS adds a folder of its own to a zip.
+    files.retain(|path, _| !path.starts_with("__MACOSX/"));
+    let root = files.keys().filter_map(|path| path.strip_suffix(CONFIG));
+    let root = root.filter(|root| root.is_empty() || root.ends_with('/')).min_by_key(|it| it.len());
+    let Some(root) = root.map(str::to_owned) else {
         let names: Vec<&str> = files.keys().take(4).map(String::as_str).collect();
-        return Err(format!(
+        return Err(Failure::Input(format!(
             "that is no run: it has no {CONFIG} (only {}). Choose the folder that `nitp train` \
              made, or a zip of it",
             names.join(", ")
-        ));
+        )));
     };
-    let files = within(&files, &root);
-    let text =
+    let mut files = take_within(&mut files, &root);
+    let past = past(&files)?;
+    let words =
         |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let mut config =
-        Config::from_toml(&text(CONFIG).unwrap_or_default()).map_err(|error| error.to_string())?;
-    let past = past(&files)?;
+        Config::from_toml(&words(CONFIG).unwrap_or_default()).map_err(|error| error.to_string())?;
     let lane = if config.nitp.enabled { protocol::Lane::Nitp } else { protocol::Lane::Ntp };
-    let own = within(&files, TEXT);
-    let own: Vec<File> = own.into_iter().map(|(name, bytes)| File { name, bytes }).collect();
-    let built_in = config.data.tokenizer == BYTE_TOKENIZER;
-    let tokenizer = if built_in { None } else { text(TOKENIZER) };
-    if !built_in && tokenizer.is_none() {
-        return Err(format!("the run's {TOKENIZER} is missing: choose its whole folder"));
+    let mut tokenizer = words(TOKENIZER);
+    if config.data.tokenizer == BYTE_TOKENIZER {
+        tokenizer = None;
+    } else if tokenizer.as_deref().is_some_and(is_built_in) {
+        tokenizer = None;
+        config.data.tokenizer = DataConfig::default().tokenizer;
+    } else if tokenizer.is_none() {
+        return Err(Failure::Input(format!(
+            "the run's {TOKENIZER} is missing: choose its whole folder"
+        )));
     }
     // A run's own paths are those of another machine.
     config.data.paths = DataConfig::default().paths;
-    let experiment = Experiment {
-        config: config.to_toml(),
-        text: if own.is_empty() { Text::Demo } else { Text::Own(own) },
-        tokenizer,
-        lanes: vec![lane],
-    };
-    Session::with_pasts(experiment, device, vec![past]).map_err(|error| error.to_string())
+    let text = texts(&mut files).unwrap_or(text);
+    let experiment = Experiment { config: config.to_toml(), text, tokenizer, lanes: vec![lane] };
+    Draft::with_pasts(experiment, vec![past])
 }
 
 /// A run's past from its files, with its newest checkpoint.
@@ -165,17 +184,30 @@ fn past(files: &Files) -> Result<Past, String> {
     Ok((history, Some(Box::new(checkpoint.map_err(|error| error.to_string())?))))
 }
 
-/// The files below a path.
-fn within(files: &Files, root: &str) -> Files {
-    let below = |(path, bytes): (&String, &Vec<u8>)| {
-        Some((path.strip_prefix(root)?.to_owned(), bytes.clone()))
+/// Takes the files below a path out.
+fn take_within(files: &mut Files, root: &str) -> Files {
+    let all = std::mem::take(files);
+    let mut below = Files::new();
+    for (path, bytes) in all {
+        match path.strip_prefix(root) {
+            Some(rest) => below.insert(rest.to_owned(), bytes),
+            None => files.insert(path, bytes),
+        };
+    }
+    below
+}
+
+/// About how many bytes a run's files have.
+fn size(lane: &Lane) -> usize {
+    let weights = |checkpoint: &Checkpoint| -> usize {
+        checkpoint.weights.values().map(|tensor| 4 * tensor.data.len()).sum()
     };
-    files.iter().filter_map(below).collect()
+    (1 << 20) + lane.kept.as_ref().map_or(0, |checkpoint| 3 * weights(checkpoint))
 }
 
 /// A zip without compression: weights don't compress.
-fn pack(files: Files) -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+fn pack(files: impl Iterator<Item = (String, Vec<u8>)>, size: usize) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(size)));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     for (path, bytes) in files {
         zip.start_file(path, options).expect("a vector takes every byte");

@@ -55,6 +55,7 @@ impl Corpus {
                 let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
                 (names.join(", "), texts, Vec::new())
             }
+            Text::Same => return Err("there is no run whose text could be taken".to_owned()),
         };
         let texts = texts.iter().map(String::as_str);
         let corpus = TokenCorpus::from_texts(&tokenizer, texts)
@@ -95,11 +96,17 @@ impl Corpus {
     pub fn vocabulary(&self) -> Vec<String> {
         let special = self.tokenizer.end_of_text();
         let text = |id| match special {
-            Some(end) if end == id => "⏹".to_owned(),
+            Some(end) if end == id => "<end>".to_owned(),
             _ => self.tokenizer.decode(&[id]),
         };
         (0..self.tokenizer.vocab_size() as u32).map(text).collect()
     }
+}
+
+/// Whether a `tokenizer.json` is the built-in one.
+pub fn is_built_in(json: &str) -> bool {
+    let read = |json| serde_json::from_str::<Value>(json).ok();
+    read(json) == read(DEMO_TOKENIZER)
 }
 
 fn tokenizer(config: &Config, experiment: &Experiment) -> Result<Tokenizer, String> {

@@ -4,9 +4,10 @@ use nitp_core::config::Config;
 use nitp_core::cpu::CpuExecutor;
 use nitp_core::executor::{Executor, ExecutorError};
 use nitp_core::gpu::{DeviceRequest, GpuDevice, GpuExecutor, open};
-use nitp_core::model::parameter_layout;
+use nitp_core::model::{Memory, parameter_layout};
 use nitp_core::plan::Limits;
 
+use super::session::Failure;
 use crate::protocol::DeviceWish;
 
 /// A machine.
@@ -41,13 +42,44 @@ impl Device {
         }
     }
 
-    /// An executor for this model.
-    pub fn executor(&self, config: &Config) -> Result<Box<dyn Executor>, ExecutorError> {
-        let limits = match self {
+    /// Whether this program can address what so many runs of a model need: in a browser, 4 GiB.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn check_memory(&self, config: &Config, runs: usize) -> Result<(), Failure> {
+        if usize::BITS > 32 {
+            return Ok(());
+        }
+        let memory = Memory::of(config, self.limits()).map_err(ExecutorError::from)?;
+        // A checkpoint has weights and two moments. Each run holds one and makes another; one
+        // run's is written into a file that holds all.
+        let checkpoint = 3 * memory.weights;
+        let runs = runs as u64;
+        let held = if self.is_gpu() { 0 } else { runs * memory.total() };
+        let needed = held + 3 * runs * checkpoint + checkpoint;
+        // What is not counted, and gaps.
+        let room = u64::from(u32::MAX) / 10 * 9;
+        if needed <= room {
+            return Ok(());
+        }
+        Err(Failure::Input(format!(
+            "{runs} runs of this model need {:.1} GB, and a tab has {:.1} GB for them. Choose a \
+             smaller preset, batch or context; the program `nitp train` has no such limit",
+            needed as f64 / 1e9,
+            room as f64 / 1e9
+        )))
+    }
+
+    fn limits(&self) -> Limits {
+        match self {
             Self::Cpu => Limits::NONE,
             Self::Gpu(gpu) => gpu.summary.limits,
-        };
-        let layout = parameter_layout(config, limits)?;
+        }
+    }
+
+    /// An executor for this model.
+    pub fn executor(&self, config: &Config) -> Result<Box<dyn Executor>, ExecutorError> {
+        let layout = parameter_layout(config, self.limits())?;
         Ok(match self {
             Self::Cpu => Box::new(CpuExecutor::fast(layout)),
             Self::Gpu(gpu) => Box::new(GpuExecutor::new((**gpu).clone(), layout)?),

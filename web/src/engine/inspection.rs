@@ -2,10 +2,10 @@
 
 use nalgebra::{DMatrix, DVector};
 use nitp_core::config::{Config, NitpLoss, Source};
-use nitp_core::geometry::{Prediction, ProjectorWeights, cosine_matrix, curvature};
+use nitp_core::geometry::{Curvature, Prediction, ProjectorWeights, cosine_matrix, curvature};
 use nitp_core::train::Probe;
 
-use crate::protocol::{CurvatureView, Inspected, Inspection, LiftView};
+use crate::protocol::{Inspected, Inspection};
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ fn view(
     wanted: &Wanted,
     probe: &Probe,
     parameters: &[Vec<f32>],
-) -> Option<CurvatureView> {
+) -> Option<(usize, Curvature)> {
     let width = config.model.hidden_size;
     let tokens = probe.tokens.len();
     let state = |states: &[f32], t: usize| {
@@ -104,21 +104,13 @@ fn view(
         nitp_core::config::Shift::Next => position + 1,
         nitp_core::config::Shift::Current => position,
     };
-    let prediction = (has_lemma(config) && target < tokens).then(|| Prediction {
-        projector: projector.as_ref(),
-        target: state(&probe.target, target),
-        weight: config.nitp.weight,
-    });
-    let found = curvature(&unembedding, &state(&probe.hidden, position), prediction);
-    Some(CurvatureView {
-        position,
-        cross_entropy: found.cross_entropy,
-        lift: found.nitp.map(|lift| LiftView {
-            nitp: lift.eigenvalues,
-            lifted: lift.lifted,
-            cosine: lift.cosine,
-            norm: lift.norm,
-            tangential: lift.tangential,
-        }),
-    })
+    let prediction = (has_lemma(config)
+        && wanted.step >= config.nitp.start_step
+        && target < tokens)
+        .then(|| Prediction {
+            projector: projector.as_ref(),
+            target: state(&probe.target, target),
+            weight: config.nitp.weight,
+        });
+    Some((position, curvature(&unembedding, &state(&probe.hidden, position), prediction)))
 }

@@ -6,14 +6,14 @@ use nitp_core::config::Config;
 use nitp_core::data::Tokenizer;
 use nitp_core::executor::{ExecutorError, Reads, Ticket};
 use nitp_core::train::{
-    Checkpoint, Event, Generator, GeometryEvent, Prober, Progress, Sampler, Sampling, TrainError,
-    Trainer,
+    Checkpoint, Event, Generator, Probe, ProbeReads, Prober, Progress, Sampler, Sampling,
+    TrainError, Trainer,
 };
 
 use super::history::History;
 use super::inspection::{self, Wanted};
 use super::snapshot::snapshot;
-use crate::protocol::{self, Inspection, Update, Writing, Written};
+use crate::protocol::{self, Inspection, Snapshot, Update, Writing, Written};
 
 /// Shown of the probabilities after a prompt.
 const SHOWN_NEXT: usize = 8;
@@ -28,14 +28,16 @@ pub struct Lane {
     pub trainer: Trainer,
     /// What it told.
     pub history: History,
-    /// The newest checkpoint.
+    /// The newest checkpoint of a step of which the other run has one too.
     pub kept: Option<Box<Checkpoint>>,
+    /// A newer one.
+    pub newest: Option<Box<Checkpoint>>,
     generator: Option<Generator>,
     prober: Option<Prober>,
-    measured: Option<usize>,
-    measuring: Option<(GeometryEvent, Ticket)>,
     writing: Option<WritingJob>,
-    inspecting: Option<InspectingJob>,
+    next_writing: Option<WritingJob>,
+    looking: Option<LookingJob>,
+    next_look: Option<(Vec<u32>, Inspection)>,
 }
 
 struct WritingJob {
@@ -47,10 +49,10 @@ struct WritingJob {
     ticket: Option<Ticket>,
 }
 
-struct InspectingJob {
-    reads: nitp_core::train::ProbeReads,
+struct LookingJob {
+    reads: ProbeReads,
     parameters: Reads,
-    probe: Option<nitp_core::train::Probe>,
+    probe: Option<Probe>,
     wanted: Wanted,
 }
 
@@ -69,40 +71,39 @@ impl Lane {
     pub fn new(
         lane: protocol::Lane,
         config: Config,
-        trainer: Trainer,
+        mut trainer: Trainer,
         history: History,
         kept: Option<Box<Checkpoint>>,
     ) -> Self {
-        let measured = history.snapshots().last().map(|(step, _)| *step);
+        trainer.read_unembedding();
+        // The trainer measures a new run's start by itself; a log holds no cloud.
+        let at = trainer.submitted();
+        let has_cloud = |(step, it): &(usize, Snapshot)| *step == at && !it.positions.is_empty();
+        if at > 0 && !history.snapshots().last().is_some_and(has_cloud) {
+            trainer.measure();
+        }
         Self {
             lane,
             config,
             trainer,
             history,
             kept,
+            newest: None,
             generator: None,
             prober: None,
-            measured,
-            measuring: None,
             writing: None,
-            inspecting: None,
+            next_writing: None,
+            looking: None,
+            next_look: None,
         }
-    }
-
-    /// Whether the states after the steps submitted so far are still to be measured: going on
-    /// would change the weights that belong to them.
-    fn is_due(&self) -> bool {
-        let (step, train) = (self.trainer.submitted(), &self.config.train);
-        let interval = train.geometry_interval;
-        interval > 0
-            && self.config.data.validation_fraction > 0.0
-            && (step.is_multiple_of(interval) || step == train.steps)
-            && self.measured != Some(step)
     }
 
     /// Whether a request is under way.
     pub fn is_asked(&self) -> bool {
-        self.writing.is_some() || self.inspecting.is_some() || self.measuring.is_some()
+        self.writing.is_some()
+            || self.next_writing.is_some()
+            || self.looking.is_some()
+            || self.next_look.is_some()
     }
 
     /// Goes on by one piece of work, at most to `step`.
@@ -115,23 +116,19 @@ impl Lane {
         shared: &Shared<'_>,
         updates: &mut VecDeque<Update>,
     ) -> Result<Progress, TrainError> {
-        let submitted = self.trainer.submitted();
-        self.trainer.hold_at(if self.is_due() { submitted } else { step });
-        let mut progress = self.trainer.advance()?;
+        self.trainer.hold_at(step);
+        let progress = self.trainer.advance();
+        // What was done before a failure is told all the same.
         let events: Vec<Event> = self.trainer.events().collect();
         for event in events {
-            self.take(event, updates)?;
+            self.take(event, shared, updates);
         }
-        if self.measure(shared, updates)?
-            | self.write(shared, updates)?
-            | self.look(shared, updates)?
-        {
-            progress = Progress::Submitted;
-        }
-        Ok(progress)
+        let worked = self.write(shared, updates)? | self.look(shared, updates)?;
+        let progress = progress?;
+        Ok(if worked { Progress::Submitted } else { progress })
     }
 
-    fn take(&mut self, event: Event, updates: &mut VecDeque<Update>) -> Result<(), ExecutorError> {
+    fn take(&mut self, event: Event, shared: &Shared<'_>, updates: &mut VecDeque<Update>) {
         match event {
             Event::Step(event) => {
                 self.history.step(&event);
@@ -142,40 +139,19 @@ impl Lane {
                 updates.push_back(Update::Evaluation(self.lane, event));
             }
             Event::Geometry(event) => {
-                let name =
-                    if self.config.model.tie_word_embeddings { "embed_tokens" } else { "lm_head" };
-                let ticket = self.trainer.request_parameter(name)?;
-                self.measuring = ticket.map(|ticket| (event, ticket));
+                let step = event.step;
+                let before = self.history.snapshots().last().map(|(_, it)| it.positions.as_slice());
+                let taken = snapshot(event, shared.points, shared.vocabulary.len(), before);
+                self.history.snapshot(step, taken.clone());
+                updates.push_back(Update::Snapshot(self.lane, Box::new(taken)));
             }
-            Event::Checkpoint(event) => self.kept = Some(event.checkpoint),
+            Event::Checkpoint(event) => self.newest = Some(event.checkpoint),
             Event::Warning(event) => updates.push_back(Update::Notice(event.message)),
             Event::Finished(_) => {}
         }
-        Ok(())
     }
 
-    /// Finishes a snapshot once the weights that it needs are here.
-    fn measure(
-        &mut self,
-        shared: &Shared<'_>,
-        updates: &mut VecDeque<Update>,
-    ) -> Result<bool, ExecutorError> {
-        let Some((event, ticket)) = self.measuring.take() else { return Ok(false) };
-        let Some(unembedding) = self.trainer.executor().take(ticket)? else {
-            self.measuring = Some((event, ticket));
-            return Ok(false);
-        };
-        let step = event.step;
-        let before = self.history.snapshots().last().map(|(_, it)| it.positions.as_slice());
-        let vocabulary = shared.vocabulary.len();
-        let taken = snapshot(event, shared.points, &unembedding, vocabulary, before);
-        self.measured = Some(step);
-        self.history.snapshot(step, taken.clone());
-        updates.push_back(Update::Snapshot(self.lane, Box::new(taken)));
-        Ok(true)
-    }
-
-    /// Begins to go on with a prompt, in place of another one.
+    /// Goes on with a prompt, in place of another one.
     ///
     /// # Errors
     /// In words.
@@ -189,13 +165,9 @@ impl Lane {
                 None => shared.tokenizer.encode("\n").map_err(|error| error.to_string())?,
             };
         }
-        if self.generator.is_none() {
-            let made = Generator::new(self.trainer.executor(), &self.config);
-            self.generator = Some(made.map_err(|error| error.to_string())?);
-        }
         let sampling =
             Sampling { temperature: wanted.temperature, seed: wanted.seed, ..Sampling::default() };
-        self.writing = Some(WritingJob {
+        self.next_writing = Some(WritingJob {
             prompt: tokens.len(),
             tokens,
             left: wanted.max_tokens,
@@ -211,10 +183,16 @@ impl Lane {
         shared: &Shared<'_>,
         updates: &mut VecDeque<Update>,
     ) -> Result<bool, ExecutorError> {
-        let (Some(job), Some(generator)) = (&mut self.writing, &self.generator) else {
-            return Ok(false);
-        };
+        // A read under way is awaited first.
+        if self.writing.as_ref().is_none_or(|job| job.ticket.is_none()) {
+            self.writing = self.next_writing.take().or(self.writing.take());
+        }
+        let Some(job) = &mut self.writing else { return Ok(false) };
         let executor = self.trainer.executor();
+        let generator = match &mut self.generator {
+            Some(generator) => generator,
+            none => none.insert(Generator::new(executor, &self.config)?),
+        };
         let Some(ticket) = job.ticket else {
             job.ticket = Some(generator.submit(executor, &job.tokens)?);
             return Ok(true);
@@ -244,7 +222,7 @@ impl Lane {
         Ok(true)
     }
 
-    /// Begins to look at a text, in place of another one.
+    /// Looks at a text, in place of one that still waits.
     ///
     /// # Errors
     /// In words.
@@ -255,26 +233,9 @@ impl Lane {
     ) -> Result<(), String> {
         let tokens = shared.tokenizer.encode(&wanted.text).map_err(|error| error.to_string())?;
         if tokens.is_empty() {
-            return Ok(());
+            return Err("there is no sentence to look at: type one".to_owned());
         }
-        let words = |error: ExecutorError| error.to_string();
-        if self.prober.is_none() {
-            let made = Prober::new(self.trainer.executor(), &self.config);
-            self.prober = Some(made.map_err(words)?);
-        }
-        let Some(prober) = &self.prober else { return Ok(()) };
-        let mut tickets = Vec::new();
-        let wanted = Wanted::new(&self.config, wanted);
-        for name in wanted.parameters() {
-            tickets.extend(self.trainer.request_parameter(name).map_err(words)?);
-        }
-        let reads = prober.submit(self.trainer.executor(), &tokens).map_err(words)?;
-        self.inspecting = Some(InspectingJob {
-            reads,
-            parameters: Reads::new(tickets),
-            probe: None,
-            wanted: wanted.at(self.trainer.submitted()),
-        });
+        self.next_look = Some((tokens, wanted.clone()));
         Ok(())
     }
 
@@ -283,7 +244,13 @@ impl Lane {
         shared: &Shared<'_>,
         updates: &mut VecDeque<Update>,
     ) -> Result<bool, ExecutorError> {
-        let (Some(job), Some(prober)) = (&mut self.inspecting, &self.prober) else {
+        if self.looking.is_none()
+            && let Some((tokens, wanted)) = self.next_look.take()
+        {
+            self.looking = Some(self.submit_look(&tokens, &wanted)?);
+            return Ok(true);
+        }
+        let (Some(job), Some(prober)) = (&mut self.looking, &self.prober) else {
             return Ok(false);
         };
         let executor = self.trainer.executor();
@@ -295,8 +262,27 @@ impl Lane {
         let seen =
             inspection::inspected(&self.config, &job.wanted, probe, &parameters, shared.vocabulary);
         updates.push_back(Update::Inspected(self.lane, Box::new(seen)));
-        self.inspecting = None;
+        self.looking = None;
         Ok(true)
+    }
+
+    fn submit_look(
+        &mut self,
+        tokens: &[u32],
+        asked: &Inspection,
+    ) -> Result<LookingJob, ExecutorError> {
+        let wanted = Wanted::new(&self.config, asked).at(self.trainer.submitted());
+        let mut tickets = Vec::new();
+        for name in wanted.parameters() {
+            tickets.extend(self.trainer.request_parameter(name)?);
+        }
+        let executor = self.trainer.executor();
+        let prober = match &mut self.prober {
+            Some(prober) => prober,
+            none => none.insert(Prober::new(executor, &self.config)?),
+        };
+        let reads = prober.submit(executor, tokens)?;
+        Ok(LookingJob { reads, parameters: Reads::new(tickets), probe: None, wanted })
     }
 }
 

@@ -16,9 +16,9 @@ use std::collections::VecDeque;
 
 use device::Device;
 pub use history::{History, Thinned};
-use session::Session;
+use session::{Draft, Failure, Session};
 
-use crate::protocol::{Command, Experiment, Phase, Update};
+use crate::protocol::{Command, Experiment, Phase, Text, Update};
 
 /// What a call of [`Engine::pump`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,48 +61,47 @@ impl Engine {
     /// Does what was asked, or says why not.
     pub async fn handle(&mut self, command: Command) {
         if let Err(error) = self.obey(command).await {
-            self.updates.push_back(Update::Error(error));
+            self.updates.push_back(Update::Error(error.to_string()));
         }
     }
 
-    async fn obey(&mut self, command: Command) -> Result<(), String> {
+    async fn obey(&mut self, command: Command) -> Result<(), Failure> {
         match command {
             Command::Open(wish) => {
                 let (device, description) = Device::open(wish).await;
-                let gpu = device.is_gpu();
                 self.device = device;
-                self.updates.push_back(Update::Device { description, gpu });
+                self.updates.push_back(Update::Device(description));
                 if let Some(bytes) = self.kept.take() {
-                    let session = Session::restore(&bytes, &self.device)
-                        .map_err(|error| format!("What was kept can't be opened: {error}"))?;
-                    self.begin(session, true);
+                    self.restore(&bytes).map_err(|error| {
+                        format!(
+                            "What was kept can't be opened: {error} It stays kept until \
+                                 another run is."
+                        )
+                    })?;
                 }
             }
-            Command::Prepare(experiment) => self.prepare(*experiment)?,
-            Command::Run(until) => {
-                let session = self.session()?;
-                session.target = until.unwrap_or(usize::MAX);
-                if !session.is_finished() {
-                    self.set_phase(Phase::Running);
+            Command::Prepare { mut experiment, until } => {
+                self.resolve(&mut experiment)?;
+                self.begin(&Draft::new(*experiment)?, false)?;
+                if until > 0 {
+                    self.run(until)?;
                 }
             }
-            Command::Pause => {
-                if self.phase == Phase::Running {
-                    self.session()?.pause();
-                    self.set_phase(Phase::Paused);
-                }
-            }
+            Command::Run(until) => self.run(until.unwrap_or(usize::MAX))?,
+            // It pauses where both runs are even.
+            Command::Pause => self.session()?.hold(),
             Command::Write(wanted) => self.session()?.start_writing(&wanted)?,
             Command::Inspect(wanted) => self.session()?.start_looking(&wanted)?,
             Command::Export(lane) => {
                 let file = self.session()?.export(lane)?;
                 self.updates.push_back(Update::File(file));
             }
-            Command::Import(files) => {
-                let session = archive::open(files, &self.device)?;
-                self.begin(session, true);
+            Command::Import { files, text } => {
+                self.begin(&archive::open(files, text)?, true)?;
             }
-            Command::Forget => self.updates.push_back(Update::Keep(Vec::new())),
+            Command::Forget => {
+                self.updates.push_back(Update::Keep { step: 0, bytes: Vec::new() });
+            }
             Command::LoseDevice => {
                 if let Device::Gpu(gpu) = &self.device {
                     gpu.destroy();
@@ -116,24 +115,57 @@ impl Engine {
         self.session.as_mut().ok_or_else(|| "there is no run yet: press Start".to_owned())
     }
 
-    fn prepare(&mut self, experiment: Experiment) -> Result<(), String> {
-        let session = match Session::new(experiment.clone(), &self.device) {
-            Err(error) if self.device.is_gpu() && error.is_machine() => {
-                self.leave_gpu(&format!("{} The CPU does it instead.", error.machine_words()));
-                Session::new(experiment, &self.device)
-            }
-            other => other,
-        };
-        self.begin(session.map_err(|error| error.to_string())?, false);
+    fn restore(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.begin(&archive::restore(bytes)?, true)?;
+        let step = self.session()?.is_kept();
+        self.updates.push_back(Update::Kept(step));
         Ok(())
     }
 
-    fn begin(&mut self, session: Session, continued: bool) {
+    /// Puts the text and the tokenizer of the run under way where an experiment asks for them.
+    fn resolve(&self, experiment: &mut Experiment) -> Result<(), String> {
+        let Some(session) = &self.session else {
+            return match experiment.text {
+                Text::Same => Err("there is no run whose text could be taken".to_owned()),
+                _ => Ok(()),
+            };
+        };
+        let (text, tokenizer) = session.text();
+        if experiment.text == Text::Same {
+            experiment.text = text.clone();
+        }
+        // The built-in ones are known by their names.
+        experiment.tokenizer = experiment.tokenizer.take().or_else(|| tokenizer.cloned());
+        Ok(())
+    }
+
+    /// Leaves what there is for a draft's runs: on the CPU where the GPU can't hold them.
+    fn begin(&mut self, draft: &Draft, continued: bool) -> Result<(), Failure> {
+        // Both together may be more than there is room for.
+        self.session = None;
+        let session = match Session::new(draft, &self.device) {
+            Err(error @ Failure::Machine(_)) if self.device.is_gpu() => {
+                self.leave_gpu(&format!("{error} The CPU does it instead."));
+                Session::new(draft, &self.device)
+            }
+            other => other,
+        };
+        let session = session.inspect_err(|_| self.set_phase(Phase::Empty))?;
         self.updates.push_back(Update::Prepared(Box::new(session.prepared(continued))));
         session.retell(&mut self.updates);
-        let finished = session.is_finished();
+        let over = session.is_over();
         self.session = Some(session);
-        self.set_phase(if finished { Phase::Finished } else { Phase::Paused });
+        self.set_phase(if over { Phase::Finished } else { Phase::Paused });
+        Ok(())
+    }
+
+    fn run(&mut self, until: usize) -> Result<(), String> {
+        let session = self.session()?;
+        session.target = until;
+        if !session.is_over() {
+            self.set_phase(Phase::Running);
+        }
+        Ok(())
     }
 
     fn set_phase(&mut self, phase: Phase) {
@@ -144,8 +176,7 @@ impl Engine {
     fn leave_gpu(&mut self, why: &str) {
         self.device = Device::Cpu;
         self.updates.push_back(Update::Notice(why.to_owned()));
-        let description = "the CPU, in place of the GPU".to_owned();
-        self.updates.push_back(Update::Device { description, gpu: false });
+        self.updates.push_back(Update::Device("the CPU, in place of the GPU".to_owned()));
     }
 
     /// Does a piece of work.
@@ -156,7 +187,7 @@ impl Engine {
                 if self.phase == Phase::Running && session.is_finished() {
                     self.set_phase(Phase::Finished);
                 } else if self.phase == Phase::Running && session.is_at_target() {
-                    session.pause();
+                    session.save();
                     self.set_phase(Phase::Paused);
                 }
                 pumped
@@ -169,14 +200,14 @@ impl Engine {
     }
 
     /// Goes on without the GPU, if it was the GPU that failed.
-    fn recover(&mut self, error: session::Failure) {
-        if !(self.device.is_gpu() && error.is_machine()) {
-            // It goes no further until it is asked to.
+    fn recover(&mut self, error: Failure) {
+        let Some(session) = self.session.take() else { return };
+        if !(self.device.is_gpu() && matches!(error, Failure::Machine(_))) {
             self.updates.push_back(Update::Error(error.to_string()));
-            self.set_phase(Phase::Paused);
+            self.session.insert(session).give_up();
+            self.set_phase(Phase::Finished);
             return;
         }
-        let Some(session) = self.session.take() else { return };
         self.device = Device::Cpu;
         match session.again(&self.device) {
             Ok((session, step)) => {
@@ -184,10 +215,13 @@ impl Engine {
                     0 => "from the start".to_owned(),
                     step => format!("from step {step}, the last checkpoint"),
                 };
-                let why = error.machine_words();
-                self.leave_gpu(&format!("{why} The run goes on {from}, on the CPU."));
+                self.leave_gpu(&format!("{error} The run goes on {from}, on the CPU."));
                 self.updates.push_back(Update::Rewound(step));
+                let over = session.is_over();
                 self.session = Some(session);
+                if self.phase == Phase::Finished && !over {
+                    self.set_phase(Phase::Paused);
+                }
             }
             Err(failure) => {
                 self.updates.push_back(Update::Error(failure.to_string()));

@@ -1,6 +1,7 @@
 //! The experiment under way: runs that differ in NITP alone, step by step together.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nitp_core::config::Config;
@@ -15,7 +16,9 @@ use super::corpus::Corpus;
 use super::device::Device;
 use super::history::History;
 use super::lane::{Lane, Shared};
-use crate::protocol::{self, Experiment, File, Inspection, Points, Prepared, Update, Writing};
+use crate::protocol::{
+    self, Experiment, File, Inspection, Points, Prepared, Text, Update, Writing,
+};
 
 /// Time between two checkpoints for the next visit, at least.
 const KEEP_EVERY: Duration = Duration::from_secs(10);
@@ -27,38 +30,78 @@ pub enum Failure {
     #[error("{0}")]
     Input(String),
     /// The machine.
-    #[error("{0}")]
+    #[error("{}", machine_words(.0))]
     Machine(#[from] ExecutorError),
-    /// The run.
+    /// The run of this name.
     #[error("{0}: {1}")]
     Run(&'static str, TrainError),
 }
 
 impl Failure {
-    /// The machine's part in it, in words for a page.
-    pub fn machine_words(&self) -> String {
-        match self {
-            Self::Machine(error) | Self::Run(_, TrainError::Executor(error)) => match error {
-                ExecutorError::DeviceLost { reason } => {
-                    format!("The GPU device was lost ({reason}).")
-                }
-                ExecutorError::Gpu { reason } => format!("The GPU reported an error: {reason}."),
-                other => format!("{other}."),
-            },
-            other => other.to_string(),
+    /// Of a run's trainer.
+    fn of(lane: &Lane, error: TrainError) -> Self {
+        match error {
+            TrainError::Executor(error) => Self::Machine(error),
+            other => Self::Run(lane.lane.name(), other),
         }
     }
+}
 
-    /// Whether another machine may do better.
-    pub fn is_machine(&self) -> bool {
-        matches!(self, Self::Machine(_) | Self::Run(_, TrainError::Executor(_)))
+impl From<String> for Failure {
+    fn from(words: String) -> Self {
+        Self::Input(words)
+    }
+}
+
+/// What a machine's failure is called on a page: there is no command line here to advise.
+fn machine_words(error: &ExecutorError) -> String {
+    match error {
+        ExecutorError::DeviceLost { reason } => format!("The GPU device was lost ({reason})."),
+        ExecutorError::Gpu { reason } => format!("The GPU reported an error: {reason}."),
+        other => format!("{other}."),
+    }
+}
+
+/// A run's past and its checkpoint.
+pub type Past = (History, Option<Box<Checkpoint>>);
+
+/// An experiment that was read and fits together; no machine was asked for anything yet.
+pub struct Draft {
+    experiment: Experiment,
+    config: Config,
+    corpus: Arc<Corpus>,
+    /// By run; none for a new one.
+    pasts: Vec<Past>,
+}
+
+impl Draft {
+    /// A new experiment.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(experiment: Experiment) -> Result<Self, Failure> {
+        let pasts = experiment.lanes.iter().map(|_| Past::default()).collect();
+        Self::with_pasts(experiment, pasts)
+    }
+
+    /// An experiment that goes on: a past for each of its runs.
+    ///
+    /// # Errors
+    /// What is wrong with it, or does not fit together.
+    pub fn with_pasts(experiment: Experiment, pasts: Vec<Past>) -> Result<Self, Failure> {
+        let config = Config::from_toml(&experiment.config).map_err(|error| error.to_string())?;
+        let corpus = Arc::new(Corpus::new(&config, &experiment)?);
+        for checkpoint in pasts.iter().filter_map(|past| past.1.as_ref()) {
+            check_text(checkpoint, &corpus)?;
+        }
+        Ok(Self { experiment, config, corpus, pasts })
     }
 }
 
 /// The runs.
 pub struct Session {
     experiment: Experiment,
-    corpus: Corpus,
+    corpus: Arc<Corpus>,
     points: Points,
     vocabulary: Vec<String>,
     lanes: Vec<Lane>,
@@ -68,61 +111,59 @@ pub struct Session {
     next_keep: Instant,
     /// The step of the last one.
     kept_step: usize,
+    /// Whether a run's numbers broke: it goes no further.
+    broken: bool,
 }
 
-/// A run's past and its checkpoint.
-pub type Past = (History, Option<Box<Checkpoint>>);
-
 impl Session {
-    /// A new experiment.
+    /// The runs of a draft.
     ///
     /// # Errors
-    /// What is wrong with it, or with the machine.
-    pub fn new(experiment: Experiment, device: &Device) -> Result<Self, Failure> {
-        let pasts = experiment.lanes.iter().map(|_| Past::default()).collect();
-        Self::with_pasts(experiment, device, pasts)
-    }
-
-    /// An experiment that goes on: a past for each of its runs.
-    ///
-    /// # Errors
-    /// As [`Session::new`].
-    pub fn with_pasts(
-        experiment: Experiment,
-        device: &Device,
-        pasts: Vec<Past>,
-    ) -> Result<Self, Failure> {
-        let config = Config::from_toml(&experiment.config)
-            .map_err(|error| Failure::Input(error.to_string()))?;
-        let corpus = Corpus::new(&config, &experiment).map_err(Failure::Input)?;
+    /// What the machine lacks.
+    pub fn new(draft: &Draft, device: &Device) -> Result<Self, Failure> {
+        device.check_memory(&draft.config, draft.experiment.lanes.len())?;
+        let corpus = draft.corpus.clone();
         let vocabulary = corpus.vocabulary();
-        let points = corpus.points(config.train.context_length);
+        let points = corpus.points(draft.config.train.context_length);
         let mut lanes = Vec::new();
-        let mut kept_step = 0;
-        for (&lane, (mut history, kept)) in experiment.lanes.iter().zip(pasts) {
-            let config = lane_config(&config, lane);
-            let start = match &kept {
-                Some(checkpoint) => {
-                    check_text(checkpoint, &corpus)?;
-                    kept_step = checkpoint.state.step;
-                    history.rewind(kept_step);
-                    Start::Checkpoint(checkpoint.clone())
-                }
-                None => {
-                    history = History::default();
-                    Start::Seed
-                }
-            };
+        for (&lane, (history, kept)) in draft.experiment.lanes.iter().zip(&draft.pasts) {
+            let config = lane_config(&draft.config, lane);
+            let (mut history, start) = (history.clone(), kept.clone());
+            match &start {
+                Some(checkpoint) => history.rewind(checkpoint.state.step),
+                None => history = History::default(),
+            }
             let executor = device.executor(&config)?;
             let source = Box::new(corpus.dataset.clone());
             // Checkpoints are made by the clock.
             let mut unkept = config.clone();
             unkept.train.checkpoint_interval = 0;
+            let start = start.map_or(Start::Seed, Start::Checkpoint);
             let trainer = Trainer::new(&unkept, executor, source, start)?;
-            lanes.push(Lane::new(lane, config, trainer, history, kept));
+            lanes.push(Lane::new(lane, config, trainer, history, kept.clone()));
         }
-        let next_keep = Instant::now() + KEEP_EVERY;
-        Ok(Self { experiment, corpus, points, vocabulary, lanes, target: 0, next_keep, kept_step })
+        Ok(Self {
+            experiment: draft.experiment.clone(),
+            corpus,
+            points,
+            vocabulary,
+            lanes,
+            target: 0,
+            next_keep: Instant::now() + KEEP_EVERY,
+            kept_step: 0,
+            broken: false,
+        })
+    }
+
+    /// What the runs are trained on, and its tokenizer where it is no built-in one.
+    pub fn text(&self) -> (&Text, Option<&String>) {
+        (&self.experiment.text, self.experiment.tokenizer.as_ref())
+    }
+
+    /// What is in the session is what is kept already.
+    pub fn is_kept(&mut self) -> usize {
+        self.kept_step = self.common_checkpoint().unwrap_or(0);
+        self.kept_step
     }
 
     /// The same experiment from its last checkpoint, on another machine, and the step it is at.
@@ -130,16 +171,17 @@ impl Session {
     /// # Errors
     /// As [`Session::new`].
     pub fn again(self, device: &Device) -> Result<(Self, usize), Failure> {
-        // One may have been kept before the other: then both begin anew.
         let step = self.common_checkpoint().unwrap_or(0);
-        let past = |lane: Lane| (lane.history, lane.kept.filter(|_| step > 0));
-        let pasts = self.lanes.into_iter().map(past).collect();
-        let mut session = Self::with_pasts(self.experiment, device, pasts)?;
+        let config =
+            Config::from_toml(&self.experiment.config).map_err(|error| error.to_string())?;
+        let pasts = self.lanes.into_iter().map(|lane| (lane.history, lane.kept)).collect();
+        let draft = Draft { experiment: self.experiment, config, corpus: self.corpus, pasts };
+        let mut session = Self::new(&draft, device)?;
         session.target = self.target;
         Ok((session, step))
     }
 
-    /// The step of the runs' newest checkpoints, if it is the same.
+    /// The step of the runs' checkpoints, if there are any: it is the same.
     fn common_checkpoint(&self) -> Option<usize> {
         let mut steps = self.lanes.iter().map(|lane| Some(lane.kept.as_ref()?.state.step));
         let first = steps.next()??;
@@ -172,6 +214,7 @@ impl Session {
             let snapshots = history.snapshots().iter();
             updates.extend(snapshots.map(|(_, it)| Update::Snapshot(name, Box::new(it.clone()))));
         }
+        updates.extend(self.common_checkpoint().map(Update::Saved));
     }
 
     /// Does a piece of work; trains if `running`.
@@ -183,6 +226,7 @@ impl Session {
         running: bool,
         updates: &mut VecDeque<Update>,
     ) -> Result<Pumped, Failure> {
+        let running = running && !self.broken;
         let slowest = self.slowest();
         let even = self.lanes.iter().all(|lane| lane.trainer.submitted() == slowest);
         if running && even && slowest > self.kept_step && Instant::now() >= self.next_keep {
@@ -194,9 +238,8 @@ impl Session {
         for lane in &mut self.lanes {
             let shared = shared(&self.corpus, &self.vocabulary, &self.points);
             let step = limit.max(lane.trainer.submitted().min(slowest));
-            let progress = lane
-                .advance(step, &shared, updates)
-                .map_err(|error| Failure::Run(lane.lane.name(), error))?;
+            let progress =
+                lane.advance(step, &shared, updates).map_err(|error| Failure::of(lane, error))?;
             worked |= progress == Progress::Submitted;
             idle &= lane.trainer.is_idle() && !lane.is_asked();
         }
@@ -213,52 +256,55 @@ impl Session {
         self.lanes.iter().map(|lane| lane.trainer.submitted()).min().unwrap_or(0)
     }
 
-    /// Whether all steps are done and told.
+    /// Whether no step is left: all are done, or a run's numbers broke.
+    pub fn is_over(&self) -> bool {
+        self.broken || self.lanes.iter().all(|lane| lane.trainer.step() >= lane.config.train.steps)
+    }
+
+    /// Whether all steps are done, and what is due after them is told.
     pub fn is_finished(&self) -> bool {
-        self.lanes
-            .iter()
-            .all(|lane| lane.trainer.step() >= lane.config.train.steps && lane.trainer.is_idle())
+        self.is_over() && self.lanes.iter().all(|lane| lane.trainer.is_idle())
     }
 
     /// Whether the step to train to is reached and told.
     pub fn is_at_target(&self) -> bool {
-        self.lanes.iter().all(|lane| {
-            lane.trainer.step() >= self.target && lane.trainer.is_idle() && !lane.is_asked()
-        })
+        let there = |lane: &Lane| lane.trainer.step() >= self.target && lane.trainer.is_idle();
+        self.lanes.iter().all(there)
     }
 
-    /// Leaves a checkpoint of where the runs are held.
-    pub fn pause(&mut self) {
-        let slowest = self.slowest();
-        if self.lanes.iter().all(|lane| lane.trainer.submitted() == slowest) && slowest > 0 {
-            self.save();
-        }
+    /// Trains no further than to the next step at which the runs are even.
+    pub fn hold(&mut self) {
+        self.target = self.lanes.iter().map(|lane| lane.trainer.submitted()).max().unwrap_or(0);
     }
 
-    fn save(&mut self) {
+    /// Trains no further at all.
+    pub fn give_up(&mut self) {
+        self.broken = true;
+    }
+
+    /// Makes a checkpoint of where the runs are, which is the same step.
+    pub fn save(&mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.trainer.save());
         self.next_keep = Instant::now() + KEEP_EVERY;
     }
 
     /// Hands the host what has to last, once all have a checkpoint of the same step.
     fn keep(&mut self, updates: &mut VecDeque<Update>) {
+        let step = |lane: &Lane| lane.newest.as_ref().map(|checkpoint| checkpoint.state.step);
+        let first = self.lanes.first().and_then(step);
+        if first.is_some() && self.lanes.iter().all(|lane| step(lane) == first) {
+            self.lanes.iter_mut().for_each(|lane| lane.kept = lane.newest.take());
+            updates.extend(first.map(Update::Saved));
+        }
         let Some(step) = self.common_checkpoint().filter(|&step| step > self.kept_step) else {
             return;
         };
         let begin = Instant::now();
-        updates.push_back(Update::Keep(archive::session(&self.experiment, &self.lanes)));
-        updates.push_back(Update::Kept(step));
+        let bytes = archive::session(&self.experiment, &self.lanes);
+        updates.push_back(Update::Keep { step, bytes });
         self.kept_step = step;
         // It is done less often where it takes long.
         self.next_keep = Instant::now() + KEEP_EVERY.max(20 * begin.elapsed());
-    }
-
-    /// What was kept, on this machine.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn restore(bytes: &[u8], device: &Device) -> Result<Self, String> {
-        archive::restore(bytes, device)
     }
 
     /// A run as a zipped folder that `nitp` reads.

@@ -8,17 +8,17 @@ use crate::protocol::Snapshot;
 /// Parts of -1 to 1 in the histogram.
 const BINS: usize = 80;
 
-/// What is shown of `points` states of a geometry; `unembedding` is `[vocab_size, width]`, of which
-/// the first `vocabulary` tokens count. The cloud is turned to where `before` has it.
+/// What is shown of `points` states of a geometry that brought the unembedding along, of which the
+/// first `vocabulary` tokens count. The cloud is turned to where `before` has it.
 pub fn snapshot(
     mut geometry: GeometryEvent,
     points: usize,
-    unembedding: &[f32],
     vocabulary: usize,
     before: Option<&[[f32; 3]]>,
 ) -> Snapshot {
     let width = geometry.spectrum.len();
     let states = std::mem::take(&mut geometry.states);
+    let unembedding = std::mem::take(&mut geometry.unembedding);
     let mut positions = std::mem::take(&mut geometry.projected);
     positions.truncate(points);
     if let Some(before) = before.filter(|before| before.len() == positions.len()) {
@@ -29,7 +29,7 @@ pub fn snapshot(
     positions.iter_mut().flatten().for_each(|x| *x *= scale);
     let shown = &states[..positions.len() * width];
     let next =
-        shown.chunks_exact(width).map(|state| likeliest(state, unembedding, vocabulary)).collect();
+        shown.chunks_exact(width).map(|state| likeliest(state, &unembedding, vocabulary)).collect();
     Snapshot { geometry, positions, cosines: cosine_histogram(shown, width, BINS), next }
 }
 
@@ -65,12 +65,16 @@ mod tests {
     #[test]
     fn clouds_keep_their_size_and_side() {
         let states: Vec<f32> = (0..64).map(|i| ((i * i) as f32 * 0.7).sin()).collect();
-        let event = || nitp_core::train::geometry_event(0, 0, states.clone(), 4);
-        let first = snapshot(event(), 16, &[0.0; 12], 3, None);
+        let event = || {
+            let mut event = nitp_core::train::geometry_event(0, 0, states.clone(), 4);
+            event.unembedding = vec![0.0; 12];
+            event
+        };
+        let first = snapshot(event(), 16, 3, None);
         let mean: f32 = first.positions.iter().flatten().map(|x| x * x).sum::<f32>() / 16.0;
         assert!((mean - 1.0).abs() < 1e-5);
         let flipped: Vec<[f32; 3]> = first.positions.iter().map(|&[x, y, z]| [-x, z, y]).collect();
-        let second = snapshot(event(), 16, &[0.0; 12], 3, Some(&flipped));
+        let second = snapshot(event(), 16, 3, Some(&flipped));
         for (a, b) in second.positions.iter().flatten().zip(flipped.iter().flatten()) {
             assert!((a - b).abs() < 1e-4);
         }

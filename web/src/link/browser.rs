@@ -11,8 +11,8 @@ use web_sys::{
     Blob, HtmlAnchorElement, HtmlInputElement, MessageEvent, Url, Worker, WorkerOptions, WorkerType,
 };
 
-use super::{Choice, Host, Link};
-use crate::protocol::{Command, File, Update};
+use super::{Choice, Host, Link, needed};
+use crate::protocol::{Command, File, Phase, Update};
 
 /// The engine in a worker.
 pub struct Page {
@@ -42,13 +42,16 @@ impl Page {
         worker.set_onmessage(Some(heard.as_ref().unchecked_ref()));
         heard.forget();
         let told = updates.clone();
+        let failed_context = context.clone();
         let failed = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
             let why = js_sys::Reflect::get(&event, &"message".into());
             let why = why.ok().and_then(|it| it.as_string()).unwrap_or_default();
+            told.borrow_mut().push(Update::Phase(Phase::Empty));
             told.borrow_mut().push(Update::Error(format!(
-                "The part that trains has stopped: {why}. Reload the page: the run goes on from \
-                 where it was kept last."
+                "The part that trains has stopped: {why}. Reload the page: a run that was kept \
+                 goes on from there."
             )));
+            failed_context.request_repaint();
         });
         worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
         failed.forget();
@@ -73,11 +76,18 @@ impl Link for Page {
     }
 }
 
+/// Bytes of this program's memory: it only grows.
+pub fn wasm_memory() -> u64 {
+    const PAGE: u64 = 1 << 16;
+    core::arch::wasm32::memory_size::<0>() as u64 * PAGE
+}
+
 /// The page around the canvas.
 pub struct Browser {
     context: egui::Context,
     chosen: Rc<RefCell<Vec<(Choice, Vec<File>)>>>,
-    status: String,
+    followed: Rc<RefCell<Option<String>>>,
+    told: [String; 2],
 }
 
 fn document() -> Option<web_sys::Document> {
@@ -87,11 +97,33 @@ fn document() -> Option<web_sys::Document> {
 impl Browser {
     /// The page's parts that the app speaks to.
     pub fn new(context: egui::Context) -> Self {
-        let browser = Self { context, chosen: Rc::default(), status: String::new() };
+        super::mirror::Mirror::install(&context);
+        let browser = Self {
+            context,
+            chosen: Rc::default(),
+            followed: Rc::default(),
+            told: Default::default(),
+        };
         for choice in [Choice::Text, Choice::Run, Choice::Zip] {
             browser.listen(choice);
         }
+        browser.listen_to_links();
         browser
+    }
+
+    /// Hears of another hash in the address, as when a link is pasted there.
+    fn listen_to_links(&self) {
+        let (followed, context) = (self.followed.clone(), self.context.clone());
+        let changed = Closure::<dyn FnMut()>::new(move || {
+            let hash = web_sys::window().and_then(|window| window.location().hash().ok());
+            *followed.borrow_mut() = hash;
+            context.request_repaint();
+        });
+        if let Some(window) = web_sys::window() {
+            let heard = changed.as_ref().unchecked_ref();
+            let _ = window.add_event_listener_with_callback("hashchange", heard);
+        }
+        changed.forget();
     }
 
     fn input(choice: Choice) -> Option<HtmlInputElement> {
@@ -116,10 +148,15 @@ impl Browser {
             let (chosen, context) = (chosen.clone(), context.clone());
             wasm_bindgen_futures::spawn_local(async move {
                 let mut read = Vec::new();
-                for file in files {
-                    let path = js_sys::Reflect::get(&file, &"webkitRelativePath".into());
+                let name = |file: &web_sys::File| {
+                    let path = js_sys::Reflect::get(file, &"webkitRelativePath".into());
                     let path = path.ok().and_then(|it| it.as_string()).unwrap_or_default();
-                    let name = if path.is_empty() { file.name() } else { path };
+                    if path.is_empty() { file.name() } else { path }
+                };
+                let names: Vec<String> = files.iter().map(name).collect();
+                let needed = needed(&names);
+                let wanted = files.into_iter().zip(names).zip(needed).filter(|it| it.1);
+                for ((file, name), _) in wanted {
                     let buffer = wasm_bindgen_futures::JsFuture::from(file.array_buffer()).await;
                     if let Ok(buffer) = buffer {
                         read.push(File { name, bytes: Uint8Array::new(&buffer).to_vec() });
@@ -191,13 +228,24 @@ impl Host for Browser {
         format!("{base}#{query}")
     }
 
-    fn set_status(&mut self, status: &str) {
-        if self.status == status {
-            return;
-        }
-        status.clone_into(&mut self.status);
-        if let Some(element) = document().and_then(|it| it.get_element_by_id("status")) {
-            element.set_text_content(Some(status));
+    fn memory(&self) -> u64 {
+        wasm_memory()
+    }
+
+    fn followed(&mut self) -> Option<String> {
+        self.followed.borrow_mut().take()
+    }
+
+    fn tell(&mut self, status: &str, alert: &str) {
+        for (told, (id, words)) in self.told.iter_mut().zip([("status", status), ("alert", alert)])
+        {
+            if told == words {
+                continue;
+            }
+            words.clone_into(told);
+            if let Some(element) = document().and_then(|it| it.get_element_by_id(id)) {
+                element.set_text_content(Some(words));
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
-//! The engine in a thread; files by way of the working folder.
+//! The engine in a thread; files by way of the desktop's dialogs.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
 use eframe::egui::{self, DroppedFileHandle};
+use rfd::{FileDialog, MessageDialog, MessageLevel};
+use walkdir::WalkDir;
 
-use super::{Choice, Host, Link};
+use super::{Choice, Host, Link, needed};
 use crate::engine::{Engine, Pumped};
 use crate::protocol::{Command, File, Update};
 
@@ -68,44 +71,93 @@ impl Link for Thread {
     }
 }
 
-/// The desktop around the window.
-#[derive(Debug, Default)]
+/// The desktop around the window. Dialogs are open in threads of their own: training and painting
+/// go on.
 pub struct Desktop {
-    /// The last thing that was said.
-    pub status: String,
-    chosen: Vec<(Choice, Vec<File>)>,
+    context: egui::Context,
+    outbox: Sender<(Choice, Vec<File>)>,
+    chosen: Receiver<(Choice, Vec<File>)>,
+}
+
+impl Desktop {
+    /// The desktop of the window that this context paints.
+    pub fn new(context: egui::Context) -> Self {
+        let (outbox, chosen) = channel();
+        Self { context, outbox, chosen }
+    }
+
+    /// Reads what `paths` gives, in a thread.
+    fn read_later(&self, choice: Choice, paths: impl FnOnce() -> Vec<PathBuf> + Send + 'static) {
+        let (outbox, context) = (self.outbox.clone(), self.context.clone());
+        std::thread::spawn(move || {
+            let files: Vec<File> = paths().iter().flat_map(|path| read(path)).collect();
+            // A dialog that was left chose nothing.
+            if (!files.is_empty() || choice == Choice::Dropped)
+                && outbox.send((choice, files)).is_ok()
+            {
+                context.request_repaint();
+            }
+        });
+    }
+}
+
+/// A file, or the files of a folder and of the folders in it, named from that folder on.
+fn read(path: &Path) -> Vec<File> {
+    let parent = path.parent().unwrap_or(path);
+    let entries = WalkDir::new(path).into_iter().filter_map(Result::ok);
+    let entries: Vec<_> = entries.filter(|entry| entry.file_type().is_file()).collect();
+    let name =
+        |path: &Path| path.strip_prefix(parent).unwrap_or(path).to_string_lossy().into_owned();
+    let names: Vec<String> = entries.iter().map(|entry| name(entry.path())).collect();
+    let needed = needed(&names);
+    let wanted = entries.iter().zip(names).zip(needed).filter(|(_, needed)| *needed);
+    wanted
+        .filter_map(|((entry, name), _)| {
+            Some(File { name, bytes: std::fs::read(entry.path()).ok()? })
+        })
+        .collect()
 }
 
 impl Host for Desktop {
     fn save(&mut self, file: File) {
-        let words = match std::fs::write(&file.name, &file.bytes) {
-            Ok(()) => format!("wrote {}", file.name),
-            Err(error) => format!("could not write {}: {error}", file.name),
-        };
-        println!("{words}");
+        std::thread::spawn(move || {
+            let Some(path) = FileDialog::new().set_file_name(&file.name).save_file() else {
+                return;
+            };
+            if let Err(error) = std::fs::write(&path, &file.bytes) {
+                MessageDialog::new()
+                    .set_level(MessageLevel::Error)
+                    .set_title("Not saved")
+                    .set_description(format!("{} could not be written: {error}", path.display()))
+                    .show();
+            }
+        });
     }
 
-    fn choose(&mut self, _: Choice) {}
+    fn choose(&mut self, what: Choice) {
+        self.read_later(what, move || match what {
+            Choice::Text => FileDialog::new().pick_files().unwrap_or_default(),
+            Choice::Run => FileDialog::new().pick_folder().into_iter().collect(),
+            Choice::Zip | Choice::Dropped => {
+                FileDialog::new().add_filter("zip", &["zip"]).pick_file().into_iter().collect()
+            }
+        });
+    }
 
     fn read(&mut self, dropped: Vec<DroppedFileHandle>) {
-        let files = dropped.iter().filter_map(|file| {
-            let name = file.path().file_name()?.to_string_lossy().into_owned();
-            Some(File { name, bytes: std::fs::read(file.path()).ok()? })
-        });
-        self.chosen.push((Choice::Dropped, files.collect()));
+        let paths = dropped.iter().map(|file| file.path().to_owned()).collect();
+        self.read_later(Choice::Dropped, || paths);
     }
 
     fn chosen(&mut self) -> Vec<(Choice, Vec<File>)> {
-        std::mem::take(&mut self.chosen)
+        self.chosen.try_iter().collect()
     }
 
     fn set_query(&mut self, _: &str) {}
 
     fn link(&self, query: &str) -> String {
-        format!("?{query}")
+        format!("nitp gui '#{query}'")
     }
 
-    fn set_status(&mut self, status: &str) {
-        status.clone_into(&mut self.status);
-    }
+    fn tell(&mut self, _: &str, _: &str) {}
 }

@@ -5,6 +5,8 @@ pub mod browser;
 #[cfg(not(target_arch = "wasm32"))]
 mod desktop;
 #[cfg(target_arch = "wasm32")]
+mod mirror;
+#[cfg(target_arch = "wasm32")]
 pub mod storage;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -43,8 +45,29 @@ pub trait Host {
     /// A whole link with this query, to give on.
     fn link(&self, query: &str) -> String;
 
-    /// Tells those who don't see the picture where things stand.
-    fn set_status(&mut self, status: &str);
+    /// Bytes of memory that the app's program has; 0 where that is not told.
+    fn memory(&self) -> u64 {
+        0
+    }
+
+    /// Another link that was followed to here since the last call: its query.
+    fn followed(&mut self) -> Option<String> {
+        None
+    }
+
+    /// Tells those who don't see the picture where things stand, and what is wrong or to be known.
+    fn tell(&mut self, status: &str, alert: &str);
+}
+
+/// Which files of a run's folder are needed: all but those of older checkpoints.
+fn needed(paths: &[String]) -> Vec<bool> {
+    let checkpoint = |path: &str| -> Option<String> {
+        let path = path.replace('\\', "/");
+        let (_, below) = path.split_once("checkpoints/")?;
+        Some(below.split('/').next()?.to_owned())
+    };
+    let newest = paths.iter().filter_map(|path| checkpoint(path)).max();
+    paths.iter().map(|path| checkpoint(path).is_none_or(|it| Some(it) == newest)).collect()
 }
 
 /// What files are chosen for.

@@ -1,0 +1,30 @@
+//! `nitp gui`: the page in a desktop window.
+
+use anyhow::Result;
+
+use crate::args::GuiArgs;
+
+/// Opens the window on the experiment of a link; returns when it is closed.
+#[cfg(feature = "gui")]
+pub fn run(args: &GuiArgs) -> Result<()> {
+    let link = args.link.as_deref().unwrap_or_default();
+    let query = link.split_once('#').map_or(link, |(_, query)| query);
+    if let Err(why) = web::app::from_query(query) {
+        anyhow::bail!("the link can't be followed: {why}");
+    }
+    web::open_window(query).map_err(|error| {
+        anyhow::anyhow!(
+            "no window could be opened: {error}. It needs a display and OpenGL; `nitp train` needs \
+             neither, and `cargo xtask serve` shows the same in a browser"
+        )
+    })
+}
+
+/// Says how to get it.
+#[cfg(not(feature = "gui"))]
+pub fn run(_: &GuiArgs) -> Result<()> {
+    anyhow::bail!(
+        "this `nitp` was built without its window; build it with one:\n  \
+         cargo run --release -p native --features gui -- gui"
+    )
+}

@@ -1,0 +1,75 @@
+//! What the page looks like, compared with how it looked when a person approved of it.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+use image::imageops::{FilterType, resize};
+
+use crate::harness::root;
+
+/// Kept pictures are this much smaller than the window: layout and colours count, not pixels.
+const SMALLER: u32 = 3;
+/// A part of the channels' range by which a picture may differ on average.
+const MEAN: f64 = 0.012;
+/// A pixel that differs by this much is another pixel.
+const OTHER: u8 = 48;
+/// The share of pixels that may be others.
+const SHARE: f64 = 0.02;
+
+/// Compares with the kept picture of this name; with `UPDATE_SNAPSHOTS` in the environment it is
+/// kept anew.
+pub fn looks_like(picture: &RgbImage, name: &str) {
+    let (width, height) = (picture.width() / SMALLER, picture.height() / SMALLER);
+    let small = resize(picture, width, height, FilterType::Triangle);
+    let path = kept(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        small.save(&path).expect("the picture is written");
+        return;
+    }
+    let known = image::open(&path)
+        .unwrap_or_else(|error| {
+            panic!("{}: {error}; make it with UPDATE_SNAPSHOTS=1", path.display())
+        })
+        .to_rgb8();
+    let (mean, share) = difference(&known, &small);
+    assert!(
+        mean <= MEAN && share <= SHARE,
+        "{name} looks otherwise than {}: {:.2} % on average, {:.2} % of the pixels; \
+         target/browser/{name}.png is how it looks now; if it is meant so, keep it with \
+         UPDATE_SNAPSHOTS=1",
+        path.display(),
+        100.0 * mean,
+        100.0 * share
+    );
+}
+
+fn kept(name: &str) -> PathBuf {
+    root().join("tests/tests/browser/pictures").join(format!("{name}.png"))
+}
+
+/// Mean difference of the channels, and the share of pixels that are others, each from 0 to 1.
+fn difference(a: &RgbImage, b: &RgbImage) -> (f64, f64) {
+    if a.dimensions() != b.dimensions() {
+        return (1.0, 1.0);
+    }
+    let (mut sum, mut others) = (0u64, 0u64);
+    for (a, b) in a.pixels().zip(b.pixels()) {
+        let apart = [0, 1, 2].map(|channel| a.0[channel].abs_diff(b.0[channel]));
+        sum += apart.iter().map(|&it| u64::from(it)).sum::<u64>();
+        others += u64::from(apart.iter().any(|&it| it > OTHER));
+    }
+    let pixels = f64::from(a.width()) * f64::from(a.height());
+    (sum as f64 / (3.0 * 255.0 * pixels), others as f64 / pixels)
+}
+
+#[test]
+fn different_views_are_told_apart() {
+    let views = ["curves", "hidden-states", "why", "experts", "text", "runs"];
+    let pictures = views.map(|name| image::open(kept(name)).expect("a kept picture").to_rgb8());
+    for (i, a) in pictures.iter().enumerate() {
+        for b in &pictures[i + 1..] {
+            let (mean, share) = difference(a, b);
+            assert!(mean > MEAN || share > SHARE, "{mean} {share}");
+        }
+    }
+}
