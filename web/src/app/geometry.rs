@@ -48,11 +48,12 @@ pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
                     ui.colored_label(lane_color(lane, dark), name);
                     if let Some(it) = snapshot {
                         ui.label(format!(
-                            "step {}, effective rank {}, mean cosine {}",
+                            "step {}, rank {}, cosine {}",
                             it.geometry.step,
                             number(it.geometry.effective_rank),
                             number(it.geometry.mean_cosine)
-                        ));
+                        ))
+                        .on_hover_text("Effective rank and mean cosine of these states");
                     }
                 };
                 figure(ui, &name, header, |ui| {

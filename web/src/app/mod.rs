@@ -193,7 +193,7 @@ impl App {
                  run's folder is opened under \"Save and open\"."
                     .to_owned(),
             );
-        } else if choice == Choice::Run || choice == Choice::Dropped && files.iter().any(of_run) {
+        } else if choice != Choice::Text && files.iter().any(of_run) {
             self.linked = false;
             let text = self.setup.text.clone();
             self.link.send(Command::Import { files, text });

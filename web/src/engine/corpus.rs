@@ -97,10 +97,15 @@ impl Corpus {
         let special = self.tokenizer.end_of_text();
         let text = |id| match special {
             Some(end) if end == id => "<end>".to_owned(),
-            _ => self.tokenizer.decode(&[id]),
+            _ => readable(&self.tokenizer.decode(&[id])),
         };
         (0..self.tokenizer.vocab_size() as u32).map(text).collect()
     }
+}
+
+/// A token may be a part of a character: a sign that fonts have is in its place.
+pub fn readable(text: &str) -> String {
+    text.replace('\u{fffd}', "□")
 }
 
 /// Whether a `tokenizer.json` is the built-in one.

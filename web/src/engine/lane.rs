@@ -10,6 +10,7 @@ use nitp_core::train::{
     TrainError, Trainer,
 };
 
+use super::corpus::readable;
 use super::history::History;
 use super::inspection::{self, Wanted};
 use super::snapshot::snapshot;
@@ -211,7 +212,7 @@ impl Lane {
         updates.push_back(Update::Written(
             self.lane,
             Written {
-                text: shared.tokenizer.decode(&job.tokens[job.prompt..]),
+                text: readable(&shared.tokenizer.decode(&job.tokens[job.prompt..])),
                 next: job.next.clone(),
                 done,
             },
