@@ -20,11 +20,11 @@ mod browser {
     use wasm_bindgen::closure::Closure;
     use wasm_bindgen::{JsCast, JsValue};
     use wasm_bindgen_futures::JsFuture;
-    use web::engine::{Engine, Pumped};
+    use web::engine::{Engine, Pumped, lacks_demo, set_demo};
     use web::link::browser::wasm_memory;
     use web::link::storage;
     use web::protocol::{Command, Update};
-    use web_sys::{DedicatedWorkerGlobalScope, MessageChannel, MessageEvent};
+    use web_sys::{DedicatedWorkerGlobalScope, MessageChannel, MessageEvent, Response};
 
     /// Bytes to keep, the newest only, and whether they are being written.
     #[derive(Default)]
@@ -70,6 +70,12 @@ mod browser {
         loop {
             let command = if idle { commands.recv().await.ok() } else { commands.try_recv().ok() };
             if let Some(command) = command {
+                if lacks_demo() && engine.needs_demo(&command) {
+                    // Where it fails, the engine says what that means.
+                    if let Ok(text) = fetch(&scope, "./corpus.jsonl").await {
+                        set_demo(text);
+                    }
+                }
                 engine.handle(command).await;
             }
             let pumped = engine.pump();
@@ -94,6 +100,16 @@ mod browser {
                 Pumped::Idle => {}
             }
         }
+    }
+
+    async fn fetch(scope: &DedicatedWorkerGlobalScope, name: &str) -> Result<String, JsValue> {
+        let response = JsFuture::from(scope.fetch_with_str(name)).await?;
+        let response: Response = response.dyn_into()?;
+        if !response.ok() {
+            return Err(response.status_text().into());
+        }
+        let text = JsFuture::from(response.text()?).await?;
+        text.as_string().ok_or_else(|| "no text".into())
     }
 
     /// Whether this is the tab that keeps its runs; the start script asked.

@@ -1,7 +1,7 @@
 //! The text of an experiment: tokens, the held-out tokens that are shown, and what is known of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nitp_core::config::{BYTE_TOKENIZER, Config, DataConfig};
 use nitp_core::data::{Dataset, Fingerprint, TokenCorpus, Tokenizer, documents};
@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::protocol::{Experiment, Label, Points, Text};
 
-const DEMO: &str = include_str!("../../../demo-data/corpus.jsonl");
+/// The demo corpus: in a browser a file of its own, which is loaded when it is first needed.
+static DEMO: OnceLock<String> = OnceLock::new();
 const DEMO_TOKENIZER: &str = include_str!("../../../demo-data/tokenizer.json");
 
 /// Fields of the demo corpus that label a document.
@@ -17,6 +18,27 @@ const LABELS: [&str; 6] = ["topic", "mood", "speaker", "place", "season", "weath
 
 /// Most tokens that are shown.
 const MOST_POINTS: usize = 512;
+
+/// Gives the demo corpus, once it is loaded.
+pub fn set_demo(text: String) {
+    // A second load brings the same.
+    let _ = DEMO.set(text);
+}
+
+/// Whether the demo corpus has to be loaded yet.
+pub fn lacks_demo() -> bool {
+    demo().is_none()
+}
+
+#[cfg(target_arch = "wasm32")]
+fn demo() -> Option<&'static str> {
+    DEMO.get().map(String::as_str)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn demo() -> Option<&'static str> {
+    Some(DEMO.get_or_init(|| include_str!("../../../demo-data/corpus.jsonl").to_owned()))
+}
 
 /// A tokenised text.
 pub struct Corpus {
@@ -40,10 +62,13 @@ impl Corpus {
         let mut fingerprint = Fingerprint::new(&tokenizer);
         let (name, texts, labels) = match &experiment.text {
             Text::Demo => {
-                fingerprint.add("corpus.jsonl", DEMO.as_bytes());
+                let text = demo().ok_or(
+                    "the demo corpus could not be loaded: check the connection, and start again",
+                )?;
+                fingerprint.add("corpus.jsonl", text.as_bytes());
                 let texts =
-                    documents("corpus.jsonl", DEMO.into()).map_err(|error| error.to_string())?;
-                ("the demo corpus".to_owned(), texts, demo_labels())
+                    documents("corpus.jsonl", text.into()).map_err(|error| error.to_string())?;
+                ("the demo corpus".to_owned(), texts, demo_labels(text))
             }
             Text::Own(files) => {
                 let mut texts = Vec::new();
@@ -130,9 +155,9 @@ fn tokenizer(config: &Config, experiment: &Experiment) -> Result<Tokenizer, Stri
 }
 
 /// Labels of the demo corpus by document.
-fn demo_labels() -> Vec<(String, Vec<String>, Vec<u16>)> {
+fn demo_labels(text: &str) -> Vec<(String, Vec<String>, Vec<u16>)> {
     let records: Vec<Value> =
-        DEMO.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let column = |name: &&str| {
         let of = |record: &Value| record[*name].as_str().unwrap_or("none").to_owned();
         let all: Vec<String> = records.iter().map(of).collect();

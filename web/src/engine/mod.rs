@@ -15,6 +15,7 @@ mod snapshot;
 use std::collections::VecDeque;
 
 use device::Device;
+pub use corpus::{lacks_demo, set_demo};
 pub use history::{History, Thinned};
 use session::{Draft, Failure, Session};
 
@@ -56,6 +57,16 @@ impl Engine {
     /// What it has to tell since the last call.
     pub fn updates(&mut self) -> impl Iterator<Item = Update> + '_ {
         self.updates.drain(..)
+    }
+
+    /// Whether a command may need the demo corpus.
+    pub fn needs_demo(&self, command: &Command) -> bool {
+        match command {
+            Command::Open(_) => self.kept.is_some(),
+            Command::Prepare { experiment, .. } => experiment.text == Text::Demo,
+            Command::Import { .. } => true,
+            _ => false,
+        }
     }
 
     /// Does what was asked, or says why not.

@@ -31,6 +31,7 @@ impl Page {
         let worker = Worker::new_with_options("./start-worker.js", &options)?;
         let updates = Rc::new(RefCell::new(Vec::new()));
         let told = updates.clone();
+        let failed_context = context.clone();
         let heard = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
             let bytes = Uint8Array::new(&event.data()).to_vec();
             match rmp_serde::from_slice::<Vec<Update>>(&bytes) {
@@ -42,7 +43,6 @@ impl Page {
         worker.set_onmessage(Some(heard.as_ref().unchecked_ref()));
         heard.forget();
         let told = updates.clone();
-        let failed_context = context.clone();
         let failed = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
             let why = js_sys::Reflect::get(&event, &"message".into());
             let why = why.ok().and_then(|it| it.as_string()).unwrap_or_default();

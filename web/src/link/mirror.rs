@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use eframe::egui::accesskit::{
     Action, ActionData, ActionRequest, Node, NodeId, Role, Toggled, TreeId, TreeUpdate,
 };
-use eframe::egui::{self, Context, Event, FullOutput, Plugin, RawInput};
+use eframe::egui::{Context, Event, FullOutput, Plugin, RawInput};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Document, Element, HtmlInputElement, HtmlTextAreaElement};
@@ -216,7 +216,7 @@ fn dress(element: &Element, it: &Spoken) -> Result<(), JsValue> {
 fn listen(
     event: &str,
     asked: Arc<Mutex<Vec<ActionRequest>>>,
-    context: egui::Context,
+    context: Context,
 ) -> Option<()> {
     let place = web_sys::window()?.document()?.get_element_by_id(PLACE)?;
     let clicked = event == "click";
