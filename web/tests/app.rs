@@ -159,7 +159,9 @@ fn a_mixture_shows_its_experts() {
     visit.until("Finished");
     visit.press("Experts");
     visit.harness.run_steps(20);
-    for words in ["NTP: load of each expert", "NITP: where the sentence's tokens go", "block 2"] {
+    for words in
+        ["NTP: load of each expert", "NITP: where the sentence's tokens go", "From block 2 on"]
+    {
         assert!(visit.shows(words), "{words}");
     }
 }

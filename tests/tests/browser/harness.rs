@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -13,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tiny_http::{Header, Response, Server};
 use tokio::runtime::{Builder, Runtime};
+use walkdir::WalkDir;
 
 /// How much longer than on an idle machine of two cores a wait may take.
 const PATIENCE: u64 = 4;
@@ -42,7 +43,7 @@ pub fn root() -> PathBuf {
 pub enum Screen {
     /// A window of this size in pixels.
     Window(u32, u32),
-    /// A phone of this size in points, two pixels each, touched by fingers.
+    /// A phone of this size, touched by fingers.
     Phone(u32, u32),
 }
 
@@ -98,6 +99,25 @@ impl Browser {
         text.as_str().unwrap_or_default().to_owned()
     }
 
+    /// What the page tells at once: what is wrong, and what there is to know.
+    pub fn alert(&self) -> String {
+        let text = self.script("return document.getElementById('alert')?.textContent ?? ''");
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until what is told at once has this part; gives it.
+    pub fn wait_for_alert(&self, part: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            let alert = self.alert();
+            if alert.contains(part) {
+                return alert;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(30 * PATIENCE), "no {part}: {alert}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until the status has this part; gives it. `seconds` are generous on an idle machine.
     pub fn wait_for(&self, part: &str, seconds: u64) -> String {
         self.wait_until(part, seconds, |status| status.contains(part))
@@ -114,7 +134,8 @@ impl Browser {
             if begin.elapsed() > Duration::from_secs(PATIENCE * seconds) {
                 self.screenshot("failed");
                 let loading = self.script("return document.body.innerText");
-                panic!("not within {seconds} s: {what}\nthe status is: {status}\n{loading}");
+                let alert = self.alert();
+                panic!("not within {seconds} s: {what}\n{status}\n{alert}\n{loading}");
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -236,11 +257,15 @@ async fn connect(port: u16, gpu: Gpu, screen: Screen, downloads: &Path) -> Clien
     }
     let mut options = json!({
         "args": arguments,
-        "prefs": { "download.default_directory": downloads.display().to_string() },
+        "prefs": {
+            "download.default_directory": downloads.display().to_string(),
+            // More than one, though no finger asked for them.
+            "profile.default_content_setting_values.automatic_downloads": 1,
+        },
     });
     if let Screen::Phone(width, height) = screen {
-        // A window is never as narrow as a phone.
-        let metrics = json!({ "width": width, "height": height, "pixelRatio": 2.0, "touch": true });
+        // A window is never as narrow as a phone. (Emulated finer pixels reach no ResizeObserver.)
+        let metrics = json!({ "width": width, "height": height, "pixelRatio": 1.0, "touch": true });
         options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
     }
     let mut capabilities = serde_json::Map::new();
@@ -274,13 +299,22 @@ fn driver() -> (Child, u16) {
     (child, port)
 }
 
+/// When the newest file in a folder was written.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let files = WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    files.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max()
+}
+
 /// Serves a folder from a thread.
 fn serve(folder: PathBuf) -> (Arc<Server>, String) {
-    assert!(
-        folder.join("index.html").exists(),
-        "{} holds no page: run `cargo xtask web`",
-        folder.display()
-    );
+    let built = newest(&folder).expect("there is no page: run `cargo xtask web`");
+    for sources in ["web/src", "core/src", "shaders", "index.html"] {
+        assert!(
+            newest(&root().join(sources)) <= Some(built),
+            "run `cargo xtask web`: the page is old"
+        );
+    }
     let server = Arc::new(Server::http("127.0.0.1:0").expect("a free port"));
     let address = format!("http://{}/", server.server_addr());
     let answering = server.clone();

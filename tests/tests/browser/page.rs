@@ -77,10 +77,9 @@ fn webgpu_trains_and_a_lost_device_is_no_lost_run() {
     let on_gpu = number_after(lane(&status, "NITP"), "loss");
     browser.open(&format!("{query}&lose-device-at=10"));
     let status = browser.wait_for("Finished", 240);
-    assert!(
-        status.contains("in place of the GPU") && status.contains("GPU device was lost"),
-        "{status}"
-    );
+    assert!(status.contains("in place of the GPU"), "{status}");
+    let alert = browser.alert();
+    assert!(alert.contains("GPU device was lost"), "{alert}");
     // From the start on the CPU: the same run, but for rounding.
     let on_cpu = number_after(lane(&status, "NITP"), "loss");
     assert!((on_gpu / on_cpu - 1.0).abs() < 1e-3, "{on_gpu} and {on_cpu}");
@@ -157,9 +156,8 @@ fn a_run_goes_on_after_a_reload() {
     let status = browser
         .wait_until("paused and kept", 60, |it| it.contains("Paused") && it.contains("Kept step"));
     let kept = number_after(&status, "Kept step");
-    // The browser needs a moment to write.
-    std::thread::sleep(Duration::from_secs(2));
-    browser.script("location.hash = ''");
+    // Not to start anew at once.
+    browser.script("location.hash = location.hash.replace('&start=1', '')");
     browser.reload();
     let status = browser.wait_for("Paused", 60);
     assert_eq!(number_after(&status, "Step"), kept, "{status}");
@@ -178,11 +176,8 @@ fn own_text_and_text_that_is_too_short() {
     browser.wait_for("Ready", 60);
     browser.choose("choose-text", &short);
     browser.press(&[], ' ');
-    let status = browser.wait_for("Error:", 30);
-    assert!(
-        status.contains("the training text has") && status.contains("give more text"),
-        "{status}"
-    );
+    let alert = browser.wait_for_alert("Error:");
+    assert!(alert.contains("the training text has") && alert.contains("give more text"), "{alert}");
     browser.choose("choose-text", &long);
     browser.press(&[], ' ');
     let status = browser.wait_for("Finished", 60);
@@ -208,8 +203,6 @@ fn a_phone_has_one_column() {
     assert_eq!(browser.script("return window.innerWidth"), Value::from(360));
     std::thread::sleep(Duration::from_millis(500));
     looks_like(&browser.screenshot("phone"), "phone");
-    let fits = browser.script("return document.documentElement.scrollWidth <= window.innerWidth");
-    assert_eq!(fits, Value::Bool(true));
 }
 
 #[test]
@@ -217,15 +210,23 @@ fn a_broken_link_says_why() {
     let browser = Browser::start(Gpu::None, WIDE);
     browser.open("preset=mimi");
     browser.wait_for("Ready", 60);
-    assert!(colors(&browser.screenshot("broken-link")) > 12);
+    let alert = browser.alert();
+    assert!(alert.contains("The link can't be followed") && alert.contains("mini"), "{alert}");
+    // Another link is followed where the page is.
+    browser.script("location.hash = 'preset=nano&train.steps=77'");
+    browser.click("▶ Start");
+    browser.wait_for("of 77", 60);
 }
 
 #[test]
 fn the_page_answers_while_it_trains() {
-    for (gpu, device) in [(Gpu::None, "cpu"), (Gpu::Software, "gpu")] {
+    // On the CPU a step takes seconds: it would be felt at once if the page trained by itself.
+    for (gpu, device, preset) in [(Gpu::None, "cpu", "tiny"), (Gpu::Software, "gpu", "nano")] {
         let browser = Browser::start(gpu, WIDE);
-        browser.open(&quick(3000).replace("device=cpu", &format!("device={device}")));
-        browser.wait_until("step 5", 120, |it| step(it) >= 5.0);
+        let query = quick(3000).replace("device=cpu", &format!("device={device}"));
+        browser.open(&query.replace("preset=nano", &format!("preset={preset}")));
+        browser.wait_until("step 2", 120, |it| step(it) >= 2.0);
+        let (begin, first) = (Instant::now(), step(&browser.status()));
         // From a movement of the pointer to the end of the frame that it causes, twenty times,
         // while both runs train.
         let times = browser.script_later(
@@ -241,10 +242,14 @@ fn the_page_answers_while_it_trains() {
         let mut times: Vec<f64> =
             times.as_array().expect("times").iter().filter_map(Value::as_f64).collect();
         times.sort_by(f64::total_cmp);
-        println!("{device}: an answer takes {:.0} ms, at most {:.0}", times[10], times[19]);
-        // On an idle machine it is far less; a page that trained itself would take a step's time
-        // and more for each frame.
+        let done = browser.wait_until("more steps", 120, |it| step(it) >= first + 3.0);
+        let each = 1000.0 * begin.elapsed().as_secs_f64() / (step(&done) - first);
+        println!(
+            "{device}: an answer takes {:.0} ms, at most {:.0}; a step of both {each:.0} ms",
+            times[10], times[19]
+        );
         assert!(times[10] < 1000.0, "{device}: median {} ms of {times:?}", times[10]);
+        assert!(device == "gpu" || times[10] < 0.5 * each, "{times:?}, a step {each} ms");
     }
 }
 
@@ -307,6 +312,7 @@ fn a_screen_reader_finds_and_sets_everything() {
     let browser = Browser::start(Gpu::None, WIDE);
     browser.open(&format!("{QUICK}&train.steps=20"));
     browser.wait_for("Ready", 60);
+    browser.click("Curves");
     let found = browser.script(
         "const it = document.querySelector('#mirror input[aria-label=\"Seed\"]');
          it.value = 7; it.dispatchEvent(new Event('change', { bubbles: true })); return it.type",
@@ -317,7 +323,7 @@ fn a_screen_reader_finds_and_sets_everything() {
     browser.wait_for("Finished", 60);
     let hash = browser.script("return location.hash");
     assert!(hash.as_str().unwrap_or_default().contains("train.seed=7"), "{hash}");
-    browser.click("Text");
+    browser.press(&[], '6');
     browser.click("Go on with it");
     let said = || browser.script("return document.getElementById('mirror').textContent");
     let begin = Instant::now();

@@ -9,7 +9,7 @@ use crate::protocol::{Command, Lane, Phase};
 impl App {
     pub(super) fn top(&mut self, ui: &mut Ui, narrow: bool) {
         ui.add_space(6.0);
-        ui.horizontal_wrapped(|ui| {
+        ui.horizontal(|ui| {
             ui.heading("NITP");
             if !narrow {
                 ui.weak(

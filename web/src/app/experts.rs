@@ -19,9 +19,11 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     };
     let dark = ui.visuals().dark_mode;
     ui.label(format!(
-        "Each token goes to {} of {} experts in each block after the first {}, which are dense. Full \
-         rows would be evenly coloured: the balance loss pushes towards that.",
-        moe.num_experts_per_tok, moe.num_experts, moe.first_k_dense_replace
+        "From block {} on, each token goes to {} of {} experts. With equal loads a row has one colour: \
+         the balance loss pushes towards that.",
+        moe.first_k_dense_replace + 1,
+        moe.num_experts_per_tok,
+        moe.num_experts
     ));
     let narrow = ui.available_width() < 560.0;
     let columns = if narrow { 1 } else { known.histories.len().max(1) };
@@ -90,7 +92,7 @@ fn route(
 ) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing = vec2(6.0, 4.0);
-        ui.monospace(format!("block {block}"));
+        ui.monospace(format!("block {}", block + 1));
         for (token, probs) in tokens.iter().zip(probs.chunks_exact(experts)) {
             // As the router does: by probability, ties to the lowest.
             let mut order: Vec<usize> = (0..experts).collect();

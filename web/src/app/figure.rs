@@ -85,7 +85,7 @@ fn save_button(ui: &mut Ui, name: &str, visible: bool) {
         if !visible {
             ui.set_invisible();
         }
-        let words = egui::RichText::new("⬇").weak();
+        let words = egui::RichText::new("⬇").size(17.0).weak();
         let button = egui::Button::new(words).frame(false);
         let (response, _) = egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| {
             for (format, words) in [(Format::Svg, "Save as SVG"), (Format::Png, "Save as PNG")] {

@@ -124,7 +124,7 @@ fn spectrum(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
         |ui| drop(ui.strong("Spectrum")),
         |ui| {
             ui.small("Share of the variance along each principal axis, on a log scale. A steep fall: few directions do all the work.");
-            log_plot("spectrum", "axis").show(ui, |plot| {
+            log_plot("spectrum", "axis").legend(Legend::default()).show(ui, |plot| {
                 for (lane, it) in shown {
                     let total: f32 = it.geometry.spectrum.iter().sum();
                     let share = |(i, &e): (usize, &f32)| {
@@ -173,6 +173,8 @@ pub fn quiet_plot<'a>(name: &str, height: f32) -> Plot<'a> {
     Plot::new(name.to_owned())
         .height(height)
         .show_background(false)
+        .grid_color(egui::Color32::from_gray(128).gamma_multiply(0.35))
+        .grid_fade(0.0)
         .allow_scroll(false)
         .allow_zoom(false)
         .allow_boxed_zoom(false)
@@ -183,10 +185,8 @@ pub fn quiet_plot<'a>(name: &str, height: f32) -> Plot<'a> {
 
 /// A plot whose y are powers of ten.
 pub fn log_plot(name: &str, x: &str) -> Plot<'static> {
-    quiet_plot(name, 190.0).legend(Legend::default()).x_axis_label(x.to_owned()).y_axis_formatter(
-        |mark, _| {
-            let whole = (mark.value - mark.value.round()).abs() < 1e-6;
-            if whole { format!("1e{:.0}", mark.value) } else { String::new() }
-        },
-    )
+    quiet_plot(name, 190.0).x_axis_label(x.to_owned()).y_axis_formatter(|mark, _| {
+        let whole = (mark.value - mark.value.round()).abs() < 1e-6;
+        if whole { format!("1e{:.0}", mark.value) } else { String::new() }
+    })
 }

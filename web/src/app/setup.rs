@@ -71,7 +71,7 @@ impl Setup {
         section(ui, "NITP", true, |ui| self.nitp(ui));
         section(ui, "Training", true, |ui| self.training(ui));
         section(ui, "Model", false, |ui| self.model(ui));
-        section(ui, "Text", false, |ui| self.texts(ui, host));
+        section(ui, "Training text", false, |ui| self.texts(ui, host));
     }
 
     fn presets(&mut self, ui: &mut Ui) {
@@ -346,11 +346,11 @@ fn choice<T: PartialEq + Copy>(
     ui.end_row();
 }
 
-/// `1.2 M`.
+/// `1.2 M`; the number and its unit stay on one line.
 pub fn short(count: u64) -> String {
     match count {
         0..10_000 => count.to_string(),
-        10_000..1_000_000 => format!("{:.0} k", count as f64 / 1e3),
-        _ => format!("{:.1} M", count as f64 / 1e6),
+        10_000..1_000_000 => format!("{:.0}\u{a0}k", count as f64 / 1e3),
+        _ => format!("{:.1}\u{a0}M", count as f64 / 1e6),
     }
 }

@@ -1,7 +1,7 @@
 //! Why it works: how both losses bend at one hidden state of the live models.
 
 use eframe::egui::Ui;
-use egui_plot::{Corner, HLine, Legend, Line, PlotPoints};
+use egui_plot::{HLine, Line, PlotPoints};
 
 use super::curves::number;
 use super::figure::figure;
@@ -72,15 +72,24 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
         let some = values.iter().enumerate().filter(|(_, value)| **value > FLOOR);
         some.map(|(i, value)| [i as f64 + 1.0, value.log10()]).collect::<Vec<_>>().into()
     };
-    let legend = Legend::default().position(Corner::LeftBottom);
-    log_plot(&format!("curvature {}", lane.name()), "direction").legend(legend).show(ui, |plot| {
+    let nitp = lane_color(Lane::Nitp, dark);
+    // Beside the plot: everywhere in it there are lines.
+    ui.horizontal_wrapped(|ui| {
+        ui.colored_label(lane_color(Lane::Ntp, dark), "next token alone");
+        if curvature.nitp.is_some() {
+            ui.colored_label(nitp, "with NITP");
+            ui.colored_label(nitp.gamma_multiply(0.6), "NITP's own");
+            ui.colored_label(class_color(2), "λs/r²");
+        }
+    });
+    log_plot(&format!("curvature {}", lane.name()), "direction").show(ui, |plot| {
         let line = Line::new("next token alone", points(&curvature.cross_entropy));
         plot.line(line.color(lane_color(Lane::Ntp, dark)).width(1.8));
         if let Some(lift) = &curvature.nitp {
             let line = Line::new("NITP's own", points(&lift.eigenvalues));
-            plot.line(line.color(lane_color(Lane::Nitp, dark).gamma_multiply(0.5)).width(1.0));
+            plot.line(line.color(nitp.gamma_multiply(0.6)).width(1.0));
             let line = Line::new("with NITP", points(&lift.lifted));
-            plot.line(line.color(lane_color(Lane::Nitp, dark)).width(1.8));
+            plot.line(line.color(nitp).width(1.8));
             if lift.tangential > FLOOR {
                 let line = HLine::new("λs/r²", lift.tangential.log10());
                 let line = line.style(egui_plot::LineStyle::dashed_loose());

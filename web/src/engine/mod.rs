@@ -14,8 +14,8 @@ mod snapshot;
 
 use std::collections::VecDeque;
 
-use device::Device;
 pub use corpus::{lacks_demo, set_demo};
+use device::Device;
 pub use history::{History, Thinned};
 use session::{Draft, Failure, Session};
 

@@ -360,7 +360,7 @@ fn check_text(checkpoint: &Checkpoint, corpus: &Corpus) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Input(format!(
-        "the run was not trained on {}: choose its text under \"Text\" first, then open it again",
+        "the run was not trained on {}: choose its text under \"Training text\" first, then open it again",
         corpus.name
     )))
 }

@@ -120,7 +120,7 @@ fn spoken(update: &TreeUpdate) -> Vec<Spoken> {
             value = node.numeric_value().map(|value| value.to_string());
         } else if matches!(kind, Kind::Words | Kind::Button) {
             // A label's words are its value, as is what a list has chosen.
-            let value = value.take().unwrap_or_default();
+            let value = value.take().filter(|value| *value != name).unwrap_or_default();
             name =
                 [name, value].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ");
         }
@@ -213,11 +213,7 @@ fn dress(element: &Element, it: &Spoken) -> Result<(), JsValue> {
 }
 
 /// Turns what is done to an element into a request to the app.
-fn listen(
-    event: &str,
-    asked: Arc<Mutex<Vec<ActionRequest>>>,
-    context: Context,
-) -> Option<()> {
+fn listen(event: &str, asked: Arc<Mutex<Vec<ActionRequest>>>, context: Context) -> Option<()> {
     let place = web_sys::window()?.document()?.get_element_by_id(PLACE)?;
     let clicked = event == "click";
     let heard = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
