@@ -162,13 +162,13 @@ impl Browser {
     pub fn click(&self, name: &str) {
         let script = format!(
             "const all = [...document.querySelectorAll('#mirror button')];
-             const one = all.find(it => it.textContent === {name:?}); one?.click();
-             return one ? '' : all.map(it => it.textContent).join(', ')"
+             const one = all.find(it => it.textContent === {name:?} && !it.disabled); one?.click();
+             return one ? null : all.map(it => it.textContent).join(', ')"
         );
         let begin = Instant::now();
         loop {
             let others = self.script(&script);
-            if others == Value::from("") {
+            if others == Value::Null {
                 break;
             }
             assert!(begin.elapsed() < Duration::from_secs(10 * PATIENCE), "{name}? {others}");

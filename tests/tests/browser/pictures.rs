@@ -10,11 +10,11 @@ use crate::harness::root;
 /// Kept pictures are this much smaller than the window: layout and colours count, not pixels.
 const SMALLER: u32 = 3;
 /// A part of the channels' range by which a picture may differ on average.
-const MEAN: f64 = 0.012;
+const MEAN: f64 = 0.003;
 /// A pixel that differs by this much is another pixel.
 const OTHER: u8 = 48;
 /// The share of pixels that may be others.
-const SHARE: f64 = 0.02;
+const SHARE: f64 = 0.005;
 
 /// Compares with the kept picture of this name; with `UPDATE_SNAPSHOTS` in the environment it is
 /// kept anew.
@@ -32,6 +32,7 @@ pub fn looks_like(picture: &RgbImage, name: &str) {
         })
         .to_rgb8();
     let (mean, share) = difference(&known, &small);
+    println!("{name}: {:.3} % on average, {:.3} % of pixels", 100.0 * mean, 100.0 * share);
     assert!(
         mean <= MEAN && share <= SHARE,
         "{name} looks otherwise than {}: {:.2} % on average, {:.2} % of the pixels; \
