@@ -1,17 +1,21 @@
 //! The step loop.
 
+mod work;
+
 use std::collections::VecDeque;
 
 use thiserror::Error;
 use web_time::Instant;
 
+use work::{Pending, Unit};
+
 use super::checkpoint::{Checkpoint, TrainerState};
-use super::evaluation::{BatchReads, Evaluator, Sums, geometry_event};
-use super::events::{CheckpointEvent, Event, FinishedEvent, StepEvent, WarningEvent};
-use super::inputs::{self, BatchSource, find, step_inputs};
-use super::store::{self, Tensors, unpack};
+use super::evaluation::{Evaluator, Sums};
+use super::events::{Event, WarningEvent};
+use super::inputs::{self, BatchSource};
+use super::store::{self, Tensors};
 use crate::config::Config;
-use crate::executor::{Executor, ExecutorError, PlanId, Reads, Source, Ticket};
+use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
 use crate::model::{Parameter, parameters, train_plan};
 use crate::plan::Space;
 
@@ -49,36 +53,6 @@ pub enum Progress {
     Waiting,
     /// Everything is done and told.
     Finished,
-}
-
-/// Work that the loop submits.
-#[derive(Clone, Copy, Debug)]
-enum Unit {
-    Evaluate { batch: usize, last: bool },
-    Geometry { batch: usize, last: bool },
-    Checkpoint,
-    Finish,
-}
-
-/// Work that is under way, in the order of submission.
-enum Pending {
-    Step {
-        metrics: Ticket,
-    },
-    Evaluate {
-        reads: BatchReads,
-        last: bool,
-    },
-    /// The states, of which so many numbers count, and the unembedding where it is wanted.
-    Geometry {
-        reads: Reads,
-        elements: usize,
-        last: bool,
-    },
-    Checkpoint {
-        reads: Reads,
-    },
-    Finish,
 }
 
 /// A run in progress.
@@ -343,202 +317,6 @@ impl Trainer {
             Some(Pending::Finish) | None => None,
         };
         ticket.map_or(Ok(()), |ticket| self.executor.wait_for(ticket))
-    }
-
-    fn submit_step(&mut self) -> Result<(), ExecutorError> {
-        if self.pending.is_empty() {
-            // However long nothing was asked for.
-            self.last_arrival = Instant::now();
-        }
-        let step = self.submitted;
-        let (plan, _) = self.executor.plan(self.plan);
-        let micro = step_inputs(&self.config, plan, self.source.as_ref(), step);
-        let metrics = Source::Tensor { plan: self.plan, view: find(plan, "metrics") };
-        let tickets = self.executor.run(self.plan, &micro, &[metrics])?;
-        self.pending.push_back(Pending::Step { metrics: tickets[0] });
-        self.submitted += 1;
-        self.plan_after(self.submitted);
-        Ok(())
-    }
-
-    /// What is due after so many steps.
-    fn plan_after(&mut self, step: usize) {
-        let train = &self.config.train;
-        let stops = step == self.end;
-        // A run that is stopped and gone on with evaluates at the same steps as one that is not.
-        let last = step == train.steps;
-        let due = |interval: usize| interval > 0 && (step.is_multiple_of(interval) || last);
-        let (evaluate, measure) = (due(train.eval_interval), due(train.geometry_interval));
-        let keep = due(train.checkpoint_interval) || stops;
-        if evaluate {
-            self.plan_evaluation();
-        }
-        if measure {
-            self.plan_geometry();
-        }
-        if keep {
-            self.save();
-        }
-        if stops {
-            self.todo.push_back(Unit::Finish);
-        }
-    }
-
-    fn plan_evaluation(&mut self) {
-        if self.config.train.eval_interval == 0 {
-            return;
-        }
-        let batches = self.source.validation_batches();
-        self.todo
-            .extend((0..batches).map(|batch| Unit::Evaluate { batch, last: batch + 1 == batches }));
-    }
-
-    fn plan_geometry(&mut self) {
-        let Some(evaluator) = &self.evaluator else { return };
-        let train = &self.config.train;
-        // One state has no geometry.
-        if train.geometry_interval == 0 || train.batch_size * train.context_length < 2 {
-            return;
-        }
-        let batches = evaluator.geometry_batches(self.source.validation_batches());
-        self.todo
-            .extend((0..batches).map(|batch| Unit::Geometry { batch, last: batch + 1 == batches }));
-    }
-
-    fn submit(&mut self, unit: Unit) -> Result<(), ExecutorError> {
-        let executor = self.executor.as_mut();
-        let evaluator = || self.evaluator.as_ref().expect("planned only where there is one");
-        let pending = match unit {
-            Unit::Evaluate { batch, last } => {
-                let reads = evaluator().submit(executor, &self.source.validation(batch))?;
-                Pending::Evaluate { reads, last }
-            }
-            Unit::Geometry { batch, last } => {
-                let batch = self.source.validation(batch);
-                let elements = evaluator().state_elements(&batch);
-                let mut tickets = vec![evaluator().submit_hidden(executor, &batch)?];
-                if last && self.reads_unembedding {
-                    let tied = self.config.model.tie_word_embeddings;
-                    let name = if tied { "embed_tokens" } else { "lm_head" };
-                    tickets.extend(self.request_parameter(name)?);
-                }
-                Pending::Geometry { reads: Reads::new(tickets), elements, last }
-            }
-            Unit::Checkpoint => {
-                let spaces = [Space::Parameter, Space::Moment1, Space::Moment2];
-                let chunks = executor.parameters().chunks.len();
-                let sources = spaces
-                    .into_iter()
-                    .flat_map(|space| (0..chunks).map(move |chunk| Source::Store { space, chunk }));
-                let tickets =
-                    sources.map(|source| executor.request(source)).collect::<Result<_, _>>()?;
-                Pending::Checkpoint { reads: Reads::new(tickets) }
-            }
-            Unit::Finish => Pending::Finish,
-        };
-        self.pending.push_back(pending);
-        Ok(())
-    }
-
-    /// Finishes work whose data arrived; gives it back while they have not.
-    fn collect(&mut self, pending: Pending) -> Result<Option<Pending>, TrainError> {
-        match pending {
-            Pending::Step { metrics } => {
-                let Some(values) = self.executor.take(metrics)? else {
-                    return Ok(Some(pending));
-                };
-                self.finish_step(&values)?;
-                return Ok(None);
-            }
-            Pending::Evaluate { mut reads, last } => {
-                let evaluator = self.evaluator.as_ref().expect("it was submitted");
-                if !evaluator.collect(self.executor.as_mut(), &mut reads, &mut self.sums)? {
-                    return Ok(Some(Pending::Evaluate { reads, last }));
-                }
-                if last {
-                    let event =
-                        std::mem::take(&mut self.sums).event(self.state.step, self.state.tokens);
-                    self.state.val_loss = Some(event.val_loss);
-                    if self.state.best.is_none_or(|(best, _)| event.val_loss < best) {
-                        self.state.best = Some((event.val_loss, self.state.step));
-                    }
-                    self.events.push_back(Event::Evaluation(event));
-                }
-            }
-            Pending::Geometry { mut reads, elements, last } => {
-                let Some(read) = reads.take(self.executor.as_mut())? else {
-                    return Ok(Some(Pending::Geometry { reads, elements, last }));
-                };
-                let mut read = read.into_iter();
-                let states = read.next().expect("it was requested");
-                self.hidden.extend(&states[..elements]);
-                if last {
-                    let (step, tokens) = (self.state.step, self.state.tokens);
-                    let states = std::mem::take(&mut self.hidden);
-                    let mut event =
-                        geometry_event(step, tokens, states, self.config.model.hidden_size);
-                    event.unembedding = read.next().unwrap_or_default();
-                    self.events.push_back(Event::Geometry(event));
-                }
-            }
-            Pending::Checkpoint { mut reads } => {
-                let Some(chunks) = reads.take(self.executor.as_mut())? else {
-                    return Ok(Some(Pending::Checkpoint { reads }));
-                };
-                self.finish_checkpoint(chunks);
-            }
-            Pending::Finish => {
-                self.finished = true;
-                self.events.push_back(Event::Finished(FinishedEvent {
-                    step: self.state.step,
-                    tokens: self.state.tokens,
-                    interrupted: self.state.step < self.config.train.steps,
-                }));
-            }
-        }
-        // Time spent beside the steps is not theirs.
-        self.last_arrival = Instant::now();
-        Ok(None)
-    }
-
-    fn finish_step(&mut self, metrics: &[f32]) -> Result<(), TrainError> {
-        let elapsed = self.last_arrival.elapsed().as_secs_f64();
-        self.last_arrival = Instant::now();
-        let event = StepEvent::new(&self.config, self.state.step, metrics, elapsed);
-        let step = event.step;
-        for (what, value) in [
-            ("ntp_loss", event.ntp_loss),
-            ("nitp_loss", event.nitp_loss),
-            ("balance_loss", event.balance_loss),
-            ("grad_norm", event.grad_norm),
-        ] {
-            if !value.is_finite() {
-                return Err(TrainError::NotFinite { step, what, value });
-            }
-        }
-        self.state.step = step;
-        self.state.tokens = event.tokens;
-        self.state.val_loss = None;
-        self.events.push_back(Event::Step(event));
-        Ok(())
-    }
-
-    fn finish_checkpoint(&mut self, mut chunks: Vec<Vec<f32>>) {
-        let layout = self.executor.parameters();
-        let count = layout.chunks.len();
-        // The last space first; its chunks go before the next one is unpacked.
-        let mut last = || {
-            let space = chunks.split_off(chunks.len() - count);
-            unpack(&self.parameters, layout, &space)
-        };
-        let (moment2, moment1, weights) = (last(), last(), last());
-        let checkpoint = Checkpoint { weights, moment1, moment2, state: self.state.clone() };
-        let step = self.state.step;
-        self.events.push_back(Event::Checkpoint(CheckpointEvent {
-            step,
-            best: self.state.best.is_some_and(|(_, best)| best == step),
-            checkpoint: Box::new(checkpoint),
-        }));
     }
 }
 

@@ -13,6 +13,8 @@ pub fn run(args: &GuiArgs) -> Result<()> {
         anyhow::bail!("the link can't be followed: {why}");
     }
     web::open_window(query).map_err(|error| {
+        let error = error.to_string();
+        let error = error.trim_end_matches('.');
         anyhow::anyhow!(
             "no window could be opened: {error}. It needs a display and OpenGL; `nitp train` needs \
              neither, and `cargo xtask serve` shows the same in a browser"
