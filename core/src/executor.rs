@@ -174,6 +174,10 @@ pub trait Executor {
     /// Waits until this read has arrived, if it is under way; later work goes on.
     fn wait_for(&mut self, ticket: Ticket) -> Result<(), ExecutorError>;
 
+    /// Runs a plan once, with one micro-batch, and tells the seconds that each node took, in the
+    /// order of [`Plan::nodes`]. For benchmarks: it waits, and not in a browser.
+    fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError>;
+
     /// Tests only: fill each activation with NaN (integers with their maximum) when it dies.
     fn poison_freed(&mut self, on: bool);
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +40,8 @@ pub enum Command {
     Tokenizer(TokenizerCommand),
     /// Train a few steps and write a receipt that any framework can check
     Trace(TraceArgs),
+    /// Time ops and whole training steps against what the machine can do at most
+    Bench(BenchArgs),
     /// Watch two runs, with NITP and without, in a window: the page without a browser
     Gui(GuiArgs),
 }
@@ -171,6 +173,43 @@ pub struct InfoArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// What is shown of a benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchWhat {
+    /// Each op at each shape
+    Ops,
+    /// Whole steps, and each op's share
+    Step,
+    /// Both
+    All,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to show
+    #[arg(value_enum, default_value_t = BenchWhat::All)]
+    pub what: BenchWhat,
+    /// Presets whose training steps are taken
+    #[arg(long = "preset", value_name = "NAME", num_args = 1.., default_values = ["tiny", "tiny-moe"])]
+    pub presets: Vec<String>,
+    /// Overrides one key of their configuration; may be given more than once
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Steps that count, after two that don't
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub steps: usize,
+    /// `auto`, `gpu`, `cpu`, or a part of an adapter's name
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Compare with the JSON of an earlier run, and tell what got slower
+    #[arg(long, value_name = "FILE.json")]
+    pub baseline: Option<PathBuf>,
 }
 
 /// Options of `gui`.

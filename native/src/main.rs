@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Devices => commands::devices::run(),
         Command::Tokenizer(command) => commands::tokenizer::run(command),
         Command::Trace(args) => commands::trace::run(args),
+        Command::Bench(args) => commands::bench::run(&args),
         Command::Gui(args) => commands::gui::run(&args),
     };
     match result {

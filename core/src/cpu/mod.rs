@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use gemm::Parallelism;
+use web_time::Instant;
 
 pub use memory::OpMemory;
 use memory::{Buffer, Slot};
@@ -52,6 +53,8 @@ pub struct CpuExecutor<R> {
     fast: bool,
     poison: bool,
     held: Option<Held<R>>,
+    /// Seconds of each node, while a run is profiled.
+    times: Option<Vec<f64>>,
 }
 
 impl CpuExecutor<f32> {
@@ -83,6 +86,7 @@ impl<R: Real> CpuExecutor<R> {
             fast,
             poison: false,
             held: None,
+            times: None,
         }
     }
 
@@ -148,6 +152,7 @@ impl<R: Real> CpuExecutor<R> {
                 held.next += 1;
                 (slot.buffer, first..first + view.len, held.next - 1)
             });
+            let begin = Instant::now();
             R::run(
                 node.op.as_ref(),
                 &OpMemory {
@@ -159,6 +164,9 @@ impl<R: Real> CpuExecutor<R> {
                 },
                 self.fast,
             );
+            if let Some(times) = &mut self.times {
+                times.push(begin.elapsed().as_secs_f64());
+            }
             if let (Some((buffer, range, at)), Some(held)) = (swapped, self.held.as_mut())
                 && held.recorded
             {
@@ -315,6 +323,13 @@ impl<R: Real> Executor for CpuExecutor<R> {
 
     fn wait_for(&mut self, _: Ticket) -> Result<(), ExecutorError> {
         Ok(())
+    }
+
+    fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError> {
+        self.times = Some(Vec::new());
+        let ran = self.run(id, std::slice::from_ref(micro), &[]);
+        let times = self.times.take().unwrap_or_default();
+        ran.map(|_| times)
     }
 
     fn poison_freed(&mut self, on: bool) {

@@ -4,6 +4,7 @@ mod adapter;
 mod pipelines;
 mod readback;
 mod run;
+mod timestamps;
 
 pub use adapter::{AdapterSummary, DeviceRequest, GpuDevice, adapters, open};
 pub use run::GpuExecutor;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::GpuDevice;
 use super::pipelines::Pipelines;
 use super::readback::Readback;
+use super::timestamps;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
 use crate::ops::{Dispatch, Kernel, Uniform, kernel::linear_grid};
 use crate::plan::{DType, Layout, ParameterLayout, Plan, Space, TensorId, View};
@@ -15,6 +16,8 @@ struct Command {
     bind_group: wgpu::BindGroup,
     grid: [u32; 3],
     label: String,
+    /// Which node of the plan it is part of.
+    node: usize,
 }
 
 /// The host's copy of an input buffer, and where micro-batches wait on the device.
@@ -32,6 +35,22 @@ struct Loaded {
     micro: Vec<Command>,
     update: Vec<Command>,
     inputs: Vec<Inputs>,
+}
+
+impl Loaded {
+    /// Brings the inputs of a micro-batch to where the plan reads them.
+    fn put_inputs(&self, encoder: &mut wgpu::CommandEncoder, micro: usize) {
+        for inputs in &self.inputs {
+            let bytes = 4 * inputs.image.len() as u64;
+            encoder.copy_buffer_to_buffer(
+                &inputs.staging,
+                bytes * micro as u64,
+                &self.buffers[&(inputs.space, 0)],
+                0,
+                bytes,
+            );
+        }
+    }
 }
 
 /// Runs plans on a WebGPU device.
@@ -93,6 +112,7 @@ impl GpuExecutor {
 
     fn command(
         &mut self,
+        node: usize,
         label: String,
         dispatch: &Dispatch,
         resolve: &dyn Fn(View) -> (wgpu::Buffer, u64),
@@ -120,7 +140,7 @@ impl GpuExecutor {
             layout: &layout,
             entries: &entries,
         });
-        Command { pipeline, bind_group, grid: dispatch.grid, label }
+        Command { pipeline, bind_group, grid: dispatch.grid, label, node }
     }
 
     fn buffer_of(&self, plan: PlanId, id: TensorId) -> (wgpu::Buffer, u64) {
@@ -247,11 +267,12 @@ impl Executor for GpuExecutor {
             let commands = if index < plan.micro.len() { &mut micro } else { &mut update };
             for dispatch in node.op.dispatches() {
                 let label = format!("{}.{}", node.scope, dispatch.kernel.entry);
-                commands.push(self.command(label, &dispatch, &resolve));
+                commands.push(self.command(index, label, &dispatch, &resolve));
             }
             if self.poison {
                 for &view in &layout.frees[index] {
-                    commands.push(self.command("poison".into(), &poison(view), &resolve));
+                    let dispatch = poison(view);
+                    commands.push(self.command(index, "poison".into(), &dispatch, &resolve));
                 }
             }
         }
@@ -282,65 +303,35 @@ impl Executor for GpuExecutor {
         micro: &[MicroInputs],
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError> {
-        self.gpu.check()?;
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor {
-            label: Some(&self.plans[id.0].plan.name),
-        });
-        let loaded = &mut self.plans[id.0];
-        for (&(space, _), buffer) in &loaded.buffers {
-            if matches!(space, Space::State(_)) {
-                encoder.clear_buffer(buffer, 0, None);
-            }
-        }
-        if loaded.plan.tensors.iter().any(|info| info.role == crate::plan::Role::Gradient) {
-            for chunk in 0..self.parameters.chunks.len() {
-                encoder.clear_buffer(&self.store[&(Space::Gradient, chunk)], 0, None);
-            }
-        }
-        for inputs in &mut loaded.inputs {
-            let bytes = 4 * inputs.image.len() as u64;
-            if inputs.staging.size() < bytes * micro.len() as u64 {
-                inputs.staging = staging(&self.gpu.device, bytes * micro.len() as u64);
-            }
-            for (index, data) in micro.iter().enumerate() {
-                let mut put = |tensor: TensorId, words: &[u32]| {
-                    let place = loaded.layout.places[tensor.index()];
-                    let len = loaded.plan.info(tensor).len();
-                    assert_eq!(len, words.len(), "an input has another length than its tensor");
-                    inputs.image[place.offset..place.offset + len].copy_from_slice(words);
-                };
-                match inputs.space.dtype() {
-                    DType::Real => {
-                        data.reals.iter().for_each(|(t, x)| put(*t, bytemuck::cast_slice(x)));
-                    }
-                    DType::U32 => data.ints.iter().for_each(|(t, x)| put(*t, x)),
-                }
-                self.gpu.queue.write_buffer(
-                    &inputs.staging,
-                    bytes * index as u64,
-                    bytemuck::cast_slice(&inputs.image),
-                );
-            }
-        }
+        let mut encoder = self.begin(id, micro)?;
         for index in 0..micro.len() {
-            for inputs in &loaded.inputs {
-                let bytes = 4 * inputs.image.len() as u64;
-                encoder.copy_buffer_to_buffer(
-                    &inputs.staging,
-                    bytes * index as u64,
-                    &loaded.buffers[&(inputs.space, 0)],
-                    0,
-                    bytes,
-                );
-            }
+            let loaded = &self.plans[id.0];
+            loaded.put_inputs(&mut encoder, index);
             encode(&mut encoder.begin_compute_pass(&Default::default()), &loaded.micro);
         }
-        encode(&mut encoder.begin_compute_pass(&Default::default()), &loaded.update);
+        let update = &self.plans[id.0].update;
+        encode(&mut encoder.begin_compute_pass(&Default::default()), update);
         let tickets: Vec<Ticket> =
             reads.iter().map(|&source| self.copy_out(&mut encoder, source)).collect();
         self.submit(encoder, &tickets);
         self.gpu.check()?;
         Ok(tickets)
+    }
+
+    fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError> {
+        let mut encoder = self.begin(id, std::slice::from_ref(micro))?;
+        let loaded = &self.plans[id.0];
+        loaded.put_inputs(&mut encoder, 0);
+        let commands: Vec<&Command> = loaded.micro.iter().chain(&loaded.update).collect();
+        let seconds = timestamps::time(&self.gpu, encoder, &commands, |pass, command| {
+            encode(pass, std::slice::from_ref(command));
+        })?;
+        self.submissions += 1;
+        let mut times = vec![0.0; loaded.plan.nodes().count()];
+        for (command, seconds) in commands.iter().zip(seconds) {
+            times[command.node] += seconds;
+        }
+        Ok(times)
     }
 
     fn request(&mut self, source: Source) -> Result<Ticket, ExecutorError> {
@@ -392,6 +383,55 @@ impl Executor for GpuExecutor {
 }
 
 impl GpuExecutor {
+    /// A run's beginning: state and gradients zeroed, inputs on their way.
+    fn begin(
+        &mut self,
+        id: PlanId,
+        micro: &[MicroInputs],
+    ) -> Result<wgpu::CommandEncoder, ExecutorError> {
+        self.gpu.check()?;
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor {
+            label: Some(&self.plans[id.0].plan.name),
+        });
+        let loaded = &mut self.plans[id.0];
+        for (&(space, _), buffer) in &loaded.buffers {
+            if matches!(space, Space::State(_)) {
+                encoder.clear_buffer(buffer, 0, None);
+            }
+        }
+        if loaded.plan.tensors.iter().any(|info| info.role == crate::plan::Role::Gradient) {
+            for chunk in 0..self.parameters.chunks.len() {
+                encoder.clear_buffer(&self.store[&(Space::Gradient, chunk)], 0, None);
+            }
+        }
+        for inputs in &mut loaded.inputs {
+            let bytes = 4 * inputs.image.len() as u64;
+            if inputs.staging.size() < bytes * micro.len() as u64 {
+                inputs.staging = staging(&self.gpu.device, bytes * micro.len() as u64);
+            }
+            for (index, data) in micro.iter().enumerate() {
+                let mut put = |tensor: TensorId, words: &[u32]| {
+                    let place = loaded.layout.places[tensor.index()];
+                    let len = loaded.plan.info(tensor).len();
+                    assert_eq!(len, words.len(), "an input has another length than its tensor");
+                    inputs.image[place.offset..place.offset + len].copy_from_slice(words);
+                };
+                match inputs.space.dtype() {
+                    DType::Real => {
+                        data.reals.iter().for_each(|(t, x)| put(*t, bytemuck::cast_slice(x)));
+                    }
+                    DType::U32 => data.ints.iter().for_each(|(t, x)| put(*t, x)),
+                }
+                self.gpu.queue.write_buffer(
+                    &inputs.staging,
+                    bytes * index as u64,
+                    bytemuck::cast_slice(&inputs.image),
+                );
+            }
+        }
+        Ok(encoder)
+    }
+
     fn copy_out(&mut self, encoder: &mut wgpu::CommandEncoder, source: Source) -> Ticket {
         let (buffer, offset, bytes) = match source {
             Source::Store { space, chunk } => {

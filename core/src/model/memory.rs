@@ -14,6 +14,8 @@ pub struct Memory {
     pub optimizer: u64,
     /// The arenas of the train plan and the evaluate plan.
     pub activations: u64,
+    /// The least that any arenas for them need: the most that is alive at once.
+    pub activations_least: u64,
     /// On the host while a checkpoint is made: weights and moments once, and the largest of its
     /// files.
     pub checkpoint: u64,
@@ -34,9 +36,9 @@ impl Memory {
         let both = |space: fn(DType) -> Space| {
             layout.bytes(space(DType::Real)) + layout.bytes(space(DType::U32))
         };
-        let evaluate = Layout::new(&evaluate_plan(config), &store, limits)?;
+        let evaluated = Layout::new(&evaluate_plan(config), &store, limits)?;
         let evaluate = |space: fn(DType) -> Space| {
-            evaluate.bytes(space(DType::Real)) + evaluate.bytes(space(DType::U32))
+            evaluated.bytes(space(DType::Real)) + evaluated.bytes(space(DType::U32))
         };
         let inputs = [Space::Input, Space::Constant, Space::State];
         Ok(Self {
@@ -44,6 +46,7 @@ impl Memory {
             gradients: weights,
             optimizer: 2 * weights,
             activations: both(Space::Arena) + evaluate(Space::Arena),
+            activations_least: layout.arena_lower_bound + evaluated.arena_lower_bound,
             checkpoint: 5 * weights,
             other: inputs.iter().map(|&space| both(space) + evaluate(space)).sum(),
         })

@@ -1,8 +1,8 @@
 //! One file an op: its contract (shapes, maths, source), its CPU twin, its fast CPU path and its
 //! WGSL binding. A forward and its backward are a pair: `x`, `x_backward`.
 //!
-//! To add an op: `ops/x.rs`, `shaders/x.wgsl`, a row in [`tolerance`]'s table and one in the
-//! bench; nothing else changes.
+//! To add an op: `ops/x.rs`, `shaders/x.wgsl`, a row in [`tolerance`]'s table and its test; nothing
+//! else changes. `nitp bench` times whatever plans hold.
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -31,6 +31,7 @@ pub mod moe_combine;
 pub mod moe_dispatch;
 pub mod moe_gather;
 pub mod moe_route;
+pub mod multiply_add;
 pub mod nitp;
 pub mod rmsnorm;
 pub mod rope;

@@ -34,6 +34,7 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("moe_gather_backward", Tolerance { atol: 5e-6, rtol: 1e-5 }),
     ("moe_route", Tolerance { atol: 2e-6, rtol: 1e-5 }),
     ("moe_route_backward", Tolerance { atol: 5e-6, rtol: 2e-5 }),
+    ("multiply_add", Tolerance { atol: 0.0, rtol: 2e-6 }),
     ("nitp", Tolerance { atol: 2e-6, rtol: 1e-5 }),
     ("rmsnorm", Tolerance { atol: 5e-6, rtol: 1e-5 }),
     ("rmsnorm_backward", Tolerance { atol: 2e-5, rtol: 2e-5 }),

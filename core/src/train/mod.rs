@@ -7,6 +7,7 @@ mod events;
 mod generate;
 mod inputs;
 mod probe;
+mod rehearsal;
 mod schedule;
 mod store;
 mod trace;
@@ -24,6 +25,7 @@ pub use inputs::{
     BatchSource, Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms, step_inputs,
 };
 pub use probe::{Probe, ProbeReads, Prober};
+pub use rehearsal::{Ceilings, Rehearsal};
 pub use schedule::learning_rate;
 pub use store::{Tensor, Tensors, initialize, pack, unpack, write};
 pub use trace::Trace;

@@ -120,7 +120,12 @@ fn print_memory(config: &Config, memory: &Memory) {
         [name.to_owned(), BinaryBytes(bytes).to_string(), remark]
     };
     let none = String::new;
-    let batch = format!("{} x {} tokens", train.batch_size, train.context_length);
+    let batch = format!(
+        "{} x {} tokens; {:.2} of the least possible",
+        train.batch_size,
+        train.context_length,
+        memory.activations as f64 / memory.activations_least.max(1) as f64
+    );
     print_table(
         "Training memory, f32",
         [
@@ -191,6 +196,7 @@ fn to_json(
             "gradients": memory.gradients,
             "optimizer": memory.optimizer,
             "activations": memory.activations,
+            "activations_least": memory.activations_least,
             "other": memory.other,
             "checkpoint": memory.checkpoint,
         },

@@ -56,6 +56,14 @@ fn memory_is_told_by_part() {
     assert_eq!(memory("total"), parts.iter().map(|part| memory(part)).sum::<u64>());
     let adapters = info["adapters"].as_array().expect("a list");
     assert!(adapters.iter().any(|adapter| adapter["fits"] == true), "{out}");
+    // The planner's arenas are close to what is alive at once, in every preset that trains here.
+    for preset in ["nano", "mini", "tiny", "tiny-moe", "small", "small-moe"] {
+        let (out, _) = succeed(place.nitp(&["info", "--preset", preset, "--json"]));
+        let info: Value = serde_json::from_str(&out).expect("one JSON object");
+        let memory = |part: &str| info["memory_bytes"][part].as_f64().expect("a number");
+        let ratio = memory("activations") / memory("activations_least");
+        assert!((1.0..=1.15).contains(&ratio), "{preset}: {ratio}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The program as people run it: what it prints, writes, and does when things go wrong.
 
+mod bench;
 mod errors;
 mod harness;
 mod inspect;

@@ -15,6 +15,7 @@ mod moe_combine;
 mod moe_dispatch;
 mod moe_gather;
 mod moe_route;
+mod multiply_add;
 mod nitp;
 mod reference;
 mod rmsnorm;

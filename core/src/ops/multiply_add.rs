@@ -1,0 +1,89 @@
+//! `x -> a x + b`, over and over in registers: no model needs it; it is what a machine can do at
+//! most, and so the ceiling of every op.
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::kernel::linear_grid;
+use super::{Dispatch, Kernel, Op, Uniform, Use};
+use crate::cpu::{OpMemory, Real};
+use crate::plan::View;
+
+/// Elements that a thread has in registers at a time.
+const CHAINS: usize = 64;
+
+/// `y = (x -> a x + b) applied `rounds` times to x`.
+#[derive(Clone, Copy, Debug)]
+pub struct MultiplyAdd {
+    /// Any length.
+    pub x: View,
+    /// As long as `x`.
+    pub y: View,
+    /// How often.
+    pub rounds: usize,
+}
+
+impl MultiplyAdd {
+    /// Of no interest, but that numbers stay of the order of 1.
+    const A: f32 = 0.5;
+    const B: f32 = 1.0;
+}
+
+impl Op for MultiplyAdd {
+    fn name(&self) -> &'static str {
+        "multiply_add"
+    }
+
+    fn uses(&self) -> Vec<Use> {
+        vec![Use::read(self.x), Use::write(self.y)]
+    }
+
+    fn flops(&self) -> f64 {
+        2.0 * self.rounds as f64 * self.y.len as f64
+    }
+
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        let (a, b) = (R::of(f64::from(Self::A)), R::of(f64::from(Self::B)));
+        for (y, &x) in memory.write(self.y).iter_mut().zip(memory.read(self.x)) {
+            *y = x;
+            for _ in 0..self.rounds {
+                *y = a * *y + b;
+            }
+        }
+    }
+
+    fn fast(&self, memory: &OpMemory<f32>) {
+        let (x, y) = (memory.read(self.x), memory.write(self.y));
+        y.par_chunks_mut(CHAINS)
+            .zip(x.par_chunks(CHAINS))
+            .with_min_len(16)
+            .for_each(|(y, x)| chains(y, x, self.rounds));
+    }
+
+    fn dispatches(&self) -> Vec<Dispatch> {
+        const ELEMENTS: usize = 64 * 4 * 8;
+        vec![Dispatch {
+            kernel: Kernel {
+                module: "multiply_add",
+                source: include_str!("../../../shaders/multiply_add.wgsl"),
+                entry: "multiply_add",
+                constants: Vec::new(),
+            },
+            bindings: vec![self.x, self.y],
+            uniform: Uniform::new().size(self.y.len).size(self.rounds).real(Self::A).real(Self::B),
+            grid: linear_grid(self.y.len.div_ceil(ELEMENTS)),
+        }]
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
+fn chains(y: &mut [f32], x: &[f32], rounds: usize) {
+    let mut values = [0.0f32; CHAINS];
+    values[..x.len()].copy_from_slice(x);
+    for _ in 0..rounds {
+        for value in &mut values {
+            *value = value.mul_add(MultiplyAdd::A, MultiplyAdd::B);
+        }
+    }
+    y.copy_from_slice(&values[..y.len()]);
+}

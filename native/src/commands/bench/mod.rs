@@ -1,0 +1,137 @@
+//! `nitp bench`: ops and whole training steps, against what the machine can do at most.
+
+mod baseline;
+mod report;
+mod table;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use nitp_core::config::{Config, load, preset};
+use nitp_core::ops::Access;
+use nitp_core::plan::{Node, Plan};
+use nitp_core::train::{Ceilings, Rehearsal};
+
+use crate::args::BenchArgs;
+use crate::device::{self, Device};
+use crate::output::outln;
+use report::{PresetReport, Report, Row};
+
+/// Steps that are not counted: caches, clocks and memory come to rest.
+const WARM_UP: usize = 2;
+
+/// Measures and prints.
+pub fn run(args: &BenchArgs) -> Result<()> {
+    ensure!(args.steps > 0, "--steps 0: at least one step is needed to measure anything");
+    let baseline = args.baseline.as_deref().map(baseline::read).transpose()?;
+    let mut report = Report::new(device::choose(&args.device)?.why);
+    if !args.json {
+        outln!("nitp {} on {}", report.version, report.device);
+    }
+    for name in &args.presets {
+        let config = load(preset(name)?, None, &args.sets)?;
+        let choice = device::choose(&args.device)?;
+        let on_gpu = matches!(choice.device, Device::Gpu(_));
+        let mut rehearsal = Rehearsal::new(&config, choice.device.executor(&config)?)?;
+        let ceilings = match report.ceilings() {
+            Some(ceilings) => ceilings,
+            None => {
+                let ceilings = rehearsal.ceilings(5)?;
+                report.set_ceilings(ceilings);
+                if !args.json {
+                    outln!("{}", table::ceilings(&report));
+                }
+                ceilings
+            }
+        };
+        let measured = measure(name, &config, &mut rehearsal, ceilings, on_gpu, args.steps)?;
+        if !args.json {
+            outln!("\n{}", table::preset(&measured, args.what));
+        }
+        report.presets.push(measured);
+    }
+    if args.json {
+        outln!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    if let Some(baseline) = baseline {
+        let words = baseline::compare(&baseline, &report);
+        if args.json { eprintln!("{words}") } else { outln!("\n{words}") }
+    }
+    Ok(())
+}
+
+fn measure(
+    name: &str,
+    config: &Config,
+    rehearsal: &mut Rehearsal,
+    ceilings: Ceilings,
+    on_gpu: bool,
+    steps: usize,
+) -> Result<PresetReport> {
+    let mut seconds = Vec::new();
+    let mut profiles = Vec::new();
+    for step in 0..WARM_UP + steps {
+        // In turns, so that both see the same machine.
+        let (whole, parts) = (rehearsal.step()?, rehearsal.profile()?);
+        if step >= WARM_UP {
+            seconds.push(whole);
+            profiles.push(parts);
+        }
+    }
+    let train = &config.train;
+    let micro = train.gradient_accumulation_steps.max(1);
+    let tokens = train.batch_size * train.context_length * micro;
+    let rows = rows(rehearsal.plan(), &profiles, ceilings, on_gpu);
+    Ok(PresetReport::new(name, tokens, &seconds, rows))
+}
+
+/// One row for each op and shape, dearest first.
+fn rows(plan: &Plan, profiles: &[Vec<f64>], ceilings: Ceilings, on_gpu: bool) -> Vec<Row> {
+    let mut groups: BTreeMap<(&str, String), Vec<usize>> = BTreeMap::new();
+    for (index, node) in plan.nodes().enumerate() {
+        groups.entry((node.op.name(), shape(plan, node))).or_default().push(index);
+    }
+    let nodes: Vec<&Node> = plan.nodes().collect();
+    let mut rows: Vec<Row> = groups
+        .into_iter()
+        .map(|((op, shape), indices)| {
+            // Of each profile, the mean of the group's calls.
+            let calls = indices.len();
+            let mean = |times: &Vec<f64>| {
+                indices.iter().map(|&index| times[index]).sum::<f64>() / calls as f64
+            };
+            let means: Vec<f64> = profiles.iter().map(mean).collect();
+            let node = nodes[indices[0]];
+            let variant = if on_gpu { variant(node) } else { "fast".to_owned() };
+            Row::new(op, shape, variant, calls, &means, node.op.cost(), ceilings)
+        })
+        .collect();
+    rows.sort_by(|a, b| b.total().total_cmp(&a.total()));
+    rows
+}
+
+/// The tensors that an op reads and those that it writes, by their shapes.
+fn shape(plan: &Plan, node: &Node) -> String {
+    let uses = node.op.uses();
+    let list = |written: bool| {
+        let some = uses.iter().filter(|used| (used.access != Access::Read) == written);
+        let shapes = some.map(|used| {
+            let info = plan.info(used.view.id);
+            if info.len() == used.view.len {
+                let sizes: Vec<String> = info.shape.iter().map(ToString::to_string).collect();
+                sizes.join("x")
+            } else {
+                used.view.len.to_string()
+            }
+        });
+        shapes.collect::<Vec<_>>().join(" ")
+    };
+    format!("{} -> {}", list(false), list(true))
+}
+
+/// The kernels of an op.
+fn variant(node: &Node) -> String {
+    let mut names: Vec<&str> = node.op.dispatches().iter().map(|it| it.kernel.entry).collect();
+    names.dedup();
+    names.join("+")
+}
