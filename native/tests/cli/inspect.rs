@@ -64,6 +64,17 @@ fn memory_is_told_by_part() {
         let ratio = memory("activations") / memory("activations_least");
         assert!((1.0..=1.15).contains(&ratio), "{preset}: {ratio}");
     }
+    // Attention keeps no context x context tensor: memory doubles with the context, to the longest.
+    let activations = |context: usize| {
+        let context = format!("train.context_length={context}");
+        let sets = ["--set", "train.batch_size=1", "--set", &context];
+        let arguments = [&["info", "--preset", "small", "--json"][..], &sets].concat();
+        let (out, _) = succeed(place.nitp(&arguments));
+        let info: Value = serde_json::from_str(&out).expect("one JSON object");
+        info["memory_bytes"]["activations"].as_f64().expect("a number")
+    };
+    let ratio = activations(8192) / activations(1024);
+    assert!((8.0 * 0.99..8.4).contains(&ratio), "{ratio}");
 }
 
 #[test]
