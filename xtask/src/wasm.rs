@@ -13,20 +13,19 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Builds package `web` in release mode; gives the folder of its two programs.
 pub fn run() -> Result<PathBuf> {
     let build = ["build", "--profile", "web", "--package", "web", "--target", TARGET];
-    // 128-bit vectors: every browser with WebAssembly of the last years has them.
-    let flags = "-Ctarget-feature=+simd128";
     match wasm_toolchain() {
         Some(WasmToolchain::Rustup) => succeed(
             Command::new("cargo")
                 .args(build)
-                .env("RUSTFLAGS", flags)
+                // The flags are those of .cargo/config.toml.
+                .env_remove("RUSTFLAGS")
                 .env("CARGO_TARGET_DIR", "target/web"),
         )?,
         // The standard library comes from source; a stable compiler needs leave for that.
         Some(WasmToolchain::Debian) => succeed(
             Command::new("/usr/bin/cargo")
                 .args(build)
-                .env("RUSTFLAGS", flags)
+                .env_remove("RUSTFLAGS")
                 .env("RUSTC", "/usr/bin/rustc")
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort")
