@@ -61,6 +61,11 @@ fn both_runs_learn_and_everything_is_painted() {
         std::thread::sleep(Duration::from_millis(1500));
         looks_like(&browser.screenshot(name), name);
     }
+    // Nobody else was asked for anything.
+    let own = browser.script(
+        "return performance.getEntriesByType('resource').every(it => it.name.startsWith(location.origin))",
+    );
+    assert_eq!(own, Value::Bool(true));
     // The address is the experiment.
     let hash = browser.script("return location.hash");
     let hash = hash.as_str().unwrap_or_default();
@@ -117,7 +122,7 @@ fn the_page_and_the_program_agree() {
         );
         for (word, event, key) in words {
             let (page, program) = (number_after(own, word), at(event)[key].as_f64().unwrap());
-            assert!((page / program - 1.0).abs() < 2e-4, "{name} {key}: {page} and {program}");
+            assert!((page / program - 1.0).abs() < 1e-4, "{name} {key}: {page} and {program}");
         }
     }
     // And what the page saves, the program reads.
@@ -144,7 +149,7 @@ fn the_page_and_the_program_agree() {
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let (page, program) =
         (number_after(lane(&status, "NITP"), "held-out"), found["val_loss"].as_f64().unwrap());
-    assert!((page / program - 1.0).abs() < 2e-4, "{page} and {program}");
+    assert!((page / program - 1.0).abs() < 1e-4, "{page} and {program}");
 }
 
 #[test]
@@ -163,6 +168,19 @@ fn a_run_goes_on_after_a_reload() {
     assert_eq!(number_after(&status, "Step"), kept, "{status}");
     browser.press(&[], ' ');
     browser.wait_until("it goes on", 60, |it| number_after(it, "Step") > kept + 5.0);
+}
+
+#[test]
+fn a_model_that_no_tab_can_hold_is_refused() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    browser.open("preset=small&train.batch_size=64&train.context_length=512&device=cpu&start=1");
+    let alert = browser.wait_for_alert("Error:");
+    assert!(alert.contains("GB") && alert.contains("smaller preset"), "{alert}");
+    // The page is as good as before.
+    browser.script("location.hash = 'preset=nano&train.steps=3&device=cpu'");
+    std::thread::sleep(Duration::from_millis(500));
+    browser.click("▶ Start");
+    browser.wait_for("Finished", 60);
 }
 
 #[test]
