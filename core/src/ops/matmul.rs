@@ -83,15 +83,21 @@ impl Op for Matmul {
     fn dispatches(&self) -> Vec<Dispatch> {
         // 4x4 results a thread, 8x8 threads a workgroup: 32x32 results a workgroup.
         const BLOCK: usize = 32;
-        let entry = match self.transpose {
-            Transpose::None => "matmul_nn",
-            Transpose::B => "matmul_nt",
-            Transpose::A => "matmul_tn",
+        // The extents that are rows' lengths.
+        let (entry, lengths) = match self.transpose {
+            Transpose::None => ("matmul_nn", [self.k, self.n]),
+            Transpose::B => ("matmul_nt", [self.k, self.n]),
+            Transpose::A => ("matmul_tn", [self.m, self.n]),
+        };
+        let (module, source) = if lengths.iter().all(|length| length.is_multiple_of(4)) {
+            ("matmul_vec4", include_str!("../../../shaders/matmul_vec4.wgsl"))
+        } else {
+            ("matmul", include_str!("../../../shaders/matmul.wgsl"))
         };
         vec![Dispatch {
             kernel: Kernel {
-                module: "matmul",
-                source: include_str!("../../../shaders/matmul.wgsl"),
+                module,
+                source,
                 entry,
                 constants: vec![("ACCUMULATE", f64::from(u8::from(self.accumulate)))],
             },

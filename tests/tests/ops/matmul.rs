@@ -1,9 +1,19 @@
 use nitp_core::ops::matmul::{Matmul, Transpose};
 use nitp_tests::op_case::OpCase;
 
-/// Sizes that no tile divides, single rows and columns, and a longer sum.
-const SHAPES: [(usize, usize, usize); 5] =
-    [(1, 1, 1), (7, 13, 5), (33, 65, 17), (64, 32, 300), (5, 130, 1)];
+/// Sizes that no tile divides, single rows and columns, and a longer sum; then rows of whole vec4s,
+/// all of them or some.
+const SHAPES: [(usize, usize, usize); 9] = [
+    (1, 1, 1),
+    (7, 13, 5),
+    (33, 65, 17),
+    (64, 32, 300),
+    (5, 130, 1),
+    (36, 68, 20),
+    (4, 4, 4),
+    (37, 36, 44),
+    (40, 12, 7),
+];
 
 #[test]
 fn every_transpose_and_accumulation() {
