@@ -3,16 +3,11 @@
 // Barrier-free register block: each thread owns 4x4 results and walks k four at a time, so that
 // software adapters (no shared memory worth the name, wide SIMD across threads) stay busy.
 
-override ACCUMULATE: bool = false;
+#include "matmul"
 
-struct Sizes { m: u32, n: u32, k: u32 }
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> a: array<f32>;
 @group(0) @binding(2) var<storage, read_write> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
-
-const BLOCK: u32 = 4;
 
 fn store(row: u32, column: u32, value: f32) {
     if row < sizes.m && column < sizes.n {
@@ -31,11 +26,6 @@ fn store_block(row: u32, column: u32, sums: array<vec4f, 4>) {
             store(row + i, column + j, sums[i][j]);
         }
     }
-}
-
-// Out-of-range rows and columns read the last valid one: their results are not stored.
-fn clamped(first: u32, end: u32) -> vec4u {
-    return min(first + vec4u(0, 1, 2, 3), vec4u(end - 1));
 }
 
 // a [m, k], b [k, n]

@@ -1,16 +1,11 @@
 // c [m, n] (+)= a b where rows are whole vec4s (core/src/ops/matmul.rs): as matmul.wgsl, a 4x4 block
 // a thread and no barrier, but every load and store moves four elements.
 
-override ACCUMULATE: bool = false;
+#include "matmul"
 
-struct Sizes { m: u32, n: u32, k: u32 }
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
-
-const BLOCK: u32 = 4;
 
 fn store_block(row: u32, column: u32, sums: array<vec4f, 4>) {
     for (var i = 0u; i < BLOCK; i++) {
@@ -23,11 +18,6 @@ fn store_block(row: u32, column: u32, sums: array<vec4f, 4>) {
             }
         }
     }
-}
-
-// Out-of-range rows read the last valid one: their results are not stored.
-fn clamped(first: u32, end: u32) -> vec4u {
-    return min(first + vec4u(0, 1, 2, 3), vec4u(end - 1));
 }
 
 // a [m, k], b [k, n]

@@ -354,3 +354,31 @@ fn own_texts_come_back_in_their_order_with_names_that_are_the_same() {
         "{told:?}"
     );
 }
+
+#[test]
+fn a_run_of_the_program_has_a_cloud_at_once() {
+    let (mut engine, _) = open(None);
+    does(&mut engine, prepare(experiment(&config(""))));
+    does(&mut engine, Command::Run(None));
+    let told = does(&mut engine, Command::Export(Lane::Nitp));
+    let zip =
+        told.iter().find_map(|it| if let Update::File(it) = it { Some(&it.bytes) } else { None });
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip.expect("a file"))).expect("a zip");
+    let mut files = Vec::new();
+    for index in 0..zip.len() {
+        let mut file = zip.by_index(index).expect("a file");
+        let name = file.name().expect("a name").into_owned();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut file, &mut bytes).expect("its bytes");
+        // The program logs no clouds; macOS puts a folder of its own into its zips.
+        if !name.ends_with("snapshots.json") {
+            files.push(File { name: format!("__MACOSX/{name}"), bytes: vec![0] });
+            files.push(File { name, bytes });
+        }
+    }
+    let (mut other, _) = open(None);
+    let told = does(&mut other, import(files));
+    assert_eq!(errors(&told), [""; 0]);
+    assert_eq!(phase(&told), Some(Phase::Finished));
+    assert_eq!(clouds(&told, Lane::Nitp), [12]);
+}

@@ -7,6 +7,7 @@ use crate::ops::Kernel;
 
 /// Shared snippets that a shader takes in with `#include "name"`.
 const INCLUDES: &[(&str, &str)] = &[
+    ("matmul", include_str!("../../../shaders/include/matmul.wgsl")),
     ("reduce", include_str!("../../../shaders/include/reduce.wgsl")),
     ("reduce_vec3", include_str!("../../../shaders/include/reduce_vec3.wgsl")),
 ];

@@ -195,13 +195,16 @@ impl Browser {
         image::load_from_memory(&bytes).expect("a PNG").to_rgb8()
     }
 
-    /// Does something while another tab is in front.
-    pub fn behind_another_tab(&self, work: impl FnOnce()) {
-        self.runtime.block_on(async {
+    /// Does something while another tab is in front, which is the one that is spoken to then.
+    pub fn in_another_tab(&self, work: impl FnOnce(&Self)) {
+        let page = self.runtime.block_on(async {
             let page = self.client.window().await.expect("the page's tab");
             let other = self.client.new_window(true).await.expect("another tab");
             self.client.switch_to_window(other.handle).await.expect("it comes to the front");
-            work();
+            page
+        });
+        work(self);
+        self.runtime.block_on(async {
             self.client.close_window().await.expect("it closes");
             self.client.switch_to_window(page).await.expect("the page is in front again");
         });

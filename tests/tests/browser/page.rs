@@ -283,12 +283,28 @@ fn a_hidden_tab_goes_on_training() {
         "window.hidden = 0; document.addEventListener('visibilitychange',
            () => { if (document.hidden) window.hidden += 1; })",
     );
-    browser.behind_another_tab(|| std::thread::sleep(8 * quarter));
+    browser.in_another_tab(|_| std::thread::sleep(8 * quarter));
     let back = Instant::now();
     browser.wait_for("Finished", 120);
     // The 300 steps would take more than three times as long as the first hundred.
     assert!(back.elapsed() < 2 * quarter, "{:?} after {quarter:?}", back.elapsed());
     assert_eq!(browser.script("return window.hidden"), Value::from(1));
+}
+
+#[test]
+fn a_second_tab_does_not_write_over_what_the_first_keeps() {
+    let browser = Browser::start(Gpu::None, WIDE);
+    browser.open(&quick(20));
+    browser.wait_for("Kept step 20", 60);
+    browser.in_another_tab(|other| {
+        other.open(&quick(5));
+        other.wait_for("Finished", 60);
+        let alert = other.wait_for_alert("another tab");
+        assert!(!other.status().contains("Kept"), "{alert}");
+    });
+    browser.script("location.hash = location.hash.replace('&start=1', '')");
+    browser.reload();
+    browser.wait_for("Step 20 of 20", 60);
 }
 
 #[test]
