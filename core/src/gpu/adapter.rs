@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::tuning::Tuning;
 use crate::executor::ExecutorError;
+use crate::ops::{DynOp, Suits, Variant};
 use crate::plan::Limits;
 
 /// An adapter as people see it.
@@ -61,6 +63,8 @@ pub struct GpuDevice {
     pub(super) failure: Failure,
     /// What it is.
     pub summary: AdapterSummary,
+    /// What was measured of its ops.
+    pub tuning: Arc<Tuning>,
 }
 
 impl GpuDevice {
@@ -73,6 +77,26 @@ impl GpuDevice {
             let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
         }
         self.failure.check()
+    }
+
+    /// The variants of an op that this adapter has what it takes for.
+    pub(super) fn usable(&self, op: &dyn DynOp) -> Vec<Variant> {
+        let mut variants = op.variants();
+        let subgroups = self.device.features().contains(wgpu::Features::SUBGROUP);
+        variants.retain(|it| subgroups || !it.subgroups);
+        variants
+    }
+
+    /// How an op is done here: as was measured, else by the first variant that is made for such
+    /// adapters.
+    pub fn variant(&self, op: &dyn DynOp) -> Variant {
+        let mut variants = self.usable(op);
+        let measured = self.tuning.choice(op, &variants);
+        let index = variants.iter().position(|variant| match measured {
+            Some(choice) => variant.name == choice.variant,
+            None => !self.summary.software && variant.suits == Suits::Gpus,
+        });
+        variants.swap_remove(index.unwrap_or(0))
     }
 
     /// Destroys the device, as a driver reset would: for tests of what follows.
@@ -118,7 +142,8 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
     let (device, queue) = adapter
         .request_device(&wgpu::DeviceDescriptor {
             label: Some("nitp"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features()
+                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
             required_limits: adapter.limits(),
             ..Default::default()
         })
@@ -136,7 +161,8 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
     device.set_device_lost_callback(move |reason, message| {
         seen.set(ExecutorError::DeviceLost { reason: format!("{reason:?}: {message}") });
     });
-    Ok(GpuDevice { device, queue, failure, summary })
+    let tuning = Arc::new(Tuning::new(&summary));
+    Ok(GpuDevice { device, queue, failure, summary, tuning })
 }
 
 fn instance() -> wgpu::Instance {

@@ -15,7 +15,7 @@ const INCLUDES: &[(&str, &str)] = &[
 /// Caches by module, entry point and constants.
 #[derive(Default)]
 pub(super) struct Pipelines {
-    modules: HashMap<&'static str, wgpu::ShaderModule>,
+    modules: HashMap<String, wgpu::ShaderModule>,
     layouts: HashMap<usize, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
     pipelines: HashMap<String, wgpu::ComputePipeline>,
 }
@@ -30,18 +30,16 @@ impl Pipelines {
     ) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
         let (bind_group_layout, pipeline_layout) =
             self.layouts.entry(bindings).or_insert_with(|| layouts(&gpu.device, bindings));
-        let key = format!("{}/{}/{:?}/{bindings}", kernel.module, kernel.entry, kernel.constants);
-        let module = self.modules.entry(kernel.module).or_insert_with(|| compile(gpu, kernel));
+        let module = format!("{}{:?}", kernel.module, kernel.constants);
+        let key = format!("{module}/{}/{bindings}", kernel.entry);
+        let module = self.modules.entry(module).or_insert_with(|| compile(gpu, kernel));
         let pipeline = self.pipelines.entry(key).or_insert_with(|| {
             gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(kernel.entry),
                 layout: Some(pipeline_layout),
                 module,
                 entry_point: Some(kernel.entry),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: &kernel.constants,
-                    ..Default::default()
-                },
+                compilation_options: Default::default(),
                 cache: None,
             })
         });
@@ -52,7 +50,7 @@ impl Pipelines {
 fn compile(gpu: &GpuDevice, kernel: &Kernel) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(kernel.module),
-        source: wgpu::ShaderSource::Wgsl(assemble(kernel.source).into()),
+        source: wgpu::ShaderSource::Wgsl(assemble(kernel).into()),
     };
     if cfg!(debug_assertions) || cfg!(target_arch = "wasm32") {
         return gpu.device.create_shader_module(descriptor);
@@ -64,21 +62,48 @@ fn compile(gpu: &GpuDevice, kernel: &Kernel) -> wgpu::ShaderModule {
     }
 }
 
-/// Replaces each line `#include "name"` by the snippet of that name.
-fn assemble(source: &str) -> String {
-    let mut text = String::with_capacity(source.len());
-    for line in source.lines() {
+/// A kernel's whole WGSL: each line `#include "name"` gives way to the snippet of that name, each
+/// `override` to a `const` with its value.
+///
+/// # Panics
+/// If there is no such snippet, or a constant has no `override`: mistakes in an op.
+pub fn assemble(kernel: &Kernel) -> String {
+    let mut text = String::with_capacity(kernel.source.len());
+    let mut unused: Vec<&str> = kernel.constants.iter().map(|(name, _)| *name).collect();
+    for line in kernel.source.lines() {
         match line.trim().strip_prefix("#include ") {
             Some(quoted) => {
                 let name = quoted.trim().trim_matches('"');
                 let snippet = INCLUDES.iter().find(|(key, _)| *key == name);
-                text.push_str(snippet.unwrap_or_else(|| panic!("no shader include `{name}`")).1);
+                let snippet = snippet.unwrap_or_else(|| panic!("no shader include `{name}`")).1;
+                snippet.lines().for_each(|line| put(&mut text, line, kernel, &mut unused));
             }
-            None => text.push_str(line),
+            None => put(&mut text, line, kernel, &mut unused),
         }
-        text.push('\n');
     }
+    assert!(unused.is_empty(), "{} has no override {unused:?}", kernel.module);
     text
+}
+
+/// A line as it stands, or `override NAME: type = default;` as a constant.
+fn put(text: &mut String, line: &str, kernel: &Kernel, unused: &mut Vec<&str>) {
+    let Some((declared, default)) =
+        line.strip_prefix("override ").and_then(|rest| rest.split_once('='))
+    else {
+        text.push_str(line);
+        text.push('\n');
+        return;
+    };
+    let (name, kind) = declared.split_once(':').expect("an override says its type");
+    unused.retain(|it| *it != name);
+    let value = kernel.constants.iter().find(|(it, _)| *it == name).map(|(_, value)| *value);
+    let value = match (value, kind.trim()) {
+        (None, _) => default.trim().trim_end_matches(';').to_owned(),
+        (Some(value), "bool") => (value != 0.0).to_string(),
+        (Some(value), "f32") => format!("{value:?}"),
+        (Some(value), _) => format!("{value}"),
+    };
+    text.push_str(&format!("const {name}:{kind}= {value};\n"));
 }
 
 /// A uniform block and `bindings` writable storage buffers.

@@ -7,17 +7,17 @@ use super::pipelines::Pipelines;
 use super::readback::Readback;
 use super::timestamps;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
-use crate::ops::{Dispatch, Kernel, Uniform, kernel::linear_grid};
+use crate::ops::{Dispatch, Kernel, Uniform, Variant, kernel::linear_grid};
 use crate::plan::{DType, Layout, ParameterLayout, Plan, Space, TensorId, View};
 
 /// A dispatch with everything bound.
-struct Command {
+pub(super) struct Command {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     grid: [u32; 3],
     label: String,
     /// Which node of the plan it is part of.
-    node: usize,
+    pub(super) node: usize,
 }
 
 /// The host's copy of an input buffer, and where micro-batches wait on the device.
@@ -27,19 +27,19 @@ struct Inputs {
     staging: wgpu::Buffer,
 }
 
-struct Loaded {
-    plan: Plan,
+pub(super) struct Loaded {
+    pub(super) plan: Plan,
     layout: Layout,
     buffers: HashMap<(Space, usize), wgpu::Buffer>,
     /// By node: its dispatches, then (if poisoning) fills of what it frees.
-    micro: Vec<Command>,
+    pub(super) micro: Vec<Command>,
     update: Vec<Command>,
     inputs: Vec<Inputs>,
 }
 
 impl Loaded {
     /// Brings the inputs of a micro-batch to where the plan reads them.
-    fn put_inputs(&self, encoder: &mut wgpu::CommandEncoder, micro: usize) {
+    pub(super) fn put_inputs(&self, encoder: &mut wgpu::CommandEncoder, micro: usize) {
         for inputs in &self.inputs {
             let bytes = 4 * inputs.image.len() as u64;
             encoder.copy_buffer_to_buffer(
@@ -55,10 +55,12 @@ impl Loaded {
 
 /// Runs plans on a WebGPU device.
 pub struct GpuExecutor {
-    gpu: GpuDevice,
+    pub(super) gpu: GpuDevice,
     parameters: ParameterLayout,
     store: HashMap<(Space, usize), wgpu::Buffer>,
-    plans: Vec<Loaded>,
+    /// What an op needs beside the plan's tensors, one op after the other.
+    scratch: Option<wgpu::Buffer>,
+    pub(super) plans: Vec<Loaded>,
     pipelines: Pipelines,
     readback: Readback,
     poison: bool,
@@ -82,6 +84,7 @@ impl GpuExecutor {
             gpu,
             parameters,
             store,
+            scratch: None,
             plans: Vec::new(),
             pipelines: Pipelines::default(),
             readback: Readback::default(),
@@ -100,7 +103,7 @@ impl GpuExecutor {
         let plans = self.plans.iter().flat_map(|loaded| {
             loaded.buffers.values().chain(loaded.inputs.iter().map(|inputs| &inputs.staging))
         });
-        self.store.values().chain(plans).map(wgpu::Buffer::size).sum()
+        self.store.values().chain(&self.scratch).chain(plans).map(wgpu::Buffer::size).sum()
     }
 
     /// Submits, and asks for the data of these reads.
@@ -110,19 +113,35 @@ impl GpuExecutor {
         tickets.iter().for_each(|&ticket| self.readback.map(ticket, &submission));
     }
 
-    fn command(
-        &mut self,
-        node: usize,
-        label: String,
-        dispatch: &Dispatch,
-        resolve: &dyn Fn(View) -> (wgpu::Buffer, u64),
-    ) -> Command {
+    /// The dispatches of a node of a loaded plan, done in this way.
+    pub(super) fn commands(&mut self, id: PlanId, node: usize, variant: &Variant) -> Vec<Command> {
+        self.grow_scratch(variant.scratch());
+        let scope = self.plans[id.0].plan.nodes().nth(node).expect("a node of it").scope.clone();
+        let commands = variant.dispatches.iter().map(|dispatch| {
+            let label = format!("{scope}.{}", dispatch.kernel.entry);
+            self.command(id, node, label, dispatch)
+        });
+        commands.collect()
+    }
+
+    fn grow_scratch(&mut self, len: usize) {
+        if self.scratch.as_ref().is_none_or(|it| it.size() < 4 * len as u64) && len > 0 {
+            self.scratch = Some(self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("scratch"),
+                size: 4 * len as u64,
+                usage: wgpu::BufferUsages::STORAGE,
+                mapped_at_creation: false,
+            }));
+        }
+    }
+
+    fn command(&mut self, id: PlanId, node: usize, label: String, dispatch: &Dispatch) -> Command {
         assert!(dispatch.bindings.len() <= 8, "{label}: WebGPU promises 8 storage buffers");
         let (pipeline, layout) =
             self.pipelines.get(&self.gpu, &dispatch.kernel, dispatch.bindings.len());
         let uniform = uniform_buffer(&self.gpu, &dispatch.uniform);
         let buffers: Vec<(wgpu::Buffer, u64)> =
-            dispatch.bindings.iter().map(|&view| resolve(view)).collect();
+            dispatch.bindings.iter().map(|&view| self.place_of(id, view)).collect();
         let mut entries =
             vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
         for (i, ((buffer, offset), view)) in buffers.iter().zip(&dispatch.bindings).enumerate() {
@@ -143,9 +162,17 @@ impl GpuExecutor {
         Command { pipeline, bind_group, grid: dispatch.grid, label, node }
     }
 
-    fn buffer_of(&self, plan: PlanId, id: TensorId) -> (wgpu::Buffer, u64) {
-        let loaded = &self.plans[plan.0];
-        locate(&loaded.layout, &loaded.buffers, &self.store, id)
+    /// Where a view's elements begin: buffer and bytes.
+    fn place_of(&self, id: PlanId, view: View) -> (wgpu::Buffer, u64) {
+        let bytes = 4 * view.offset as u64;
+        if view.is_scratch() {
+            return (self.scratch.clone().expect("grown to what is needed"), bytes);
+        }
+        let loaded = &self.plans[id.0];
+        let place = loaded.layout.places[view.id.index()];
+        let key = (place.space, place.chunk);
+        let buffer = loaded.buffers.get(&key).or_else(|| self.store.get(&key));
+        (buffer.expect("every chunk was allocated").clone(), 4 * place.offset as u64 + bytes)
     }
 }
 
@@ -162,18 +189,6 @@ fn poison(view: View) -> Dispatch {
         uniform: Uniform(vec![view.len as u32, u32::MAX]), // NaN as a real
         grid: linear_grid(view.len.div_ceil(256)),
     }
-}
-
-fn locate(
-    layout: &Layout,
-    own: &HashMap<(Space, usize), wgpu::Buffer>,
-    store: &HashMap<(Space, usize), wgpu::Buffer>,
-    id: TensorId,
-) -> (wgpu::Buffer, u64) {
-    let place = layout.places[id.index()];
-    let key = (place.space, place.chunk);
-    let buffer = own.get(&key).or_else(|| store.get(&key)).expect("every chunk was allocated");
-    (buffer.clone(), 4 * place.offset as u64)
 }
 
 fn storage(device: &wgpu::Device, space: Space, len: usize) -> wgpu::Buffer {
@@ -209,7 +224,10 @@ fn uniform_buffer(gpu: &GpuDevice, uniform: &Uniform) -> wgpu::Buffer {
     buffer
 }
 
-fn encode(pass: &mut wgpu::ComputePass<'_>, commands: &[Command]) {
+pub(super) fn encode<'a>(
+    pass: &mut wgpu::ComputePass<'_>,
+    commands: impl IntoIterator<Item = &'a Command>,
+) {
     for command in commands {
         pass.push_debug_group(&command.label);
         pass.set_pipeline(&command.pipeline);
@@ -257,28 +275,29 @@ impl Executor for GpuExecutor {
             }
         }
         self.gpu.check()?;
-        let store = self.store.clone();
-        let resolve = |view: View| {
-            let (buffer, offset) = locate(&layout, &buffers, &store, view.id);
-            (buffer, offset + 4 * view.offset as u64)
-        };
-        let (mut micro, mut update) = (Vec::new(), Vec::new());
-        for (index, node) in plan.nodes().enumerate() {
-            let commands = if index < plan.micro.len() { &mut micro } else { &mut update };
-            for dispatch in node.op.dispatches() {
-                let label = format!("{}.{}", node.scope, dispatch.kernel.entry);
-                commands.push(self.command(index, label, &dispatch, &resolve));
-            }
+        let (id, split) = (PlanId(self.plans.len()), plan.micro.len());
+        let ways: Vec<Variant> =
+            plan.nodes().map(|node| self.gpu.variant(node.op.as_ref())).collect();
+        self.plans.push(Loaded {
+            plan,
+            layout,
+            buffers,
+            micro: Vec::new(),
+            update: Vec::new(),
+            inputs,
+        });
+        for (node, variant) in ways.iter().enumerate() {
+            let mut commands = self.commands(id, node, variant);
             if self.poison {
-                for &view in &layout.frees[index] {
-                    let dispatch = poison(view);
-                    commands.push(self.command(index, "poison".into(), &dispatch, &resolve));
+                for view in self.plans[id.0].layout.frees[node].clone() {
+                    commands.push(self.command(id, node, "poison".into(), &poison(view)));
                 }
             }
+            let loaded = &mut self.plans[id.0];
+            if node < split { &mut loaded.micro } else { &mut loaded.update }.extend(commands);
         }
         self.gpu.check()?;
-        self.plans.push(Loaded { plan, layout, buffers, micro, update, inputs });
-        Ok(PlanId(self.plans.len() - 1))
+        Ok(id)
     }
 
     fn plan(&self, id: PlanId) -> (&Plan, &Layout) {
@@ -291,8 +310,7 @@ impl Executor for GpuExecutor {
         view: View,
         data: &[f32],
     ) -> Result<(), ExecutorError> {
-        let (buffer, offset) = self.buffer_of(plan, view.id);
-        let offset = offset + 4 * view.offset as u64;
+        let (buffer, offset) = self.place_of(plan, view);
         self.gpu.queue.write_buffer(&buffer, offset, bytemuck::cast_slice(data));
         self.gpu.check()
     }
@@ -324,7 +342,7 @@ impl Executor for GpuExecutor {
         loaded.put_inputs(&mut encoder, 0);
         let commands: Vec<&Command> = loaded.micro.iter().chain(&loaded.update).collect();
         let seconds = timestamps::time(&self.gpu, encoder, &commands, |pass, command| {
-            encode(pass, std::slice::from_ref(command));
+            encode(pass, [*command]);
         })?;
         self.submissions += 1;
         let mut times = vec![0.0; loaded.plan.nodes().count()];
@@ -384,7 +402,7 @@ impl Executor for GpuExecutor {
 
 impl GpuExecutor {
     /// A run's beginning: state and gradients zeroed, inputs on their way.
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         id: PlanId,
         micro: &[MicroInputs],
@@ -439,8 +457,8 @@ impl GpuExecutor {
                 (self.store[&(space, chunk)].clone(), 0, 4 * len as u64)
             }
             Source::Tensor { plan, view } => {
-                let (buffer, offset) = self.buffer_of(plan, view.id);
-                (buffer, offset + 4 * view.offset as u64, 4 * view.len as u64)
+                let (buffer, offset) = self.place_of(plan, view);
+                (buffer, offset, 4 * view.len as u64)
             }
         };
         self.readback.copy(&self.gpu.device, encoder, &buffer, offset, bytes)

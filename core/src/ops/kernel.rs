@@ -1,4 +1,4 @@
-//! How an op names the WGSL that does it.
+//! How an op names the WGSL that does it, in one way or in several.
 
 use crate::plan::View;
 
@@ -11,7 +11,8 @@ pub struct Kernel {
     pub source: &'static str,
     /// Entry point.
     pub entry: &'static str,
-    /// Values of `override` constants.
+    /// Values of `override` constants. They are put into the text before it is compiled, so
+    /// that private arrays may be sized by them.
     pub constants: Vec<(&'static str, f64)>,
 }
 
@@ -58,6 +59,42 @@ pub struct Dispatch {
     pub uniform: Uniform,
     /// Workgroups in x, y, z; each at most 65,535.
     pub grid: [u32; 3],
+}
+
+/// The way to do an op that runs on any adapter: [`Op::dispatches`](super::Op::dispatches).
+pub const BASELINE: &str = "baseline";
+
+/// One of an op's ways on a GPU. All of them give the same result, within the op's tolerance.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Unique within the op: what a tuning file says.
+    pub name: &'static str,
+    /// Where it is tried.
+    pub suits: Suits,
+    /// Whether it needs the adapter's subgroups.
+    pub subgroups: bool,
+    /// In order. Bindings may be ranges of the executor's [scratch](View::scratch).
+    pub dispatches: Vec<Dispatch>,
+}
+
+/// The adapters that a variant was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suits {
+    /// Any adapter.
+    All,
+    /// Real GPUs, where the first such variant is taken as long as nothing was measured.
+    Gpus,
+    /// None: it is there to compare with.
+    Comparison,
+}
+
+impl Variant {
+    /// Elements of scratch that it needs.
+    pub fn scratch(&self) -> usize {
+        let views = self.dispatches.iter().flat_map(|it| &it.bindings);
+        let ends = views.filter(|view| view.is_scratch()).map(|view| view.offset + view.len);
+        ends.max().unwrap_or(0)
+    }
 }
 
 /// Most workgroups in one dimension that WebGPU promises.

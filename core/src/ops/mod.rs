@@ -38,7 +38,7 @@ pub mod rope;
 pub mod swiglu;
 pub mod token_cosine;
 
-pub use kernel::{Dispatch, Kernel, Uniform};
+pub use kernel::{BASELINE, Dispatch, Kernel, Suits, Uniform, Variant};
 
 /// How an op touches a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +117,19 @@ pub trait Op: Debug + Send + Sync {
         self.twin(memory);
     }
 
-    /// The WGSL dispatches that do the op, in order.
+    /// The WGSL dispatches that do the op on any adapter, in order.
     fn dispatches(&self) -> Vec<Dispatch>;
+
+    /// Other ways, for adapters on which they are faster.
+    fn alternatives(&self) -> Vec<Variant> {
+        Vec::new()
+    }
+
+    /// Which ops take one measurement: what of the sizes and the structure decides which way is
+    /// the fastest, in words. Needed where there are alternatives.
+    fn tuning_class(&self) -> String {
+        String::new()
+    }
 }
 
 /// The object-safe face of [`Op`] that plans hold; implemented for every `Op`.
@@ -135,8 +146,11 @@ pub trait DynOp: Debug + Send + Sync {
     fn twin_f64(&self, memory: &OpMemory<f64>);
     /// See [`Op::fast`].
     fn fast(&self, memory: &OpMemory<f32>);
-    /// See [`Op::dispatches`].
-    fn dispatches(&self) -> Vec<Dispatch>;
+    /// Every way to do the op on a GPU: [`Op::dispatches`] as [`BASELINE`], then
+    /// [`Op::alternatives`].
+    fn variants(&self) -> Vec<Variant>;
+    /// `{name} {class}`: see [`Op::tuning_class`].
+    fn tuning_key(&self) -> String;
 }
 
 impl<T: Op> DynOp for T {
@@ -162,7 +176,17 @@ impl<T: Op> DynOp for T {
     fn fast(&self, memory: &OpMemory<f32>) {
         Op::fast(self, memory);
     }
-    fn dispatches(&self) -> Vec<Dispatch> {
-        Op::dispatches(self)
+    fn variants(&self) -> Vec<Variant> {
+        let mut variants = vec![Variant {
+            name: BASELINE,
+            suits: Suits::All,
+            subgroups: false,
+            dispatches: self.dispatches(),
+        }];
+        variants.extend(self.alternatives());
+        variants
+    }
+    fn tuning_key(&self) -> String {
+        format!("{} {}", Op::name(self), self.tuning_class())
     }
 }

@@ -83,6 +83,17 @@ impl View {
     /// Elements: WebGPU binds storage at multiples of 256 bytes.
     pub const ALIGNMENT: usize = 64;
 
+    /// The first `len` elements of the memory that the GPU executor lends to each op by itself:
+    /// what one dispatch of a [`Variant`](crate::ops::Variant) leaves there, its next ones read.
+    pub fn scratch(len: usize) -> View {
+        View { id: TensorId(u32::MAX), offset: 0, len }
+    }
+
+    /// Whether this is a range of the executor's scratch.
+    pub fn is_scratch(self) -> bool {
+        self.id.0 == u32::MAX
+    }
+
     /// The elements `offset..offset + len` of this view.
     ///
     /// # Panics

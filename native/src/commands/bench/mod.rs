@@ -131,7 +131,7 @@ fn shape(plan: &Plan, node: &Node) -> String {
 
 /// The kernels of an op.
 fn variant(node: &Node) -> String {
-    let mut names: Vec<&str> = node.op.dispatches().iter().map(|it| it.kernel.entry).collect();
+    let mut names: Vec<&str> = node.op.variants()[0].dispatches.iter().map(|it| it.kernel.entry).collect();
     names.dedup();
     names.join("+")
 }

@@ -1,8 +1,10 @@
 //! Matrix product `c (+)= a b` with either factor transposed.
 
+mod variants;
+
 use gemm::Parallelism;
 
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Dispatch, Op, Use, Variant};
 use crate::cpu::{OpMemory, Real, parallelism};
 use crate::plan::View;
 
@@ -81,30 +83,15 @@ impl Op for Matmul {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        // 4x4 results a thread, 8x8 threads a workgroup: 32x32 results a workgroup.
-        const BLOCK: usize = 32;
-        // The extents that are rows' lengths.
-        let (entry, lengths) = match self.transpose {
-            Transpose::None => ("matmul_nn", [self.k, self.n]),
-            Transpose::B => ("matmul_nt", [self.k, self.n]),
-            Transpose::A => ("matmul_tn", [self.m, self.n]),
-        };
-        let (module, source) = if lengths.iter().all(|length| length.is_multiple_of(4)) {
-            ("matmul_vec4", include_str!("../../../shaders/matmul_vec4.wgsl"))
-        } else {
-            ("matmul", include_str!("../../../shaders/matmul.wgsl"))
-        };
-        vec![Dispatch {
-            kernel: Kernel {
-                module,
-                source,
-                entry,
-                constants: vec![("ACCUMULATE", f64::from(u8::from(self.accumulate)))],
-            },
-            bindings: vec![self.a, self.b, self.c],
-            uniform: Uniform::new().size(self.m).size(self.n).size(self.k),
-            grid: [self.n.div_ceil(BLOCK) as u32, self.m.div_ceil(BLOCK) as u32, 1],
-        }]
+        variants::register_block(self)
+    }
+
+    fn alternatives(&self) -> Vec<Variant> {
+        variants::alternatives(self)
+    }
+
+    fn tuning_class(&self) -> String {
+        variants::class(self)
     }
 }
 
