@@ -184,6 +184,8 @@ pub enum BenchWhat {
     Step,
     /// Both
     All,
+    /// Every way to multiply matrices on a GPU
+    Matmul,
 }
 
 /// Options of `bench`.

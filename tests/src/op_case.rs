@@ -7,7 +7,7 @@ use nitp_core::cpu::{CpuExecutor, Real};
 use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now};
 use nitp_core::gpu::GpuExecutor;
 use nitp_core::ops::tolerance::{self, Tolerance};
-use nitp_core::ops::{DynOp, Op};
+use nitp_core::ops::{BASELINE, DynOp, Op};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role, View};
 use safetensors::{Dtype, SafeTensors};
 
@@ -192,13 +192,21 @@ impl OpCase {
         let mut fast = CpuExecutor::fast(no_parameters());
         let result = self.run_on(&mut fast, ops, outputs);
         self.compare("fast CPU", right, ops, outputs, exact, &result);
-        let result = self.gpu(ops, outputs);
-        self.compare("GPU", right, ops, outputs, exact, &result);
+        for variant in ops.last().expect("an op").variants() {
+            let result = self.gpu_by(variant, ops, outputs);
+            self.compare(&format!("GPU, {variant}"), right, ops, outputs, exact, &result);
+        }
     }
 
     /// The GPU's outputs.
     pub fn gpu(&self, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<Vec<f32>> {
-        let mut gpu = GpuExecutor::new(crate::gpu(), no_parameters()).expect("a device");
+        self.gpu_by(BASELINE, ops, outputs)
+    }
+
+    /// The GPU's outputs, of this variant.
+    pub fn gpu_by(&self, variant: &str, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<Vec<f32>> {
+        let device = crate::gpu().forcing(variant);
+        let mut gpu = GpuExecutor::new(device, no_parameters()).expect("a device");
         self.run_on(&mut gpu, ops, outputs)
     }
 
@@ -295,6 +303,8 @@ pub trait CloneOp {
     fn push_to(&self, builder: &mut PlanBuilder);
     /// [`Op::name`].
     fn op_name(&self) -> &'static str;
+    /// The names of its variants.
+    fn variants(&self) -> Vec<&'static str>;
 }
 
 impl<T: Op + Clone + 'static> CloneOp for T {
@@ -303,6 +313,9 @@ impl<T: Op + Clone + 'static> CloneOp for T {
     }
     fn op_name(&self) -> &'static str {
         DynOp::name(self)
+    }
+    fn variants(&self) -> Vec<&'static str> {
+        DynOp::variants(self).iter().map(|variant| variant.name).collect()
     }
 }
 

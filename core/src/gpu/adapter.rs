@@ -64,7 +64,9 @@ pub struct GpuDevice {
     /// What it is.
     pub summary: AdapterSummary,
     /// What was measured of its ops.
-    pub tuning: Arc<Tuning>,
+    tuning: Arc<Tuning>,
+    /// See [`GpuDevice::forcing`].
+    forced: Option<String>,
 }
 
 impl GpuDevice {
@@ -80,7 +82,7 @@ impl GpuDevice {
     }
 
     /// The variants of an op that this adapter has what it takes for.
-    pub(super) fn usable(&self, op: &dyn DynOp) -> Vec<Variant> {
+    pub fn usable(&self, op: &dyn DynOp) -> Vec<Variant> {
         let mut variants = op.variants();
         let subgroups = self.device.features().contains(wgpu::Features::SUBGROUP);
         variants.retain(|it| subgroups || !it.subgroups);
@@ -91,12 +93,26 @@ impl GpuDevice {
     /// adapters.
     pub fn variant(&self, op: &dyn DynOp) -> Variant {
         let mut variants = self.usable(op);
-        let measured = self.tuning.choice(op, &variants);
-        let index = variants.iter().position(|variant| match measured {
-            Some(choice) => variant.name == choice.variant,
-            None => !self.summary.software && variant.suits == Suits::Gpus,
+        let named = |name: &str| variants.iter().position(|it| it.name == name);
+        let index = self.forced.as_deref().and_then(named).or_else(|| {
+            match self.tuning.choice(op, &variants) {
+                Some(choice) => named(&choice.variant),
+                None if self.summary.software => None,
+                None => variants.iter().position(|it| it.suits == Suits::Gpus),
+            }
         });
         variants.swap_remove(index.unwrap_or(0))
+    }
+
+    /// The same device, where this variant is taken wherever an op has it, whatever was measured:
+    /// for tests and comparisons.
+    pub fn forcing(self, variant: &str) -> Self {
+        Self { forced: Some(variant.to_owned()), ..self }
+    }
+
+    /// The same device with these choices.
+    pub fn tuned(self, tuning: Tuning) -> Self {
+        Self { tuning: Arc::new(tuning), ..self }
     }
 
     /// Destroys the device, as a driver reset would: for tests of what follows.
@@ -162,7 +178,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         seen.set(ExecutorError::DeviceLost { reason: format!("{reason:?}: {message}") });
     });
     let tuning = Arc::new(Tuning::new(&summary));
-    Ok(GpuDevice { device, queue, failure, summary, tuning })
+    Ok(GpuDevice { device, queue, failure, summary, tuning, forced: None })
 }
 
 fn instance() -> wgpu::Instance {

@@ -81,29 +81,29 @@ impl Rehearsal {
         /// Seconds that a measurement takes at least: clocks are coarse, and have to rise first.
         const LEAST: f64 = 0.02;
         let copy = pair(LEN, |x, y| Copy { x, y });
-        let bytes = 8.0 * LEN as f64 / self.best(copy, repeats)?;
+        let bytes = 8.0 * LEN as f64 / best(self.executor.as_mut(), copy, repeats)?;
         let mut rounds = 16;
         loop {
             let plan = pair(LEN / 16, |x, y| MultiplyAdd { x, y, rounds });
             let flops = plan.cost().flops;
-            let seconds = self.best(plan, repeats)?;
+            let seconds = best(self.executor.as_mut(), plan, repeats)?;
             if seconds >= LEAST {
                 return Ok(Ceilings { flops: flops / seconds, bytes });
             }
             rounds *= 4;
         }
     }
+}
 
-    /// The least seconds of a plan without inputs.
-    fn best(&mut self, plan: Plan, repeats: usize) -> Result<f64, ExecutorError> {
-        let id = self.executor.load(plan)?;
-        let mut best = f64::INFINITY;
-        for _ in 0..repeats.max(1) {
-            let times = self.executor.profile(id, &MicroInputs::default())?;
-            best = best.min(times.iter().sum());
-        }
-        Ok(best)
+/// The least seconds of a plan without inputs.
+fn best(executor: &mut dyn Executor, plan: Plan, repeats: usize) -> Result<f64, ExecutorError> {
+    let id = executor.load(plan)?;
+    let mut best = f64::INFINITY;
+    for _ in 0..repeats.max(1) {
+        let times = executor.profile(id, &MicroInputs::default())?;
+        best = best.min(times.iter().sum());
     }
+    Ok(best)
 }
 
 /// A plan of one op from one vector to another.

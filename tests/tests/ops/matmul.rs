@@ -3,7 +3,7 @@ use nitp_tests::op_case::OpCase;
 
 /// Sizes that no tile divides, single rows and columns, and a longer sum; then rows of whole vec4s,
 /// all of them or some.
-const SHAPES: [(usize, usize, usize); 9] = [
+const SHAPES: [(usize, usize, usize); 12] = [
     (1, 1, 1),
     (7, 13, 5),
     (33, 65, 17),
@@ -13,6 +13,10 @@ const SHAPES: [(usize, usize, usize); 9] = [
     (4, 4, 4),
     (37, 36, 44),
     (40, 12, 7),
+    // More than one shared-memory tile; a k long enough to be split; more than a subgroup's rows.
+    (132, 140, 36),
+    (64, 32, 1024),
+    (68, 260, 300),
 ];
 
 #[test]

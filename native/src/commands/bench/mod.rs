@@ -1,6 +1,7 @@
 //! `nitp bench`: ops and whole training steps, against what the machine can do at most.
 
 mod baseline;
+mod matmul;
 mod report;
 mod table;
 
@@ -12,7 +13,7 @@ use nitp_core::ops::Access;
 use nitp_core::plan::{Node, Plan};
 use nitp_core::train::{Ceilings, Rehearsal};
 
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, BenchWhat};
 use crate::device::{self, Device};
 use crate::output::outln;
 use report::{PresetReport, Report, Row};
@@ -23,6 +24,9 @@ const WARM_UP: usize = 2;
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<()> {
     ensure!(args.steps > 0, "--steps 0: at least one step is needed to measure anything");
+    if args.what == BenchWhat::Matmul {
+        return matmul::run(args);
+    }
     let baseline = args.baseline.as_deref().map(baseline::read).transpose()?;
     let mut report = Report::new(device::choose(&args.device)?.why);
     if !args.json {
@@ -131,7 +135,8 @@ fn shape(plan: &Plan, node: &Node) -> String {
 
 /// The kernels of an op.
 fn variant(node: &Node) -> String {
-    let mut names: Vec<&str> = node.op.variants()[0].dispatches.iter().map(|it| it.kernel.entry).collect();
+    let mut names: Vec<&str> =
+        node.op.variants()[0].dispatches.iter().map(|it| it.kernel.entry).collect();
     names.dedup();
     names.join("+")
 }

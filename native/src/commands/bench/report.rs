@@ -134,7 +134,8 @@ impl Row {
     }
 }
 
-fn least_and_median(seconds: &[f64]) -> (f64, f64) {
+/// The least and the median of some seconds.
+pub fn least_and_median(seconds: &[f64]) -> (f64, f64) {
     let mut sorted = seconds.to_vec();
     sorted.sort_by(f64::total_cmp);
     // A clock may not see the shortest.

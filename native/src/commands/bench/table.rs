@@ -85,7 +85,7 @@ fn by_shape(it: &PresetReport) -> Table {
 }
 
 /// Columns from `numbers` on are aligned to the right.
-fn table<const N: usize>(header: [&str; N], numbers: usize) -> Table {
+pub fn table<const N: usize>(header: [&str; N], numbers: usize) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(header);
@@ -95,7 +95,8 @@ fn table<const N: usize>(header: [&str; N], numbers: usize) -> Table {
     table
 }
 
-fn time(seconds: f64) -> String {
+/// Seconds in the unit that suits them.
+pub fn time(seconds: f64) -> String {
     match seconds {
         s if s >= 1.0 => format!("{s:.2} s"),
         s if s >= 1e-3 => format!("{:.2} ms", 1e3 * s),
