@@ -32,12 +32,14 @@ const NO_TILE: u32 = 0xffffffffu;
 struct Rows { expert: u32, first: u32, end: u32 }
 
 fn rows_of(group: vec3u, groups: vec3u, thread: u32) -> Rows {
-    let tile = group.y + group.z * groups.y;
+    let id = group.y + group.z * groups.y;
+    let parts = sizes.tile_rows / (THREADS * BLOCK);
+    let tile = id / parts;
     if tile >= sizes.tiles { return Rows(0, 0, 0); }
     let expert = tile_expert[tile];
     if expert == NO_TILE { return Rows(0, 0, 0); }
     let end = min(tile_row[tile] + sizes.tile_rows, offsets[expert + 1]);
-    return Rows(expert, tile_row[tile] + thread * BLOCK, end);
+    return Rows(expert, tile_row[tile] + (id % parts * THREADS + thread) * BLOCK, end);
 }
 
 // Out-of-range rows and columns read the last valid one: their results are not stored.

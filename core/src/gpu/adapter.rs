@@ -93,12 +93,13 @@ impl GpuDevice {
     /// adapters.
     pub fn variant(&self, op: &dyn DynOp) -> Variant {
         let mut variants = self.usable(op);
+        let made_for = |kind| variants.iter().position(|it| it.suits == kind);
         let named = |name: &str| variants.iter().position(|it| it.name == name);
         let index = self.forced.as_deref().and_then(named).or_else(|| {
             match self.tuning.choice(op, &variants) {
                 Some(choice) => named(&choice.variant),
-                None if self.summary.software => None,
-                None => variants.iter().position(|it| it.suits == Suits::Gpus),
+                None if self.summary.software => made_for(Suits::Software),
+                None => made_for(Suits::Gpus),
             }
         });
         variants.swap_remove(index.unwrap_or(0))

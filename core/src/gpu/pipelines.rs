@@ -7,7 +7,12 @@ use crate::ops::Kernel;
 
 /// Shared snippets that a shader takes in with `#include "name"`.
 const INCLUDES: &[(&str, &str)] = &[
+    ("expert_tiles", include_str!("../../../shaders/include/expert_tiles.wgsl")),
     ("matmul", include_str!("../../../shaders/include/matmul.wgsl")),
+    ("product", include_str!("../../../shaders/include/product.wgsl")),
+    ("product_block", include_str!("../../../shaders/include/product_block.wgsl")),
+    ("product_subgroup", include_str!("../../../shaders/include/product_subgroup.wgsl")),
+    ("product_tile", include_str!("../../../shaders/include/product_tile.wgsl")),
     ("reduce", include_str!("../../../shaders/include/reduce.wgsl")),
     ("reduce_vec3", include_str!("../../../shaders/include/reduce_vec3.wgsl")),
 ];
@@ -68,42 +73,57 @@ fn compile(gpu: &GpuDevice, kernel: &Kernel) -> wgpu::ShaderModule {
 /// # Panics
 /// If there is no such snippet, or a constant has no `override`: mistakes in an op.
 pub fn assemble(kernel: &Kernel) -> String {
-    let mut text = String::with_capacity(kernel.source.len());
-    let mut unused: Vec<&str> = kernel.constants.iter().map(|(name, _)| *name).collect();
-    for line in kernel.source.lines() {
-        match line.trim().strip_prefix("#include ") {
-            Some(quoted) => {
-                let name = quoted.trim().trim_matches('"');
-                let snippet = INCLUDES.iter().find(|(key, _)| *key == name);
-                let snippet = snippet.unwrap_or_else(|| panic!("no shader include `{name}`")).1;
-                snippet.lines().for_each(|line| put(&mut text, line, kernel, &mut unused));
-            }
-            None => put(&mut text, line, kernel, &mut unused),
-        }
+    let mut text = Assembly { kernel, text: String::new(), used: Vec::new() };
+    text.add(kernel.source);
+    for (name, _) in &kernel.constants {
+        assert!(text.used.contains(name), "{} has no override {name}", kernel.module);
     }
-    assert!(unused.is_empty(), "{} has no override {unused:?}", kernel.module);
-    text
+    text.text
 }
 
-/// A line as it stands, or `override NAME: type = default;` as a constant.
-fn put(text: &mut String, line: &str, kernel: &Kernel, unused: &mut Vec<&str>) {
-    let Some((declared, default)) =
-        line.strip_prefix("override ").and_then(|rest| rest.split_once('='))
-    else {
-        text.push_str(line);
-        text.push('\n');
-        return;
-    };
-    let (name, kind) = declared.split_once(':').expect("an override says its type");
-    unused.retain(|it| *it != name);
-    let value = kernel.constants.iter().find(|(it, _)| *it == name).map(|(_, value)| *value);
-    let value = match (value, kind.trim()) {
-        (None, _) => default.trim().trim_end_matches(';').to_owned(),
-        (Some(value), "bool") => (value != 0.0).to_string(),
-        (Some(value), "f32") => format!("{value:?}"),
-        (Some(value), _) => format!("{value}"),
-    };
-    text.push_str(&format!("const {name}:{kind}= {value};\n"));
+/// WGSL under construction.
+struct Assembly<'a> {
+    kernel: &'a Kernel,
+    text: String,
+    /// Constants that had their override.
+    used: Vec<&'a str>,
+}
+
+impl Assembly<'_> {
+    fn add(&mut self, source: &str) {
+        for line in source.lines() {
+            // naga knows subgroups without the directives that browsers ask for, and refuses them.
+            let directive = line.starts_with("enable ") || line.starts_with("diagnostic(");
+            if directive && !cfg!(target_arch = "wasm32") {
+                continue;
+            }
+            if let Some(quoted) = line.strip_prefix("#include ") {
+                let name = quoted.trim_matches('"');
+                let snippet = INCLUDES.iter().find(|(key, _)| *key == name);
+                self.add(snippet.unwrap_or_else(|| panic!("no shader include `{name}`")).1);
+            } else if let Some(declared) = line.strip_prefix("override ") {
+                self.add_constant(declared);
+            } else {
+                self.text.push_str(line);
+                self.text.push('\n');
+            }
+        }
+    }
+
+    /// `NAME: type = default;`
+    fn add_constant(&mut self, declared: &str) {
+        let (declaration, default) = declared.split_once('=').expect("an override has a default");
+        let (name, kind) = declaration.split_once(':').expect("an override says its type");
+        let constant = self.kernel.constants.iter().find(|(it, _)| *it == name);
+        let value = match (constant, kind.trim()) {
+            (None, _) => default.trim_start().to_owned(),
+            (Some((_, value)), "bool") => format!("{};", *value != 0.0),
+            (Some((_, value)), "f32") => format!("{value:?};"),
+            (Some((_, value)), _) => format!("{value};"),
+        };
+        self.used.extend(constant.map(|(name, _)| *name));
+        self.text.push_str(&format!("const {declaration}= {value}\n"));
+    }
 }
 
 /// A uniform block and `bindings` writable storage buffers.

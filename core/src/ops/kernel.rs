@@ -84,6 +84,8 @@ pub enum Suits {
     All,
     /// Real GPUs, where the first such variant is taken as long as nothing was measured.
     Gpus,
+    /// Software on the CPU, likewise.
+    Software,
     /// None: it is there to compare with.
     Comparison,
 }

@@ -33,6 +33,7 @@ pub mod moe_gather;
 pub mod moe_route;
 pub mod multiply_add;
 pub mod nitp;
+mod product;
 pub mod rmsnorm;
 pub mod rope;
 pub mod swiglu;

@@ -6,8 +6,8 @@ use super::{Dispatch, Kernel, Op, Uniform, Use};
 use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
-/// Rows of a tile of the grouped GEMM: the 8 threads by 4 rows of its workgroups.
-pub const TILE_ROWS: usize = 32;
+/// Most rows of a tile of the grouped GEMM.
+pub const TILE_ROWS: usize = 64;
 
 /// Marks an unused entry of the tile list.
 pub const NO_TILE: u32 = u32::MAX;

@@ -5,8 +5,8 @@ use nitp_tests::op_case::OpCase;
 
 use super::moe_dispatch::{Load, ROUTINGS, Routing, dispatch};
 
-/// (n, k) that no tile divides, and one past the blocks of the fast path.
-const SIZES: [(usize, usize); 4] = [(1, 1), (5, 130), (33, 17), (150, 24)];
+/// (n, k) that no tile divides, one past the blocks of the fast path, and one of whole vec4s.
+const SIZES: [(usize, usize); 5] = [(1, 1), (5, 130), (33, 17), (150, 24), (68, 36)];
 
 /// Rows past one task of the fast path.
 const LONG: Routing = (300, 3, 2, Load::One(1));

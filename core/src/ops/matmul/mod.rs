@@ -83,7 +83,7 @@ impl Op for Matmul {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        variants::register_block(self)
+        variants::baseline(self)
     }
 
     fn alternatives(&self) -> Vec<Variant> {

@@ -1,64 +1,10 @@
-//! The ways of a matmul on a GPU. Software adapters want registers and no barriers, real GPUs shared
-//! memory; see docs/performance.md.
+//! The ways of a matmul on a GPU.
 
 use super::{Matmul, Transpose};
 use crate::ops::kernel::linear_grid;
+use crate::ops::product::{self, Kind, Way};
 use crate::ops::{Dispatch, Kernel, Suits, Uniform, Variant};
 use crate::plan::View;
-
-/// Shared-memory tiles, the first for matrices that fill a GPU with it.
-const TILES: [Tile; 2] = [
-    // 128x128 results, 8x8 a thread; slices of 8: 16 KiB of shared memory, what WebGPU promises.
-    Tile { name: "tile128", quads: 2, depth: 8 },
-    // 64x64 results, 4x4 a thread; slices of 16: as much.
-    Tile { name: "tile64", quads: 1, depth: 16 },
-];
-
-/// A workgroup of 16x16 threads with `quads` x `quads` blocks of 4x4 results each.
-#[derive(Clone, Copy)]
-struct Tile {
-    name: &'static str,
-    quads: usize,
-    depth: usize,
-}
-
-impl Tile {
-    const THREADS: usize = 16;
-
-    /// Results in a row and in a column.
-    fn side(&self) -> usize {
-        4 * Self::THREADS * self.quads
-    }
-
-    /// Tiles that cover the result: columns, rows.
-    fn grid(&self, op: &Matmul) -> [usize; 2] {
-        [op.n.div_ceil(self.side()), op.m.div_ceil(self.side())]
-    }
-
-    /// The product, or `splits` of its shares side by side in `c`.
-    fn dispatch(&self, op: &Matmul, c: View, splits: usize) -> Dispatch {
-        let constants = [
-            ("THREADS", Self::THREADS),
-            ("QUADS_M", self.quads),
-            ("QUADS_N", self.quads),
-            ("TILE_K", self.depth),
-            ("SPLITS", splits),
-        ];
-        let mut kernel = kernel(
-            ("matmul_tile", include_str!("../../../../shaders/matmul_tile.wgsl"), "matmul_tile"),
-            op.accumulate && splits == 1,
-        );
-        kernel.constants.extend(storage(op));
-        kernel.constants.extend(constants.map(|(name, value)| (name, value as f64)));
-        let [columns, rows] = self.grid(op);
-        Dispatch {
-            kernel,
-            bindings: vec![op.a, op.b, c],
-            uniform: sizes(op),
-            grid: [columns as u32, rows as u32, splits as u32],
-        }
-    }
-}
 
 /// Whether every row of a factor and of the result is whole vec4s.
 fn whole_quads(op: &Matmul) -> bool {
@@ -69,21 +15,24 @@ fn whole_quads(op: &Matmul) -> bool {
     lengths.iter().all(|length| length.is_multiple_of(4))
 }
 
-/// A barrier-free block of 4x4 results a thread, 32x32 a workgroup.
-pub(super) fn register_block(op: &Matmul) -> Vec<Dispatch> {
+/// What runs anywhere: a block of results a thread.
+pub(super) fn baseline(op: &Matmul) -> Vec<Dispatch> {
     const BLOCK: usize = 32;
+    if whole_quads(op) {
+        return vec![dispatch(op, &product::block(), op.c, 1)];
+    }
     let entry = match op.transpose {
         Transpose::None => "matmul_nn",
         Transpose::B => "matmul_nt",
         Transpose::A => "matmul_tn",
     };
-    let (module, source) = if whole_quads(op) {
-        ("matmul_vec4", include_str!("../../../../shaders/matmul_vec4.wgsl"))
-    } else {
-        ("matmul", include_str!("../../../../shaders/matmul.wgsl"))
-    };
     vec![Dispatch {
-        kernel: kernel((module, source, entry), op.accumulate),
+        kernel: Kernel {
+            module: "matmul",
+            source: include_str!("../../../../shaders/matmul.wgsl"),
+            entry,
+            constants: vec![accumulate(op.accumulate)],
+        },
         bindings: vec![op.a, op.b, op.c],
         uniform: sizes(op),
         grid: [op.n.div_ceil(BLOCK) as u32, op.m.div_ceil(BLOCK) as u32, 1],
@@ -92,21 +41,23 @@ pub(super) fn register_block(op: &Matmul) -> Vec<Dispatch> {
 
 pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
     let mut variants = vec![plain(op)];
-    if whole_quads(op) {
-        // A tile whose grid keeps few of a GPU's cores busy is tried after the smaller ones.
-        let few = |tile: &Tile| tile.grid(op).iter().product::<usize>() < 64;
-        let (small, large): (Vec<Tile>, Vec<Tile>) = TILES.into_iter().partition(few);
-        for tile in large.into_iter().chain(small.into_iter().rev()) {
-            variants.push(Variant {
-                name: tile.name,
-                suits: Suits::Gpus,
-                subgroups: false,
-                dispatches: vec![tile.dispatch(op, op.c, 1)],
-            });
-        }
-        variants.extend(split(op));
-        variants.push(subgroup(op));
+    if !whole_quads(op) {
+        return variants;
     }
+    // Large tiles where they keep a GPU busy.
+    let mut ways = [product::tile64(), product::tile64_few(), product::tile128()];
+    if grid(op, &ways[2], 1).iter().product::<u32>() >= 64 {
+        ways.reverse();
+    }
+    for way in ways.into_iter().chain([product::subgroup(op.n)]) {
+        variants.push(Variant {
+            name: way.name,
+            suits: way.suits,
+            subgroups: way.kind == Kind::Subgroup,
+            dispatches: vec![dispatch(op, &way, op.c, 1)],
+        });
+    }
+    variants.extend(split(op));
     variants
 }
 
@@ -135,25 +86,21 @@ fn split(op: &Matmul) -> Option<Variant> {
     /// Shorter shares are not worth the second pass.
     const LEAST_DEPTH: usize = 256;
     const MOST_SPLITS: usize = 16;
-    let tile = TILES[1];
-    let workgroups: usize = tile.grid(op).iter().product();
+    let way = product::tile64();
+    let workgroups = grid(op, &way, 1).iter().product::<u32>() as usize;
     let splits = (WANTED / workgroups).min(op.k / LEAST_DEPTH).min(MOST_SPLITS);
     if splits < 2 {
         return None;
     }
     let shares = View::scratch(splits * op.m * op.n);
     let quads = op.m * op.n / 4;
-    let mut sum = kernel(
-        (
-            "matmul_split_sum",
-            include_str!("../../../../shaders/matmul_split_sum.wgsl"),
-            "matmul_split_sum",
-        ),
-        op.accumulate,
-    );
-    sum.constants.push(("SPLITS", splits as f64));
     let sum = Dispatch {
-        kernel: sum,
+        kernel: Kernel {
+            module: "matmul_split_sum",
+            source: include_str!("../../../../shaders/matmul_split_sum.wgsl"),
+            entry: "matmul_split_sum",
+            constants: vec![accumulate(op.accumulate), ("SPLITS", splits as f64)],
+        },
         bindings: vec![shares, op.c],
         uniform: Uniform::new().size(quads),
         grid: linear_grid(quads.div_ceil(64)),
@@ -162,37 +109,25 @@ fn split(op: &Matmul) -> Option<Variant> {
         name: "split_k",
         suits: Suits::Gpus,
         subgroups: false,
-        dispatches: vec![tile.dispatch(op, shares, splits), sum],
+        dispatches: vec![dispatch(op, &way, shares, splits), sum],
     })
 }
 
-fn subgroup(op: &Matmul) -> Variant {
-    let text = include_str!("../../../../shaders/matmul_subgroup.wgsl");
-    let mut kernel = kernel(("matmul_subgroup", text, "matmul_subgroup"), op.accumulate);
-    kernel.constants.extend(storage(op));
-    Variant {
-        name: "subgroup",
-        suits: Suits::Gpus,
-        subgroups: true,
-        dispatches: vec![Dispatch {
-            kernel,
-            bindings: vec![op.a, op.b, op.c],
-            uniform: sizes(op),
-            grid: [op.n.div_ceil(4 * 64) as u32, op.m.div_ceil(8) as u32, 1],
-        }],
-    }
-}
-
+/// The textbook's tile, to compare with.
 fn plain(op: &Matmul) -> Variant {
-    let text = include_str!("../../../../shaders/matmul_plain.wgsl");
-    let mut kernel = kernel(("matmul_plain", text, "matmul_plain"), op.accumulate);
-    kernel.constants.extend(storage(op));
+    let mut constants = vec![accumulate(op.accumulate)];
+    constants.extend(storage(op));
     Variant {
         name: "plain16",
         suits: Suits::Comparison,
         subgroups: false,
         dispatches: vec![Dispatch {
-            kernel,
+            kernel: Kernel {
+                module: "matmul_plain",
+                source: include_str!("../../../../shaders/matmul_plain.wgsl"),
+                entry: "matmul_plain",
+                constants,
+            },
             bindings: vec![op.a, op.b, op.c],
             uniform: sizes(op),
             grid: [op.n.div_ceil(16) as u32, op.m.div_ceil(16) as u32, 1],
@@ -200,20 +135,42 @@ fn plain(op: &Matmul) -> Variant {
     }
 }
 
+/// The product, or `splits` of its shares one after the other in `c`.
+fn dispatch(op: &Matmul, way: &Way, c: View, splits: usize) -> Dispatch {
+    let (entry, source) = match way.kind {
+        Kind::Block => ("matmul_block", include_str!("../../../../shaders/matmul_block.wgsl")),
+        Kind::Subgroup => {
+            ("matmul_subgroup", include_str!("../../../../shaders/matmul_subgroup.wgsl"))
+        }
+        Kind::Tile => ("matmul_tile", include_str!("../../../../shaders/matmul_tile.wgsl")),
+    };
+    let mut constants = vec![accumulate(op.accumulate && splits == 1)];
+    constants.extend(storage(op));
+    constants.extend(&way.constants);
+    if splits > 1 {
+        constants.push(("SPLITS", splits as f64));
+    }
+    Dispatch {
+        kernel: Kernel { module: entry, source, entry, constants },
+        bindings: vec![op.a, op.b, c],
+        uniform: sizes(op),
+        grid: grid(op, way, splits),
+    }
+}
+
+fn grid(op: &Matmul, way: &Way, splits: usize) -> [u32; 3] {
+    let [rows, columns] = way.part;
+    [op.n.div_ceil(columns) as u32, op.m.div_ceil(rows) as u32, splits as u32]
+}
+
 fn sizes(op: &Matmul) -> Uniform {
     Uniform::new().size(op.m).size(op.n).size(op.k)
 }
 
-/// Which factor's rows run along k.
-fn storage(op: &Matmul) -> [(&'static str, f64); 2] {
-    let flag = |yes: bool| f64::from(u8::from(yes));
-    [("A_BY_K", flag(op.transpose == Transpose::A)), ("B_BY_K", flag(op.transpose != Transpose::B))]
+fn accumulate(yes: bool) -> (&'static str, f64) {
+    ("ACCUMULATE", f64::from(u8::from(yes)))
 }
 
-fn kernel(
-    (module, source, entry): (&'static str, &'static str, &'static str),
-    accumulate: bool,
-) -> Kernel {
-    let constants = vec![("ACCUMULATE", f64::from(u8::from(accumulate)))];
-    Kernel { module, source, entry, constants }
+fn storage(op: &Matmul) -> [(&'static str, f64); 2] {
+    product::storage(op.transpose == Transpose::A, op.transpose != Transpose::B)
 }

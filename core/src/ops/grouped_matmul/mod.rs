@@ -1,13 +1,13 @@
 //! Matrix products of each expert with its own rows, which lie together (MegaBlocks,
 //! arXiv 2211.15841). Time follows the routed pairs; an expert without rows costs nothing.
 
+mod variants;
+
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::kernel::MAX_WORKGROUPS;
 use super::matmul::{Transpose, gemm_f32};
-use super::moe_dispatch::TILE_ROWS;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Dispatch, Op, Use, Variant};
 use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
@@ -123,23 +123,15 @@ impl Op for GroupedMatmul {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        let entry = match self.transpose {
-            Transpose::None => "grouped_matmul_nn",
-            Transpose::B => "grouped_matmul_nt",
-            Transpose::A => panic!("the rows of a grouped product are never summed over"),
-        };
-        let tiles = self.tile_expert.len;
-        let tile_planes = tiles.div_ceil(MAX_WORKGROUPS);
-        vec![Dispatch {
-            kernel: kernel(entry, self.accumulate),
-            bindings: vec![self.a, self.b, self.offsets, self.tile_expert, self.tile_row, self.c],
-            uniform: Uniform::new().size(self.n).size(self.k).size(tiles).size(TILE_ROWS),
-            grid: [
-                self.n.div_ceil(BLOCK) as u32,
-                tiles.div_ceil(tile_planes) as u32,
-                tile_planes as u32,
-            ],
-        }]
+        variants::baseline(self)
+    }
+
+    fn alternatives(&self) -> Vec<Variant> {
+        variants::alternatives(self)
+    }
+
+    fn tuning_class(&self) -> String {
+        variants::class(self)
     }
 }
 
@@ -226,27 +218,14 @@ impl Op for GroupedMatmulBackwardWeight {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        vec![Dispatch {
-            kernel: kernel("grouped_matmul_tn", true),
-            bindings: vec![self.dy, self.x, self.offsets, self.dweight],
-            uniform: Uniform::new().size(self.out_features).size(self.in_features),
-            grid: [
-                self.in_features.div_ceil(BLOCK) as u32,
-                self.out_features.div_ceil(BLOCK) as u32,
-                self.num_experts as u32,
-            ],
-        }]
+        variants::baseline_weight(self)
     }
-}
 
-/// Results in a row and in a column of a workgroup: 8x8 threads with 4x4 each.
-const BLOCK: usize = 32;
+    fn alternatives(&self) -> Vec<Variant> {
+        variants::alternatives_weight(self)
+    }
 
-fn kernel(entry: &'static str, accumulate: bool) -> Kernel {
-    Kernel {
-        module: "grouped_matmul",
-        source: include_str!("../../../shaders/grouped_matmul.wgsl"),
-        entry,
-        constants: vec![("ACCUMULATE", f64::from(u8::from(accumulate)))],
+    fn tuning_class(&self) -> String {
+        variants::class_weight(self)
     }
 }

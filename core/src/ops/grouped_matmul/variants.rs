@@ -1,0 +1,159 @@
+//! The ways of a grouped matmul on a GPU: those of a dense one, for parts that the tile list gives.
+
+use super::{GroupedMatmul, GroupedMatmulBackwardWeight};
+use crate::ops::kernel::MAX_WORKGROUPS;
+use crate::ops::matmul::Transpose;
+use crate::ops::moe_dispatch::TILE_ROWS;
+use crate::ops::product::{self, Kind, Way};
+use crate::ops::{Dispatch, Kernel, Uniform, Variant};
+
+/// Results in a row and in a column of a workgroup of the kernels for single elements.
+const BLOCK: usize = 32;
+
+pub(super) fn baseline(op: &GroupedMatmul) -> Vec<Dispatch> {
+    if whole_quads([op.n, op.k]) {
+        return vec![of_rows(op, &product::block())];
+    }
+    let entry = match op.transpose {
+        Transpose::None => "grouped_matmul_nn",
+        Transpose::B => "grouped_matmul_nt",
+        Transpose::A => panic!("the rows of a grouped product are never summed over"),
+    };
+    let tiles = op.tile_expert.len;
+    vec![Dispatch {
+        kernel: single(entry, op.accumulate),
+        bindings: vec![op.a, op.b, op.offsets, op.tile_expert, op.tile_row, op.c],
+        uniform: Uniform::new().size(op.n).size(op.k).size(tiles).size(TILE_ROWS),
+        grid: tile_grid(op.n, tiles, [BLOCK, BLOCK]),
+    }]
+}
+
+pub(super) fn alternatives(op: &GroupedMatmul) -> Vec<Variant> {
+    if !whole_quads([op.n, op.k]) {
+        return Vec::new();
+    }
+    let ways = [product::tile64_few(), product::subgroup(op.n)];
+    ways.iter().map(|way| variant(way, of_rows(op, way))).collect()
+}
+
+pub(super) fn class(op: &GroupedMatmul) -> String {
+    let GroupedMatmul { rows, n, k, num_experts, .. } = *op;
+    let storage = if op.transpose == Transpose::B { "a bT" } else { "a b" };
+    class_of(storage, [rows, n, k], num_experts, whole_quads([n, k]))
+}
+
+pub(super) fn baseline_weight(op: &GroupedMatmulBackwardWeight) -> Vec<Dispatch> {
+    let GroupedMatmulBackwardWeight { out_features, in_features, num_experts, .. } = *op;
+    if whole_quads([out_features, in_features]) {
+        return vec![of_weight(op, &product::block())];
+    }
+    vec![Dispatch {
+        kernel: single("grouped_matmul_tn", true),
+        bindings: vec![op.dy, op.x, op.offsets, op.dweight],
+        uniform: Uniform::new().size(out_features).size(in_features),
+        grid: [
+            in_features.div_ceil(BLOCK) as u32,
+            out_features.div_ceil(BLOCK) as u32,
+            num_experts as u32,
+        ],
+    }]
+}
+
+pub(super) fn alternatives_weight(op: &GroupedMatmulBackwardWeight) -> Vec<Variant> {
+    if !whole_quads([op.out_features, op.in_features]) {
+        return Vec::new();
+    }
+    let ways = [product::tile64_few(), product::subgroup(op.in_features)];
+    ways.iter().map(|way| variant(way, of_weight(op, way))).collect()
+}
+
+pub(super) fn class_weight(op: &GroupedMatmulBackwardWeight) -> String {
+    let GroupedMatmulBackwardWeight { rows, out_features, in_features, num_experts, .. } = *op;
+    let sizes = [rows, out_features, in_features];
+    class_of("aT b", sizes, num_experts, whole_quads([out_features, in_features]))
+}
+
+fn whole_quads(lengths: [usize; 2]) -> bool {
+    lengths.iter().all(|length| length.is_multiple_of(4))
+}
+
+fn class_of(storage: &str, sizes: [usize; 3], num_experts: usize, quads: bool) -> String {
+    let [rows, n, k] = sizes.map(usize::next_power_of_two);
+    let elements = if quads { "vec4" } else { "single" };
+    format!("{storage}, {rows}x{n}x{k}, {num_experts} experts, {elements}")
+}
+
+fn variant(way: &Way, dispatch: Dispatch) -> Variant {
+    Variant {
+        name: way.name,
+        suits: way.suits,
+        subgroups: way.kind == Kind::Subgroup,
+        dispatches: vec![dispatch],
+    }
+}
+
+/// A grid over columns and the longest tile list, each tile in parts of a workgroup's rows.
+fn tile_grid(n: usize, tiles: usize, [rows, columns]: [usize; 2]) -> [u32; 3] {
+    let parts = tiles * (TILE_ROWS / rows);
+    let planes = parts.div_ceil(MAX_WORKGROUPS);
+    [n.div_ceil(columns) as u32, parts.div_ceil(planes) as u32, planes as u32]
+}
+
+fn of_rows(op: &GroupedMatmul, way: &Way) -> Dispatch {
+    let tiles = op.tile_expert.len;
+    let mut kernel = kernel(way, false, op.accumulate, (false, op.transpose == Transpose::None));
+    kernel.constants.push(("TILE_ROWS", TILE_ROWS as f64));
+    Dispatch {
+        kernel,
+        bindings: vec![op.a, op.b, op.c, op.offsets, op.tile_expert, op.tile_row],
+        uniform: Uniform::new().size(op.rows).size(op.n).size(op.k).size(tiles),
+        grid: tile_grid(op.n, tiles, way.part),
+    }
+}
+
+fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Dispatch {
+    let [rows, columns] = way.part;
+    Dispatch {
+        kernel: kernel(way, true, true, (true, true)),
+        bindings: vec![op.dy, op.x, op.dweight, op.offsets],
+        uniform: Uniform::new().size(op.out_features).size(op.in_features).size(op.rows),
+        grid: [
+            op.in_features.div_ceil(columns) as u32,
+            op.out_features.div_ceil(rows) as u32,
+            op.num_experts as u32,
+        ],
+    }
+}
+
+fn kernel(way: &Way, weight: bool, accumulate: bool, by_k: (bool, bool)) -> Kernel {
+    let (module, source, entries) = match way.kind {
+        Kind::Block => (
+            "grouped_matmul_block",
+            include_str!("../../../../shaders/grouped_matmul_block.wgsl"),
+            ["grouped_matmul_block", "grouped_matmul_block_weight"],
+        ),
+        Kind::Subgroup => (
+            "grouped_matmul_subgroup",
+            include_str!("../../../../shaders/grouped_matmul_subgroup.wgsl"),
+            ["grouped_matmul_subgroup", "grouped_matmul_subgroup_weight"],
+        ),
+        Kind::Tile => (
+            "grouped_matmul_tile",
+            include_str!("../../../../shaders/grouped_matmul_tile.wgsl"),
+            ["grouped_matmul_tile", "grouped_matmul_tile_weight"],
+        ),
+    };
+    let mut constants = vec![("ACCUMULATE", f64::from(u8::from(accumulate)))];
+    constants.extend(product::storage(by_k.0, by_k.1));
+    constants.extend(&way.constants);
+    Kernel { module, source, entry: entries[usize::from(weight)], constants }
+}
+
+fn single(entry: &'static str, accumulate: bool) -> Kernel {
+    Kernel {
+        module: "grouped_matmul",
+        source: include_str!("../../../../shaders/grouped_matmul.wgsl"),
+        entry,
+        constants: vec![("ACCUMULATE", f64::from(u8::from(accumulate)))],
+    }
+}

@@ -1,0 +1,69 @@
+// What all products of matrices with rows of whole vec4s share: c (+)= a b for some rows, columns and a
+// range of k. Dense and grouped matmuls differ in which ranges a workgroup gets.
+
+override ACCUMULATE: bool = false;
+override A_BY_K: bool = false; // a [k, m], else [m, k]
+override B_BY_K: bool = true;  // b [k, n], else [n, k]
+
+// Lengths of rows: m that of an a by k, n that of c and of a b by k, k that of the others.
+struct Sizes { m: u32, n: u32, k: u32, tiles: u32 }
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read_write> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> b: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+
+// A workgroup's part.
+struct Part {
+    row: u32,       // first of c
+    row_end: u32,   // rows from here on are someone else's
+    column: u32,    // first of c
+    begin: u32,     // of k
+    end: u32,
+    b: u32,         // vec4s before the matrix in b
+    c: u32,         // vec4s before the matrix in c
+}
+
+fn store(part: Part, row: u32, column: u32, value: vec4f) {
+    let at = part.c + (row * sizes.n + column) / 4;
+    if ACCUMULATE {
+        c[at] += value;
+    } else {
+        c[at] = value;
+    }
+}
+
+// Out-of-range rows and columns read the last valid ones: their results are not stored.
+fn a_along_k(part: Part, row: u32, k: u32) -> vec4f {
+    return a[(min(row, part.row_end - 1) * sizes.k + k) / 4];
+}
+
+fn a_along_m(row: u32, k: u32) -> vec4f {
+    return a[(k * sizes.m + min(row, sizes.m - 4)) / 4];
+}
+
+fn b_along_k(part: Part, column: u32, k: u32) -> vec4f {
+    return b[part.b + (min(column, sizes.n - 1) * sizes.k + k) / 4];
+}
+
+fn b_along_n(part: Part, column: u32, k: u32) -> vec4f {
+    return b[part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4];
+}
+
+// Columns column..column + 4 of b at k..k + 4; a column of the result is one k.
+fn b_block(part: Part, column: u32, k: u32) -> mat4x4f {
+    if B_BY_K {
+        return mat4x4f(
+            b_along_n(part, column, k),
+            b_along_n(part, column, k + 1),
+            b_along_n(part, column, k + 2),
+            b_along_n(part, column, k + 3),
+        );
+    }
+    return transpose(mat4x4f(
+        b_along_k(part, column, k),
+        b_along_k(part, column + 1, k),
+        b_along_k(part, column + 2, k),
+        b_along_k(part, column + 3, k),
+    ));
+}

@@ -1,0 +1,63 @@
+// A product by subgroups of any size. All threads of a workgroup share the rows of c, and each has four
+// columns. A subgroup fetches as much of those rows of a as it has lanes, one vec4 a lane and row, and
+// hands the vec4s round by shuffles: no shared memory and no barrier, and a is fetched once a subgroup.
+//
+// Every sum is over ascending k, whatever the size of a subgroup.
+
+enable subgroups;
+// A part is the same for a whole workgroup, also where it was read from memory.
+diagnostic(off, subgroup_uniformity);
+
+#include "product"
+
+override THREADS: u32 = 64;
+
+const TILE_M: u32 = 8;
+const TILE_N: u32 = 4 * THREADS;
+
+// The lane within its subgroup, and the subgroup's size.
+struct Member { lane: u32, size: u32 }
+
+fn multiply(part: Part, thread: u32, member: Member) {
+    // Threads past the last column go along, for what they fetch and hand on.
+    let column = part.column + 4 * thread;
+    var sums: array<vec4f, TILE_M>;
+    if A_BY_K {
+        // A lane has all rows at a k of its own.
+        for (var k = part.begin; k < part.end; k += member.size) {
+            let mine = min(k + member.lane, part.end - 1);
+            let low = a_along_m(part.row, mine);
+            let high = a_along_m(part.row + 4, mine);
+            for (var i = 0u; i < min(member.size, part.end - k); i++) {
+                let right = b_along_n(part, column, k + i);
+                let left_low = subgroupShuffle(low, i);
+                let left_high = subgroupShuffle(high, i);
+                sums[0] += left_low.x * right;
+                sums[1] += left_low.y * right;
+                sums[2] += left_low.z * right;
+                sums[3] += left_low.w * right;
+                sums[4] += left_high.x * right;
+                sums[5] += left_high.y * right;
+                sums[6] += left_high.z * right;
+                sums[7] += left_high.w * right;
+            }
+        }
+    } else {
+        // A lane has four k of its own of each row.
+        for (var k = part.begin; k < part.end; k += 4 * member.size) {
+            let mine = min(k + 4 * member.lane, part.end - 4);
+            var left: array<vec4f, TILE_M>;
+            for (var i = 0u; i < TILE_M; i++) { left[i] = a_along_k(part, part.row + i, mine); }
+            for (var other = 0u; other < min(member.size, (part.end - k) / 4); other++) {
+                let right = b_block(part, column, k + 4 * other);
+                for (var i = 0u; i < TILE_M; i++) {
+                    sums[i] += right * subgroupShuffle(left[i], other);
+                }
+            }
+        }
+    }
+    if column >= sizes.n { return; }
+    for (var i = 0u; i < TILE_M; i++) {
+        if part.row + i < part.row_end { store(part, part.row + i, column, sums[i]); }
+    }
+}
