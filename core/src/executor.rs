@@ -174,6 +174,9 @@ pub trait Executor {
     /// Waits until this read has arrived, if it is under way; later work goes on.
     fn wait_for(&mut self, ticket: Ticket) -> Result<(), ExecutorError>;
 
+    /// How a node of a plan is done, in a word or two: which kernels, which path.
+    fn way(&self, id: PlanId, node: usize) -> String;
+
     /// Runs a plan once, with one micro-batch, and tells the seconds that each node took, in the
     /// order of [`Plan::nodes`]. For benchmarks: it waits, and not in a browser.
     fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError>;

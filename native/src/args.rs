@@ -60,6 +60,28 @@ pub struct ConfigArgs {
     pub sets: Vec<String>,
 }
 
+/// Which machine computes, and how its kernels are chosen.
+#[derive(Clone, Debug, Args)]
+pub struct DeviceArgs {
+    /// `auto`, `gpu` (any adapter), `cpu`, or a part of an adapter's name
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// How GPU kernels are chosen among the ways to do an op
+    #[arg(long, value_enum, default_value_t = Tune::Auto)]
+    pub tune: Tune,
+}
+
+/// How kernels are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tune {
+    /// By what was measured on this adapter; what was not is measured first, and kept
+    Auto,
+    /// Nothing is measured or read: kernels for adapters of this kind
+    Off,
+    /// All is measured anew
+    Again,
+}
+
 /// What `train` and `trace` share.
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -75,9 +97,9 @@ pub struct RunArgs {
     /// Seed of the initial weights and of the order of the batches
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// `auto`, `gpu` (any adapter), `cpu`, or a part of an adapter's name
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    /// The machine
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Start from the weights of this checkpoint, run folder or model.safetensors
     #[arg(long, value_name = "CHECKPOINT")]
     pub init: Option<PathBuf>,
@@ -127,9 +149,9 @@ pub struct EvalArgs {
     /// How many batches [default: as in training; with --data all]
     #[arg(long, value_name = "N")]
     pub batches: Option<usize>,
-    /// `auto`, `gpu`, `cpu`, or a part of an adapter's name
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    /// The machine
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// One JSON object with the keys of metrics.jsonl
     #[arg(long)]
     pub json: bool,
@@ -159,9 +181,9 @@ pub struct GenerateArgs {
     /// Seed of the draws
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// `auto`, `gpu`, `cpu`, or a part of an adapter's name
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    /// The machine
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// Options of `info`.
@@ -203,9 +225,9 @@ pub struct BenchArgs {
     /// Steps that count, after two that don't
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub steps: usize,
-    /// `auto`, `gpu`, `cpu`, or a part of an adapter's name
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
+    /// The machine
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// One JSON object
     #[arg(long)]
     pub json: bool,

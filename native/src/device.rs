@@ -1,7 +1,5 @@
 //! Which machine a run takes, and why.
 
-use std::fmt::Write;
-
 use anyhow::Result;
 use nitp_core::config::Config;
 use nitp_core::cpu::CpuExecutor;
@@ -9,6 +7,10 @@ use nitp_core::executor::Executor;
 use nitp_core::gpu::{AdapterSummary, DeviceRequest, GpuDevice, GpuExecutor, adapters, open};
 use nitp_core::model::parameter_layout;
 use nitp_core::plan::Limits;
+use nitp_core::train::Rehearsal;
+
+use crate::args::{DeviceArgs, Tune};
+use crate::{memory, tuning};
 
 /// A chosen machine.
 pub enum Device {
@@ -31,38 +33,100 @@ pub fn list() -> Vec<AdapterSummary> {
     pollster::block_on(adapters())
 }
 
-/// Chooses by the value of `--device`.
+/// Chooses by the value of `--device`, by rule: for what is over soon.
 ///
 /// # Errors
 /// If no adapter fits.
-pub fn choose(wanted: &str) -> Result<Choice> {
-    let gpu = |request: DeviceRequest, why: &str| -> Result<Choice> {
-        let device = pollster::block_on(open(&request))?;
-        let why = format!("{} ({why})", describe(&device.summary));
-        Ok(Choice { device: Device::Gpu(Box::new(device)), why })
-    };
-    match wanted {
+pub fn choose(args: &DeviceArgs) -> Result<Choice> {
+    match args.device.as_str() {
         "cpu" => Ok(Choice { device: Device::Cpu, why: format!("{} (asked for)", cpu()) }),
-        "gpu" => gpu(DeviceRequest::AnyGpu, "asked for"),
-        "auto" => {
-            let all = list();
-            if all.iter().any(|adapter| !adapter.software) {
-                return gpu(DeviceRequest::RealGpu, "the first GPU; others with --device NAME");
+        "gpu" => gpu(&DeviceRequest::AnyGpu, args.tune, "asked for"),
+        "auto" => match software_only() {
+            Some(why) => Ok(Choice { device: Device::Cpu, why }),
+            None => {
+                gpu(&DeviceRequest::RealGpu, args.tune, "the first GPU; others with --device NAME")
             }
-            let mut why = cpu();
-            match all.first() {
-                Some(adapter) => write!(
-                    why,
-                    " (the only GPU adapter, {}, is software on this CPU, and the CPU executor is \
-                     faster)",
-                    adapter.name
-                )?,
-                None => why.push_str(" (no GPU adapter found)"),
-            }
-            Ok(Choice { device: Device::Cpu, why })
-        }
-        name => gpu(DeviceRequest::Named(name.to_owned()), "asked for"),
+        },
+        name => gpu(&DeviceRequest::Named(name.to_owned()), args.tune, "asked for"),
     }
+}
+
+/// Chooses for training this model: `auto` by measuring a short step of it on the GPU and on the
+/// CPU, and each GPU with its kernels measured.
+///
+/// # Errors
+/// If no adapter fits, or what a device reports.
+pub fn choose_for(args: &DeviceArgs, config: &Config) -> Result<Choice> {
+    let choice = choose(args)?;
+    let Device::Gpu(opened) = choice.device else { return Ok(choice) };
+    let tuned = tuning::measured(*opened, config, args.tune)?;
+    if args.device == "auto" && memory::check_machine(config).is_ok() {
+        let gpu = Device::Gpu(Box::new(tuned.clone()));
+        return race(config, gpu, choice.why);
+    }
+    Ok(Choice { device: Device::Gpu(Box::new(tuned)), why: choice.why })
+}
+
+/// The faster of a GPU and the CPU, at a short step of this model.
+fn race(config: &Config, device: Device, name: String) -> Result<Choice> {
+    let short = short_step(config);
+    let tokens = short.train.tokens_per_step();
+    let on_gpu = step_seconds(&short, device.again())?;
+    let on_cpu = step_seconds(&short, Device::Cpu)?;
+    let seconds = |it: f64| format!("{it:.3} s");
+    let (on_gpu_words, on_cpu_words) = (seconds(on_gpu), seconds(on_cpu));
+    Ok(if on_gpu <= on_cpu {
+        let why =
+            format!("{name}: {tokens} tokens in {on_gpu_words}, on the CPU in {on_cpu_words}");
+        Choice { device, why }
+    } else {
+        let cpu = cpu();
+        let why = format!("{cpu}: {tokens} tokens in {on_cpu_words}, on {name} in {on_gpu_words}");
+        Choice { device: Device::Cpu, why }
+    })
+}
+
+/// The model with a micro-batch of about a thousand tokens.
+fn short_step(config: &Config) -> Config {
+    const TOKENS: usize = 1024;
+    let mut short = config.clone();
+    let rows = TOKENS / config.train.context_length.max(1);
+    short.train.batch_size = rows.clamp(1, config.train.batch_size);
+    short.train.gradient_accumulation_steps = 1;
+    short
+}
+
+/// Of the faster of two steps, after one that doesn't count.
+fn step_seconds(config: &Config, device: Device) -> Result<f64> {
+    let mut rehearsal = Rehearsal::new(config, device.executor(config)?)?;
+    rehearsal.step()?;
+    Ok(rehearsal.step()?.min(rehearsal.step()?))
+}
+
+fn gpu(request: &DeviceRequest, tune: Tune, why: &str) -> Result<Choice> {
+    let device = tuning::known(pollster::block_on(open(request))?, tune);
+    let why = format!("{} ({why})", describe(&device.summary));
+    Ok(Choice { device: Device::Gpu(Box::new(device)), why })
+}
+
+/// Why the CPU is taken where there is no real GPU.
+fn software_only() -> Option<String> {
+    let all = list();
+    if all.iter().any(|adapter| !adapter.software) {
+        return None;
+    }
+    let mut why = cpu();
+    match all.first() {
+        Some(adapter) => {
+            why += &format!(
+                " (the only GPU adapter, {}, is software on this CPU, and the CPU executor is \
+                 faster)",
+                adapter.name
+            );
+        }
+        None => why.push_str(" (no GPU adapter found)"),
+    }
+    Some(why)
 }
 
 /// An adapter in a few words.
@@ -84,6 +148,14 @@ impl Device {
         }
     }
 
+    /// The same machine once more.
+    fn again(&self) -> Self {
+        match self {
+            Device::Cpu => Device::Cpu,
+            Device::Gpu(gpu) => Device::Gpu(gpu.clone()),
+        }
+    }
+
     /// An executor that holds the parameters of this model.
     ///
     /// # Errors
@@ -94,5 +166,21 @@ impl Device {
             Device::Cpu => Box::new(CpuExecutor::fast(layout)),
             Device::Gpu(gpu) => Box::new(GpuExecutor::new(*gpu, layout)?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_faster_machine_is_taken_and_both_times_are_told() {
+        let config = nitp_core::config::preset("nano").expect("a preset");
+        let software = gpu(&DeviceRequest::AnyGpu, Tune::Off, "asked for").expect("an adapter");
+        let choice = race(&config, software.device, "the adapter".to_owned()).expect("a race");
+        // Which one is faster is the machine's business.
+        let (cpu, gpu) = (choice.why.starts_with("CPU"), choice.why.starts_with("the adapter"));
+        assert!(cpu == matches!(choice.device, Device::Cpu) && cpu != gpu, "{}", choice.why);
+        assert_eq!(choice.why.matches(" s").count(), 2, "{}", choice.why);
     }
 }

@@ -1,6 +1,7 @@
 //! `nitp`: train, evaluate, generate, inspect. Exit codes: 0, 1 for a failure, 2 for wrong usage.
 
 mod args;
+mod cache;
 mod checkpoints;
 mod commands;
 mod device;
@@ -12,6 +13,7 @@ mod progress;
 mod run_folder;
 mod settings;
 mod token_cache;
+mod tuning;
 mod whole_file;
 
 use std::io::{ErrorKind, Write};

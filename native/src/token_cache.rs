@@ -11,20 +11,12 @@ use anyhow::{Context, Result};
 use memmap2::Mmap;
 use nitp_core::data::{CorpusBuilder, Fingerprint, TokenCorpus, Tokenizer};
 
-use crate::{documents, whole_file};
+use crate::{cache, documents, whole_file};
 
 const MAGIC: [u8; 8] = *b"nitptok1";
 
 /// Bytes before the starts: the magic and the two counts.
 const HEADER: usize = 24;
-
-/// The folder of the cache; the variable overrides the system's folder for such files.
-fn folder() -> PathBuf {
-    match std::env::var_os("NITP_CACHE_DIR") {
-        Some(folder) => folder.into(),
-        None => dirs::cache_dir().unwrap_or_else(std::env::temp_dir).join("nitp"),
-    }
-}
 
 /// The tokens of all text behind `paths`, from the cache where it has them.
 ///
@@ -43,7 +35,7 @@ pub fn corpus(
         fingerprint.add(&path.display().to_string(), &documents::read(path)?);
     }
     let fingerprint = fingerprint.finish();
-    let cached = folder().join(format!("{fingerprint}.tokens"));
+    let cached = cache::folder().join(format!("{fingerprint}.tokens"));
     if let Some(corpus) = open(&cached, tokenizer, &fingerprint) {
         return Ok(corpus);
     }

@@ -325,6 +325,10 @@ impl<R: Real> Executor for CpuExecutor<R> {
         Ok(())
     }
 
+    fn way(&self, _: PlanId, _: usize) -> String {
+        if self.fast { "fast" } else { "twin" }.to_owned()
+    }
+
     fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError> {
         self.times = Some(Vec::new());
         let ran = self.run(id, std::slice::from_ref(micro), &[]);

@@ -89,6 +89,13 @@ impl GpuDevice {
         variants
     }
 
+    /// Whether there is nothing to measure for an op: one way to do it, or a known choice.
+    pub fn is_measured(&self, op: &dyn DynOp, known: &Tuning) -> bool {
+        let variants = self.usable(op);
+        let tried = variants.iter().filter(|it| it.suits != Suits::Comparison).count();
+        tried < 2 || known.choice(op, &variants).is_some()
+    }
+
     /// How an op is done here: as was measured, else by the first variant that is made for such
     /// adapters.
     pub fn variant(&self, op: &dyn DynOp) -> Variant {

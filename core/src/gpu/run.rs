@@ -7,7 +7,7 @@ use super::pipelines::Pipelines;
 use super::readback::Readback;
 use super::timestamps;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
-use crate::ops::{Dispatch, Kernel, Uniform, Variant, kernel::linear_grid};
+use crate::ops::{BASELINE, Dispatch, Kernel, Uniform, Variant, kernel::linear_grid};
 use crate::plan::{DType, Layout, ParameterLayout, Plan, Space, TensorId, View};
 
 /// A dispatch with everything bound.
@@ -334,6 +334,17 @@ impl Executor for GpuExecutor {
         self.submit(encoder, &tickets);
         self.gpu.check()?;
         Ok(tickets)
+    }
+
+    fn way(&self, id: PlanId, node: usize) -> String {
+        let node = self.plans[id.0].plan.nodes().nth(node).expect("a node of it");
+        let variant = self.gpu.variant(node.op.as_ref());
+        let mut entries: Vec<_> = variant.dispatches.iter().map(|it| it.kernel.entry).collect();
+        entries.dedup();
+        if variant.name == BASELINE {
+            return entries.join("+");
+        }
+        format!("{}: {}", variant.name, entries.join("+"))
     }
 
     fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError> {

@@ -53,9 +53,8 @@ impl GpuExecutor {
         for node in 0..nodes {
             if begin.elapsed() < time {
                 let op = self.plans[id.0].plan.micro[node].op.as_ref();
-                let (key, variants) = (op.tuning_key(), self.gpu.usable(op));
-                let tried = variants.iter().filter(|it| it.suits != Suits::Comparison).count();
-                if tried > 1 && known.choice(op, &variants).is_none() && seen.insert(key.clone()) {
+                let key = op.tuning_key();
+                if !self.gpu.is_measured(op, &known) && seen.insert(key.clone()) {
                     let next = self.gpu.device.create_command_encoder(&Default::default());
                     self.gpu.queue.submit([std::mem::replace(&mut encoder, next).finish()]);
                     done(&self.gpu).await?;

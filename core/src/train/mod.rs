@@ -12,6 +12,7 @@ mod schedule;
 mod store;
 mod trace;
 mod trainer;
+mod tune;
 
 pub use checkpoint::{
     Checkpoint, CheckpointError, TrainerState, file as checkpoint_file, read_weights, serialize,
@@ -30,3 +31,4 @@ pub use schedule::learning_rate;
 pub use store::{Tensor, Tensors, initialize, pack, unpack, write};
 pub use trace::Trace;
 pub use trainer::{Progress, Start, TrainError, Trainer};
+pub use tune::tune;

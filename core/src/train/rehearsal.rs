@@ -50,6 +50,12 @@ impl Rehearsal {
         self.executor.plan(self.plan).0
     }
 
+    /// How each node of the plan is done: see [`Executor::way`].
+    pub fn ways(&self) -> Vec<String> {
+        let nodes = self.plan().nodes().count();
+        (0..nodes).map(|node| self.executor.way(self.plan, node)).collect()
+    }
+
     /// Does a whole step and waits for its metrics: its seconds.
     ///
     /// # Errors
@@ -119,8 +125,8 @@ fn pair<T: crate::ops::Op + 'static>(
 }
 
 /// Random tokens: each batch is the same.
-struct MadeUp {
-    config: Config,
+pub(super) struct MadeUp {
+    pub config: Config,
 }
 
 impl BatchSource for MadeUp {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use comfy_table::{Table, presets};
 use indicatif::BinaryBytes;
 
+use crate::args::{DeviceArgs, Tune};
 use crate::device;
 use crate::output::outln;
 
@@ -27,7 +28,8 @@ pub fn run() -> Result<()> {
         }
         outln!("{table}\n");
     }
-    outln!("--device auto takes: {}", device::choose("auto")?.why);
+    let auto = DeviceArgs { device: "auto".to_owned(), tune: Tune::Off };
+    outln!("--device auto takes: {}", device::choose(&auto)?.why);
     outln!("--device gpu takes any adapter, --device NAME the first whose name contains NAME.");
     Ok(())
 }

@@ -90,7 +90,6 @@ pub fn run(args: TrainArgs) -> Result<()> {
         ensure!(stop_at > done, "--stop-at {stop_at}: the run is at step {done} already");
     }
 
-    let choice = device::choose(&args.run.device)?;
     let mut warnings = Vec::new();
     let corpus = token_cache::corpus(&config.data.paths, &tokenizer, |text| warnings.push(text))?;
     let fingerprint = corpus.fingerprint().to_owned();
@@ -98,6 +97,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         check_data(checkpoint, &fingerprint, &config)?;
     }
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
+    let choice = device::choose_for(&args.run.device, &config)?;
     let about = about(&config, &choice.why, &tokenizer, &dataset);
     if matches!(choice.device, Device::Cpu) {
         memory::check_machine(&config)?;

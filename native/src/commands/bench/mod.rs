@@ -14,7 +14,7 @@ use nitp_core::plan::{Node, Plan};
 use nitp_core::train::{Ceilings, Rehearsal};
 
 use crate::args::{BenchArgs, BenchWhat};
-use crate::device::{self, Device};
+use crate::device;
 use crate::output::outln;
 use report::{PresetReport, Report, Row};
 
@@ -34,8 +34,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     }
     for name in &args.presets {
         let config = load(preset(name)?, None, &args.sets)?;
-        let choice = device::choose(&args.device)?;
-        let on_gpu = matches!(choice.device, Device::Gpu(_));
+        let choice = device::choose_for(&args.device, &config)?;
         let mut rehearsal = Rehearsal::new(&config, choice.device.executor(&config)?)?;
         let ceilings = match report.ceilings() {
             Some(ceilings) => ceilings,
@@ -48,7 +47,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
                 ceilings
             }
         };
-        let measured = measure(name, &config, &mut rehearsal, ceilings, on_gpu, args.steps)?;
+        let measured = measure(name, &config, &mut rehearsal, ceilings, args.steps)?;
         if !args.json {
             outln!("\n{}", table::preset(&measured, args.what));
         }
@@ -69,7 +68,6 @@ fn measure(
     config: &Config,
     rehearsal: &mut Rehearsal,
     ceilings: Ceilings,
-    on_gpu: bool,
     steps: usize,
 ) -> Result<PresetReport> {
     let mut seconds = Vec::new();
@@ -85,12 +83,12 @@ fn measure(
     let train = &config.train;
     let micro = train.gradient_accumulation_steps.max(1);
     let tokens = train.batch_size * train.context_length * micro;
-    let rows = rows(rehearsal.plan(), &profiles, ceilings, on_gpu);
+    let rows = rows(rehearsal.plan(), &profiles, ceilings, &rehearsal.ways());
     Ok(PresetReport::new(name, tokens, &seconds, rows))
 }
 
 /// One row for each op and shape, dearest first.
-fn rows(plan: &Plan, profiles: &[Vec<f64>], ceilings: Ceilings, on_gpu: bool) -> Vec<Row> {
+fn rows(plan: &Plan, profiles: &[Vec<f64>], ceilings: Ceilings, ways: &[String]) -> Vec<Row> {
     let mut groups: BTreeMap<(&str, String), Vec<usize>> = BTreeMap::new();
     for (index, node) in plan.nodes().enumerate() {
         groups.entry((node.op.name(), shape(plan, node))).or_default().push(index);
@@ -106,8 +104,7 @@ fn rows(plan: &Plan, profiles: &[Vec<f64>], ceilings: Ceilings, on_gpu: bool) ->
             };
             let means: Vec<f64> = profiles.iter().map(mean).collect();
             let node = nodes[indices[0]];
-            let variant = if on_gpu { variant(node) } else { "fast".to_owned() };
-            Row::new(op, shape, variant, calls, &means, node.op.cost(), ceilings)
+            Row::new(op, shape, ways[indices[0]].clone(), calls, &means, node.op.cost(), ceilings)
         })
         .collect();
     rows.sort_by(|a, b| b.total().total_cmp(&a.total()));
@@ -131,12 +128,4 @@ fn shape(plan: &Plan, node: &Node) -> String {
         shapes.collect::<Vec<_>>().join(" ")
     };
     format!("{} -> {}", list(false), list(true))
-}
-
-/// The kernels of an op.
-fn variant(node: &Node) -> String {
-    let mut names: Vec<&str> =
-        node.op.variants()[0].dispatches.iter().map(|it| it.kernel.entry).collect();
-    names.dedup();
-    names.join("+")
 }

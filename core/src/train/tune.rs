@@ -1,0 +1,35 @@
+//! Measuring a model's ops on an adapter before it trains there.
+
+use std::time::Duration;
+
+use super::inputs::{self, step_inputs};
+use super::rehearsal::MadeUp;
+use super::store::{self, Tensors};
+use crate::config::Config;
+use crate::executor::{Executor, ExecutorError};
+use crate::gpu::{GpuDevice, GpuExecutor, Tuning};
+use crate::model::{parameter_layout, parameters, train_plan};
+
+/// Measures the variants of a model's ops that `known` does not know, in a step on made-up tokens:
+/// `known`, with what was measured. It holds the model for that long, and frees it.
+///
+/// # Errors
+/// What the device reports.
+pub async fn tune(
+    gpu: &GpuDevice,
+    config: &Config,
+    known: Tuning,
+    time: Duration,
+) -> Result<Tuning, ExecutorError> {
+    let layout = parameter_layout(config, gpu.summary.limits)?;
+    let plan = train_plan(config, &layout);
+    if plan.micro.iter().all(|node| gpu.is_measured(node.op.as_ref(), &known)) {
+        return Ok(known);
+    }
+    let mut executor = GpuExecutor::new(gpu.clone(), layout)?;
+    store::initialize(&mut executor, &parameters(config), config.train.seed, &Tensors::new())?;
+    let id = inputs::load_plan(&mut executor, config, plan)?;
+    let source = MadeUp { config: config.clone() };
+    let micro = step_inputs(config, executor.plan(id).0, &source, 0);
+    executor.tune(id, &micro[0], known, time).await
+}

@@ -1,0 +1,11 @@
+//! Where this program keeps what it can make again.
+
+use std::path::PathBuf;
+
+/// The folder; the variable `NITP_CACHE_DIR` overrides the system's folder for such files.
+pub fn folder() -> PathBuf {
+    match std::env::var_os("NITP_CACHE_DIR") {
+        Some(folder) => folder.into(),
+        None => dirs::cache_dir().unwrap_or_else(std::env::temp_dir).join("nitp"),
+    }
+}

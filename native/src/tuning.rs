@@ -1,0 +1,88 @@
+//! What was measured of an adapter's kernels, kept in a file of its own from run to run.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use indicatif::HumanCount;
+use nitp_core::config::Config;
+use nitp_core::gpu::{GpuDevice, Tuning};
+use nitp_core::train::tune;
+
+use crate::args::Tune;
+use crate::{cache, whole_file};
+
+/// Measuring ends after this long; what it did not come to is measured by a later run.
+const TIME: Duration = Duration::from_secs(60);
+
+/// The device with what was measured before.
+pub fn known(gpu: GpuDevice, wanted: Tune) -> GpuDevice {
+    match wanted {
+        Tune::Auto => {
+            let known = read(&gpu);
+            gpu.tuned(known)
+        }
+        Tune::Off | Tune::Again => gpu,
+    }
+}
+
+/// The device with all that this model needs measured.
+///
+/// # Errors
+/// What the device reports.
+pub fn measured(gpu: GpuDevice, config: &Config, wanted: Tune) -> Result<GpuDevice> {
+    let known = match wanted {
+        Tune::Off => return Ok(gpu),
+        Tune::Auto => read(&gpu),
+        Tune::Again => Tuning::new(&gpu.summary),
+    };
+    let begin = Instant::now();
+    let tuning = pollster::block_on(tune(&gpu, config, known.clone(), TIME))?;
+    let new = tuning.choices().count() - known.choices().count();
+    if tuning != known {
+        for (op, choice) in tuning.choices() {
+            for (variant, reason) in &choice.failed {
+                eprintln!("warning: {op}: `{variant}` does not work on this adapter: {reason}");
+            }
+        }
+        let path = path(&gpu);
+        let seconds = begin.elapsed().as_secs_f64();
+        eprintln!(
+            "Measured {} op shapes on {} in {seconds:.0} s, once: {}",
+            HumanCount(new as u64),
+            gpu.summary.name,
+            path.display()
+        );
+        // A run doesn't fail for it: it would be measured again.
+        if let Err(error) = write(&path, &tuning) {
+            eprintln!("warning: what was measured can't be kept ({error:#})");
+        }
+    }
+    Ok(gpu.tuned(tuning))
+}
+
+fn path(gpu: &GpuDevice) -> PathBuf {
+    cache::folder().join(Tuning::file_name(&gpu.summary))
+}
+
+fn write(path: &Path, tuning: &Tuning) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    whole_file::write(path, tuning.write().as_bytes())
+}
+
+/// What the file says, or nothing with a warning.
+fn read(gpu: &GpuDevice) -> Tuning {
+    let path = path(gpu);
+    let nothing = Tuning::new(&gpu.summary);
+    let read = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return nothing,
+        Err(error) => Err(error.to_string()),
+        Ok(text) => Tuning::read(&text, &gpu.summary).map_err(|error| error.to_string()),
+    };
+    read.unwrap_or_else(|why| {
+        eprintln!("warning: {} is not used: {why}. All is measured anew.", path.display());
+        nothing
+    })
+}
