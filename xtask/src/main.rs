@@ -3,6 +3,7 @@
 mod ci;
 mod demo_data;
 mod figure;
+mod kernels;
 mod serve;
 mod setup;
 mod wasm;
@@ -39,6 +40,12 @@ enum Chore {
         #[arg(long)]
         out: std::path::PathBuf,
     },
+    /// Write every kernel as a whole WGSL file, variants and constants put in
+    Kernels {
+        /// The folder; it is made
+        #[arg(long)]
+        out: std::path::PathBuf,
+    },
     /// Draw one or two runs side by side: the README's picture
     Figure {
         /// Each as NAME=RUN, a run folder of `nitp train`
@@ -64,6 +71,7 @@ fn main() -> anyhow::Result<()> {
             web::run()?;
             web::copy_to(&out)
         }
+        Chore::Kernels { out } => kernels::run(&out),
         Chore::Figure { runs, out } => figure::run(&runs, &out),
     }
 }

@@ -110,19 +110,23 @@ impl Assembly<'_> {
         }
     }
 
-    /// `NAME: type = default;`
+    /// `NAME: type = default;`, or without a default.
     fn add_constant(&mut self, declared: &str) {
-        let (declaration, default) = declared.split_once('=').expect("an override has a default");
+        let declared = declared.split(';').next().unwrap_or(declared);
+        let (declaration, default) = match declared.split_once('=') {
+            Some((declaration, default)) => (declaration.trim_end(), Some(default.trim_start())),
+            None => (declared, None),
+        };
         let (name, kind) = declaration.split_once(':').expect("an override says its type");
         let constant = self.kernel.constants.iter().find(|(it, _)| *it == name);
         let value = match (constant, kind.trim()) {
-            (None, _) => default.trim_start().to_owned(),
-            (Some((_, value)), "bool") => format!("{};", *value != 0.0),
-            (Some((_, value)), "f32") => format!("{value:?};"),
-            (Some((_, value)), _) => format!("{value};"),
+            (None, _) => default.expect("a constant without a default has a value").to_owned(),
+            (Some((_, value)), "bool") => (*value != 0.0).to_string(),
+            (Some((_, value)), "f32") => format!("{value:?}"),
+            (Some((_, value)), _) => value.to_string(),
         };
         self.used.extend(constant.map(|(name, _)| *name));
-        self.text.push_str(&format!("const {declaration}= {value}\n"));
+        self.text.push_str(&format!("const {declaration} = {value};\n"));
     }
 }
 

@@ -1,0 +1,47 @@
+//! `cargo xtask kernels`: every kernel of some models as whole WGSL files, for compilers and analysers
+//! of others.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nitp_core::config::preset;
+use nitp_core::gpu::assemble;
+use nitp_core::model::{parameter_layout, train_plan};
+use nitp_core::ops::{Kernel, Variant};
+use nitp_core::plan::Limits;
+
+/// Models that between them have every kernel.
+const PRESETS: [&str; 4] = ["tiny", "small", "small-moe", "1.9b-a0.3b"];
+
+/// Writes `{module} {variant} {constants}.wgsl` into a folder.
+pub fn run(out: &Path) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+    let mut files = BTreeMap::new();
+    for name in PRESETS {
+        let config = preset(name)?;
+        let layout = parameter_layout(&config, Limits::NONE)?;
+        for node in train_plan(&config, &layout).nodes() {
+            for variant in node.op.variants() {
+                for dispatch in &variant.dispatches {
+                    files.insert(file_name(&variant, &dispatch.kernel), assemble(&dispatch.kernel));
+                }
+            }
+        }
+    }
+    for (name, text) in &files {
+        let path = out.join(name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    println!("{} kernels in {}", files.len(), out.display());
+    Ok(())
+}
+
+fn file_name(variant: &Variant, kernel: &Kernel) -> String {
+    let mut name = format!("{}-{}", kernel.module, variant.name);
+    for (constant, value) in &kernel.constants {
+        name.push_str(&format!("-{constant}{value}"));
+    }
+    name + ".wgsl"
+}
