@@ -159,12 +159,10 @@ fn arena(config: &Config) -> (f64, f64) {
 fn activations_of_twelve_blocks_shrink_by_60_percent() {
     for config in twelve_blocks() {
         let ((kept, _), (again, least)) = (arena(&config), arena(&recomputed(&config)));
-        println!("{again} of {kept}: {}; {} of the least", again / kept, again / least);
         assert!(again <= 0.4 * kept, "{again} of {kept} bytes are left");
         assert!(again <= 1.15 * least, "{again} bytes, and {least} are alive at once");
         // The evaluate plan's among them.
         let all = |config: &Config| Memory::of(config, Limits::NONE).expect("no limit").activations;
-        println!("all {}", all(&recomputed(&config)) as f64 / all(&config) as f64);
         assert!(all(&recomputed(&config)) as f64 <= 0.4 * all(&config) as f64);
     }
 }
