@@ -107,6 +107,10 @@ same_bits! {
         "model.hidden_size=72", "model.head_dim=34", "train.context_length=70",
         "train.batch_size=3",
     ];
+    sizes_of_tiny: &[
+        "model.hidden_size=128", "model.head_dim=32", "model.intermediate_size=352",
+        "model.vocab_size=1024", "train.context_length=128",
+    ];
 }
 
 #[test]
