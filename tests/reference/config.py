@@ -100,10 +100,12 @@ class Config:
     def from_dict(sections: dict[str, Any]) -> "Config":
         """A missing or unknown key is a `TypeError` that names it."""
         moe = sections["model"].get("moe")
+        train = dict(sections["train"])
+        train.pop("recompute_activations", None)  # changes no number
         return Config(
             model=ModelConfig(**{**sections["model"], "moe": MoeConfig(**moe) if moe else None}),
             nitp=NitpConfig(**sections["nitp"]),
-            train=TrainConfig(**sections["train"]),
+            train=TrainConfig(**train),
             data=DataConfig(**sections["data"]),
         )
 

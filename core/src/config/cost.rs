@@ -38,13 +38,17 @@ pub struct ParameterCounts {
 /// block (k `moe_intermediate_size` + `shared_expert_intermediate_size`, or `intermediate_size` of
 /// a dense model), and `paper_nitp` = 72 d^2 + 18 d.
 ///
-/// This project's own count is of what is computed, recomputation in the backward pass left out:
+/// This project's own count is of what is computed, scores that attention's backward computes anew
+/// left out:
 /// - `matmul` = 6 (attention + dense_ffn + experts_shared + router + routed experts of a token + V
 ///   d);
 /// - `attention` = 12 L heads head_dim (T + 1) / 2: 4 head_dim forward and 8 backward for each
 ///   pair of a query and a key, of which a causal query at position t of T sees t + 1;
 /// - `ntp` = `matmul` + `attention`;
-/// - `nitp` = 6 x 12 d^2 of the projector where there is one, and 18 d of the loss.
+/// - `nitp` = 6 x 12 d^2 of the projector where there is one, and 18 d of the loss;
+/// - `recomputation` = 2 (attention + dense_ffn + experts_shared + router + routed experts of a
+///   token) + `attention` / 3, the forward of all blocks, less 2 / 3 (dense_ffn + experts_shared):
+///   the last matrix of a dense SwiGLU isn't multiplied again, because no backward reads its result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FlopsPerToken {
     /// Next-token prediction, by the paper's count.
@@ -59,12 +63,19 @@ pub struct FlopsPerToken {
     pub ntp: f64,
     /// What NITP adds, by this project's count; 0 where it is off.
     pub nitp: f64,
+    /// What `train.recompute_activations` adds where it is on.
+    pub recomputation: f64,
 }
 
 impl FlopsPerToken {
     /// What NITP adds as a share of next-token prediction, by the paper's count.
     pub fn paper_overhead(&self) -> f64 {
         self.paper_nitp / self.paper_ntp
+    }
+
+    /// What `train.recompute_activations` adds as a share of all else, by this project's count.
+    pub fn recomputation_overhead(&self) -> f64 {
+        self.recomputation / (self.ntp + self.nitp)
     }
 
     /// What NITP adds as a share of next-token prediction, by this project's count.
@@ -149,10 +160,21 @@ pub fn flops_per_token(
     // The embedding is looked up, not multiplied; the unembedding is multiplied even where it is
     // the same matrix.
     let looked_up = counts.embedding as f64 + counts.norms as f64 + counts.lm_head as f64;
-    let matmul = 6.0 * (counts.active as f64 - looked_up + vocab * d);
+    let in_blocks = counts.active as f64 - looked_up;
+    let matmul = 6.0 * (in_blocks + vocab * d);
     let attention = 12.0 * blocks * heads * head_dim * (context + 1.0) / 2.0;
 
     let projector = if nitp.has_projector() { 72.0 * d * d } else { 0.0 };
     let nitp = if nitp.enabled { projector + 18.0 * d } else { 0.0 };
-    FlopsPerToken { paper_ntp, paper_nitp: nitp, matmul, attention, ntp: matmul + attention, nitp }
+    let unread = (counts.dense_ffn + counts.experts_shared) as f64 / 3.0;
+    let recomputation = 2.0 * (in_blocks - unread) + attention / 3.0;
+    FlopsPerToken {
+        paper_ntp,
+        paper_nitp: nitp,
+        matmul,
+        attention,
+        ntp: matmul + attention,
+        nitp,
+        recomputation,
+    }
 }

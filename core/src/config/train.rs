@@ -19,6 +19,10 @@ pub struct TrainConfig {
     pub context_length: usize,
     /// Micro-batches whose mean gradient makes one step. At least 1. Default 1.
     pub gradient_accumulation_steps: usize,
+    /// Whether the backward pass of a block computes the block's activations anew (also known as
+    /// gradient checkpointing): between the passes only the stream before each block is kept.
+    /// Changes memory and time, no number. Default false.
+    pub recompute_activations: bool,
     /// Peak learning rate. Above 0. Default 0.002.
     pub learning_rate: f64,
     /// Steps in which the rate rises: it is peak (s + 1) / warmup_steps at step s. 0: no warm-up.
@@ -82,6 +86,7 @@ impl Default for TrainConfig {
             batch_size: 8,
             context_length: 128,
             gradient_accumulation_steps: 1,
+            recompute_activations: false,
             learning_rate: 2e-3,
             warmup_steps: 80,
             schedule: Schedule::Wsd,

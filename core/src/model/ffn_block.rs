@@ -41,6 +41,14 @@ impl FfnBlock {
         (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, kind })
     }
 
+    /// Adds to the metrics what a mixture's forward tells: once a micro-batch, however often it is
+    /// planned.
+    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize) {
+        if let Kind::Moe(moe) = &self.kind {
+            moe.record(b, cx, layer);
+        }
+    }
+
     /// `dstream` is the gradient of the stream after this half on entry, before it on return.
     pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize, dstream: View) {
         let dnormed = b.activation("dnormed", &[cx.tokens(), cx.width()]);

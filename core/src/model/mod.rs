@@ -5,6 +5,7 @@
 //! [`probe_plan`].
 
 mod attention_block;
+mod block;
 mod context;
 mod ffn_block;
 mod head;

@@ -175,23 +175,6 @@ impl Moe {
             norm_topk_prob,
         });
         let routing = dispatch(b, experts, pairs, num_experts);
-        let load = format!("layers.{layer}.expert_load");
-        let load = b.shared(&load, &[num_experts], DType::Real, Role::State);
-        let partial =
-            b.activation("balance_partial", &[MoeBalance::partial_rows(tokens), num_experts]);
-        b.push(MoeBalance {
-            probs,
-            counts: routing.counts,
-            scalars: cx.inputs.scalars,
-            scale: scalars::MICRO_SCALE,
-            metrics: cx.inputs.metrics,
-            metric: metric::BALANCE_LOSS,
-            load,
-            partial,
-            tokens,
-            num_experts,
-            top_k,
-        });
 
         let gathered = b.activation("gathered", &[pairs, width]);
         b.push(MoeGather {
@@ -243,6 +226,29 @@ impl Moe {
             shared,
         };
         (out, saved)
+    }
+
+    /// Adds the balance loss to the metrics, and each expert's share of the pairs to the state
+    /// `layers.{layer}.expert_load`.
+    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize) {
+        let (tokens, num_experts) = (cx.tokens(), self.config.num_experts);
+        let load = format!("layers.{layer}.expert_load");
+        let load = b.shared(&load, &[num_experts], DType::Real, Role::State);
+        let partial =
+            b.activation("balance_partial", &[MoeBalance::partial_rows(tokens), num_experts]);
+        b.push(MoeBalance {
+            probs: self.probs,
+            counts: self.routing.counts,
+            scalars: cx.inputs.scalars,
+            scale: scalars::MICRO_SCALE,
+            metrics: cx.inputs.metrics,
+            metric: metric::BALANCE_LOSS,
+            load,
+            partial,
+            tokens,
+            num_experts,
+            top_k: self.config.num_experts_per_tok,
+        });
     }
 
     /// Writes `dx [tokens, width]` and adds to the gradients of router and experts.

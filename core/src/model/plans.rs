@@ -1,9 +1,8 @@
 //! The whole model as a plan: training (forward, backward, clip, optimizer), evaluation (losses and
 //! last hidden states), generation (logits of one position), probing (all of a row's states).
 
-use super::attention_block::AttentionBlock;
+use super::block::Block;
 use super::context::Context;
-use super::ffn_block::FfnBlock;
 use super::head::{linear_cross_entropy, unembedding};
 use super::nitp_head::{States, nitp};
 use super::norm::{Norm, Stream};
@@ -17,7 +16,7 @@ use crate::plan::{DType, ParameterLayout, Plan, PlanBuilder, Role, View};
 
 /// The blocks of a planned forward.
 struct Forward {
-    blocks: Vec<(AttentionBlock, FfnBlock)>,
+    blocks: Vec<Block>,
     norm: Norm,
     /// The residual stream after block k, by k: 0 is the embedding's output.
     target: View,
@@ -36,16 +35,12 @@ fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forwa
     // The stream after block k is first summed by the norm that follows it.
     let mut streams = vec![sum];
     for layer in 0..layers {
-        b.scoped(format!("layers.{layer}"), |b| {
-            let (after, attention) =
-                b.scoped("attention", |b| AttentionBlock::forward(b, cx, layer, stream));
-            if layer > 0 {
-                streams.push(attention.input());
-            }
-            let (after, ffn) = b.scoped("ffn", |b| FfnBlock::forward(b, cx, layer, after));
-            stream = after;
-            blocks.push((attention, ffn));
-        });
+        let (after, block) = Block::forward(b, cx, layer, stream);
+        if layer > 0 {
+            streams.push(block.input());
+        }
+        stream = after;
+        blocks.push(block);
     }
     let norm = b.scoped("head", |b| Norm::forward(b, cx, "norm", stream, hidden));
     streams.push(norm.sum);
@@ -93,11 +88,8 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
         }
     };
     join(b, blocks.len());
-    for (layer, (attention, ffn)) in blocks.into_iter().enumerate().rev() {
-        b.scoped(format!("layers.{layer}"), |b| {
-            b.scoped("ffn", |b| ffn.backward(b, cx, layer, dstream));
-            b.scoped("attention", |b| attention.backward(b, cx, layer, dstream));
-        });
+    for (layer, block) in blocks.into_iter().enumerate().rev() {
+        block.backward(b, cx, dstream);
         join(b, layer);
     }
     let dweight = cx.gradient(b, "embed_tokens");

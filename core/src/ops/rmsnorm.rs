@@ -20,6 +20,8 @@ pub struct Residual {
 }
 
 /// `y = g * s * rstd` with `rstd = 1 / sqrt(mean(s²) + eps)` and `s = x`, or `x + branch`.
+///
+/// From the same `s` both give the same bits: recomputation finds summed what was a sum before.
 #[derive(Clone, Copy, Debug)]
 pub struct Rmsnorm {
     /// The residual stream, `[rows, width]`.

@@ -127,8 +127,33 @@ impl PlanBuilder {
         if self.in_update { &mut self.plan.update } else { &mut self.plan.micro }.push(node);
     }
 
-    /// The finished plan.
-    pub fn finish(self) -> Plan {
+    /// The finished plan, without the ops whose results nothing reads: a block that is planned a
+    /// second time for its backward is planned whole.
+    pub fn finish(mut self) -> Plan {
+        self.leave_out_unread();
         self.plan
+    }
+
+    /// From the end, so that what only an op that is left out reads is left out as well.
+    fn leave_out_unread(&mut self) {
+        let Plan { tensors, micro, update, .. } = &mut self.plan;
+        let mut wanted: Vec<bool> =
+            tensors.iter().map(|info| info.role != Role::Activation).collect();
+        for nodes in [update, micro] {
+            let mut kept = Vec::with_capacity(nodes.len());
+            for node in nodes.drain(..).rev() {
+                let uses = node.op.uses();
+                let is_read =
+                    uses.iter().any(|it| it.access != Access::Read && wanted[it.view.id.index()]);
+                if is_read {
+                    for used in uses.iter().filter(|it| it.access != Access::Write) {
+                        wanted[used.view.id.index()] = true;
+                    }
+                    kept.push(node);
+                }
+            }
+            kept.reverse();
+            *nodes = kept;
+        }
     }
 }

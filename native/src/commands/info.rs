@@ -27,18 +27,22 @@ pub fn run(args: InfoArgs) -> Result<()> {
     let counts = parameter_counts(&config.model, &config.nitp);
     let flops = flops_per_token(&config.model, &config.nitp, config.train.context_length);
     let memory = Memory::of(&config, Limits::NONE)?;
+    let mut other = config.clone();
+    other.train.recompute_activations = !config.train.recompute_activations;
+    let other = Memory::of(&other, Limits::NONE)?;
     let fits: Vec<(String, Result<(), LayoutError>)> = device::list()
         .iter()
         .map(|adapter| (device::describe(adapter), Memory::of(&config, adapter.limits).map(drop)))
         .collect();
     if args.json {
-        outln!("{}", serde_json::to_string_pretty(&to_json(&counts, &flops, &memory, &fits))?);
+        let costs = to_json(&config, &counts, &flops, &memory, &fits);
+        outln!("{}", serde_json::to_string_pretty(&costs)?);
         return Ok(());
     }
     outln!("{}\n", style(settings::name(given)).bold());
     print_parameters(&counts);
     print_flops(&config, &flops);
-    print_memory(&config, &memory);
+    print_memory(&config, &flops, &memory, &other);
     print_fits(&fits, memory.total());
     Ok(())
 }
@@ -94,8 +98,11 @@ fn print_parameters(counts: &ParameterCounts) {
     print_table("Parameters", rows);
 }
 
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
 fn print_flops(config: &Config, flops: &FlopsPerToken) {
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let row =
         |name: &str, value: f64, remark: String| [name.to_owned(), with_prefix(value), remark];
     let context = config.train.context_length;
@@ -107,6 +114,11 @@ fn print_flops(config: &Config, flops: &FlopsPerToken) {
         ),
         row("with NITP", flops.ntp + flops.nitp, format!("+{}", percent(flops.overhead()))),
     ];
+    if config.train.recompute_activations {
+        let all = flops.ntp + flops.nitp + flops.recomputation;
+        let remark = format!("+{}", percent(flops.recomputation_overhead()));
+        rows.push(row("with recomputation", all, remark));
+    }
     if flops.nitp > 0.0 {
         let remark = format!("NITP adds {}", percent(flops.paper_overhead()));
         rows.push(row("NTP, paper's count", flops.paper_ntp, remark));
@@ -114,7 +126,8 @@ fn print_flops(config: &Config, flops: &FlopsPerToken) {
     print_table(&format!("Training FLOPs a token, context {context}"), rows);
 }
 
-fn print_memory(config: &Config, memory: &Memory) {
+/// `other` is with the other choice of `train.recompute_activations`.
+fn print_memory(config: &Config, flops: &FlopsPerToken, memory: &Memory, other: &Memory) {
     let train = &config.train;
     let row = |name: &str, bytes: u64, remark: String| {
         [name.to_owned(), BinaryBytes(bytes).to_string(), remark]
@@ -126,6 +139,12 @@ fn print_memory(config: &Config, memory: &Memory) {
         train.context_length,
         memory.activations as f64 / memory.activations_least.max(1) as f64
     );
+    let (name, remark) = if train.recompute_activations {
+        ("    if kept", "train.recompute_activations=false".to_owned())
+    } else {
+        let more = percent(flops.recomputation_overhead());
+        ("    if recomputed", format!("train.recompute_activations=true, +{more} FLOPs"))
+    };
     print_table(
         "Training memory, f32",
         [
@@ -134,6 +153,7 @@ fn print_memory(config: &Config, memory: &Memory) {
             row("  gradients", memory.gradients, none()),
             row("  optimizer", memory.optimizer, "two moments".to_owned()),
             row("  activations", memory.activations, batch),
+            row(name, other.activations, remark),
             row("  inputs, results", memory.other, none()),
             row(
                 "to save",
@@ -157,11 +177,13 @@ fn print_fits(fits: &[(String, Result<(), LayoutError>)], total: u64) {
 }
 
 fn to_json(
+    config: &Config,
     counts: &ParameterCounts,
     flops: &FlopsPerToken,
     memory: &Memory,
     fits: &[(String, Result<(), LayoutError>)],
 ) -> Value {
+    let recomputation = if config.train.recompute_activations { flops.recomputation } else { 0.0 };
     let adapters: Vec<Value> = fits
         .iter()
         .map(|(name, fit)| {
@@ -186,6 +208,7 @@ fn to_json(
             "ntp": flops.ntp,
             "nitp": flops.nitp,
             "overhead": flops.overhead(),
+            "recomputation": recomputation,
             "paper_ntp": flops.paper_ntp,
             "paper_nitp": flops.paper_nitp,
             "paper_overhead": flops.paper_overhead(),

@@ -58,11 +58,14 @@ fn memory_is_told_by_part() {
     assert!(adapters.iter().any(|adapter| adapter["fits"] == true), "{out}");
     // The planner's arenas are close to what is alive at once, in every preset that trains here.
     for preset in ["nano", "mini", "tiny", "tiny-moe", "small", "small-moe"] {
-        let (out, _) = succeed(place.nitp(&["info", "--preset", preset, "--json"]));
-        let info: Value = serde_json::from_str(&out).expect("one JSON object");
-        let memory = |part: &str| info["memory_bytes"][part].as_f64().expect("a number");
-        let ratio = memory("activations") / memory("activations_least");
-        assert!((1.0..=1.15).contains(&ratio), "{preset}: {ratio}");
+        for set in ["train.recompute_activations=false", "train.recompute_activations=true"] {
+            let arguments = ["info", "--preset", preset, "--set", set, "--json"];
+            let (out, _) = succeed(place.nitp(&arguments));
+            let info: Value = serde_json::from_str(&out).expect("one JSON object");
+            let memory = |part: &str| info["memory_bytes"][part].as_f64().expect("a number");
+            let ratio = memory("activations") / memory("activations_least");
+            assert!((1.0..=1.15).contains(&ratio), "{preset}, {set}: {ratio}");
+        }
     }
     // Attention keeps no context x context tensor: memory doubles with the context, to the longest.
     let activations = |context: usize| {
@@ -75,6 +78,27 @@ fn memory_is_told_by_part() {
     };
     let ratio = activations(8192) / activations(1024);
     assert!((8.0 * 0.99..8.4).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn recomputation_is_told_with_its_cost() {
+    let place = Place::new();
+    let info = |set: &str| {
+        let arguments = ["info", "--preset", "small", "--set", set];
+        let (out, _) = succeed(place.nitp(&arguments));
+        let (json, _) = succeed(place.nitp(&[&arguments[..], &["--json"]].concat()));
+        (out, serde_json::from_str::<Value>(&json).expect("one JSON object"))
+    };
+    let (kept_text, kept) = info("train.recompute_activations=false");
+    let (text, recomputed) = info("train.recompute_activations=true");
+    let number = |info: &Value, section: &str, key: &str| info[section][key].as_f64();
+    let memory = |info: &Value| number(info, "memory_bytes", "activations").expect("a number");
+    assert!(memory(&recomputed) < 0.5 * memory(&kept));
+    let flops = |info: &Value| number(info, "flops_per_token", "recomputation");
+    assert_eq!(flops(&kept), Some(0.0));
+    assert!(flops(&recomputed) > Some(0.0));
+    assert!(kept_text.contains("if recomputed") && !kept_text.contains("with recomputation"));
+    assert!(text.contains("if kept") && text.contains("with recomputation"), "{text}");
 }
 
 #[test]

@@ -28,6 +28,17 @@ fn stopped_and_resumed_is_the_same_run() {
     }
 }
 
+/// Memory is where the run is: it may go on on a smaller machine.
+#[test]
+fn recomputation_can_change_when_a_run_goes_on() {
+    let place = Place::new();
+    succeed(place.train("whole", &["--steps", STEPS, "--device", "cpu"]));
+    succeed(place.train("parts", &["--steps", STEPS, "--device", "cpu", "--stop-at", "5"]));
+    let set = "--set=train.recompute_activations=true";
+    succeed(place.nitp(&["train", "--resume", "parts", "--device", "cpu", set]));
+    place.assert_same_end("whole", "parts", 12);
+}
+
 #[test]
 fn a_run_can_be_made_longer() {
     let place = Place::new();

@@ -3,5 +3,6 @@
 
 mod executors;
 mod gradients;
+mod recompute;
 mod reference;
 mod runs;

@@ -25,6 +25,9 @@ fn a_dense_model_by_hand() {
     assert_eq!(flops.attention, 2.0 * 4.0 * 8.0 * 12.0 * 10.0 / 4.0);
     assert_eq!(flops.ntp, flops.matmul + flops.attention);
     assert_eq!(flops.nitp, 72.0 * 1024.0 + 18.0 * 32.0);
+    // Two of the three FFN matrices, and 4 of the 12 FLOPs of attention.
+    let again = 2.0 * f64::from(6144 + 18_432 / 3 * 2);
+    assert_eq!(flops.recomputation, again + flops.attention / 3.0);
 }
 
 /// `tiny-moe`: one dense block, three of 8 experts of width 120 (two of a token) and a shared one
