@@ -93,7 +93,9 @@ impl GpuExecutor {
             Some((name, &seconds)) if seconds < WORTH * baseline => name.clone(),
             _ => BASELINE.to_owned(),
         };
-        let microseconds = times.into_iter().map(|(name, seconds)| (name, 1e6 * seconds));
+        // Of tenths: more would be noise.
+        let tenths = |seconds: f64| (1e7 * seconds).round() / 10.0;
+        let microseconds = times.into_iter().map(|(name, seconds)| (name, tenths(seconds)));
         Ok(Choice { variant: chosen, microseconds: microseconds.collect(), failed, kernels })
     }
 

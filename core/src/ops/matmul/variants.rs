@@ -3,7 +3,7 @@
 use super::{Matmul, Transpose};
 use crate::ops::kernel::linear_grid;
 use crate::ops::product::{self, Kind, Way};
-use crate::ops::{Dispatch, Kernel, Suits, Uniform, Variant};
+use crate::ops::{Dispatch, Kernel, Op, Suits, Uniform, Variant};
 use crate::plan::View;
 
 /// Whether every row of a factor and of the result is whole vec4s.
@@ -15,18 +15,48 @@ fn whole_quads(op: &Matmul) -> bool {
     lengths.iter().all(|length| length.is_multiple_of(4))
 }
 
+/// Most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth of a
+/// second on an adapter that reaches 20 GFLOP/s, which is less than a CPU does.
+const MOST_FLOPS: f64 = 2e9;
+
+/// The product in pieces that a dispatch may do: some rows of the result each, or, where the left
+/// factor's rows run along m, some of k, added up.
+fn pieces(op: &Matmul) -> Vec<Matmul> {
+    let count = (Op::flops(op) / MOST_FLOPS).ceil().max(1.0) as usize;
+    let by_k = op.transpose == Transpose::A;
+    let extent = if by_k { op.k } else { op.m };
+    // Whatever the other extents are, pieces then begin where a GPU can bind them.
+    let step = extent.div_ceil(count).next_multiple_of(View::ALIGNMENT);
+    let piece = |first: usize| {
+        let len = step.min(extent - first);
+        let a_row = if by_k { op.m } else { op.k };
+        let a = op.a.slice(first * a_row, len * a_row);
+        if by_k {
+            let b = op.b.slice(first * op.n, len * op.n);
+            Matmul { a, b, k: len, accumulate: op.accumulate || first > 0, ..*op }
+        } else {
+            Matmul { a, c: op.c.slice(first * op.n, len * op.n), m: len, ..*op }
+        }
+    };
+    (0..extent).step_by(step).map(piece).collect()
+}
+
 /// What runs anywhere: a block of results a thread.
 pub(super) fn baseline(op: &Matmul) -> Vec<Dispatch> {
+    pieces(op).iter().map(baseline_piece).collect()
+}
+
+fn baseline_piece(op: &Matmul) -> Dispatch {
     const BLOCK: usize = 32;
     if whole_quads(op) {
-        return vec![dispatch(op, &product::block(), op.c, 1)];
+        return dispatch(op, &product::block(), op.c, 1);
     }
     let entry = match op.transpose {
         Transpose::None => "matmul_nn",
         Transpose::B => "matmul_nt",
         Transpose::A => "matmul_tn",
     };
-    vec![Dispatch {
+    Dispatch {
         kernel: Kernel {
             module: "matmul",
             source: include_str!("../../../../shaders/matmul.wgsl"),
@@ -36,7 +66,7 @@ pub(super) fn baseline(op: &Matmul) -> Vec<Dispatch> {
         bindings: vec![op.a, op.b, op.c],
         uniform: sizes(op),
         grid: [op.n.div_ceil(BLOCK) as u32, op.m.div_ceil(BLOCK) as u32, 1],
-    }]
+    }
 }
 
 pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
@@ -54,7 +84,7 @@ pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
             name: way.name,
             suits: way.suits,
             subgroups: way.kind == Kind::Subgroup,
-            dispatches: vec![dispatch(op, &way, op.c, 1)],
+            dispatches: pieces(op).iter().map(|it| dispatch(it, &way, it.c, 1)).collect(),
         });
     }
     variants.extend(split(op));
@@ -89,7 +119,7 @@ fn split(op: &Matmul) -> Option<Variant> {
     let way = product::tile64();
     let workgroups = grid(op, &way, 1).iter().product::<u32>() as usize;
     let splits = (WANTED / workgroups).min(op.k / LEAST_DEPTH).min(MOST_SPLITS);
-    if splits < 2 {
+    if splits < 2 || pieces(op).len() > 1 {
         return None;
     }
     let shares = View::scratch(splits * op.m * op.n);
