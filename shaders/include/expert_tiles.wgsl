@@ -11,12 +11,12 @@ override TILE_ROWS: u32 = 64; // a multiple of TILE_M
 
 const NO_TILE: u32 = 0xffffffffu;
 
-// The grid's y and z go through the parts of TILE_M rows of all tiles.
+// The grid's y and z go through the parts of TILE_M rows of the dispatch's tiles.
 fn part_of_tile(group: vec3u, groups: vec3u) -> Part {
     let nothing = Part(0, 0, 0, 0, 0, 0, 0);
     let id = group.y + group.z * groups.y;
-    let tile = id / (TILE_ROWS / TILE_M);
-    if tile >= sizes.tiles { return nothing; }
+    let tile = sizes.first + id / (TILE_ROWS / TILE_M);
+    if tile >= sizes.end { return nothing; }
     let expert = tile_expert[tile];
     if expert == NO_TILE { return nothing; }
     let row = tile_row[tile] + id % (TILE_ROWS / TILE_M) * TILE_M;
@@ -26,10 +26,11 @@ fn part_of_tile(group: vec3u, groups: vec3u) -> Part {
 }
 
 // A weight's gradient: a [rows, m], b [rows, n], summed over an expert's rows, c [num_experts, m, n]. The
-// grid's z is the expert.
+// grid's z goes through the dispatch's experts.
 fn part_of_weight(group: vec3u) -> Part {
-    let matrix = group.z * (sizes.m * sizes.n / 4);
-    let begin = offsets[group.z];
-    let end = offsets[group.z + 1];
+    let expert = sizes.first + group.z;
+    let matrix = expert * (sizes.m * sizes.n / 4);
+    let begin = offsets[expert];
+    let end = offsets[expert + 1];
     return Part(group.y * TILE_M, sizes.m, group.x * TILE_N, begin, end, 0, matrix);
 }

@@ -5,8 +5,10 @@ override ACCUMULATE: bool = false;
 override A_BY_K: bool = false; // a [k, m], else [m, k]
 override B_BY_K: bool = true;  // b [k, n], else [n, k]
 
-// Lengths of rows: m that of an a by k, n that of c and of a b by k, k that of the others.
-struct Sizes { m: u32, n: u32, k: u32, tiles: u32 }
+// Lengths of rows: m that of an a by k, n that of c and of a b by k, k that of the others. Grouped
+// products also have the first tile (of a weight's gradient: expert) of this dispatch, and the end of
+// its tiles.
+struct Sizes { m: u32, n: u32, k: u32, first: u32, end: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> a: array<vec4f>;

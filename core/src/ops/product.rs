@@ -2,7 +2,13 @@
 //! alike (`shaders/include/product*.wgsl`). Software adapters want registers and no barriers, real GPUs
 //! shared memory; see docs/performance.md.
 
-use super::Suits;
+use std::ops::Range;
+
+use super::{Suits, Uniform};
+
+/// Most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth of a
+/// second on an adapter that reaches 20 GFLOP/s, which is less than a CPU does.
+pub(super) const MOST_FLOPS: f64 = 2e9;
 
 /// How a workgroup makes its part of a product.
 #[derive(Clone, Debug)]
@@ -87,4 +93,9 @@ fn tile(name: &'static str, threads: usize, quads: usize, depth: usize) -> Way {
 pub(super) fn storage(a_by_k: bool, b_by_k: bool) -> [(&'static str, f64); 2] {
     let flag = |yes: bool| f64::from(u8::from(yes));
     [("A_BY_K", flag(a_by_k)), ("B_BY_K", flag(b_by_k))]
+}
+
+/// The uniform block: lengths of rows, and of grouped products the tiles or experts of this dispatch.
+pub(super) fn sizes(m: usize, n: usize, k: usize, group: Range<usize>) -> Uniform {
+    Uniform::new().size(m).size(n).size(k).size(group.start).size(group.end)
 }

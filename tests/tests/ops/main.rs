@@ -22,3 +22,4 @@ mod rmsnorm;
 mod rope;
 mod swiglu;
 mod token_cosine;
+mod tuner;

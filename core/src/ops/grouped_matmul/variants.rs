@@ -1,18 +1,20 @@
 //! The ways of a grouped matmul on a GPU: those of a dense one, for parts that the tile list gives.
 
+use std::ops::Range;
+
 use super::{GroupedMatmul, GroupedMatmulBackwardWeight};
 use crate::ops::kernel::MAX_WORKGROUPS;
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_dispatch::TILE_ROWS;
 use crate::ops::product::{self, Kind, Way};
-use crate::ops::{Dispatch, Kernel, Uniform, Variant};
+use crate::ops::{Dispatch, Kernel, Op, Uniform, Variant};
 
 /// Results in a row and in a column of a workgroup of the kernels for single elements.
 const BLOCK: usize = 32;
 
 pub(super) fn baseline(op: &GroupedMatmul) -> Vec<Dispatch> {
     if whole_quads([op.n, op.k]) {
-        return vec![of_rows(op, &product::block())];
+        return of_rows(op, &product::block());
     }
     let entry = match op.transpose {
         Transpose::None => "grouped_matmul_nn",
@@ -45,7 +47,7 @@ pub(super) fn class(op: &GroupedMatmul) -> String {
 pub(super) fn baseline_weight(op: &GroupedMatmulBackwardWeight) -> Vec<Dispatch> {
     let GroupedMatmulBackwardWeight { out_features, in_features, num_experts, .. } = *op;
     if whole_quads([out_features, in_features]) {
-        return vec![of_weight(op, &product::block())];
+        return of_weight(op, &product::block());
     }
     vec![Dispatch {
         kernel: single("grouped_matmul_tn", true),
@@ -83,13 +85,8 @@ fn class_of(storage: &str, sizes: [usize; 3], num_experts: usize, quads: bool) -
     format!("{storage}, {rows}x{n}x{k}, {num_experts} experts, {elements}")
 }
 
-fn variant(way: &Way, dispatch: Dispatch) -> Variant {
-    Variant {
-        name: way.name,
-        suits: way.suits,
-        subgroups: way.kind == Kind::Subgroup,
-        dispatches: vec![dispatch],
-    }
+fn variant(way: &Way, dispatches: Vec<Dispatch>) -> Variant {
+    Variant { name: way.name, suits: way.suits, subgroups: way.kind == Kind::Subgroup, dispatches }
 }
 
 /// A grid over columns and the longest tile list, each tile in parts of a workgroup's rows.
@@ -99,30 +96,46 @@ fn tile_grid(n: usize, tiles: usize, [rows, columns]: [usize; 2]) -> [u32; 3] {
     [n.div_ceil(columns) as u32, parts.div_ceil(planes) as u32, planes as u32]
 }
 
-fn of_rows(op: &GroupedMatmul, way: &Way) -> Dispatch {
+/// Tiles in as many dispatches as keep each short.
+fn of_rows(op: &GroupedMatmul, way: &Way) -> Vec<Dispatch> {
     let tiles = op.tile_expert.len;
-    let mut kernel = kernel(way, false, op.accumulate, (false, op.transpose == Transpose::None));
-    kernel.constants.push(("TILE_ROWS", TILE_ROWS as f64));
-    Dispatch {
-        kernel,
-        bindings: vec![op.a, op.b, op.c, op.offsets, op.tile_expert, op.tile_row],
-        uniform: Uniform::new().size(op.rows).size(op.n).size(op.k).size(tiles),
-        grid: tile_grid(op.n, tiles, way.part),
-    }
+    let flops = 2.0 * (TILE_ROWS * op.n) as f64 * op.k as f64;
+    pieces(tiles, flops)
+        .map(|piece| {
+            let by_k = (false, op.transpose == Transpose::None);
+            let mut kernel = kernel(way, false, op.accumulate, by_k);
+            kernel.constants.push(("TILE_ROWS", TILE_ROWS as f64));
+            Dispatch {
+                kernel,
+                bindings: vec![op.a, op.b, op.c, op.offsets, op.tile_expert, op.tile_row],
+                grid: tile_grid(op.n, piece.len(), way.part),
+                uniform: product::sizes(op.rows, op.n, op.k, piece),
+            }
+        })
+        .collect()
 }
 
-fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Dispatch {
+/// Experts in as many dispatches as keep each short, if they have about as many rows each.
+fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
     let [rows, columns] = way.part;
-    Dispatch {
-        kernel: kernel(way, true, true, (true, true)),
-        bindings: vec![op.dy, op.x, op.dweight, op.offsets],
-        uniform: Uniform::new().size(op.out_features).size(op.in_features).size(op.rows),
-        grid: [
-            op.in_features.div_ceil(columns) as u32,
-            op.out_features.div_ceil(rows) as u32,
-            op.num_experts as u32,
-        ],
-    }
+    pieces(op.num_experts, Op::flops(op) / op.num_experts as f64)
+        .map(|piece| Dispatch {
+            kernel: kernel(way, true, true, (true, true)),
+            bindings: vec![op.dy, op.x, op.dweight, op.offsets],
+            grid: [
+                op.in_features.div_ceil(columns) as u32,
+                op.out_features.div_ceil(rows) as u32,
+                piece.len() as u32,
+            ],
+            uniform: product::sizes(op.out_features, op.in_features, op.rows, piece),
+        })
+        .collect()
+}
+
+/// Ranges of `count` things of so many floating-point operations each.
+fn pieces(count: usize, flops: f64) -> impl Iterator<Item = Range<usize>> {
+    let step = ((product::MOST_FLOPS / flops.max(1.0)) as usize).clamp(1, count.max(1));
+    (0..count).step_by(step).map(move |first| first..count.min(first + step))
 }
 
 fn kernel(way: &Way, weight: bool, accumulate: bool, by_k: (bool, bool)) -> Kernel {

@@ -15,14 +15,10 @@ fn whole_quads(op: &Matmul) -> bool {
     lengths.iter().all(|length| length.is_multiple_of(4))
 }
 
-/// Most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth of a
-/// second on an adapter that reaches 20 GFLOP/s, which is less than a CPU does.
-const MOST_FLOPS: f64 = 2e9;
-
 /// The product in pieces that a dispatch may do: some rows of the result each, or, where the left
 /// factor's rows run along m, some of k, added up.
 fn pieces(op: &Matmul) -> Vec<Matmul> {
-    let count = (Op::flops(op) / MOST_FLOPS).ceil().max(1.0) as usize;
+    let count = (Op::flops(op) / product::MOST_FLOPS).ceil().max(1.0) as usize;
     let by_k = op.transpose == Transpose::A;
     let extent = if by_k { op.k } else { op.m };
     // Whatever the other extents are, pieces then begin where a GPU can bind them.
@@ -183,7 +179,7 @@ fn dispatch(op: &Matmul, way: &Way, c: View, splits: usize) -> Dispatch {
     Dispatch {
         kernel: Kernel { module: entry, source, entry, constants },
         bindings: vec![op.a, op.b, c],
-        uniform: sizes(op),
+        uniform: product::sizes(op.m, op.n, op.k, 0..0),
         grid: grid(op, way, splits),
     }
 }

@@ -1,0 +1,101 @@
+//! The tuner: it measures each class of ops once, drops what an adapter can't compile, and measures what
+//! changed again.
+
+use std::time::Duration;
+
+use nitp_core::cpu::{OpMemory, Real};
+use nitp_core::executor::{Executor, MicroInputs};
+use nitp_core::gpu::{GpuExecutor, Tuning};
+use nitp_core::ops::matmul::{Matmul, Transpose};
+use nitp_core::ops::{BASELINE, Dispatch, Op, Suits, Use, Variant};
+use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role};
+
+/// A matmul with one more way to do it.
+#[derive(Clone, Copy, Debug)]
+struct Odd(Matmul, &'static str);
+
+impl Op for Odd {
+    fn name(&self) -> &'static str {
+        "odd"
+    }
+    fn uses(&self) -> Vec<Use> {
+        Op::uses(&self.0)
+    }
+    fn flops(&self) -> f64 {
+        Op::flops(&self.0)
+    }
+    fn twin<R: Real>(&self, memory: &OpMemory<R>) {
+        self.0.twin(memory);
+    }
+    fn dispatches(&self) -> Vec<Dispatch> {
+        self.0.dispatches()
+    }
+    fn alternatives(&self) -> Vec<Variant> {
+        let mut dispatches = self.0.dispatches();
+        dispatches[0].kernel.module = "odd";
+        dispatches[0].kernel.source = self.1;
+        dispatches[0].kernel.entry = "odd";
+        dispatches[0].kernel.constants.clear();
+        vec![Variant { name: "odd", suits: Suits::Gpus, subgroups: false, dispatches }]
+    }
+    fn tuning_class(&self) -> String {
+        "one".to_owned()
+    }
+}
+
+/// What is known after tuning a plan of one op.
+fn tune<T: Op + 'static>(op: impl FnOnce(Matmul) -> T, known: Tuning, time: Duration) -> Tuning {
+    let layout = ParameterLayout::new(std::iter::empty(), Limits::NONE).expect("nothing to place");
+    let mut gpu = GpuExecutor::new(nitp_tests::gpu(), layout).expect("a device");
+    let mut builder = PlanBuilder::new("case");
+    let [a, b, c] =
+        ["a", "b", "c"].map(|name| builder.shared(name, &[64, 64], DType::Real, Role::State));
+    let transpose = Transpose::None;
+    let matmul = Matmul { a, b, c, m: 64, n: 64, k: 64, transpose, accumulate: false };
+    builder.push(op(matmul));
+    let id = gpu.load(builder.finish()).expect("it fits");
+    pollster::block_on(gpu.tune(id, &MicroInputs::default(), known, time))
+        .expect("a working device")
+}
+
+fn nothing() -> Tuning {
+    Tuning::new(&nitp_tests::gpu().summary)
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn every_way_is_measured_and_known_from_then_on() {
+    let tuning = tune(|it| it, nothing(), LONG);
+    let (_, choice) = tuning.choices().next().expect("one class");
+    assert!(choice.microseconds.contains_key(BASELINE) && choice.microseconds.len() > 2);
+    assert!(choice.microseconds.contains_key(&choice.variant) && choice.failed.is_empty());
+    let text = tuning.write();
+    let read = Tuning::read(&text, &nitp_tests::gpu().summary).expect("what was written");
+    assert_eq!(read, tuning);
+    assert_eq!(tune(|it| it, read, LONG), tuning, "a known class was measured again");
+}
+
+#[test]
+fn what_does_not_compile_is_reported_and_the_baseline_runs() {
+    let tuning = tune(|it| Odd(it, "no WGSL at all"), nothing(), LONG);
+    let (key, choice) = tuning.choices().next().expect("one class");
+    assert_eq!((key, choice.variant.as_str()), ("odd one", BASELINE));
+    assert!(choice.failed.contains_key("odd") && !choice.microseconds.contains_key("odd"));
+}
+
+#[test]
+fn changed_kernels_are_measured_again() {
+    const FIRST: &str = "@compute @workgroup_size(1) fn odd() {}";
+    const SECOND: &str = "@compute @workgroup_size(2) fn odd() {}";
+    let first = tune(|it| Odd(it, FIRST), nothing(), LONG);
+    let second = tune(|it| Odd(it, SECOND), first.clone(), LONG);
+    let digest = |tuning: &Tuning| tuning.choices().next().expect("one class").1.kernels.clone();
+    assert_ne!(digest(&first), digest(&second));
+    assert_eq!(second.choices().count(), 1);
+}
+
+#[test]
+fn without_time_nothing_is_measured() {
+    assert_eq!(tune(|it| it, nothing(), Duration::ZERO), nothing());
+}
