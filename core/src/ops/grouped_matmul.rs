@@ -1,13 +1,13 @@
 //! Matrix products of each expert with its own rows, which lie together (MegaBlocks,
 //! arXiv 2211.15841). Time follows the routed pairs; an expert without rows costs nothing.
 
-use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::kernel::MAX_WORKGROUPS;
-use super::matmul::{Transpose, gemm_f32};
+use super::matmul::Transpose;
 use super::moe_dispatch::TILE_ROWS;
 use super::{Dispatch, Kernel, Op, Uniform, Use};
+use crate::cpu::gemm::{Factor, multiply};
 use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
@@ -109,16 +109,12 @@ impl Op for GroupedMatmul {
                 row += rows;
             }
         }
+        let (b_row, b_column) = self.b_strides();
         tasks.into_par_iter().for_each(|(expert, row, rows, c)| {
-            gemm_f32(
-                ((self.k, 1), self.b_strides()),
-                (rows, self.n, self.k),
-                &a[row * self.k..],
-                &b[expert * self.n * self.k..],
-                c,
-                self.accumulate,
-                Parallelism::None,
-            );
+            let a = Factor { x: &a[row * self.k..], row: self.k, column: 1 };
+            let b = &b[expert * self.n * self.k..];
+            let b = Factor { x: b, row: b_row, column: b_column };
+            multiply(a, b, c, (rows, self.n, self.k), self.accumulate);
         });
     }
 
@@ -212,15 +208,11 @@ impl Op for GroupedMatmulBackwardWeight {
             let blocks = dweight.par_chunks_mut(TASK_ROWS * self.in_features).enumerate();
             blocks.for_each(|(block, dweight)| {
                 let outputs = dweight.len() / self.in_features;
-                gemm_f32(
-                    ((1, self.out_features), (self.in_features, 1)),
-                    (outputs, self.in_features, end - row),
-                    &dy[row * self.out_features + block * TASK_ROWS..],
-                    &x[row * self.in_features..],
-                    dweight,
-                    true,
-                    Parallelism::None,
-                );
+                let dy = &dy[row * self.out_features + block * TASK_ROWS..];
+                let dy = Factor { x: dy, row: 1, column: self.out_features };
+                let x = &x[row * self.in_features..];
+                let x = Factor { x, row: self.in_features, column: 1 };
+                multiply(dy, x, dweight, (outputs, self.in_features, end - row), true);
             });
         });
     }

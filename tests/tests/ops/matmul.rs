@@ -2,8 +2,8 @@ use nitp_core::ops::matmul::{Matmul, Transpose};
 use nitp_tests::op_case::OpCase;
 
 /// Sizes that no tile divides, single rows and columns, and a longer sum; then rows of whole vec4s,
-/// all of them or some.
-const SHAPES: [(usize, usize, usize); 9] = [
+/// all of them or some; then enough results and work for several threads.
+const SHAPES: [(usize, usize, usize); 11] = [
     (1, 1, 1),
     (7, 13, 5),
     (33, 65, 17),
@@ -13,6 +13,8 @@ const SHAPES: [(usize, usize, usize); 9] = [
     (4, 4, 4),
     (37, 36, 44),
     (40, 12, 7),
+    (150, 131, 40),
+    (35, 260, 68),
 ];
 
 #[test]
