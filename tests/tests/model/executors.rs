@@ -143,7 +143,9 @@ fn the_same_bits_with_any_number_of_threads() {
         "train.context_length=70",
         "train.batch_size=3",
     ];
-    let experts = ["model.moe.moe_intermediate_size=100", "model.moe.num_experts=3"];
+    // So many rows an expert that one thread cuts them into fewer tasks than several do.
+    let experts =
+        ["model.moe.moe_intermediate_size=100", "model.moe.num_experts=3", "train.batch_size=12"];
     for sets in [sizes.to_vec(), [MOE, &sizes, &experts].concat()] {
         let steps = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();

@@ -1,18 +1,20 @@
 //! `nitp bench`: ops and whole training steps, against what the machine can do at most.
 
 mod baseline;
+mod moe;
+mod overhead;
 mod report;
 mod table;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use nitp_core::config::{Config, load, preset};
 use nitp_core::ops::Access;
 use nitp_core::plan::{Node, Plan};
 use nitp_core::train::{Ceilings, Rehearsal};
 
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, BenchWhat};
 use crate::device::{self, Device};
 use crate::output::outln;
 use report::{PresetReport, Report, Row};
@@ -23,12 +25,33 @@ const WARM_UP: usize = 2;
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<()> {
     ensure!(args.steps > 0, "--steps 0: at least one step is needed to measure anything");
+    let default: &[&str] = match args.what {
+        BenchWhat::Ops | BenchWhat::Step | BenchWhat::All => &["tiny", "tiny-moe"],
+        BenchWhat::Overhead => &["tiny", "small"],
+        BenchWhat::Moe => &["1.9b-a0.3b"],
+    };
+    let presets = match args.presets.as_slice() {
+        [] => default.iter().map(|&name| name.to_owned()).collect(),
+        given => given.to_vec(),
+    };
+    if let (BenchWhat::Overhead | BenchWhat::Moe, Some(_)) = (args.what, &args.baseline) {
+        bail!("--baseline compares ops and steps: leave it out, or take ops, step or all");
+    }
+    match args.what {
+        BenchWhat::Overhead => overhead::run(args, &presets),
+        BenchWhat::Moe => moe::run(args, &presets),
+        BenchWhat::Ops | BenchWhat::Step | BenchWhat::All => ops(args, &presets),
+    }
+}
+
+/// Each op and whole steps.
+fn ops(args: &BenchArgs, presets: &[String]) -> Result<()> {
     let baseline = args.baseline.as_deref().map(baseline::read).transpose()?;
     let mut report = Report::new(device::choose(&args.device)?.why);
     if !args.json {
         outln!("nitp {} on {}", report.version, report.device);
     }
-    for name in &args.presets {
+    for name in presets {
         let config = load(preset(name)?, None, &args.sets)?;
         let choice = device::choose(&args.device)?;
         let on_gpu = matches!(choice.device, Device::Gpu(_));
@@ -134,4 +157,11 @@ fn variant(node: &Node) -> String {
     let mut names: Vec<&str> = node.op.dispatches().iter().map(|it| it.kernel.entry).collect();
     names.dedup();
     names.join("+")
+}
+
+/// The middle one.
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }

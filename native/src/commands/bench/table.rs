@@ -95,7 +95,8 @@ fn table<const N: usize>(header: [&str; N], numbers: usize) -> Table {
     table
 }
 
-fn time(seconds: f64) -> String {
+/// In the unit that suits it.
+pub fn time(seconds: f64) -> String {
     match seconds {
         s if s >= 1.0 => format!("{s:.2} s"),
         s if s >= 1e-3 => format!("{:.2} ms", 1e3 * s),
