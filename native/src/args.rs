@@ -208,16 +208,20 @@ pub enum BenchWhat {
     All,
     /// Every way to multiply matrices on a GPU
     Matmul,
+    /// What NITP adds to a step, in time and in FLOPs
+    Overhead,
+    /// A mixture of experts beside a dense layer of the same active FLOPs
+    Moe,
 }
 
 /// Options of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What to show
+    /// What to measure
     #[arg(value_enum, default_value_t = BenchWhat::All)]
     pub what: BenchWhat,
-    /// Presets whose training steps are taken
-    #[arg(long = "preset", value_name = "NAME", num_args = 1.., default_values = ["tiny", "tiny-moe"])]
+    /// Presets that are taken [default: tiny, tiny-moe; for `overhead` tiny, small; for `moe` 1.9b-a0.3b]
+    #[arg(long = "preset", value_name = "NAME", num_args = 1..)]
     pub presets: Vec<String>,
     /// Overrides one key of their configuration; may be given more than once
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]

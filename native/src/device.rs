@@ -51,20 +51,31 @@ pub fn choose(args: &DeviceArgs) -> Result<Choice> {
     }
 }
 
-/// Chooses for training this model: `auto` by measuring a short step of it on the GPU and on the
-/// CPU, and each GPU with its kernels measured.
+/// Chooses by rule, and measures the kernels that this model needs: for benchmarks.
 ///
 /// # Errors
 /// If no adapter fits, or what a device reports.
+pub fn choose_tuned(args: &DeviceArgs, config: &Config) -> Result<Choice> {
+    let Choice { device, why } = choose(args)?;
+    let device = match device {
+        Device::Cpu => Device::Cpu,
+        Device::Gpu(gpu) => Device::Gpu(Box::new(tuning::measured(*gpu, config, args.tune)?)),
+    };
+    Ok(Choice { device, why })
+}
+
+/// Chooses for training this model: as [`choose_tuned`], but where `auto` finds a real GPU, a short
+/// step of the model on it and on the CPU decides.
+///
+/// # Errors
+/// As there.
 pub fn choose_for(args: &DeviceArgs, config: &Config) -> Result<Choice> {
-    let choice = choose(args)?;
-    let Device::Gpu(opened) = choice.device else { return Ok(choice) };
-    let tuned = tuning::measured(*opened, config, args.tune)?;
-    if args.device == "auto" && memory::check_machine(config).is_ok() {
-        let gpu = Device::Gpu(Box::new(tuned.clone()));
-        return race(config, gpu, choice.why);
+    let choice = choose_tuned(args, config)?;
+    let raced = args.device == "auto" && matches!(choice.device, Device::Gpu(_));
+    if raced && memory::check_machine(config).is_ok() {
+        return race(config, choice.device, choice.why);
     }
-    Ok(Choice { device: Device::Gpu(Box::new(tuned)), why: choice.why })
+    Ok(choice)
 }
 
 /// The faster of a GPU and the CPU, at a short step of this model.

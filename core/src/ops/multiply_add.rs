@@ -2,6 +2,7 @@
 //! most, and so the ceiling of every op.
 
 use multiversion::multiversion;
+use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
 
 use super::kernel::linear_grid;
@@ -9,8 +10,8 @@ use super::{Dispatch, Kernel, Op, Uniform, Use};
 use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
-/// Elements that a thread has in registers at a time.
-const CHAINS: usize = 64;
+/// Elements that are handed to a thread at a time.
+const CHUNK: usize = 256;
 
 /// `y = (x -> a x + b) applied `rounds` times to x`.
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +55,10 @@ impl Op for MultiplyAdd {
 
     fn fast(&self, memory: &OpMemory<f32>) {
         let (x, y) = (memory.read(self.x), memory.write(self.y));
-        y.par_chunks_mut(CHAINS)
-            .zip(x.par_chunks(CHAINS))
-            .with_min_len(16)
-            .for_each(|(y, x)| chains(y, x, self.rounds));
+        y.par_chunks_mut(CHUNK)
+            .zip(x.par_chunks(CHUNK))
+            .with_min_len(4)
+            .for_each(|(y, x)| chunk(y, x, self.rounds));
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
@@ -77,13 +78,26 @@ impl Op for MultiplyAdd {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn chains(y: &mut [f32], x: &[f32], rounds: usize) {
-    let mut values = [0.0f32; CHAINS];
-    values[..x.len()].copy_from_slice(x);
-    for _ in 0..rounds {
-        for value in &mut values {
-            *value = value.mul_add(MultiplyAdd::A, MultiplyAdd::B);
-        }
+fn chunk(y: &mut [f32], x: &[f32], rounds: usize) {
+    if target_cfg_f!(target_feature = "avx512f") {
+        chains::<256>(y, x, rounds);
+    } else {
+        chains::<64>(y, x, rounds);
     }
-    y.copy_from_slice(&values[..y.len()]);
+}
+
+/// With `LEN` elements in registers at a time: enough that a multiply-add never waits for the one
+/// before it, and not more than there are registers.
+#[inline(always)]
+fn chains<const LEN: usize>(y: &mut [f32], x: &[f32], rounds: usize) {
+    for (y, x) in y.chunks_mut(LEN).zip(x.chunks(LEN)) {
+        let mut values = [0.0f32; LEN];
+        values[..x.len()].copy_from_slice(x);
+        for _ in 0..rounds {
+            for value in &mut values {
+                *value = value.mul_add(MultiplyAdd::A, MultiplyAdd::B);
+            }
+        }
+        y.copy_from_slice(&values[..y.len()]);
+    }
 }

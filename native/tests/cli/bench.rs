@@ -58,6 +58,48 @@ fn what_got_slower_is_told() {
     assert!(error.contains("at least one step"), "{error}");
 }
 
+fn json(place: &Place, arguments: &[&str]) -> Value {
+    let (out, _) = succeed(place.nitp(arguments));
+    serde_json::from_str(&out).expect("JSON")
+}
+
+#[test]
+fn what_nitp_adds_is_measured_beside_its_flops() {
+    let place = Place::new();
+    let info = json(&place, &["info", "--preset", "nano", "--json"]);
+    let flops = info["flops_per_token"]["overhead"].as_f64().expect("a number");
+    for device in ["cpu", "gpu"] {
+        let arguments = ["bench", "overhead", "--preset", "nano", "--steps", "3", "--json"];
+        let report = json(&place, &[&arguments[..], &["--device", device]].concat());
+        let number = |key: &str| report[0][key].as_f64().expect("a number");
+        // The closed form counts matrix products and attention alone.
+        assert!((number("flops_share") / flops - 1.0).abs() < 0.2, "{report}, {flops}");
+        assert!(number("seconds_with") > 0.0 && number("seconds_without") > 0.0, "{report}");
+        let ratio = number("time_share") / number("flops_share");
+        assert!((number("ratio") - ratio).abs() < 1e-9, "{report}");
+    }
+}
+
+#[test]
+fn experts_are_measured_beside_a_dense_layer() {
+    let place = Place::new();
+    for device in ["cpu", "gpu"] {
+        let arguments = ["bench", "moe", "--preset", "tiny-moe", "--steps", "2", "--json"];
+        let small = ["--set", "train.batch_size=1", "--set", "model.vocab_size=256"];
+        let arguments = [&arguments[..], &small, &["--device", device]].concat();
+        let report = &json(&place, &arguments)[0];
+        assert_eq!(report["tokens"], 256);
+        assert_eq!(report["dense_intermediate_size"], 360);
+        let number = |key: &str| report[key].as_f64().expect("a number");
+        assert!(number("moe_seconds") > 0.0 && number("dense_seconds") > 0.0, "{report}");
+        assert!((number("moe_seconds") / number("dense_seconds") / number("ratio") - 1.0) < 1e-9);
+    }
+    let error = fail(place.nitp(&["bench", "moe", "--preset", "tiny"]), 1);
+    assert!(error.contains("no experts"), "{error}");
+    let error = fail(place.nitp(&["bench", "moe", "--baseline", "before.json"]), 1);
+    assert!(error.contains("--baseline"), "{error}");
+}
+
 #[test]
 fn a_program_without_a_window_says_how_to_get_one() {
     let place = Place::new();

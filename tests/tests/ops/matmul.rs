@@ -3,8 +3,8 @@ use nitp_core::ops::matmul::{Matmul, Transpose};
 use nitp_tests::op_case::OpCase;
 
 /// Sizes that no tile divides, single rows and columns, and a longer sum; then rows of whole vec4s,
-/// all of them or some.
-const SHAPES: [(usize, usize, usize); 12] = [
+/// all of them or some; then enough results and work for several threads.
+const SHAPES: [(usize, usize, usize); 14] = [
     (1, 1, 1),
     (7, 13, 5),
     (33, 65, 17),
@@ -14,6 +14,8 @@ const SHAPES: [(usize, usize, usize); 12] = [
     (4, 4, 4),
     (37, 36, 44),
     (40, 12, 7),
+    (150, 131, 40),
+    (35, 260, 68),
     // More than one shared-memory tile; a k long enough to be split; more than a subgroup's rows.
     (132, 140, 36),
     (64, 32, 1024),

@@ -2,12 +2,14 @@
 
 mod baseline;
 mod matmul;
+mod moe;
+mod overhead;
 mod report;
 mod table;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use nitp_core::config::{Config, load, preset};
 use nitp_core::ops::Access;
 use nitp_core::plan::{Node, Plan};
@@ -24,17 +26,38 @@ const WARM_UP: usize = 2;
 /// Measures and prints.
 pub fn run(args: &BenchArgs) -> Result<()> {
     ensure!(args.steps > 0, "--steps 0: at least one step is needed to measure anything");
-    if args.what == BenchWhat::Matmul {
-        return matmul::run(args);
+    let default: &[&str] = match args.what {
+        BenchWhat::Ops | BenchWhat::Step | BenchWhat::All => &["tiny", "tiny-moe"],
+        BenchWhat::Overhead => &["tiny", "small"],
+        BenchWhat::Moe => &["1.9b-a0.3b"],
+        BenchWhat::Matmul => &[],
+    };
+    let presets = match args.presets.as_slice() {
+        [] => default.iter().map(|&name| name.to_owned()).collect(),
+        given => given.to_vec(),
+    };
+    let compared = matches!(args.what, BenchWhat::Ops | BenchWhat::Step | BenchWhat::All);
+    if !compared && args.baseline.is_some() {
+        bail!("--baseline compares ops and steps: leave it out, or take ops, step or all");
     }
+    match args.what {
+        BenchWhat::Overhead => overhead::run(args, &presets),
+        BenchWhat::Moe => moe::run(args, &presets),
+        BenchWhat::Matmul => matmul::run(args),
+        BenchWhat::Ops | BenchWhat::Step | BenchWhat::All => ops(args, &presets),
+    }
+}
+
+/// Each op and whole steps.
+fn ops(args: &BenchArgs, presets: &[String]) -> Result<()> {
     let baseline = args.baseline.as_deref().map(baseline::read).transpose()?;
     let mut report = Report::new(device::choose(&args.device)?.why);
     if !args.json {
         outln!("nitp {} on {}", report.version, report.device);
     }
-    for name in &args.presets {
+    for name in presets {
         let config = load(preset(name)?, None, &args.sets)?;
-        let choice = device::choose_for(&args.device, &config)?;
+        let choice = device::choose_tuned(&args.device, &config)?;
         let mut rehearsal = Rehearsal::new(&config, choice.device.executor(&config)?)?;
         let ceilings = match report.ceilings() {
             Some(ceilings) => ceilings,
@@ -128,4 +151,10 @@ fn shape(plan: &Plan, node: &Node) -> String {
         shapes.collect::<Vec<_>>().join(" ")
     };
     format!("{} -> {}", list(false), list(true))
+}
+/// The middle one.
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
