@@ -7,4 +7,3 @@ mod inspect;
 mod interruptions;
 mod receipts;
 mod runs;
-mod tuning;

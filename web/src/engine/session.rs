@@ -96,11 +96,6 @@ impl Draft {
         }
         Ok(Self { experiment, config, corpus, pasts })
     }
-
-    /// The configuration of the run with NITP.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
 }
 
 /// The runs.
