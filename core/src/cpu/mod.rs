@@ -306,8 +306,12 @@ impl<R: Real> Executor for CpuExecutor<R> {
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError> {
         // As one of the pool's threads: from outside, each op would hand its work to a thread that
-        // has to be woken, and go to sleep.
-        rayon::scope(|_| self.run_here(id, micro));
+        // has to be woken, and go to sleep. A browser has no pool.
+        if cfg!(target_arch = "wasm32") {
+            self.run_here(id, micro);
+        } else {
+            rayon::scope(|_| self.run_here(id, micro));
+        }
         reads.iter().map(|&source| self.request(source)).collect()
     }
 

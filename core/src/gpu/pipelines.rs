@@ -67,67 +67,68 @@ fn compile(gpu: &GpuDevice, kernel: &Kernel) -> wgpu::ShaderModule {
     }
 }
 
-/// A kernel's whole WGSL: each line `#include "name"` gives way to the snippet of that name, each
-/// `override` to a `const` with its value.
+/// A kernel's whole WGSL: its text [with its snippets](expand), and each `override` a `const` with its
+/// value.
 ///
 /// # Panics
 /// If there is no such snippet, or a constant has no `override`: mistakes in an op.
 pub fn assemble(kernel: &Kernel) -> String {
-    let mut text = Assembly { kernel, text: String::new(), used: Vec::new() };
-    text.add(kernel.source);
-    for (name, _) in &kernel.constants {
-        assert!(text.used.contains(name), "{} has no override {name}", kernel.module);
+    let mut text = String::new();
+    let mut used = Vec::new();
+    for line in expand(kernel.source).lines() {
+        // naga knows subgroups without the directives that browsers ask for, and refuses them.
+        let directive = line.starts_with("enable ") || line.starts_with("diagnostic(");
+        if directive && !cfg!(target_arch = "wasm32") {
+            continue;
+        }
+        match line.strip_prefix("override ") {
+            Some(declared) => text.push_str(&constant(declared, kernel, &mut used)),
+            None => text.push_str(line),
+        }
+        text.push('\n');
     }
-    text.text
+    for (name, _) in &kernel.constants {
+        assert!(used.contains(name), "{} has no override {name}", kernel.module);
+    }
+    text
 }
 
-/// WGSL under construction.
-struct Assembly<'a> {
-    kernel: &'a Kernel,
-    text: String,
-    /// Constants that had their override.
-    used: Vec<&'a str>,
-}
-
-impl Assembly<'_> {
-    fn add(&mut self, source: &str) {
-        for line in source.lines() {
-            // naga knows subgroups without the directives that browsers ask for, and refuses them.
-            let directive = line.starts_with("enable ") || line.starts_with("diagnostic(");
-            if directive && !cfg!(target_arch = "wasm32") {
-                continue;
-            }
-            if let Some(quoted) = line.strip_prefix("#include ") {
+/// A shader's text, each line `#include "name"` in it the snippet of that name.
+///
+/// # Panics
+/// If there is no such snippet.
+pub(super) fn expand(source: &str) -> String {
+    let mut text = String::new();
+    for line in source.lines() {
+        match line.strip_prefix("#include ") {
+            Some(quoted) => {
                 let name = quoted.trim_matches('"');
                 let snippet = INCLUDES.iter().find(|(key, _)| *key == name);
-                self.add(snippet.unwrap_or_else(|| panic!("no shader include `{name}`")).1);
-            } else if let Some(declared) = line.strip_prefix("override ") {
-                self.add_constant(declared);
-            } else {
-                self.text.push_str(line);
-                self.text.push('\n');
+                text += &expand(snippet.unwrap_or_else(|| panic!("no shader include `{name}`")).1);
             }
+            None => text.extend([line, "\n"]),
         }
     }
+    text
+}
 
-    /// `NAME: type = default;`, or without a default.
-    fn add_constant(&mut self, declared: &str) {
-        let declared = declared.split(';').next().unwrap_or(declared);
-        let (declaration, default) = match declared.split_once('=') {
-            Some((declaration, default)) => (declaration.trim_end(), Some(default.trim_start())),
-            None => (declared, None),
-        };
-        let (name, kind) = declaration.split_once(':').expect("an override says its type");
-        let constant = self.kernel.constants.iter().find(|(it, _)| *it == name);
-        let value = match (constant, kind.trim()) {
-            (None, _) => default.expect("a constant without a default has a value").to_owned(),
-            (Some((_, value)), "bool") => (*value != 0.0).to_string(),
-            (Some((_, value)), "f32") => format!("{value:?}"),
-            (Some((_, value)), _) => value.to_string(),
-        };
-        self.used.extend(constant.map(|(name, _)| *name));
-        self.text.push_str(&format!("const {declaration} = {value};\n"));
-    }
+/// `NAME: type = default;`, or without a default, as a constant.
+fn constant<'a>(declared: &str, kernel: &'a Kernel, used: &mut Vec<&'a str>) -> String {
+    let declared = declared.split(';').next().unwrap_or(declared);
+    let (declaration, default) = match declared.split_once('=') {
+        Some((declaration, default)) => (declaration.trim_end(), Some(default.trim_start())),
+        None => (declared, None),
+    };
+    let (name, kind) = declaration.split_once(':').expect("an override says its type");
+    let found = kernel.constants.iter().find(|(it, _)| *it == name);
+    let value = match (found, kind.trim()) {
+        (None, _) => default.expect("a constant without a default has a value").to_owned(),
+        (Some((_, value)), "bool") => (*value != 0.0).to_string(),
+        (Some((_, value)), "f32") => format!("{value:?}"),
+        (Some((_, value)), _) => value.to_string(),
+    };
+    used.extend(found.map(|(name, _)| *name));
+    format!("const {declaration} = {value};")
 }
 
 /// A uniform block and `bindings` writable storage buffers.

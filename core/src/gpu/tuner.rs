@@ -11,7 +11,7 @@ use web_time::Instant;
 
 use super::GpuDevice;
 use super::run::{Command, GpuExecutor, encode};
-use super::tuning::{Choice, Tuning, kernels};
+use super::tuning::{Choice, Tuning, key};
 use crate::executor::{ExecutorError, MicroInputs, PlanId};
 use crate::ops::{BASELINE, Suits};
 
@@ -53,7 +53,7 @@ impl GpuExecutor {
         for node in 0..nodes {
             if begin.elapsed() < time {
                 let op = self.plans[id.0].plan.micro[node].op.as_ref();
-                let key = op.tuning_key();
+                let key = key(op, &self.gpu.usable(op));
                 if !self.gpu.is_measured(op, &known) && seen.insert(key.clone()) {
                     let next = self.gpu.device.create_command_encoder(&Default::default());
                     self.gpu.queue.submit([std::mem::replace(&mut encoder, next).finish()]);
@@ -73,7 +73,6 @@ impl GpuExecutor {
     async fn measure(&mut self, id: PlanId, node: usize) -> Result<Choice, ExecutorError> {
         let op = self.plans[id.0].plan.micro[node].op.as_ref();
         let variants = self.gpu.usable(op);
-        let kernels = kernels(&variants);
         let (mut times, mut failed) = (BTreeMap::new(), BTreeMap::new());
         let mut best = f64::INFINITY;
         for variant in variants.iter().filter(|it| it.suits != Suits::Comparison) {
@@ -96,7 +95,7 @@ impl GpuExecutor {
         // Of tenths: more would be noise.
         let tenths = |seconds: f64| (1e7 * seconds).round() / 10.0;
         let microseconds = times.into_iter().map(|(name, seconds)| (name, tenths(seconds)));
-        Ok(Choice { variant: chosen, microseconds: microseconds.collect(), failed, kernels })
+        Ok(Choice { variant: chosen, microseconds: microseconds.collect(), failed })
     }
 
     /// Of one call: the least of some rounds, or of one that is hopeless against `best`.

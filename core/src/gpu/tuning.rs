@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::AdapterSummary;
+use super::pipelines::expand;
 use crate::ops::{DynOp, Variant};
 
 /// The choices for one adapter. The same adapter and the same choices give the same bits.
@@ -18,7 +19,7 @@ pub struct Tuning {
     version: String,
     /// Name, interface and driver.
     adapter: String,
-    /// By [`DynOp::tuning_key`].
+    /// By [`key`].
     ops: BTreeMap<String, Choice>,
 }
 
@@ -33,8 +34,6 @@ pub struct Choice {
     /// Variants that this adapter can't run, and what it said.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failed: BTreeMap<String, String>,
-    /// Digest of the kernels that were measured.
-    pub kernels: String,
 }
 
 /// Why a file is no tuning for an adapter.
@@ -101,9 +100,9 @@ impl Tuning {
         self.ops.iter().map(|(key, choice)| (key.as_str(), choice))
     }
 
-    /// What was measured for an op with these variants; nothing if its kernels have changed.
+    /// What was measured for an op with these variants.
     pub fn choice(&self, op: &dyn DynOp, variants: &[Variant]) -> Option<&Choice> {
-        self.ops.get(&op.tuning_key()).filter(|it| it.kernels == kernels(variants))
+        self.ops.get(&key(op, variants))
     }
 
     /// Puts a measurement down.
@@ -116,13 +115,21 @@ fn name(adapter: &AdapterSummary) -> String {
     format!("{}, {}, {}", adapter.name, adapter.backend, adapter.driver)
 }
 
-/// Of the texts of all variants: a changed kernel is measured anew.
-pub(super) fn kernels(variants: &[Variant]) -> String {
-    let dispatches = variants.iter().flat_map(|variant| &variant.dispatches);
-    let texts = dispatches.map(|dispatch| dispatch.kernel.source.as_bytes());
-    let mut short = digest(variants.iter().map(|variant| variant.name.as_bytes()).chain(texts));
-    short.truncate(16);
-    short
+/// What one measurement serves: [`DynOp::tuning_key`] and a digest of the variants' texts, so that a
+/// changed kernel is measured anew, and so is an op of the class that has other variants. Values of
+/// constants follow from an op's exact sizes, of which a class has many, and don't count.
+pub(super) fn key(op: &dyn DynOp, variants: &[Variant]) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut sorted: Vec<&Variant> = variants.iter().collect();
+    sorted.sort_by_key(|variant| variant.name);
+    for variant in sorted {
+        texts.push(variant.name.to_owned());
+        let mut sources: Vec<&str> = variant.dispatches.iter().map(|it| it.kernel.source).collect();
+        sources.dedup();
+        texts.extend(sources.into_iter().map(expand));
+    }
+    let digest = digest(texts.iter().map(String::as_bytes));
+    format!("{}, kernels {}", op.tuning_key(), &digest[..8])
 }
 
 fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {

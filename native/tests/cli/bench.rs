@@ -28,8 +28,9 @@ fn every_op_of_a_step_is_timed_on_every_device() {
         let whole = number(preset, "seconds_median");
         assert!(all > 0.1 * whole && all < 3.0 * whole, "{device}: {all} of {whole}");
         assert!(rows.iter().all(|row| number(row, "seconds_min") > 0.0));
-        let kernel = if device == "cpu" { "fast" } else { "matmul_nt" };
-        assert!(rows.iter().any(|row| row["variant"] == kernel), "{report}");
+        let kernel = if device == "cpu" { "fast" } else { "matmul_" };
+        let named = |row: &Value| row["variant"].as_str().is_some_and(|it| it.contains(kernel));
+        assert!(rows.iter().any(named), "{report}");
     }
 }
 

@@ -7,3 +7,4 @@ mod inspect;
 mod interruptions;
 mod receipts;
 mod runs;
+mod tuning;

@@ -80,7 +80,8 @@ fn every_way_is_measured_and_known_from_then_on() {
 fn what_does_not_compile_is_reported_and_the_baseline_runs() {
     let tuning = tune(|it| Odd(it, "no WGSL at all"), nothing(), LONG);
     let (key, choice) = tuning.choices().next().expect("one class");
-    assert_eq!((key, choice.variant.as_str()), ("odd one", BASELINE));
+    assert!(key.starts_with("odd one, "), "{key}");
+    assert_eq!(choice.variant, BASELINE);
     assert!(choice.failed.contains_key("odd") && !choice.microseconds.contains_key("odd"));
 }
 
@@ -90,9 +91,7 @@ fn changed_kernels_are_measured_again() {
     const SECOND: &str = "@compute @workgroup_size(2) fn odd() {}";
     let first = tune(|it| Odd(it, FIRST), nothing(), LONG);
     let second = tune(|it| Odd(it, SECOND), first.clone(), LONG);
-    let digest = |tuning: &Tuning| tuning.choices().next().expect("one class").1.kernels.clone();
-    assert_ne!(digest(&first), digest(&second));
-    assert_eq!(second.choices().count(), 1);
+    assert_eq!((first.choices().count(), second.choices().count()), (1, 2));
 }
 
 #[test]
