@@ -48,7 +48,7 @@ pub fn measured(gpu: GpuDevice, config: &Config, wanted: Tune) -> Result<GpuDevi
         let path = path(&gpu);
         let seconds = begin.elapsed().as_secs_f64();
         eprintln!(
-            "Measured {} op shapes on {} in {seconds:.0} s, once: {}",
+            "Measured {} op shapes on {} in {seconds:.0} s; kept in {}",
             HumanCount(new as u64),
             gpu.summary.name,
             path.display()

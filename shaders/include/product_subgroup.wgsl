@@ -19,16 +19,18 @@ const TILE_N: u32 = 4 * THREADS;
 struct Member { lane: u32, size: u32 }
 
 fn multiply(part: Part, thread: u32, member: Member) {
+    // A small workgroup doesn't fill a large subgroup.
+    let lanes = min(member.size, THREADS);
     // Threads past the last column go along, for what they fetch and hand on.
     let column = part.column + 4 * thread;
     var sums: array<vec4f, TILE_M>;
     if A_BY_K {
         // A lane has all rows at a k of its own.
-        for (var k = part.begin; k < part.end; k += member.size) {
+        for (var k = part.begin; k < part.end; k += lanes) {
             let mine = min(k + member.lane, part.end - 1);
             let low = a_along_m(part.row, mine);
             let high = a_along_m(part.row + 4, mine);
-            for (var i = 0u; i < min(member.size, part.end - k); i++) {
+            for (var i = 0u; i < min(lanes, part.end - k); i++) {
                 let right = b_along_n(part, column, k + i);
                 let left_low = subgroupShuffle(low, i);
                 let left_high = subgroupShuffle(high, i);
@@ -44,11 +46,11 @@ fn multiply(part: Part, thread: u32, member: Member) {
         }
     } else {
         // A lane has four k of its own of each row.
-        for (var k = part.begin; k < part.end; k += 4 * member.size) {
+        for (var k = part.begin; k < part.end; k += 4 * lanes) {
             let mine = min(k + 4 * member.lane, part.end - 4);
             var left: array<vec4f, TILE_M>;
             for (var i = 0u; i < TILE_M; i++) { left[i] = a_along_k(part, part.row + i, mine); }
-            for (var other = 0u; other < min(member.size, (part.end - k) / 4); other++) {
+            for (var other = 0u; other < min(lanes, (part.end - k) / 4); other++) {
                 let right = b_block(part, column, k + 4 * other);
                 for (var i = 0u; i < TILE_M; i++) {
                     sums[i] += right * subgroupShuffle(left[i], other);

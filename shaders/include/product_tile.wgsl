@@ -17,9 +17,10 @@ const TILE_N: u32 = 4 * ROW;
 const SLICE: u32 = TILE_K * ROW;
 const LOADS: u32 = SLICE / LANES; // a thread's
 
-// Two slices of each factor, [2, TILE_K, TILE_M or TILE_N].
-var<workgroup> tile_a: array<vec4f, 2 * SLICE>;
-var<workgroup> tile_b: array<vec4f, 2 * SLICE>;
+// Two slices of each factor, [2, TILE_K, TILE_M or TILE_N]. Single elements: a write to a component of a
+// vec4 may touch the whole vec4, whose other components are other threads'.
+var<workgroup> tile_a: array<f32, 8 * SLICE>;
+var<workgroup> tile_b: array<f32, 8 * SLICE>;
 
 // What a load of a thread fetches, within a slice: by k, four neighbours of one k; else four
 // neighbouring k of one row of a or column of b.
@@ -48,28 +49,32 @@ fn fetch_b(part: Part, k: u32, load: u32, lane: u32) -> vec4f {
 
 fn keep_a(slice: u32, load: u32, lane: u32, value: vec4f) {
     let it = spot(load, lane, A_BY_K);
-    let at = slice * SLICE + it.k * ROW + it.row / 4;
-    if A_BY_K {
-        tile_a[at] = value;
-    } else {
-        tile_a[at][it.row % 4] = value.x;
-        tile_a[at + ROW][it.row % 4] = value.y;
-        tile_a[at + 2 * ROW][it.row % 4] = value.z;
-        tile_a[at + 3 * ROW][it.row % 4] = value.w;
-    }
+    let at = 4 * (slice * SLICE + it.k * ROW) + it.row;
+    let next = select(4 * ROW, 1u, A_BY_K);
+    tile_a[at] = value.x;
+    tile_a[at + next] = value.y;
+    tile_a[at + 2 * next] = value.z;
+    tile_a[at + 3 * next] = value.w;
 }
 
 fn keep_b(slice: u32, load: u32, lane: u32, value: vec4f) {
     let it = spot(load, lane, B_BY_K);
-    let at = slice * SLICE + it.k * ROW + it.row / 4;
-    if B_BY_K {
-        tile_b[at] = value;
-    } else {
-        tile_b[at][it.row % 4] = value.x;
-        tile_b[at + ROW][it.row % 4] = value.y;
-        tile_b[at + 2 * ROW][it.row % 4] = value.z;
-        tile_b[at + 3 * ROW][it.row % 4] = value.w;
-    }
+    let at = 4 * (slice * SLICE + it.k * ROW) + it.row;
+    let next = select(4 * ROW, 1u, B_BY_K);
+    tile_b[at] = value.x;
+    tile_b[at + next] = value.y;
+    tile_b[at + 2 * next] = value.z;
+    tile_b[at + 3 * next] = value.w;
+}
+
+fn quad_a(at: u32) -> vec4f {
+    let i = 4 * at;
+    return vec4f(tile_a[i], tile_a[i + 1], tile_a[i + 2], tile_a[i + 3]);
+}
+
+fn quad_b(at: u32) -> vec4f {
+    let i = 4 * at;
+    return vec4f(tile_b[i], tile_b[i + 1], tile_b[i + 2], tile_b[i + 3]);
 }
 
 // Call it in uniform control flow.
@@ -96,9 +101,9 @@ fn multiply(part: Part, thread: vec3u, lane: u32) {
         for (var p = 0u; p < TILE_K; p++) {
             let at = slice * SLICE + p * ROW;
             var right: array<vec4f, QUADS>;
-            for (var j = 0u; j < QUADS; j++) { right[j] = tile_b[at + j * THREADS + thread.x]; }
+            for (var j = 0u; j < QUADS; j++) { right[j] = quad_b(at + j * THREADS + thread.x); }
             for (var i = 0u; i < QUADS; i++) {
-                let left = tile_a[at + i * THREADS + thread.y];
+                let left = quad_a(at + i * THREADS + thread.y);
                 for (var j = 0u; j < QUADS; j++) {
                     let block = 4 * (i * QUADS + j);
                     sums[block] += left.x * right[j];

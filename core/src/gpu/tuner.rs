@@ -76,9 +76,15 @@ impl GpuExecutor {
         let (mut times, mut failed) = (BTreeMap::new(), BTreeMap::new());
         let mut best = f64::INFINITY;
         for variant in variants.iter().filter(|it| it.suits != Suits::Comparison) {
-            let scope = self.gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
+            use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+            let scopes = [Internal, OutOfMemory, Validation]
+                .map(|filter| self.gpu.device.push_error_scope(filter));
             let commands = self.commands(id, node, variant);
-            if let Some(error) = scope.pop().await {
+            let mut error = None;
+            for scope in scopes.into_iter().rev() {
+                error = scope.pop().await.or(error);
+            }
+            if let Some(error) = error {
                 failed.insert(variant.name.to_owned(), error.to_string());
                 continue;
             }

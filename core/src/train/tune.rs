@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{GpuDevice, GpuExecutor, Tuning};
 use crate::model::{parameter_layout, parameters, train_plan};
+use crate::ops::BASELINE;
 
 /// Measures the variants of a model's ops that `known` does not know, in a step on made-up tokens:
 /// `known`, with what was measured. It holds the model for that long, and frees it.
@@ -26,7 +27,8 @@ pub async fn tune(
     if plan.micro.iter().all(|node| gpu.is_measured(node.op.as_ref(), &known)) {
         return Ok(known);
     }
-    let mut executor = GpuExecutor::new(gpu.clone(), layout)?;
+    // The others are not known to compile here.
+    let mut executor = GpuExecutor::new(gpu.clone().forcing(BASELINE), layout)?;
     store::initialize(&mut executor, &parameters(config), config.train.seed, &Tensors::new())?;
     let id = inputs::load_plan(&mut executor, config, plan)?;
     let source = MadeUp { config: config.clone() };

@@ -21,8 +21,8 @@ fn pieces(op: &Matmul) -> Vec<Matmul> {
     let count = (Op::flops(op) / product::MOST_FLOPS).ceil().max(1.0) as usize;
     let by_k = op.transpose == Transpose::A;
     let extent = if by_k { op.k } else { op.m };
-    // Whatever the other extents are, pieces then begin where a GPU can bind them.
-    let step = extent.div_ceil(count).next_multiple_of(View::ALIGNMENT);
+    // Whole tiles; and whatever the other extents are, pieces begin where a GPU can bind them.
+    let step = extent.div_ceil(count).next_multiple_of(2 * View::ALIGNMENT);
     let piece = |first: usize| {
         let len = step.min(extent - first);
         let a_row = if by_k { op.m } else { op.k };
@@ -199,4 +199,36 @@ fn accumulate(yes: bool) -> (&'static str, f64) {
 
 fn storage(op: &Matmul) -> [(&'static str, f64); 2] {
     product::storage(op.transpose == Transpose::A, op.transpose != Transpose::B)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{DType, PlanBuilder, Role};
+
+    #[test]
+    fn pieces_cover_a_long_product_and_are_short() {
+        for transpose in [Transpose::None, Transpose::B, Transpose::A] {
+            let (m, n, k) = (5001, 1024, 4100);
+            let mut builder = PlanBuilder::new("long");
+            let mut tensor = |name, len| builder.shared(name, &[len], DType::Real, Role::State);
+            let (a, b, c) = (tensor("a", m * k), tensor("b", k * n), tensor("c", m * n));
+            let op = Matmul { a, b, c, m, n, k, transpose, accumulate: false };
+            let pieces = pieces(&op);
+            assert!(pieces.len() > 3);
+            let by_k = transpose == Transpose::A;
+            let (mut rows, mut a_at, mut b_at, mut c_at) = (0, 0, 0, 0);
+            for (index, piece) in pieces.iter().enumerate() {
+                assert!(Op::flops(piece) < 1.2 * product::MOST_FLOPS);
+                assert_eq!(piece.accumulate, by_k && index > 0);
+                assert_eq!((piece.a.offset, piece.b.offset, piece.c.offset), (a_at, b_at, c_at));
+                let extent = if by_k { piece.k } else { piece.m };
+                rows += extent;
+                a_at += piece.a.len;
+                b_at += if by_k { piece.b.len } else { 0 };
+                c_at += if by_k { 0 } else { piece.c.len };
+            }
+            assert_eq!((rows, a_at), (if by_k { k } else { m }, m * k));
+        }
+    }
 }
