@@ -1,14 +1,15 @@
 //! The CPU executor. In f64 with the twins it is the oracle; in f32 with the fast paths it is how
 //! to train where there is no WebGPU adapter.
 
+pub(crate) mod gemm;
 mod memory;
 mod real;
 pub(crate) mod vector;
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use gemm::Parallelism;
+use rayon::prelude::*;
 use web_time::Instant;
 
 pub use memory::OpMemory;
@@ -16,21 +17,17 @@ use memory::{Buffer, Slot};
 pub use real::Real;
 
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
+use crate::ops::Use;
 use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId, View};
-
-/// How GEMMs may use the machine: all of rayon's threads natively, one in wasm.
-pub fn parallelism() -> Parallelism {
-    if cfg!(target_arch = "wasm32") || rayon::current_num_threads() == 1 {
-        Parallelism::None
-    } else {
-        Parallelism::Rayon(0)
-    }
-}
 
 struct Loaded {
     plan: Plan,
     layout: Layout,
     slots: Vec<Slot>,
+    /// Of each node of `micro`, then of `update`.
+    uses: Vec<Vec<Use>>,
+    /// Reals and integers that a step starts at 0: states and gradients.
+    cleared: (Vec<usize>, Vec<usize>),
 }
 
 /// An operand that keeps the values that it had in one run: see [`CpuExecutor::hold_operand`].
@@ -129,6 +126,30 @@ impl<R: Real> CpuExecutor<R> {
         &mut self.ints[slot.buffer].get_mut()[slot.offset..slot.offset + len]
     }
 
+    /// Runs a plan once, on this thread and those of the pool.
+    fn run_here(&mut self, id: PlanId, micro: &[MicroInputs]) {
+        let (reals, ints) = &self.plans[id.0].cleared;
+        reals.iter().for_each(|&buffer| clear(self.reals[buffer].get_mut()));
+        ints.iter().for_each(|&buffer| clear(self.ints[buffer].get_mut()));
+        for inputs in micro {
+            for (tensor, data) in &inputs.reals {
+                let to = self.tensor_mut(id, *tensor);
+                assert_eq!(to.len(), data.len(), "an input has another length than its tensor");
+                for (to, &from) in to.iter_mut().zip(data) {
+                    *to = R::of(f64::from(from));
+                }
+            }
+            for (tensor, data) in &inputs.ints {
+                self.tensor_u32_mut(id, *tensor).copy_from_slice(data);
+            }
+            self.run_nodes(id, false);
+        }
+        self.run_nodes(id, true);
+        if let Some(held) = &mut self.held {
+            (held.recorded, held.next) = (true, 0);
+        }
+    }
+
     fn run_nodes(&mut self, id: PlanId, update: bool) {
         let loaded = &self.plans[id.0];
         let (nodes, first) = if update {
@@ -137,7 +158,7 @@ impl<R: Real> CpuExecutor<R> {
             (&loaded.plan.micro, 0)
         };
         for (index, node) in nodes.iter().enumerate() {
-            let uses = node.op.uses();
+            let uses = &loaded.uses[first + index];
             let held = self.held.as_mut().filter(|held| held.op == node.op.name());
             let swapped = held.map(|held| {
                 let view = uses[held.index].view;
@@ -159,7 +180,7 @@ impl<R: Real> CpuExecutor<R> {
                     slots: &loaded.slots,
                     reals: &self.reals,
                     ints: &self.ints,
-                    uses: &uses,
+                    uses,
                     taken: Cell::new(0),
                 },
                 self.fast,
@@ -184,6 +205,25 @@ impl<R: Real> CpuExecutor<R> {
             }
         }
     }
+}
+
+/// The buffers of gradients and states: of reals, of integers.
+fn cleared(layout: &Layout, slots: &[Slot]) -> (Vec<usize>, Vec<usize>) {
+    let of = |dtype: DType| {
+        let found = layout.places.iter().zip(slots).filter(|(place, slot)| {
+            slot.dtype == dtype && matches!(place.space, Space::State(_) | Space::Gradient)
+        });
+        let buffers: BTreeSet<usize> = found.map(|(_, slot)| slot.buffer).collect();
+        buffers.into_iter().collect()
+    };
+    (of(DType::Real), of(DType::U32))
+}
+
+/// Fills with zeros.
+fn clear<T: Copy + Default + Send + Sync>(x: &mut [T]) {
+    /// Elements that pay for a task.
+    const BLOCK: usize = 1 << 16;
+    x.par_chunks_mut(BLOCK).for_each(|x| x.fill(T::default()));
 }
 
 impl<R: Real> Executor for CpuExecutor<R> {
@@ -225,7 +265,7 @@ impl<R: Real> Executor for CpuExecutor<R> {
                 }
             }
         }
-        let slots = layout
+        let slots: Vec<Slot> = layout
             .places
             .iter()
             .zip(&plan.tensors)
@@ -238,7 +278,9 @@ impl<R: Real> Executor for CpuExecutor<R> {
                 dtype: info.dtype,
             })
             .collect();
-        self.plans.push(Loaded { plan, layout, slots });
+        let uses = plan.nodes().map(|node| node.op.uses()).collect();
+        let cleared = cleared(&layout, &slots);
+        self.plans.push(Loaded { plan, layout, slots, uses, cleared });
         Ok(PlanId(self.plans.len() - 1))
     }
 
@@ -263,40 +305,12 @@ impl<R: Real> Executor for CpuExecutor<R> {
         micro: &[MicroInputs],
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError> {
-        let state: Vec<_> = {
-            let loaded = &self.plans[id.0];
-            let mut buffers: Vec<_> = (0..loaded.plan.tensors.len())
-                .filter(|&i| {
-                    matches!(loaded.layout.places[i].space, Space::State(_) | Space::Gradient)
-                })
-                .map(|i| (loaded.slots[i].dtype, loaded.slots[i].buffer))
-                .collect();
-            buffers.sort_by_key(|&(dtype, buffer)| (dtype == DType::U32, buffer));
-            buffers.dedup();
-            buffers
-        };
-        for (dtype, buffer) in state {
-            match dtype {
-                DType::Real => self.reals[buffer].get_mut().fill(R::zero()),
-                DType::U32 => self.ints[buffer].get_mut().fill(0),
-            }
-        }
-        for inputs in micro {
-            for (tensor, data) in &inputs.reals {
-                let to = self.tensor_mut(id, *tensor);
-                assert_eq!(to.len(), data.len(), "an input has another length than its tensor");
-                for (to, &from) in to.iter_mut().zip(data) {
-                    *to = R::of(f64::from(from));
-                }
-            }
-            for (tensor, data) in &inputs.ints {
-                self.tensor_u32_mut(id, *tensor).copy_from_slice(data);
-            }
-            self.run_nodes(id, false);
-        }
-        self.run_nodes(id, true);
-        if let Some(held) = &mut self.held {
-            (held.recorded, held.next) = (true, 0);
+        // As one of the pool's threads: from outside, each op would hand its work to a thread that
+        // has to be woken, and go to sleep. A browser has no pool.
+        if cfg!(target_arch = "wasm32") {
+            self.run_here(id, micro);
+        } else {
+            rayon::scope(|_| self.run_here(id, micro));
         }
         reads.iter().map(|&source| self.request(source)).collect()
     }

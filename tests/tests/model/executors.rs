@@ -132,3 +132,34 @@ fn moe_renormalised_all_experts() {
     let more = ["model.moe.num_experts_per_tok=5", "model.moe.norm_topk_prob=true"];
     check(&[MOE, &more].concat());
 }
+
+/// How many threads share an op changes no sum's order.
+#[test]
+fn the_same_bits_with_any_number_of_threads() {
+    let sizes = [
+        "model.hidden_size=72",
+        "model.vocab_size=1031",
+        "model.intermediate_size=190",
+        "train.context_length=70",
+        "train.batch_size=3",
+    ];
+    // So many rows an expert that one thread cuts them into fewer tasks than several do.
+    let experts =
+        ["model.moe.moe_intermediate_size=100", "model.moe.num_experts=3", "train.batch_size=12"];
+    for sets in [sizes.to_vec(), [MOE, &sizes, &experts].concat()] {
+        let steps = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.expect("a pool").install(|| three_steps(fast_executor(&config(&sets)), &sets))
+        };
+        let (numbers, gradients, weights) = steps(1);
+        for threads in [2, 3, 7] {
+            let found = steps(threads);
+            assert_eq!(numbers, found.0, "{threads} threads");
+            for (one, many) in [(&gradients, &found.1), (&weights, &found.2)] {
+                for (name, tensor) in one {
+                    assert!(tensor.data == many[name].data, "{name} with {threads} threads");
+                }
+            }
+        }
+    }
+}

@@ -11,16 +11,8 @@ use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
 use super::Shape;
+use super::tile::{Factor, Fused, LANES, Lane, MultiplyAdd, Plain, ROWS, Wide, tile};
 use crate::cpu::vector::{dot, exp};
-
-/// Queries of a strip; also the step in which keys and features are padded.
-const LANES: usize = 16;
-
-/// Rows of results that are summed at a time: with 16 columns they fill registers.
-const ROWS: usize = 4;
-
-/// What the 16 queries of a strip have at one key or feature.
-type Lane = [f32; LANES];
 
 /// A tensor whose disjoint ranges several tasks write.
 pub(super) struct Shared<'a> {
@@ -65,10 +57,12 @@ pub(super) unsafe fn forward(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
-            forward_tiled::<true>(shape, (row, head), qkv, out, lse);
+        if target_cfg_f!(target_feature = "avx512f") {
+            forward_tiled::<Wide>(shape, (row, head), qkv, out, lse);
+        } else if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
+            forward_tiled::<Fused>(shape, (row, head), qkv, out, lse);
         } else {
-            forward_tiled::<false>(shape, (row, head), qkv, out, lse);
+            forward_tiled::<Plain>(shape, (row, head), qkv, out, lse);
         }
     }
 }
@@ -90,17 +84,19 @@ pub(super) unsafe fn backward(
     let saved = (qkv, out, dout, lse);
     // SAFETY: the caller's promise.
     unsafe {
-        if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
-            backward_tiled::<true>(shape, (row, kv), saved, dqkv);
+        if target_cfg_f!(target_feature = "avx512f") {
+            backward_tiled::<Wide>(shape, (row, kv), saved, dqkv);
+        } else if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
+            backward_tiled::<Fused>(shape, (row, kv), saved, dqkv);
         } else {
-            backward_tiled::<false>(shape, (row, kv), saved, dqkv);
+            backward_tiled::<Plain>(shape, (row, kv), saved, dqkv);
         }
     }
 }
 
-/// [`forward`], with fused multiply-adds or without.
+/// [`forward`] with the multiply-adds of `M`.
 #[inline(always)]
-unsafe fn forward_tiled<const FMA: bool>(
+unsafe fn forward_tiled<M: MultiplyAdd>(
     shape: &Shape,
     (row, head): (usize, usize),
     qkv: &[f32],
@@ -124,7 +120,7 @@ unsafe fn forward_tiled<const FMA: bool>(
         let scores = &mut scores[..first + LANES];
         for key in (0..scores.len()).step_by(ROWS) {
             let factor = Factor { x: &keys.data[key * padded..], row: padded, step: 1 };
-            tile::<FMA>(
+            tile::<M>(
                 head_dim,
                 factor,
                 flat(&queries),
@@ -153,7 +149,7 @@ unsafe fn forward_tiled<const FMA: bool>(
         fill_future(&mut scores[first..], 0.0);
         for feature in (0..padded).step_by(ROWS) {
             let factor = Factor { x: &values.data[feature..], row: 1, step: padded };
-            tile::<FMA>(
+            tile::<M>(
                 scores.len(),
                 factor,
                 flat(scores),
@@ -176,9 +172,9 @@ unsafe fn forward_tiled<const FMA: bool>(
     }
 }
 
-/// [`backward`], with fused multiply-adds or without.
+/// [`backward`] with the multiply-adds of `M`.
 #[inline(always)]
-unsafe fn backward_tiled<const FMA: bool>(
+unsafe fn backward_tiled<M: MultiplyAdd>(
     shape: &Shape,
     (row, kv): (usize, usize),
     (qkv, out, dout, lse): (&[f32], &[f32], &[f32], &[f32]),
@@ -220,7 +216,7 @@ unsafe fn backward_tiled<const FMA: bool>(
                 for i in (0..LANES).step_by(ROWS) {
                     let at = (key + i) * padded;
                     let factor = Factor { x: &keys.data[at..], row: padded, step: 1 };
-                    tile::<FMA>(
+                    tile::<M>(
                         head_dim,
                         factor,
                         flat(&queries),
@@ -230,7 +226,7 @@ unsafe fn backward_tiled<const FMA: bool>(
                         false,
                     );
                     let factor = Factor { x: &values.data[at..], row: padded, step: 1 };
-                    tile::<FMA>(
+                    tile::<M>(
                         head_dim,
                         factor,
                         flat(&dresults),
@@ -254,7 +250,7 @@ unsafe fn backward_tiled<const FMA: bool>(
                     for feature in (0..padded).step_by(LANES) {
                         let at = (key + i) * padded + feature;
                         let factor = Factor { x: flat(&p[i..]), row: LANES, step: 1 };
-                        tile::<FMA>(
+                        tile::<M>(
                             LANES,
                             factor,
                             &dresult.data[feature..],
@@ -264,7 +260,7 @@ unsafe fn backward_tiled<const FMA: bool>(
                             true,
                         );
                         let factor = Factor { x: flat(&ds[i..]), row: LANES, step: 1 };
-                        tile::<FMA>(
+                        tile::<M>(
                             LANES,
                             factor,
                             &query.data[feature..],
@@ -278,7 +274,7 @@ unsafe fn backward_tiled<const FMA: bool>(
             }
             for feature in (0..padded).step_by(ROWS) {
                 let factor = Factor { x: &keys.data[feature..], row: 1, step: padded };
-                tile::<FMA>(
+                tile::<M>(
                     dscores.len(),
                     factor,
                     flat(dscores),
@@ -385,56 +381,4 @@ fn flat(x: &[Lane]) -> &[f32] {
 
 fn flat_mut(x: &mut [Lane]) -> &mut [f32] {
     x.as_flattened_mut()
-}
-
-/// The broadcast factor of a [`tile`]: element (r, p) is `x[r * row + p * step]`.
-#[derive(Clone, Copy)]
-struct Factor<'a> {
-    x: &'a [f32],
-    row: usize,
-    step: usize,
-}
-
-/// `c[r][..] (+)= Σ_p a(r, p) b[p][..]`: [`ROWS`] rows of 16, summed over `depth` in registers. Row p of
-/// `b` starts at `p * b_row`, row r of `c` at `r * c_row`.
-#[inline(always)]
-fn tile<const FMA: bool>(
-    depth: usize,
-    a: Factor<'_>,
-    b: &[f32],
-    b_row: usize,
-    c: &mut [f32],
-    c_row: usize,
-    accumulate: bool,
-) {
-    assert!(depth > 0);
-    assert!((ROWS - 1) * a.row + (depth - 1) * a.step < a.x.len());
-    assert!((depth - 1) * b_row + LANES <= b.len());
-    assert!((ROWS - 1) * c_row + LANES <= c.len());
-    let mut sums = [[0.0; LANES]; ROWS];
-    for p in 0..depth {
-        // SAFETY: within `b` by the second assertion; an array of f32 is aligned like an f32.
-        let right = unsafe { *b.as_ptr().add(p * b_row).cast::<Lane>() };
-        for r in 0..ROWS {
-            // SAFETY: within `a.x` by the first assertion.
-            let left = unsafe { *a.x.get_unchecked(r * a.row + p * a.step) };
-            sums[r] = multiply_add::<FMA>(left, right, sums[r]);
-        }
-    }
-    for r in 0..ROWS {
-        let to = &mut c[r * c_row..][..LANES];
-        for lane in 0..LANES {
-            to[lane] = if accumulate { to[lane] + sums[r][lane] } else { sums[r][lane] };
-        }
-    }
-}
-
-/// `left * right + sum`. By value: the optimiser then keeps whole vectors in registers.
-#[inline(always)]
-fn multiply_add<const FMA: bool>(left: f32, right: Lane, mut sum: Lane) -> Lane {
-    for lane in 0..LANES {
-        sum[lane] =
-            if FMA { left.mul_add(right[lane], sum[lane]) } else { left * right[lane] + sum[lane] };
-    }
-    sum
 }

@@ -6,6 +6,7 @@
 //! `s_ij = q_i · k_j / √head_dim`, `p_ij = softmax over j <= i`, `out_i = Σ_j p_ij v_j`.
 
 mod fast;
+mod tile;
 
 use rayon::prelude::*;
 

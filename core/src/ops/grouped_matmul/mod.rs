@@ -3,17 +3,26 @@
 
 mod variants;
 
-use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::matmul::{Transpose, gemm_f32};
+use super::matmul::Transpose;
 use super::{Dispatch, Op, Use, Variant};
+use crate::cpu::gemm::{Factor, multiply};
 use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
-/// Rows (or, for the weights' gradient, columns) of a task of the fast path: one expert may have
-/// nearly all rows, and the threads still share them.
-const TASK_ROWS: usize = 128;
+/// Into how many tasks an expert's `rows` of all `pairs` are cut: one where that leaves each thread
+/// several, as every task packs its factors anew; but one expert may have nearly all rows, and the
+/// threads still share them.
+fn parts(rows: usize, pairs: usize) -> usize {
+    const TASKS_PER_THREAD: usize = 8;
+    let most = pairs / (TASKS_PER_THREAD * rayon::current_num_threads());
+    rows.div_ceil(most.max(2 * LEAST_ROWS))
+}
+
+/// Rows of a part, where there are several: up to 64, `gemm` cuts long sums elsewhere, and results
+/// would depend on the number of threads.
+const LEAST_ROWS: usize = 80;
 
 /// `c[row] (+)= a[row] b_e` for each row of each expert `e`.
 ///
@@ -98,27 +107,23 @@ impl Op for GroupedMatmul {
         let (a, b) = (memory.read(self.a), memory.read(self.b));
         let offsets = memory.read_u32(self.offsets);
         let mut rest = memory.write(self.c);
-        let mut tasks = Vec::with_capacity(self.rows.div_ceil(TASK_ROWS) + self.num_experts);
+        let mut tasks = Vec::with_capacity(2 * self.num_experts);
         for (expert, bounds) in offsets.windows(2).enumerate() {
             let (mut row, end) = (bounds[0] as usize, bounds[1] as usize);
+            let part = (end - row).div_ceil(parts(end - row, self.rows).max(1));
             while row < end {
-                let rows = TASK_ROWS.min(end - row);
-                let (c, after) = rest.split_at_mut(rows * self.n);
-                rest = after;
+                let rows = part.min(end - row);
+                let c = rest.split_off_mut(..rows * self.n).expect("a row a pair");
                 tasks.push((expert, row, rows, c));
                 row += rows;
             }
         }
+        let (b_row, b_column) = self.b_strides();
         tasks.into_par_iter().for_each(|(expert, row, rows, c)| {
-            gemm_f32(
-                ((self.k, 1), self.b_strides()),
-                (rows, self.n, self.k),
-                &a[row * self.k..],
-                &b[expert * self.n * self.k..],
-                c,
-                self.accumulate,
-                Parallelism::None,
-            );
+            let a = Factor { x: &a[row * self.k..], row: self.k, column: 1 };
+            let b = &b[expert * self.n * self.k..];
+            let b = Factor { x: b, row: b_row, column: b_column };
+            multiply(a, b, c, (rows, self.n, self.k), self.accumulate);
         });
     }
 
@@ -201,18 +206,16 @@ impl Op for GroupedMatmulBackwardWeight {
             if row == end {
                 return;
             }
-            let blocks = dweight.par_chunks_mut(TASK_ROWS * self.in_features).enumerate();
+            let parts = parts(end - row, self.rows).min(self.out_features / LEAST_ROWS).max(1);
+            let part = self.out_features.div_ceil(parts);
+            let blocks = dweight.par_chunks_mut(part * self.in_features).enumerate();
             blocks.for_each(|(block, dweight)| {
                 let outputs = dweight.len() / self.in_features;
-                gemm_f32(
-                    ((1, self.out_features), (self.in_features, 1)),
-                    (outputs, self.in_features, end - row),
-                    &dy[row * self.out_features + block * TASK_ROWS..],
-                    &x[row * self.in_features..],
-                    dweight,
-                    true,
-                    Parallelism::None,
-                );
+                let dy = &dy[row * self.out_features + block * part..];
+                let dy = Factor { x: dy, row: 1, column: self.out_features };
+                let x = &x[row * self.in_features..];
+                let x = Factor { x, row: self.in_features, column: 1 };
+                multiply(dy, x, dweight, (outputs, self.in_features, end - row), true);
             });
         });
     }

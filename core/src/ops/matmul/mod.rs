@@ -2,10 +2,9 @@
 
 mod variants;
 
-use gemm::Parallelism;
-
 use super::{Dispatch, Op, Use, Variant};
-use crate::cpu::{OpMemory, Real, parallelism};
+use crate::cpu::gemm::{Factor, multiply_together};
+use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
 /// Which factors are stored transposed. Everything is row-major.
@@ -79,7 +78,10 @@ impl Op for Matmul {
 
     fn fast(&self, memory: &OpMemory<f32>) {
         let (a, b, c) = (memory.read(self.a), memory.read(self.b), memory.write(self.c));
-        gemm_f32(self.strides(), (self.m, self.n, self.k), a, b, c, self.accumulate, parallelism());
+        let ((a_row, a_column), (b_row, b_column)) = self.strides();
+        let a = Factor { x: a, row: a_row, column: a_column };
+        let b = Factor { x: b, row: b_row, column: b_column };
+        multiply_together(a, b, c, (self.m, self.n, self.k), self.accumulate);
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
@@ -92,47 +94,5 @@ impl Op for Matmul {
 
     fn tuning_class(&self) -> String {
         variants::class(self)
-    }
-}
-
-/// `c (+)= a b` by the `gemm` crate; strides are (row, column) of `a [m, k]` and `b [k, n]`.
-pub(crate) fn gemm_f32(
-    ((a_row, a_col), (b_row, b_col)): ((usize, usize), (usize, usize)),
-    (m, n, k): (usize, usize, usize),
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-    accumulate: bool,
-    parallelism: Parallelism,
-) {
-    let reach = |rows: usize, row: usize, columns: usize, column: usize| {
-        if rows * columns == 0 { 0 } else { (rows - 1) * row + (columns - 1) * column + 1 }
-    };
-    assert!(a.len() >= reach(m, a_row, k, a_col));
-    assert!(b.len() >= reach(k, b_row, n, b_col));
-    assert!(c.len() >= m * n);
-    // SAFETY: the assertions cover every index that the strides reach.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.as_mut_ptr(),
-            1,
-            n as isize,
-            accumulate,
-            a.as_ptr(),
-            a_col as isize,
-            a_row as isize,
-            b.as_ptr(),
-            b_col as isize,
-            b_row as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
     }
 }
