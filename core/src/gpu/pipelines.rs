@@ -67,8 +67,7 @@ fn compile(gpu: &GpuDevice, kernel: &Kernel) -> wgpu::ShaderModule {
     }
 }
 
-/// A kernel's whole WGSL: its text [with its snippets](expand), and each `override` a `const` with its
-/// value.
+/// A kernel's whole WGSL: its text with its snippets, and each `override` a `const` with its value.
 ///
 /// # Panics
 /// If there is no such snippet, or a constant has no `override`: mistakes in an op.
