@@ -180,6 +180,8 @@ pub enum Update {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
+    /// For the host to keep for every visit: what was measured of the adapter.
+    Tuned(String),
     /// The host has kept the runs of this step; 0 where nothing is kept any more.
     Kept(usize),
     /// Bytes of memory that the engine's program has, where it is told.

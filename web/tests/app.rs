@@ -82,7 +82,7 @@ impl Visit {
         let build = if query.ends_with("&writes") { build.allow_missing_glyphs() } else { build };
         let query = query.to_owned();
         let harness = build.build_eframe(move |creation| {
-            App::new(&creation.egui_ctx, Box::new(Inline(Engine::new(None))), host, &query)
+            App::new(&creation.egui_ctx, Box::new(Inline(Engine::new(None, None))), host, &query)
         });
         Self { harness, seen }
     }

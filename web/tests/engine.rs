@@ -49,7 +49,7 @@ fn does(engine: &mut Engine, command: Command) -> Vec<Update> {
 }
 
 fn open(kept: Option<Vec<u8>>) -> (Engine, Vec<Update>) {
-    let mut engine = Engine::new(kept);
+    let mut engine = Engine::new(kept, None);
     let told = does(&mut engine, Command::Open(DeviceWish::Cpu));
     (engine, told)
 }
@@ -260,7 +260,7 @@ fn a_run_kept_where_its_states_are_measured_goes_on() {
 #[test]
 fn a_pause_in_the_middle_is_a_checkpoint_of_both() {
     for wish in [DeviceWish::Cpu, DeviceWish::Gpu] {
-        let mut engine = Engine::new(None);
+        let mut engine = Engine::new(None, None);
         does(&mut engine, Command::Open(wish));
         does(&mut engine, prepare(experiment(&config("&train.steps=200"))));
         let before = begins(&mut engine, Command::Run(None), 33);
@@ -277,7 +277,7 @@ fn a_pause_in_the_middle_is_a_checkpoint_of_both() {
 fn a_lost_device_costs_no_more_than_the_steps_since_the_last_checkpoint() {
     let config = config("");
     let expected = losses(&whole(&config));
-    let mut engine = Engine::new(None);
+    let mut engine = Engine::new(None, None);
     let told = does(&mut engine, Command::Open(DeviceWish::Gpu));
     assert!(matches!(&told[0], Update::Device(words) if words.contains("Vulkan")), "{told:?}");
     does(&mut engine, prepare(experiment(&config)));
@@ -299,7 +299,7 @@ fn a_lost_device_costs_no_more_than_the_steps_since_the_last_checkpoint() {
 
 #[test]
 fn a_device_that_is_lost_while_nothing_trains_is_replaced_when_it_is_needed() {
-    let mut engine = Engine::new(None);
+    let mut engine = Engine::new(None, None);
     does(&mut engine, Command::Open(DeviceWish::Gpu));
     does(&mut engine, prepare(experiment(&config(""))));
     does(&mut engine, Command::Run(None));

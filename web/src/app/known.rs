@@ -71,7 +71,7 @@ impl Known {
             Update::File(file) => self.files.push(file),
             Update::Saved(step) => self.saved = Some(step),
             Update::Kept(step) => self.kept = Some(step).filter(|&step| step > 0),
-            Update::Keep { .. } => {}
+            Update::Keep { .. } | Update::Tuned(_) => {}
             Update::Memory(bytes) => self.memory[0] = bytes,
             Update::Notice(text) => self.notice(text),
             Update::Error(text) => self.error = Some(text),

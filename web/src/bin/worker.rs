@@ -55,7 +55,7 @@ mod browser {
         let mut kept = None;
         let keeping = Rc::new(RefCell::new(Keeping::default()));
         if keeps(&scope).await {
-            match storage::load().await {
+            match storage::load(storage::RUNS).await {
                 Ok(found) => kept = found,
                 Err(why) => keeping.borrow_mut().refused = Some(why.to_string()),
             }
@@ -63,7 +63,10 @@ mod browser {
             let why = "another tab of this page keeps its own".to_owned();
             keeping.borrow_mut().refused = Some(why);
         }
-        let mut engine = Engine::new(kept);
+        // Without it, the adapter is measured again.
+        let tuning = storage::load(storage::TUNING).await.ok().flatten();
+        let tuning = tuning.and_then(|bytes| String::from_utf8(bytes).ok());
+        let mut engine = Engine::new(kept, tuning);
         let turn = Turn::new();
         let mut idle = true;
         let mut memory = 0;
@@ -84,6 +87,9 @@ mod browser {
             for update in engine.updates() {
                 match update {
                     Update::Keep { step, bytes } => keep(&scope, &keeping, step, bytes),
+                    Update::Tuned(text) => wasm_bindgen_futures::spawn_local(async move {
+                        let _ = storage::save(storage::TUNING, text.as_bytes()).await;
+                    }),
                     other => news.push(other),
                 }
             }
@@ -144,7 +150,9 @@ mod browser {
                 let Some((step, bytes)) = keeping.borrow_mut().next.take() else { break };
                 let refused = keeping.borrow().refused.clone();
                 let saved = match refused {
-                    None => storage::save(&bytes).await.map_err(|why| why.to_string()),
+                    None => {
+                        storage::save(storage::RUNS, &bytes).await.map_err(|why| why.to_string())
+                    }
                     Some(why) => Err(why),
                 };
                 let told = match saved {

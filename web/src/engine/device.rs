@@ -1,11 +1,14 @@
 //! What trains: a GPU adapter or the CPU.
 
+use std::time::Duration;
+
 use nitp_core::config::Config;
 use nitp_core::cpu::CpuExecutor;
 use nitp_core::executor::{Executor, ExecutorError};
-use nitp_core::gpu::{DeviceRequest, GpuDevice, GpuExecutor, open};
+use nitp_core::gpu::{DeviceRequest, GpuDevice, GpuExecutor, Tuning, open};
 use nitp_core::model::{Memory, parameter_layout};
 use nitp_core::plan::Limits;
+use nitp_core::train::tune;
 
 use super::session::Failure;
 use crate::protocol::DeviceWish;
@@ -40,6 +43,20 @@ impl Device {
             }
             Err(error) => (Self::Cpu, format!("the CPU: {error}")),
         }
+    }
+
+    /// Measures the ways to do a model's ops on a GPU, as far as `known` does not tell and a few
+    /// seconds suffice: what is known then, if it is more.
+    ///
+    /// Where that fails, so will the run itself, with words.
+    pub async fn tune(&mut self, config: &Config, known: Option<&str>) -> Option<String> {
+        const TIME: Duration = Duration::from_secs(5);
+        let Self::Gpu(gpu) = self else { return None };
+        let read = known.and_then(|text| Tuning::read(text, &gpu.summary).ok());
+        let known = read.unwrap_or_else(|| Tuning::new(&gpu.summary));
+        let tuning = tune(gpu, config, known.clone(), TIME).await.ok()?;
+        **gpu = (**gpu).clone().tuned(tuning.clone());
+        (tuning != known).then(|| tuning.write())
     }
 
     /// Whether this program can address what so many runs of a model need: in a browser, 4 GiB.

@@ -40,17 +40,21 @@ pub struct Engine {
     updates: VecDeque<Update>,
     /// What was kept on the last visit, until it is opened.
     kept: Option<Vec<u8>>,
+    /// What was measured of this machine's adapter, as its host keeps it.
+    tuning: Option<String>,
 }
 
 impl Engine {
-    /// An engine with what it asked to keep on the last visit.
-    pub fn new(kept: Option<Vec<u8>>) -> Self {
+    /// An engine with what it asked to keep on the last visit: the runs, and what was measured of the
+    /// adapter.
+    pub fn new(kept: Option<Vec<u8>>, tuning: Option<String>) -> Self {
         Self {
             device: Device::Cpu,
             session: None,
             phase: Phase::Empty,
             updates: VecDeque::new(),
             kept,
+            tuning,
         }
     }
 
@@ -83,7 +87,7 @@ impl Engine {
                 self.device = device;
                 self.updates.push_back(Update::Device(description));
                 if let Some(bytes) = self.kept.take() {
-                    self.restore(&bytes).map_err(|error| {
+                    self.restore(&bytes).await.map_err(|error| {
                         format!(
                             "What was kept can't be opened: {error} It stays kept until \
                                  another run is."
@@ -93,7 +97,7 @@ impl Engine {
             }
             Command::Prepare { mut experiment, until } => {
                 self.resolve(&mut experiment)?;
-                self.begin(&Draft::new(*experiment)?, false)?;
+                self.begin(&Draft::new(*experiment)?, false).await?;
                 if until > 0 {
                     self.run(until)?;
                 }
@@ -108,7 +112,7 @@ impl Engine {
                 self.updates.push_back(Update::File(file));
             }
             Command::Import { files, text } => {
-                self.begin(&archive::open(files, text)?, true)?;
+                self.begin(&archive::open(files, text)?, true).await?;
             }
             Command::Forget => {
                 self.updates.push_back(Update::Keep { step: 0, bytes: Vec::new() });
@@ -126,8 +130,8 @@ impl Engine {
         self.session.as_mut().ok_or_else(|| "there is no run yet: press Start".to_owned())
     }
 
-    fn restore(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.begin(&archive::restore(bytes)?, true)?;
+    async fn restore(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.begin(&archive::restore(bytes)?, true).await?;
         let step = self.session()?.is_kept();
         self.updates.push_back(Update::Kept(step));
         Ok(())
@@ -151,9 +155,16 @@ impl Engine {
     }
 
     /// Leaves what there is for a draft's runs: on the CPU where the GPU can't hold them.
-    fn begin(&mut self, draft: &Draft, continued: bool) -> Result<(), Failure> {
+    async fn begin(&mut self, draft: &Draft, continued: bool) -> Result<(), Failure> {
         // Both together may be more than there is room for.
         self.session = None;
+        // What fits no tab is refused before the adapter is asked to hold it.
+        if self.device.check_memory(draft.config(), draft.runs()).is_ok()
+            && let Some(tuning) = self.device.tune(draft.config(), self.tuning.as_deref()).await
+        {
+            self.tuning = Some(tuning.clone());
+            self.updates.push_back(Update::Tuned(tuning));
+        }
         let session = match Session::new(draft, &self.device) {
             Err(error @ Failure::Machine(_)) if self.device.is_gpu() => {
                 self.leave_gpu(&format!("{error} The CPU does it instead."));

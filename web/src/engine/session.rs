@@ -96,6 +96,16 @@ impl Draft {
         }
         Ok(Self { experiment, config, corpus, pasts })
     }
+
+    /// The configuration of the run with NITP.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How many runs there are.
+    pub fn runs(&self) -> usize {
+        self.experiment.lanes.len()
+    }
 }
 
 /// The runs.
@@ -121,7 +131,7 @@ impl Session {
     /// # Errors
     /// What the machine lacks.
     pub fn new(draft: &Draft, device: &Device) -> Result<Self, Failure> {
-        device.check_memory(&draft.config, draft.experiment.lanes.len())?;
+        device.check_memory(draft.config(), draft.runs())?;
         let corpus = draft.corpus.clone();
         let vocabulary = corpus.vocabulary();
         let points = corpus.points(draft.config.train.context_length);

@@ -29,7 +29,7 @@ impl Thread {
 }
 
 fn work(inbox: &Receiver<Command>, outbox: &Sender<Update>, context: &egui::Context) {
-    let mut engine = Engine::new(None);
+    let mut engine = Engine::new(None, None);
     let mut idle = true;
     loop {
         let command = if idle {
