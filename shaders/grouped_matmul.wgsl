@@ -1,4 +1,4 @@
-// Matrix products of each expert with its own rows (core/src/ops/grouped_matmul.rs), in the
+// Matrix products of each expert with its own rows (core/src/ops/grouped_matmul), in the
 // barrier-free 4x4 register blocks of matmul.wgsl.
 //
 // How many rows an expert has is known on the device only: the grid covers the longest tile list

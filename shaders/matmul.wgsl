@@ -1,4 +1,4 @@
-// c [m, n] (+)= a b, row-major, three storages of the factors (core/src/ops/matmul.rs).
+// c [m, n] (+)= a b, row-major, three storages of the factors (core/src/ops/matmul).
 //
 // Barrier-free register block: each thread owns 4x4 results and walks k four at a time, so that
 // software adapters (no shared memory worth the name, wide SIMD across threads) stay busy.

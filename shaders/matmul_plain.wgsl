@@ -1,4 +1,4 @@
-// c [m, n] (+)= a b by the textbook's 16x16 tile in shared memory (core/src/ops/matmul.rs): what
+// c [m, n] (+)= a b by the textbook's 16x16 tile in shared memory (core/src/ops/matmul): what
 // the others are compared with.
 
 override ACCUMULATE: bool = false;

@@ -1,4 +1,4 @@
-// c (+)= the sum of the shares of a split matmul, in their order (core/src/ops/matmul.rs).
+// c (+)= the sum of the shares of a split matmul, in their order (core/src/ops/matmul).
 
 override ACCUMULATE: bool = false;
 override SPLITS: u32 = 2;

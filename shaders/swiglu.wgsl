@@ -15,10 +15,7 @@ struct Sizes { rows: u32, width: u32 }
 
 const THREADS: u32 = 256;
 
-// WGSL promises nothing about infinity, so e^-x stays finite.
-fn sigmoid(x: f32) -> f32 {
-    return 1.0 / (1.0 + exp(min(-x, 88.0)));
-}
+#include "sigmoid"
 
 @compute @workgroup_size(THREADS)
 fn swiglu(

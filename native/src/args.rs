@@ -78,7 +78,7 @@ pub enum Tune {
     Auto,
     /// Nothing is measured or read: kernels for adapters of this kind
     Off,
-    /// All is measured anew
+    /// As auto, but what a run or a benchmark needs is measured anew
     Again,
 }
 

@@ -9,7 +9,8 @@ use nitp_core::model::parameter_layout;
 use nitp_core::plan::Limits;
 use nitp_core::train::Rehearsal;
 
-use crate::args::{DeviceArgs, Tune};
+use crate::args::DeviceArgs;
+use crate::machine::Machine;
 use crate::{memory, tuning};
 
 /// A chosen machine.
@@ -38,17 +39,12 @@ pub fn list() -> Vec<AdapterSummary> {
 /// # Errors
 /// If no adapter fits.
 pub fn choose(args: &DeviceArgs) -> Result<Choice> {
-    match args.device.as_str() {
-        "cpu" => Ok(Choice { device: Device::Cpu, why: format!("{} (asked for)", cpu()) }),
-        "gpu" => gpu(&DeviceRequest::AnyGpu, args.tune, "asked for"),
-        "auto" => match software_only() {
-            Some(why) => Ok(Choice { device: Device::Cpu, why }),
-            None => {
-                gpu(&DeviceRequest::RealGpu, args.tune, "the first GPU; others with --device NAME")
-            }
-        },
-        name => gpu(&DeviceRequest::Named(name.to_owned()), args.tune, "asked for"),
-    }
+    let Choice { device, why } = pick(args)?;
+    let device = match device {
+        Device::Cpu => Device::Cpu,
+        Device::Gpu(gpu) => Device::Gpu(Box::new(tuning::known(*gpu, args.tune))),
+    };
+    Ok(Choice { device, why })
 }
 
 /// Chooses by rule, and measures the kernels that this model needs: for benchmarks.
@@ -56,21 +52,22 @@ pub fn choose(args: &DeviceArgs) -> Result<Choice> {
 /// # Errors
 /// If no adapter fits, or what a device reports.
 pub fn choose_tuned(args: &DeviceArgs, config: &Config) -> Result<Choice> {
-    let Choice { device, why } = choose(args)?;
-    let device = match device {
-        Device::Cpu => Device::Cpu,
-        Device::Gpu(gpu) => Device::Gpu(Box::new(tuning::measured(*gpu, config, args.tune)?)),
-    };
-    Ok(Choice { device, why })
+    tuned(pick(args)?, args, config, None)
 }
 
 /// Chooses for training this model: as [`choose_tuned`], but where `auto` finds a real GPU, a short
-/// step of the model on it and on the CPU decides.
+/// step of the model on it and on the CPU decides. A run that goes on does so on what it trained on
+/// before, unless another device is asked for.
 ///
 /// # Errors
 /// As there.
-pub fn choose_for(args: &DeviceArgs, config: &Config) -> Result<Choice> {
-    let choice = choose_tuned(args, config)?;
+pub fn choose_for(args: &DeviceArgs, config: &Config, before: Option<&Machine>) -> Result<Choice> {
+    if let Some(machine) = before.filter(|_| args.device == "auto")
+        && let Some(choice) = same(machine)
+    {
+        return tuned(choice, args, config, before);
+    }
+    let choice = tuned(pick(args)?, args, config, before)?;
     let raced = args.device == "auto" && matches!(choice.device, Device::Gpu(_));
     if raced && memory::check_machine(config).is_ok() {
         return race(config, choice.device, choice.why);
@@ -78,12 +75,63 @@ pub fn choose_for(args: &DeviceArgs, config: &Config) -> Result<Choice> {
     Ok(choice)
 }
 
+/// What a run trained on, or none with a warning.
+fn same(machine: &Machine) -> Option<Choice> {
+    const WHY: &str = "as before";
+    match machine {
+        Machine::Cpu => Some(Choice { device: Device::Cpu, why: format!("{} ({WHY})", cpu()) }),
+        Machine::Gpu { adapter, .. } => gpu(&DeviceRequest::Named(adapter.clone()), WHY)
+            .inspect_err(|error| {
+                eprintln!(
+                    "warning: the run trained on {adapter} before ({error:#}). It goes on elsewhere, \
+                     and its numbers will differ in their last digits from those it would have had."
+                );
+            })
+            .ok(),
+    }
+}
+
+/// The choice, with the kernels that this model needs measured.
+fn tuned(
+    Choice { device, why }: Choice,
+    args: &DeviceArgs,
+    config: &Config,
+    before: Option<&Machine>,
+) -> Result<Choice> {
+    let device = match device {
+        Device::Cpu => Device::Cpu,
+        Device::Gpu(gpu) => {
+            let own = before.and_then(|machine| machine.tuning(&gpu.summary));
+            Device::Gpu(Box::new(tuning::measured(*gpu, config, args.tune, own)?))
+        }
+    };
+    Ok(Choice { device, why })
+}
+
+fn pick(args: &DeviceArgs) -> Result<Choice> {
+    match args.device.as_str() {
+        "cpu" => Ok(Choice { device: Device::Cpu, why: format!("{} (asked for)", cpu()) }),
+        "gpu" => gpu(&DeviceRequest::AnyGpu, "asked for"),
+        "auto" => match software_only() {
+            Some(why) => Ok(Choice { device: Device::Cpu, why }),
+            None => gpu(&DeviceRequest::RealGpu, "the first GPU; others with --device NAME"),
+        },
+        name => gpu(&DeviceRequest::Named(name.to_owned()), "asked for"),
+    }
+}
+
 /// The faster of a GPU and the CPU, at a short step of this model.
 fn race(config: &Config, device: Device, name: String) -> Result<Choice> {
     let short = short_step(config);
     let tokens = short.train.tokens_per_step();
-    let on_gpu = step_seconds(&short, device.again())?;
-    let on_cpu = step_seconds(&short, Device::Cpu)?;
+    let on_gpu = match step_seconds(&short, device.again(), f64::INFINITY) {
+        Ok(seconds) => seconds,
+        Err(error) => {
+            let why = format!("{}: {name} fails at a short step of this model: {error:#}", cpu());
+            return Ok(Choice { device: Device::Cpu, why });
+        }
+    };
+    let on_cpu = step_seconds(&short, Device::Cpu, 2.0 * on_gpu)?;
     let seconds = |it: f64| format!("{it:.3} s");
     let (on_gpu_words, on_cpu_words) = (seconds(on_gpu), seconds(on_cpu));
     Ok(if on_gpu <= on_cpu {
@@ -107,15 +155,19 @@ fn short_step(config: &Config) -> Config {
     short
 }
 
-/// Of the faster of two steps, after one that doesn't count.
-fn step_seconds(config: &Config, device: Device) -> Result<f64> {
+/// Of the faster of two steps, after one that counts only if it took so long that the others can't
+/// matter.
+fn step_seconds(config: &Config, device: Device, hopeless: f64) -> Result<f64> {
     let mut rehearsal = Rehearsal::new(config, device.executor(config)?)?;
-    rehearsal.step()?;
+    let first = rehearsal.step()?;
+    if first > hopeless {
+        return Ok(first);
+    }
     Ok(rehearsal.step()?.min(rehearsal.step()?))
 }
 
-fn gpu(request: &DeviceRequest, tune: Tune, why: &str) -> Result<Choice> {
-    let device = tuning::known(pollster::block_on(open(request))?, tune);
+fn gpu(request: &DeviceRequest, why: &str) -> Result<Choice> {
+    let device = pollster::block_on(open(request))?;
     let why = format!("{} ({why})", describe(&device.summary));
     Ok(Choice { device: Device::Gpu(Box::new(device)), why })
 }
@@ -187,7 +239,7 @@ mod tests {
     #[test]
     fn the_faster_machine_is_taken_and_both_times_are_told() {
         let config = nitp_core::config::preset("nano").expect("a preset");
-        let software = gpu(&DeviceRequest::AnyGpu, Tune::Off, "asked for").expect("an adapter");
+        let software = gpu(&DeviceRequest::AnyGpu, "asked for").expect("an adapter");
         let choice = race(&config, software.device, "the adapter".to_owned()).expect("a race");
         // Which one is faster is the machine's business.
         let (cpu, gpu) = (choice.why.starts_with("CPU"), choice.why.starts_with("the adapter"));

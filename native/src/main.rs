@@ -7,6 +7,7 @@ mod commands;
 mod device;
 mod documents;
 mod log;
+mod machine;
 mod memory;
 mod output;
 mod progress;

@@ -1,4 +1,4 @@
-//! A run on disk: `config.toml`, `tokenizer.json`, `metrics.jsonl`, `checkpoints/`.
+//! A run on disk: `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`, `checkpoints/`.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -10,10 +10,12 @@ use nitp_core::data::Tokenizer;
 use nitp_core::train::checkpoint_file;
 
 use crate::checkpoints::Checkpoints;
+use crate::machine::Machine;
 use crate::whole_file;
 
 const CONFIG: &str = "config.toml";
 const TOKENIZER: &str = "tokenizer.json";
+const MACHINE: &str = "machine.json";
 const LOCK: &str = ".lock";
 
 /// A run's folder.
@@ -102,6 +104,20 @@ impl RunFolder {
     /// What the file system says.
     pub fn write_tokenizer(&self, tokenizer: &Tokenizer) -> Result<()> {
         whole_file::write(&self.path.join(TOKENIZER), tokenizer.to_json().as_bytes())
+    }
+
+    /// Writes what it trains on, whole or not at all.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_machine(&self, machine: &Machine) -> Result<()> {
+        let text = serde_json::to_string_pretty(machine)?;
+        whole_file::write(&self.path.join(MACHINE), text.as_bytes())
+    }
+
+    /// What it trained on, as far as that is known.
+    pub fn machine(&self) -> Option<Machine> {
+        serde_json::from_str(&fs::read_to_string(self.path.join(MACHINE)).ok()?).ok()
     }
 
     /// Its configuration.

@@ -18,43 +18,50 @@ const TIME: Duration = Duration::from_secs(60);
 /// The device with what was measured before.
 pub fn known(gpu: GpuDevice, wanted: Tune) -> GpuDevice {
     match wanted {
-        Tune::Auto => {
+        Tune::Auto | Tune::Again => {
             let known = read(&gpu);
             gpu.tuned(known)
         }
-        Tune::Off | Tune::Again => gpu,
+        Tune::Off => gpu,
     }
 }
 
-/// The device with all that this model needs measured.
+/// The device with all that this model needs measured, or, by itself, with what a run began with.
 ///
 /// # Errors
 /// What the device reports.
-pub fn measured(gpu: GpuDevice, config: &Config, wanted: Tune) -> Result<GpuDevice> {
-    let known = match wanted {
-        Tune::Off => return Ok(gpu),
-        Tune::Auto => read(&gpu),
-        Tune::Again => Tuning::new(&gpu.summary),
+pub fn measured(
+    gpu: GpuDevice,
+    config: &Config,
+    wanted: Tune,
+    own: Option<Tuning>,
+) -> Result<GpuDevice> {
+    let mut kept = match (wanted, own) {
+        (Tune::Off, _) => return Ok(gpu),
+        (Tune::Auto, Some(own)) => return Ok(gpu.tuned(own)),
+        _ => read(&gpu),
     };
+    let known = if wanted == Tune::Auto { kept.clone() } else { Tuning::new(&gpu.summary) };
     let begin = Instant::now();
     let tuning = pollster::block_on(tune(&gpu, config, known.clone(), TIME))?;
-    let new = tuning.choices().count() - known.choices().count();
-    if tuning != known {
-        for (op, choice) in tuning.choices() {
+    let new = tuning.beyond(&known);
+    if new.choices().next().is_some() {
+        for (op, choice) in new.choices() {
             for (variant, reason) in &choice.failed {
                 eprintln!("warning: {op}: `{variant}` does not work on this adapter: {reason}");
             }
         }
         let path = path(&gpu);
-        let seconds = begin.elapsed().as_secs_f64();
         eprintln!(
-            "Measured {} op shapes on {} in {seconds:.0} s; kept in {}",
-            HumanCount(new as u64),
+            "Measured {} op shapes on {} in {:.0} s; kept in {}",
+            HumanCount(new.choices().count() as u64),
             gpu.summary.name,
+            begin.elapsed().as_secs_f64(),
             path.display()
         );
+        kept.extend(new);
         // A run doesn't fail for it: it would be measured again.
-        if let Err(error) = write(&path, &tuning) {
+        if let Err(error) = write(&path, &kept) {
             eprintln!("warning: what was measured can't be kept ({error:#})");
         }
     }

@@ -1,19 +1,19 @@
-// What all products of matrices with rows of whole vec4s share: c (+)= a b for some rows, columns and a
-// range of k. Dense and grouped matmuls differ in which ranges a workgroup gets.
+// What all products of matrices with rows of whole vec4s share: a b for some rows, columns and a range of
+// k. Dense and grouped matmuls differ in which ranges a workgroup gets. Where results go, and what is done
+// with them on the way, is an epilogue's business (epilogue_*.wgsl): it has `store`, and `b_row`, which
+// row of b [n, k] gives a column of results.
 
-override ACCUMULATE: bool = false;
 override A_BY_K: bool = false; // a [k, m], else [m, k]
 override B_BY_K: bool = true;  // b [k, n], else [n, k]
 
 // Lengths of rows: m that of an a by k, n that of c and of a b by k, k that of the others. Grouped
 // products also have the first tile (of a weight's gradient: expert) of this dispatch, and the end of
-// its tiles.
+// its tiles; dense ones, the first row of this dispatch in the whole product.
 struct Sizes { m: u32, n: u32, k: u32, first: u32, end: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 
 // A workgroup's part.
 struct Part {
@@ -26,15 +26,6 @@ struct Part {
     c: u32,         // vec4s before the matrix in c
 }
 
-fn store(part: Part, row: u32, column: u32, value: vec4f) {
-    let at = part.c + (row * sizes.n + column) / 4;
-    if ACCUMULATE {
-        c[at] += value;
-    } else {
-        c[at] = value;
-    }
-}
-
 // Out-of-range rows and columns read the last valid ones: their results are not stored.
 fn a_along_k(part: Part, row: u32, k: u32) -> vec4f {
     return a[(min(row, part.row_end - 1) * sizes.k + k) / 4];
@@ -45,7 +36,7 @@ fn a_along_m(row: u32, k: u32) -> vec4f {
 }
 
 fn b_along_k(part: Part, column: u32, k: u32) -> vec4f {
-    return b[part.b + (min(column, sizes.n - 1) * sizes.k + k) / 4];
+    return b[part.b + (b_row(min(column, sizes.n - 1)) * sizes.k + k) / 4];
 }
 
 fn b_along_n(part: Part, column: u32, k: u32) -> vec4f {

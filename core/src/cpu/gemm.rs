@@ -70,22 +70,35 @@ impl Grid {
     /// Multiply-adds that pay for a thread.
     const LEAST_WORK: usize = 1 << 18;
 
-    /// Results of a part. Up to 64 rows and columns, the crate cuts long sums elsewhere.
-    const LEAST_RESULTS: usize = 64 * 64 + 1;
+    /// Rows and columns up to which the crate cuts long sums elsewhere.
+    const SMALL: usize = 64;
 
     /// Extents of parts are multiples of these: of the kernels' blocks, or close.
     const ROW_STEP: usize = 12;
     const COLUMN_STEP: usize = 32;
 
     fn new(m: usize, n: usize, k: usize, threads: usize) -> Self {
-        let most = (m * n / Self::LEAST_RESULTS).min(m * n * k / Self::LEAST_WORK);
-        let parts = threads.min(most).max(1);
-        // The least to read and pack: parts as square as can be.
+        // In f64: as usize, the product of all three is too large for wasm32.
+        let work = m as f64 * n as f64 * k as f64;
+        let most = threads.min((work / Self::LEAST_WORK as f64) as usize).max(1);
+        let mut grids = (1..=most).rev().map(|parts| Self::of(m, n, parts));
+        // With a part that is cut elsewhere, the number of threads would change results.
+        grids.find(|grid| !grid.has_small_parts()).unwrap_or(Self::of(m, n, 1))
+    }
+
+    /// So many parts, as square as can be: that is the least to read and pack.
+    fn of(m: usize, n: usize, parts: usize) -> Self {
         let grids = (1..=parts).filter(|rows| parts.is_multiple_of(*rows));
         let rows = grids
             .min_by_key(|&rows| m.div_ceil(rows) + n.div_ceil(parts / rows))
             .expect("1 divides everything");
         Self { m, n, rows, columns: parts / rows }
+    }
+
+    fn has_small_parts(&self) -> bool {
+        let all = (0..self.rows * self.columns).map(|index| self.part(index));
+        let mut real = all.filter(|(rows, columns)| !rows.is_empty() && !columns.is_empty());
+        real.any(|(rows, columns)| rows.len() <= Self::SMALL && columns.len() <= Self::SMALL)
     }
 
     fn part(&self, index: usize) -> (Range, Range) {
@@ -161,5 +174,27 @@ impl<'a> Product<'a> {
                 gemm::Parallelism::None,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_is_rounded_otherwise_than_the_whole() {
+        for (m, n, k) in [(352, 64, 768), (65, 65, 4096), (1024, 688, 256), (130, 30, 9999)] {
+            for threads in 1..=12 {
+                let grid = Grid::new(m, n, k, threads);
+                assert!(!grid.has_small_parts(), "{m}x{n}x{k} on {threads} threads");
+                let results = (0..grid.rows * grid.columns).map(|index| {
+                    let (rows, columns) = grid.part(index);
+                    rows.len() * columns.len()
+                });
+                assert_eq!(results.sum::<usize>(), m * n);
+            }
+        }
+        // The whole is small: it stays whole.
+        assert_eq!(Grid::new(64, 64, 1 << 20, 8).rows, 1);
     }
 }

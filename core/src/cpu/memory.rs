@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 
-use crate::ops::{Access, Use};
+use crate::ops::Use;
 use crate::plan::{DType, View};
 
 /// A buffer whose disjoint ranges several borrows may hold at once.
@@ -77,11 +77,27 @@ impl<'a, R: Copy + Default> OpMemory<'a, R> {
         unsafe { std::slice::from_raw_parts_mut(self.ints[buffer].base().add(offset), view.len) }
     }
 
+    /// Hands all of it to an op that is a part of this one, with what that part declares; parts run one
+    /// after the other.
+    ///
+    /// # Panics
+    /// If the part touches what this op did not declare, or writes what this op only reads.
+    pub(crate) fn lend(&self, uses: &[Use], part: impl FnOnce(&OpMemory<'_, R>)) {
+        for used in uses {
+            let declared = self.uses.iter().any(|it| {
+                let enough = it.access.writes() || !used.access.writes();
+                it.view == used.view && enough
+            });
+            assert!(declared, "the op did not declare {used:?}");
+        }
+        part(&OpMemory { uses, taken: Cell::new(0), ..*self });
+    }
+
     fn claim(&self, view: View, dtype: DType, write: bool) -> (usize, usize) {
         let index = self
             .uses
             .iter()
-            .position(|used| used.view == view && (used.access != Access::Read) == write)
+            .position(|used| used.view == view && used.access.writes() == write)
             .unwrap_or_else(|| panic!("the op did not declare {view:?} (write: {write})"));
         if write {
             let bit = 1 << index;

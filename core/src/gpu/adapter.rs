@@ -100,6 +100,9 @@ impl GpuDevice {
     /// adapters.
     pub fn variant(&self, op: &dyn DynOp) -> Variant {
         let mut variants = self.usable(op);
+        if variants.len() == 1 {
+            return variants.remove(0);
+        }
         let made_for = |kind| variants.iter().position(|it| it.suits == kind);
         let named = |name: &str| variants.iter().position(|it| it.name == name);
         let index = self.forced.as_deref().and_then(named).or_else(|| {
@@ -116,6 +119,11 @@ impl GpuDevice {
     /// for tests and comparisons.
     pub fn forcing(self, variant: &str) -> Self {
         Self { forced: Some(variant.to_owned()), ..self }
+    }
+
+    /// What was measured of its ops.
+    pub fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
 
     /// The same device with these choices.

@@ -2,6 +2,7 @@
 //! an op runs, and measuring that.
 
 mod adapter;
+mod outputs;
 mod pipelines;
 mod readback;
 mod run;

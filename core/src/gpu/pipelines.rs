@@ -7,14 +7,23 @@ use crate::ops::Kernel;
 
 /// Shared snippets that a shader takes in with `#include "name"`.
 const INCLUDES: &[(&str, &str)] = &[
+    ("epilogue_rope", include_str!("../../../shaders/include/epilogue_rope.wgsl")),
+    ("epilogue_store", include_str!("../../../shaders/include/epilogue_store.wgsl")),
+    ("epilogue_swiglu", include_str!("../../../shaders/include/epilogue_swiglu.wgsl")),
+    (
+        "epilogue_swiglu_backward",
+        include_str!("../../../shaders/include/epilogue_swiglu_backward.wgsl"),
+    ),
     ("expert_tiles", include_str!("../../../shaders/include/expert_tiles.wgsl")),
     ("matmul", include_str!("../../../shaders/include/matmul.wgsl")),
+    ("pairs", include_str!("../../../shaders/include/pairs.wgsl")),
     ("product", include_str!("../../../shaders/include/product.wgsl")),
     ("product_block", include_str!("../../../shaders/include/product_block.wgsl")),
     ("product_subgroup", include_str!("../../../shaders/include/product_subgroup.wgsl")),
     ("product_tile", include_str!("../../../shaders/include/product_tile.wgsl")),
     ("reduce", include_str!("../../../shaders/include/reduce.wgsl")),
     ("reduce_vec3", include_str!("../../../shaders/include/reduce_vec3.wgsl")),
+    ("sigmoid", include_str!("../../../shaders/include/sigmoid.wgsl")),
 ];
 
 /// Caches by module, entry point and constants.

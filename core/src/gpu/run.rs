@@ -163,7 +163,7 @@ impl GpuExecutor {
     }
 
     /// Where a view's elements begin: buffer and bytes.
-    fn place_of(&self, id: PlanId, view: View) -> (wgpu::Buffer, u64) {
+    pub(super) fn place_of(&self, id: PlanId, view: View) -> (wgpu::Buffer, u64) {
         let bytes = 4 * view.offset as u64;
         if view.is_scratch() {
             return (self.scratch.clone().expect("grown to what is needed"), bytes);

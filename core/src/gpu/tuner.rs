@@ -10,6 +10,7 @@ use futures_channel::oneshot;
 use web_time::Instant;
 
 use super::GpuDevice;
+use super::outputs::{Outputs, difference};
 use super::run::{Command, GpuExecutor, encode};
 use super::tuning::{Choice, Tuning, key};
 use crate::executor::{ExecutorError, MicroInputs, PlanId};
@@ -51,16 +52,17 @@ impl GpuExecutor {
         let nodes = self.plans[id.0].plan.micro.len();
         let mut seen = BTreeSet::new();
         for node in 0..nodes {
-            if begin.elapsed() < time {
-                let op = self.plans[id.0].plan.micro[node].op.as_ref();
-                let key = key(op, &self.gpu.usable(op));
-                if !self.gpu.is_measured(op, &known) && seen.insert(key.clone()) {
-                    let next = self.gpu.device.create_command_encoder(&Default::default());
-                    self.gpu.queue.submit([std::mem::replace(&mut encoder, next).finish()]);
-                    done(&self.gpu).await?;
-                    let choice = self.measure(id, node).await?;
-                    known.put(key, choice);
-                }
+            if begin.elapsed() >= time {
+                break;
+            }
+            let op = self.plans[id.0].plan.micro[node].op.as_ref();
+            let key = key(op, &self.gpu.usable(op));
+            if !self.gpu.is_measured(op, &known) && seen.insert(key.clone()) {
+                let next = self.gpu.device.create_command_encoder(&Default::default());
+                self.gpu.queue.submit([std::mem::replace(&mut encoder, next).finish()]);
+                done(&self.gpu).await?;
+                let choice = self.measure(id, node).await?;
+                known.put(key, choice);
             }
             let commands = self.plans[id.0].micro.iter().filter(|it| it.node == node);
             encode(&mut encoder.begin_compute_pass(&Default::default()), commands);
@@ -73,6 +75,8 @@ impl GpuExecutor {
     async fn measure(&mut self, id: PlanId, node: usize) -> Result<Choice, ExecutorError> {
         let op = self.plans[id.0].plan.micro[node].op.as_ref();
         let variants = self.gpu.usable(op);
+        let outputs = Outputs::of(self, id, node);
+        let mut expected: Option<Vec<f32>> = None;
         let (mut times, mut failed) = (BTreeMap::new(), BTreeMap::new());
         let mut best = f64::INFINITY;
         for variant in variants.iter().filter(|it| it.suits != Suits::Comparison) {
@@ -86,6 +90,14 @@ impl GpuExecutor {
             }
             if let Some(error) = error {
                 failed.insert(variant.name.to_owned(), error.to_string());
+                continue;
+            }
+            let found = outputs.by(&self.gpu, &commands).await?;
+            // The baseline comes first.
+            if let Some(difference) =
+                difference(expected.get_or_insert_with(|| found.clone()), &found)
+            {
+                failed.insert(variant.name.to_owned(), difference);
                 continue;
             }
             let seconds = self.seconds(&commands, best).await?;
@@ -106,8 +118,6 @@ impl GpuExecutor {
 
     /// Of one call: the least of some rounds, or of one that is hopeless against `best`.
     async fn seconds(&self, commands: &[Command], best: f64) -> Result<f64, ExecutorError> {
-        // Drivers compile when a pipeline first runs.
-        self.calls(commands, 1).await?;
         let mut least = self.calls(commands, 1).await?;
         if least > HOPELESS * best && least > LEAST.as_secs_f64() {
             return Ok(least);
@@ -137,7 +147,7 @@ impl GpuExecutor {
 }
 
 /// Waits until all that was submitted is done, in a browser too.
-async fn done(gpu: &GpuDevice) -> Result<(), ExecutorError> {
+pub(super) async fn done(gpu: &GpuDevice) -> Result<(), ExecutorError> {
     let (tell, told) = oneshot::channel();
     gpu.queue.on_submitted_work_done(move || {
         // No one listens if this was dropped.

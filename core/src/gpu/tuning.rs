@@ -90,7 +90,7 @@ impl Tuning {
         serde_json::to_string_pretty(self).expect("strings and numbers")
     }
 
-    /// Where it differs from another adapter's, a file's name may differ.
+    /// A name for the file: every adapter has its own.
     pub fn file_name(adapter: &AdapterSummary) -> String {
         format!("tuning-{}.json", &digest([name(adapter).as_bytes()])[..16])
     }
@@ -103,6 +103,18 @@ impl Tuning {
     /// What was measured for an op with these variants.
     pub fn choice(&self, op: &dyn DynOp, variants: &[Variant]) -> Option<&Choice> {
         self.ops.get(&key(op, variants))
+    }
+
+    /// Takes over what another has; where both have a class, the other's.
+    pub fn extend(&mut self, other: Self) {
+        self.ops.extend(other.ops);
+    }
+
+    /// What is not the same in `other`.
+    pub fn beyond(&self, other: &Self) -> Self {
+        let mut new = self.clone();
+        new.ops.retain(|key, choice| other.ops.get(key) != Some(choice));
+        new
     }
 
     /// Puts a measurement down.

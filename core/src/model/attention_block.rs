@@ -5,6 +5,7 @@ use super::context::Context;
 use super::linear::Linear;
 use super::norm::{Norm, Stream};
 use crate::ops::attention::{Attention, AttentionBackward, Shape};
+use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::rope::Rope;
 use crate::plan::{PlanBuilder, View};
 
@@ -53,8 +54,9 @@ impl AttentionBlock {
         let norm = Norm::forward(b, cx, &format!("layers.{layer}.attention_norm"), stream, None);
         let weight = format!("layers.{layer}.qkv");
         let project = Linear { weight: &weight, inputs: cx.width(), outputs: shape.width() };
-        let qkv = project.forward(b, cx, "qkv", norm.y, n);
-        b.push(rope(cx, qkv, false));
+        let qkv = b.activation("qkv", &[n, shape.width()]);
+        let product = Product::Dense(project.product(b, cx, norm.y, qkv, n));
+        b.push(FusedProduct { product, then: Then::Rope(rope(cx, qkv, false)) });
         let out = b.activation("heads_out", &[n, shape.out_width()]);
         let lse = b.activation("lse", &[n * shape.q_heads]);
         b.push(Attention { qkv, out, lse, shape });

@@ -1,6 +1,7 @@
 //! Linear layers without bias: `y = x wᵀ` with `w [out, in]`.
 
 use super::context::Context;
+use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::swiglu::{Swiglu, SwigluBackward};
 use crate::plan::{PlanBuilder, View};
@@ -37,17 +38,29 @@ impl Linear<'_> {
         y: View,
         rows: usize,
     ) {
-        let weight = cx.weight(b, self.weight);
-        b.push(Matmul {
+        let product = self.product(b, cx, x, y, rows);
+        b.push(product);
+    }
+
+    /// [`Linear::forward_into`], for another op to go with it.
+    pub fn product(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        x: View,
+        y: View,
+        rows: usize,
+    ) -> Matmul {
+        Matmul {
             a: x,
-            b: weight,
+            b: cx.weight(b, self.weight),
             c: y,
             m: rows,
             n: self.outputs,
             k: self.inputs,
             transpose: Transpose::B,
             accumulate: false,
-        });
+        }
     }
 
     /// `dw += dyᵀ x`.
@@ -82,17 +95,30 @@ impl Linear<'_> {
         accumulate: bool,
         rows: usize,
     ) {
-        let weight = cx.weight(b, self.weight);
-        b.push(Matmul {
+        let product = self.product_of_gradient(b, cx, dy, dx, accumulate, rows);
+        b.push(product);
+    }
+
+    /// [`Linear::backward_input`], for another op to go with it.
+    pub fn product_of_gradient(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        dy: View,
+        dx: View,
+        accumulate: bool,
+        rows: usize,
+    ) -> Matmul {
+        Matmul {
             a: dy,
-            b: weight,
+            b: cx.weight(b, self.weight),
             c: dx,
             m: rows,
             n: self.inputs,
             k: self.outputs,
             transpose: Transpose::None,
             accumulate,
-        });
+        }
     }
 }
 
@@ -121,9 +147,11 @@ impl SwigluMlp {
         let width = cx.width();
         let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
         let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner };
-        let gate_up = up.forward(b, cx, "gate_up", x, rows);
+        let gate_up = b.activation("gate_up", &[rows, 2 * inner]);
         let activated = b.activation("activated", &[rows, inner]);
-        b.push(Swiglu { gate_up, y: activated, rows, width: inner });
+        let product = Product::Dense(up.product(b, cx, x, gate_up, rows));
+        let then = Then::Swiglu(Swiglu { gate_up, y: activated, rows, width: inner });
+        b.push(FusedProduct { product, then });
         let down = Linear { weight: &down_name, inputs: inner, outputs: width };
         let out = down.forward(b, cx, "out", activated, rows);
         (out, Self { name: name.to_owned(), width, inner, rows, x, gate_up, activated })
@@ -143,15 +171,11 @@ impl SwigluMlp {
         let down = Linear { weight: &down_name, inputs: inner, outputs: width };
         down.backward_weight(b, cx, dout, self.activated, rows);
         let dactivated = b.activation("dactivated", &[rows, inner]);
-        down.backward_input(b, cx, dout, dactivated, false, rows);
         let dgate_up = b.activation("dgate_up", &[rows, 2 * inner]);
-        b.push(SwigluBackward {
-            dy: dactivated,
-            gate_up: self.gate_up,
-            dgate_up,
-            rows,
-            width: inner,
-        });
+        let product = down.product_of_gradient(b, cx, dout, dactivated, false, rows);
+        let then =
+            SwigluBackward { dy: dactivated, gate_up: self.gate_up, dgate_up, rows, width: inner };
+        b.push(FusedProduct { product: Product::Dense(product), then: Then::SwigluBackward(then) });
         let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner };
         up.backward_weight(b, cx, dgate_up, self.x, rows);
         up.backward_input(b, cx, dgate_up, dx, accumulate, rows);

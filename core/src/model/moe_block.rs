@@ -4,6 +4,7 @@
 use super::context::{Context, metric};
 use super::linear::{Linear, SwigluMlp};
 use crate::config::MoeConfig;
+use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::grouped_matmul::{GroupedMatmul, GroupedMatmulBackwardWeight};
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_balance::MoeBalance;
@@ -75,12 +76,26 @@ impl ExpertLinear<'_> {
         a: View,
         c: View,
     ) {
+        let product = self.product(b, cx, routing, transpose, a, c);
+        b.push(product);
+    }
+
+    /// [`ExpertLinear::apply`], for another op to go with it.
+    fn product(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        routing: Routing,
+        transpose: Transpose,
+        a: View,
+        c: View,
+    ) -> GroupedMatmul {
         let weight = cx.weight(b, self.weight);
         let (n, k) = match transpose {
             Transpose::B => (self.outputs, self.inputs),
             _ => (self.inputs, self.outputs),
         };
-        b.push(GroupedMatmul {
+        GroupedMatmul {
             a,
             b: weight,
             c,
@@ -93,7 +108,7 @@ impl ExpertLinear<'_> {
             num_experts: self.num_experts,
             transpose,
             accumulate: false,
-        });
+        }
     }
 
     /// `dw_e += dy_eᵀ x_e` over each expert's rows.
@@ -188,9 +203,10 @@ impl Moe {
         let names = names(layer);
         let (up, down) = linears(cx, config, &names);
         let gate_up = b.activation("gate_up", &[pairs, 2 * inner]);
-        up.apply(b, cx, routing, Transpose::B, gathered, gate_up);
         let activated = b.activation("activated", &[pairs, inner]);
-        b.push(Swiglu { gate_up, y: activated, rows: pairs, width: inner });
+        let product = up.product(b, cx, routing, Transpose::B, gathered, gate_up);
+        let then = Swiglu { gate_up, y: activated, rows: pairs, width: inner };
+        b.push(FusedProduct { product: Product::Experts(product), then: Then::Swiglu(then) });
         let y = b.activation("expert_out", &[pairs, width]);
         down.apply(b, cx, routing, Transpose::B, activated, y);
 
@@ -282,14 +298,18 @@ impl Moe {
         let (up, down) = linears(cx, &self.config, &names);
         down.backward_weight(b, cx, routing, dy, self.activated);
         let dactivated = b.activation("dactivated", &[pairs, inner]);
-        down.apply(b, cx, routing, Transpose::None, dy, dactivated);
         let dgate_up = b.activation("dgate_up", &[pairs, 2 * inner]);
-        b.push(SwigluBackward {
+        let product = down.product(b, cx, routing, Transpose::None, dy, dactivated);
+        let then = SwigluBackward {
             dy: dactivated,
             gate_up: self.gate_up,
             dgate_up,
             rows: pairs,
             width: inner,
+        };
+        b.push(FusedProduct {
+            product: Product::Experts(product),
+            then: Then::SwigluBackward(then),
         });
         up.backward_weight(b, cx, routing, dgate_up, self.gathered);
         let dgathered = b.activation("dgathered", &[pairs, width]);

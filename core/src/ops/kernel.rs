@@ -69,7 +69,7 @@ pub const BASELINE: &str = "baseline";
 pub struct Variant {
     /// Unique within the op: what a tuning file says.
     pub name: &'static str,
-    /// Where it is tried.
+    /// The adapters that it was made for.
     pub suits: Suits,
     /// Whether it needs the adapter's subgroups.
     pub subgroups: bool,

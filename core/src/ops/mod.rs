@@ -22,6 +22,7 @@ pub mod attention;
 pub mod copy;
 pub mod cross_entropy;
 pub mod embedding;
+pub mod fused_product;
 pub mod gather_rows;
 pub mod grad_norm;
 pub mod grouped_matmul;
@@ -50,6 +51,19 @@ pub enum Access {
     Write,
     /// Read and written, e.g. accumulated into.
     ReadWrite,
+    /// Written for the op's own use, if at all: what is there afterwards means nothing.
+    Scratch,
+}
+
+impl Access {
+    /// Whether what was there before matters.
+    pub fn reads(self) -> bool {
+        matches!(self, Access::Read | Access::ReadWrite)
+    }
+    /// Whether the elements may change.
+    pub fn writes(self) -> bool {
+        self != Access::Read
+    }
 }
 
 /// A view and how an op touches it.
@@ -69,6 +83,10 @@ impl Use {
     /// A view that is written whole.
     pub fn write(view: View) -> Self {
         Self { view, access: Access::Write }
+    }
+    /// A view that only the op itself has a use for.
+    pub fn scratch(view: View) -> Self {
+        Self { view, access: Access::Scratch }
     }
     /// A view that is read and written.
     pub fn read_write(view: View) -> Self {
@@ -103,7 +121,7 @@ pub trait Op: Debug + Send + Sync {
     /// Name of the op and of its shader, e.g. `rmsnorm_backward`.
     fn name(&self) -> &'static str;
 
-    /// Every view that any executor touches, scratch included.
+    /// Every view that any executor touches.
     fn uses(&self) -> Vec<Use>;
 
     /// Floating-point operations; bytes follow from [`Op::uses`].
@@ -164,7 +182,14 @@ impl<T: Op> DynOp for T {
     fn cost(&self) -> Cost {
         let elements: usize = Op::uses(self)
             .iter()
-            .map(|used| used.view.len * if used.access == Access::ReadWrite { 2 } else { 1 })
+            .map(|used| {
+                let times = match used.access {
+                    Access::Read | Access::Write => 1,
+                    Access::ReadWrite => 2,
+                    Access::Scratch => 0,
+                };
+                times * used.view.len
+            })
             .sum();
         Cost { flops: self.flops(), bytes: 4.0 * elements as f64 }
     }

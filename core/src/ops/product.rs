@@ -1,10 +1,12 @@
 //! The ways to multiply matrices whose rows are whole vec4s on a GPU: dense ones and those of experts
-//! alike (`shaders/include/product*.wgsl`). Software adapters want registers and no barriers, real GPUs
-//! shared memory; see docs/performance.md.
+//! alike (`shaders/include/product*.wgsl`), with what is done with the results on their way to memory
+//! (`epilogue_*.wgsl`). Software adapters want registers and no barriers, real GPUs shared memory; see
+//! docs/performance.md.
 
 use std::ops::Range;
 
-use super::{Suits, Uniform};
+use super::{Kernel, Suits, Uniform};
+use crate::plan::View;
 
 /// About the most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth
 /// of a second on an adapter that reaches 100 GFLOP/s. Two CPU cores do more, and `auto` takes the faster.
@@ -15,7 +17,9 @@ pub(super) const MOST_FLOPS: f64 = 1e10;
 pub(super) struct Way {
     /// Of the variant.
     pub name: &'static str,
-    /// Where it is tried.
+    /// Of the variant that does more with the results than to store them.
+    pub fused: &'static str,
+    /// The adapters that it was made for.
     pub suits: Suits,
     /// Which of the shaders: `block`, `subgroup` or `tile`.
     pub kind: Kind,
@@ -40,6 +44,7 @@ pub(super) enum Kind {
 pub(super) fn block() -> Way {
     Way {
         name: super::BASELINE,
+        fused: "fused_block",
         suits: Suits::All,
         kind: Kind::Block,
         part: [32, 32],
@@ -52,6 +57,7 @@ pub(super) fn subgroup(n: usize) -> Way {
     let threads = (n / 4).next_power_of_two().clamp(8, 64);
     Way {
         name: "subgroup",
+        fused: "fused_subgroup",
         suits: Suits::Software,
         kind: Kind::Subgroup,
         part: [8, 4 * threads],
@@ -62,22 +68,23 @@ pub(super) fn subgroup(n: usize) -> Way {
 /// 128x128 results a workgroup of 256 threads, 8x8 a thread; slices of 8 fill the 16 KiB of shared
 /// memory that WebGPU promises.
 pub(super) fn tile128() -> Way {
-    tile("tile128", 16, 2, 8)
+    tile(["tile128", "fused_tile128"], 16, 2, 8)
 }
 
 /// 64x64 results a workgroup of 256 threads, 4x4 a thread; slices of 16 fill as much.
 pub(super) fn tile64() -> Way {
-    tile("tile64", 16, 1, 16)
+    tile(["tile64", "fused_tile64"], 16, 1, 16)
 }
 
 /// 64x64 results a workgroup of 64 threads, 8x8 a thread; slices of 8 in half of it.
 pub(super) fn tile64_few() -> Way {
-    tile("tile64_few", 8, 2, 8)
+    tile(["tile64_few", "fused_tile64_few"], 8, 2, 8)
 }
 
-fn tile(name: &'static str, threads: usize, quads: usize, depth: usize) -> Way {
+fn tile([name, fused]: [&'static str; 2], threads: usize, quads: usize, depth: usize) -> Way {
     Way {
         name,
+        fused,
         suits: Suits::Gpus,
         kind: Kind::Tile,
         part: [4 * threads * quads; 2],
@@ -95,7 +102,121 @@ pub(super) fn storage(a_by_k: bool, b_by_k: bool) -> [(&'static str, f64); 2] {
     [("A_BY_K", flag(a_by_k)), ("B_BY_K", flag(b_by_k))]
 }
 
-/// The uniform block: lengths of rows, and of grouped products the tiles or experts of this dispatch.
+/// What is done with results.
+#[derive(Clone, Debug)]
+pub(super) struct Epilogue {
+    /// Which of the shaders.
+    pub kind: EpilogueKind,
+    /// Where results go, `@binding(3)`, and what else it reads or writes, after all other bindings; each
+    /// with its elements a row of the product, or none if it is not cut by rows.
+    pub c: (View, usize),
+    pub other: Option<(View, Option<usize>)>,
+    /// Of the shader, but for the number of the other binding.
+    pub constants: Vec<(&'static str, f64)>,
+}
+
+/// A shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EpilogueKind {
+    /// `c (+)=` the results.
+    Store,
+    /// Query and key heads are turned.
+    Rope,
+    /// Gates are applied.
+    Swiglu,
+    /// Of the results, the gradient of the gates is made.
+    SwigluBackward,
+}
+
+impl Epilogue {
+    /// Results as they are.
+    pub fn store(c: View, n: usize, accumulate: bool) -> Self {
+        let constants = vec![("ACCUMULATE", f64::from(u8::from(accumulate)))];
+        Self { kind: EpilogueKind::Store, c: (c, n), other: None, constants }
+    }
+
+    /// Of `rows` of the product from `first` on.
+    pub fn of_rows(&self, first: usize, rows: usize) -> Self {
+        let cut = |view: View, width: usize| view.slice(first * width, rows * width);
+        Self {
+            c: (cut(self.c.0, self.c.1), self.c.1),
+            other: self.other.map(|(view, width)| match width {
+                Some(width) => (cut(view, width), Some(width)),
+                None => (view, None),
+            }),
+            ..self.clone()
+        }
+    }
+
+    /// The constants, where the other view has this binding.
+    pub fn constants(&self, other_binding: usize) -> Vec<(&'static str, f64)> {
+        let name = match self.kind {
+            EpilogueKind::Store | EpilogueKind::Rope => None,
+            EpilogueKind::Swiglu => Some("Y"),
+            EpilogueKind::SwigluBackward => Some("GATE_UP"),
+        };
+        let mut constants = self.constants.clone();
+        constants.extend(name.map(|name| (name, other_binding as f64)));
+        constants
+    }
+}
+
+/// A kernel's name and text: that of a way, with an epilogue.
+macro_rules! kernel {
+    ($file:literal, $epilogue:expr) => {
+        match $epilogue {
+            EpilogueKind::Store => kernel!(text $file, "", "epilogue_store"),
+            EpilogueKind::Rope => kernel!(text $file, "_rope", "epilogue_rope"),
+            EpilogueKind::Swiglu => kernel!(text $file, "_swiglu", "epilogue_swiglu"),
+            EpilogueKind::SwigluBackward => {
+                kernel!(text $file, "_swiglu_backward", "epilogue_swiglu_backward")
+            }
+        }
+    };
+    (text $file:literal, $suffix:literal, $epilogue:literal) => {
+        (
+            concat!($file, $suffix),
+            concat!(
+                include_str!(concat!("../../../shaders/", $file, ".wgsl")),
+                "#include \"", $epilogue, "\"\n"
+            ),
+        )
+    };
+}
+
+/// The kernel of a dense product; constants are the way's and those of the epilogue.
+pub(super) fn dense(way: &Way, epilogue: &Epilogue) -> Kernel {
+    let ((module, source), entry) = match way.kind {
+        Kind::Block => (kernel!("matmul_block", epilogue.kind), "matmul_block"),
+        Kind::Subgroup => (kernel!("matmul_subgroup", epilogue.kind), "matmul_subgroup"),
+        Kind::Tile => (kernel!("matmul_tile", epilogue.kind), "matmul_tile"),
+    };
+    let constants = [epilogue.constants(4), way.constants.clone()].concat();
+    Kernel { module, source, entry, constants }
+}
+
+/// The kernel of a product of experts: of rows, or of a weight's gradient.
+pub(super) fn grouped(way: &Way, epilogue: &Epilogue, weight: bool) -> Kernel {
+    let ((module, source), entries) = match way.kind {
+        Kind::Block => (
+            kernel!("grouped_matmul_block", epilogue.kind),
+            ["grouped_matmul_block", "grouped_matmul_block_weight"],
+        ),
+        Kind::Subgroup => (
+            kernel!("grouped_matmul_subgroup", epilogue.kind),
+            ["grouped_matmul_subgroup", "grouped_matmul_subgroup_weight"],
+        ),
+        Kind::Tile => (
+            kernel!("grouped_matmul_tile", epilogue.kind),
+            ["grouped_matmul_tile", "grouped_matmul_tile_weight"],
+        ),
+    };
+    let constants = [epilogue.constants(7), way.constants.clone()].concat();
+    Kernel { module, source, entry: entries[usize::from(weight)], constants }
+}
+
+/// The uniform block: lengths of rows, and which tiles or experts of a grouped product or which rows of a
+/// dense one this dispatch does.
 pub(super) fn sizes(m: usize, n: usize, k: usize, group: Range<usize>) -> Uniform {
     Uniform::new().size(m).size(n).size(k).size(group.start).size(group.end)
 }

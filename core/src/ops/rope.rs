@@ -54,12 +54,12 @@ pub fn table(context: usize, head_dim: usize, theta: f64) -> Vec<f32> {
 
 impl Rope {
     /// Elements of a packed row.
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         (self.q_heads + 2 * self.kv_heads) * self.head_dim
     }
 
     /// Heads that turn.
-    fn heads(&self) -> usize {
+    pub(super) fn heads(&self) -> usize {
         self.q_heads + self.kv_heads
     }
 }

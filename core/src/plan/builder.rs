@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{DType, Node, Plan, Role, TensorId, TensorInfo, View};
-use crate::ops::{Access, DynOp};
+use crate::ops::DynOp;
 
 /// Builds a [`Plan`] op by op. Names are prefixed by the current scope.
 pub struct PlanBuilder {
@@ -114,7 +114,7 @@ impl PlanBuilder {
                 info.len()
             );
             for b in &uses[i + 1..] {
-                let both_read = a.access == Access::Read && b.access == Access::Read;
+                let both_read = !a.access.writes() && !b.access.writes();
                 assert!(
                     both_read || !a.view.overlaps(b.view),
                     "{}: {} is bound twice and written",
@@ -144,9 +144,9 @@ impl PlanBuilder {
             for node in nodes.drain(..).rev() {
                 let uses = node.op.uses();
                 let is_read =
-                    uses.iter().any(|it| it.access != Access::Read && wanted[it.view.id.index()]);
+                    uses.iter().any(|it| it.access.writes() && wanted[it.view.id.index()]);
                 if is_read {
-                    for used in uses.iter().filter(|it| it.access != Access::Write) {
+                    for used in uses.iter().filter(|it| it.access.reads()) {
                         wanted[used.view.id.index()] = true;
                     }
                     kept.push(node);

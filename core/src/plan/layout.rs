@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 use super::{DType, Plan, Role, TensorId, View};
-use crate::ops::Access;
 
 /// A group of buffers with one purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -308,7 +307,7 @@ fn lifetimes(plan: &Plan) -> Vec<(usize, usize)> {
             let life = &mut lifetimes[used.view.id.index()];
             if life.1 == usize::MAX {
                 assert!(
-                    info.role != Role::Activation || used.access == Access::Write,
+                    info.role != Role::Activation || !used.access.reads(),
                     "{}.{} reads `{}` before anything wrote it",
                     node.scope,
                     node.op.name(),

@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::args::TrainArgs;
 use crate::device::Device;
 use crate::log::Log;
+use crate::machine::Machine;
 use crate::output::outln;
 use crate::progress::{Progress, short, thousands};
 use crate::run_folder::{self, RunFolder, Saved, read_tokenizer};
@@ -34,6 +35,8 @@ struct Plan {
     start: Start,
     /// Steps done.
     done: usize,
+    /// What it trained on so far.
+    machine: Option<Machine>,
     folder: Folder,
 }
 
@@ -76,7 +79,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         Some(path) => resume(&args, run_folder::locate(path)?)?,
         None => fresh(&args)?,
     };
-    let Plan { config, tokenizer, start, done, folder } = plan;
+    let Plan { config, tokenizer, start, done, machine, folder } = plan;
     ensure!(
         !config.data.paths.is_empty(),
         "no text to train on: give --data with text files, JSONL files or folders, or set data.paths"
@@ -97,11 +100,12 @@ pub fn run(args: TrainArgs) -> Result<()> {
         check_data(checkpoint, &fingerprint, &config)?;
     }
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
-    let choice = device::choose_for(&args.run.device, &config)?;
+    let choice = device::choose_for(&args.run.device, &config, machine.as_ref())?;
     let about = about(&config, &choice.why, &tokenizer, &dataset);
     if matches!(choice.device, Device::Cpu) {
         memory::check_machine(&config)?;
     }
+    let machine = Machine::of(&choice.device);
     let executor = choice.device.executor(&config)?;
     let mut trainer = Trainer::new(&config, executor, Box::new(dataset), start)?;
     if let Some(step) = args.stop_at {
@@ -115,6 +119,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let _lock = folder.lock()?;
     folder.write_config(&config)?;
     folder.write_tokenizer(&tokenizer)?;
+    folder.write_machine(&machine)?;
     outln!("{about}");
     outln!("  {:<8}{}\n", "run", folder.path().display());
 
@@ -187,7 +192,7 @@ fn fresh(args: &TrainArgs) -> Result<Plan> {
         None => Start::Seed,
     };
     let folder = Folder::New { out: args.out.clone(), name: settings::name(&args.run.config) };
-    Ok(Plan { config, tokenizer, start, done: 0, folder })
+    Ok(Plan { config, tokenizer, start, done: 0, machine: None, folder })
 }
 
 /// The tokenizer that a configuration names.
@@ -215,6 +220,7 @@ fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
             "other checkpoints of the run can be gone on with: --resume CHECKPOINT --out DIR";
         format!("can't go on from {} ({others})", checkpoint.display())
     })?;
+    let machine = run.machine();
     let folder = match &args.out {
         Some(out) => {
             run_folder::check_free(out)?;
@@ -222,7 +228,8 @@ fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
         }
         None => Folder::Existing(run),
     };
-    Ok(Plan { config, tokenizer, start: Start::Checkpoint(Box::new(start)), done: step, folder })
+    let start = Start::Checkpoint(Box::new(start));
+    Ok(Plan { config, tokenizer, start, done: step, machine, folder })
 }
 
 /// What decides which text a step sees, and which text none sees, stays as it was.

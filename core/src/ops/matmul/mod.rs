@@ -7,6 +7,8 @@ use crate::cpu::gemm::{Factor, multiply_together};
 use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
+pub(super) use variants::fused;
+
 /// Which factors are stored transposed. Everything is row-major.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transpose {

@@ -1,8 +1,8 @@
 //! The ways of a matmul on a GPU.
 
 use super::{Matmul, Transpose};
-use crate::ops::kernel::linear_grid;
-use crate::ops::product::{self, Kind, Way};
+use crate::ops::kernel::{MAX_WORKGROUPS, linear_grid};
+use crate::ops::product::{self, Epilogue, Kind, Way};
 use crate::ops::{Dispatch, Kernel, Op, Suits, Uniform, Variant};
 use crate::plan::View;
 
@@ -16,10 +16,14 @@ fn whole_quads(op: &Matmul) -> bool {
 }
 
 /// The product in pieces that a dispatch may do: some rows of the result each, or, where the left
-/// factor's rows run along m, some of k, added up.
-fn pieces(op: &Matmul) -> Vec<Matmul> {
-    let count = (Op::flops(op) / product::MOST_FLOPS).ceil().max(1.0) as usize;
+/// factor's rows run along m, some of k, added up. With each, its first row.
+fn pieces(op: &Matmul) -> Vec<(usize, Matmul)> {
+    /// Rows that a row of workgroups has at least.
+    const LEAST_ROWS: usize = 8;
     let by_k = op.transpose == Transpose::A;
+    let by_flops = (Op::flops(op) / product::MOST_FLOPS).ceil() as usize;
+    let by_grid = if by_k { 1 } else { op.m.div_ceil(LEAST_ROWS * MAX_WORKGROUPS) };
+    let count = by_flops.max(by_grid).max(1);
     let extent = if by_k { op.k } else { op.m };
     // Whole tiles; and whatever the other extents are, pieces begin where a GPU can bind them.
     let step = extent.div_ceil(count).next_multiple_of(2 * View::ALIGNMENT);
@@ -29,9 +33,9 @@ fn pieces(op: &Matmul) -> Vec<Matmul> {
         let a = op.a.slice(first * a_row, len * a_row);
         if by_k {
             let b = op.b.slice(first * op.n, len * op.n);
-            Matmul { a, b, k: len, accumulate: op.accumulate || first > 0, ..*op }
+            (0, Matmul { a, b, k: len, accumulate: op.accumulate || first > 0, ..*op })
         } else {
-            Matmul { a, c: op.c.slice(first * op.n, len * op.n), m: len, ..*op }
+            (first, Matmul { a, c: op.c.slice(first * op.n, len * op.n), m: len, ..*op })
         }
     };
     (0..extent).step_by(step).map(piece).collect()
@@ -39,14 +43,15 @@ fn pieces(op: &Matmul) -> Vec<Matmul> {
 
 /// What runs anywhere: a block of results a thread.
 pub(super) fn baseline(op: &Matmul) -> Vec<Dispatch> {
-    pieces(op).iter().map(baseline_piece).collect()
+    if whole_quads(op) {
+        return stored(op, &product::block());
+    }
+    pieces(op).iter().map(|(_, piece)| single(piece)).collect()
 }
 
-fn baseline_piece(op: &Matmul) -> Dispatch {
+/// What needs no whole vec4s.
+fn single(op: &Matmul) -> Dispatch {
     const BLOCK: usize = 32;
-    if whole_quads(op) {
-        return dispatch(op, &product::block(), op.c, 1);
-    }
     let entry = match op.transpose {
         Transpose::None => "matmul_nn",
         Transpose::B => "matmul_nt",
@@ -70,21 +75,53 @@ pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
     if !whole_quads(op) {
         return variants;
     }
+    variants.extend(ways(op).iter().map(|way| Variant {
+        name: way.name,
+        suits: way.suits,
+        subgroups: way.kind == Kind::Subgroup,
+        dispatches: stored(op, way),
+    }));
+    variants.extend(split(op));
+    variants
+}
+
+/// The ways for a kind of adapter, the most promising first.
+fn ways(op: &Matmul) -> Vec<Way> {
     // Large tiles where they keep a GPU busy.
-    let mut ways = [product::tile64(), product::tile64_few(), product::tile128()];
+    let mut ways = vec![product::tile64(), product::tile64_few(), product::tile128()];
     if grid(op, &ways[2], 1).iter().product::<u32>() >= 64 {
         ways.reverse();
     }
-    for way in ways.into_iter().chain([product::subgroup(op.n)]) {
-        variants.push(Variant {
-            name: way.name,
-            suits: way.suits,
-            subgroups: way.kind == Kind::Subgroup,
-            dispatches: pieces(op).iter().map(|it| dispatch(it, &way, it.c, 1)).collect(),
-        });
+    ways.push(product::subgroup(op.n));
+    ways
+}
+
+/// The product with more done to its results than to store them, if its rows are whole vec4s; `epilogue`
+/// says where the results of all rows go. It may not be a weight's gradient.
+pub(in crate::ops) fn fused(op: &Matmul, epilogue: &Epilogue) -> Vec<Variant> {
+    if !whole_quads(op) {
+        return Vec::new();
     }
-    variants.extend(split(op));
-    variants
+    let ways = ways(op).into_iter().chain([product::block()]);
+    let variant = |way: Way| Variant {
+        name: way.fused,
+        suits: way.suits,
+        subgroups: way.kind == Kind::Subgroup,
+        dispatches: pieces(op)
+            .iter()
+            .map(|(first, piece)| {
+                dispatch(piece, *first, &way, &epilogue.of_rows(*first, piece.m), 1)
+            })
+            .collect(),
+    };
+    ways.map(variant).collect()
+}
+
+fn stored(op: &Matmul, way: &Way) -> Vec<Dispatch> {
+    let piece = |(first, piece): &(usize, Matmul)| {
+        dispatch(piece, *first, way, &Epilogue::store(piece.c, piece.n, piece.accumulate), 1)
+    };
+    pieces(op).iter().map(piece).collect()
 }
 
 /// Sizes count by their powers of two: a tuning serves other batches and contexts too.
@@ -135,7 +172,7 @@ fn split(op: &Matmul) -> Option<Variant> {
         name: "split_k",
         suits: Suits::Gpus,
         subgroups: false,
-        dispatches: vec![dispatch(op, &way, shares, splits), sum],
+        dispatches: vec![dispatch(op, 0, &way, &Epilogue::store(shares, op.n, false), splits), sum],
     })
 }
 
@@ -161,25 +198,19 @@ fn plain(op: &Matmul) -> Variant {
     }
 }
 
-/// The product, or `splits` of its shares one after the other in `c`.
-fn dispatch(op: &Matmul, way: &Way, c: View, splits: usize) -> Dispatch {
-    let (entry, source) = match way.kind {
-        Kind::Block => ("matmul_block", include_str!("../../../../shaders/matmul_block.wgsl")),
-        Kind::Subgroup => {
-            ("matmul_subgroup", include_str!("../../../../shaders/matmul_subgroup.wgsl"))
-        }
-        Kind::Tile => ("matmul_tile", include_str!("../../../../shaders/matmul_tile.wgsl")),
-    };
-    let mut constants = vec![accumulate(op.accumulate && splits == 1)];
-    constants.extend(storage(op));
-    constants.extend(&way.constants);
+/// The product, whose rows begin at `first` of a whole one, or `splits` of its shares one after the other.
+fn dispatch(op: &Matmul, first: usize, way: &Way, epilogue: &Epilogue, splits: usize) -> Dispatch {
+    let mut kernel = product::dense(way, epilogue);
+    kernel.constants.extend(storage(op));
     if splits > 1 {
-        constants.push(("SPLITS", splits as f64));
+        kernel.constants.push(("SPLITS", splits as f64));
     }
+    let mut bindings = vec![op.a, op.b, epilogue.c.0];
+    bindings.extend(epilogue.other.map(|(view, _)| view));
     Dispatch {
-        kernel: Kernel { module: entry, source, entry, constants },
-        bindings: vec![op.a, op.b, c],
-        uniform: product::sizes(op.m, op.n, op.k, 0..0),
+        kernel,
+        bindings,
+        uniform: product::sizes(op.m, op.n, op.k, first..first + op.m),
         grid: grid(op, way, splits),
     }
 }
@@ -216,6 +247,7 @@ mod tests {
             let op = Matmul { a, b, c, m, n, k, transpose, accumulate: false };
             let pieces = pieces(&op);
             assert!(pieces.len() > 3);
+            let pieces: Vec<Matmul> = pieces.into_iter().map(|(_, piece)| piece).collect();
             let by_k = transpose == Transpose::A;
             let (mut rows, mut a_at, mut b_at, mut c_at) = (0, 0, 0, 0);
             for (index, piece) in pieces.iter().enumerate() {

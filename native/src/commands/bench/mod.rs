@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail, ensure};
 use nitp_core::config::{Config, load, preset};
-use nitp_core::ops::Access;
 use nitp_core::plan::{Node, Plan};
 use nitp_core::train::{Ceilings, Rehearsal};
 
@@ -138,7 +137,7 @@ fn rows(plan: &Plan, profiles: &[Vec<f64>], ceilings: Ceilings, ways: &[String])
 fn shape(plan: &Plan, node: &Node) -> String {
     let uses = node.op.uses();
     let list = |written: bool| {
-        let some = uses.iter().filter(|used| (used.access != Access::Read) == written);
+        let some = uses.iter().filter(|used| used.access.writes() == written);
         let shapes = some.map(|used| {
             let info = plan.info(used.view.id);
             if info.len() == used.view.len {

@@ -1,0 +1,122 @@
+//! What an op writes on a GPU, so that its variants can be compared: each begins with what was there.
+
+use futures_channel::oneshot;
+
+use super::GpuDevice;
+use super::run::{Command, GpuExecutor, encode};
+use super::tuner::done;
+use crate::executor::{ExecutorError, PlanId};
+use crate::ops::Access;
+use crate::plan::{DType, View};
+
+/// Another order of sums and another `exp` are not this far off, a kernel that an adapter's compiler
+/// got wrong is; of the root of the mean square.
+const MOST_DIFFERENCE: f64 = 1e-3;
+
+/// An output: where it lies, and a copy of what lay there.
+struct Output {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    bytes: u64,
+    before: wgpu::Buffer,
+}
+
+/// All outputs of an op.
+pub(super) struct Outputs(Vec<Output>);
+
+impl Outputs {
+    /// Those of a node of a loaded plan, as they are now.
+    pub fn of(executor: &GpuExecutor, id: PlanId, node: usize) -> Self {
+        let gpu = &executor.gpu;
+        let plan = &executor.plans[id.0].plan;
+        let uses = plan.nodes().nth(node).expect("a node of it").op.uses();
+        let real = |view: View| plan.info(view.id).dtype == DType::Real;
+        let written = uses.iter().filter(|it| it.access.writes() && it.access != Access::Scratch);
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let outputs = written.filter(|it| real(it.view)).map(|used| {
+            let (buffer, offset) = executor.place_of(id, used.view);
+            let bytes = 4 * used.view.len as u64;
+            let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+            let before = made(gpu, bytes, usage);
+            encoder.copy_buffer_to_buffer(&buffer, offset, &before, 0, bytes);
+            Output { buffer, offset, bytes, before }
+        });
+        let outputs = Self(outputs.collect());
+        gpu.queue.submit([encoder.finish()]);
+        outputs
+    }
+
+    /// What these commands write.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub async fn by(
+        &self,
+        gpu: &GpuDevice,
+        commands: &[Command],
+    ) -> Result<Vec<f32>, ExecutorError> {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        for it in &self.0 {
+            encoder.copy_buffer_to_buffer(&it.before, 0, &it.buffer, it.offset, it.bytes);
+        }
+        encode(&mut encoder.begin_compute_pass(&Default::default()), commands);
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let copies: Vec<wgpu::Buffer> =
+            self.0.iter().map(|it| made(gpu, it.bytes, usage)).collect();
+        for (it, copy) in self.0.iter().zip(&copies) {
+            encoder.copy_buffer_to_buffer(&it.buffer, it.offset, copy, 0, it.bytes);
+        }
+        gpu.queue.submit([encoder.finish()]);
+        let mut values = Vec::new();
+        for copy in copies {
+            let (tell, told) = oneshot::channel();
+            copy.slice(..).map_async(wgpu::MapMode::Read, move |mapped| {
+                // No one listens if this was dropped.
+                let _ = tell.send(mapped);
+            });
+            done(gpu).await?;
+            // What went wrong is the device's failure, below.
+            if let (Ok(Ok(())), Ok(bytes)) = (told.await, copy.slice(..).get_mapped_range()) {
+                values.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes));
+            }
+        }
+        gpu.check()?;
+        Ok(values)
+    }
+}
+
+/// Why these are not the same results within what arithmetic allows, if they are not.
+pub(super) fn difference(expected: &[f32], found: &[f32]) -> Option<String> {
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    let total: f64 = expected.iter().map(|&x| square(x)).sum();
+    let apart: f64 = expected.iter().zip(found).map(|(&x, &y)| square(x - y)).sum();
+    let relative = (apart / total.max(f64::MIN_POSITIVE)).sqrt();
+    // Not a number, too.
+    let agree = expected.len() == found.len() && relative <= MOST_DIFFERENCE;
+    (!agree).then(|| format!("its results differ from the baseline's by {relative:.1e} of them"))
+}
+
+fn made(gpu: &GpuDevice, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("outputs"),
+        size,
+        usage,
+        mapped_at_creation: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_results_are_told_and_other_rounding_is_not() {
+        let expected = [1.0, -2.0, 3.0];
+        assert_eq!(difference(&expected, &[1.00001, -2.0, 2.99999]), None);
+        assert_eq!(difference(&[0.0], &[0.0]), None);
+        for wrong in [[1.0, -2.0, 3.1], [f32::NAN, -2.0, 3.0], [1.0, -2.0, 0.0]] {
+            assert!(difference(&expected, &wrong).is_some(), "{wrong:?}");
+        }
+        assert!(difference(&expected, &[]).is_some());
+    }
+}

@@ -1,0 +1,23 @@
+// The product is the gradient of y = silu(gate) * up; what is stored is that of gate and up
+// (core/src/ops/swiglu.rs).
+
+#include "sigmoid"
+
+override GATE_UP: u32 = 4; // a product of experts has bindings before it
+
+@group(0) @binding(3) var<storage, read_write> dgate_up: array<vec4f>;      // [m, 2 n]
+@group(0) @binding(GATE_UP) var<storage, read_write> gate_up: array<vec4f>; // [m, 2 n]
+
+fn b_row(column: u32) -> u32 {
+    return column;
+}
+
+fn store(part: Part, row: u32, column: u32, value: vec4f) {
+    let at = 2 * row * sizes.n + column;
+    let gate = gate_up[at / 4];
+    let up = gate_up[(at + sizes.n) / 4];
+    let s = vec4f(sigmoid(gate.x), sigmoid(gate.y), sigmoid(gate.z), sigmoid(gate.w));
+    let silu = gate * s;
+    dgate_up[at / 4] = value * up * (s + silu * (1.0 - s));
+    dgate_up[(at + sizes.n) / 4] = value * silu;
+}
