@@ -23,7 +23,7 @@ pub fn run(args: TraceArgs) -> Result<()> {
     let warn = |text: String| eprintln!("warning: {text}");
     let corpus = token_cache::corpus(&config.data.paths, &tokenizer, warn)?;
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
-    let choice = device::choose_for(&args.run.device, &config)?;
+    let choice = device::choose_for(&args.run.device, &config, None)?;
     outln!("{}", choice.why);
     let mut executor = choice.device.executor(&config)?;
     let steps = args.run.steps.unwrap_or(DEFAULT_STEPS.min(config.train.steps));
