@@ -86,7 +86,7 @@ fn class_of(storage: &str, sizes: [usize; 3], num_experts: usize, quads: bool) -
 }
 
 fn variant(way: &Way, dispatches: Vec<Dispatch>) -> Variant {
-    Variant { name: way.name, suits: way.suits, subgroups: way.kind == Kind::Subgroup, dispatches }
+    Variant { name: way.name, suits: way.suits, lanes: way.lanes(), dispatches }
 }
 
 /// A grid over columns and the longest tile list, each tile in parts of a workgroup's rows.

@@ -79,7 +79,7 @@ pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
         variants.push(Variant {
             name: way.name,
             suits: way.suits,
-            subgroups: way.kind == Kind::Subgroup,
+            lanes: way.lanes(),
             dispatches: pieces(op).iter().map(|it| dispatch(it, &way, it.c, 1)).collect(),
         });
     }
@@ -134,7 +134,7 @@ fn split(op: &Matmul) -> Option<Variant> {
     Some(Variant {
         name: "split_k",
         suits: Suits::Gpus,
-        subgroups: false,
+        lanes: 0,
         dispatches: vec![dispatch(op, &way, shares, splits), sum],
     })
 }
@@ -146,7 +146,7 @@ fn plain(op: &Matmul) -> Variant {
     Variant {
         name: "plain16",
         suits: Suits::Comparison,
-        subgroups: false,
+        lanes: 0,
         dispatches: vec![Dispatch {
             kernel: Kernel {
                 module: "matmul_plain",
