@@ -304,3 +304,55 @@ pub(super) mod backward {
         [q, kv].iter().flat_map(|pass| pass.dispatches(shape)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each (block, head, row) is in one piece.
+    fn assert_whole(extents: [usize; 3], pieces: &[Piece]) {
+        let [blocks, heads, rows] = extents;
+        let mut times = vec![0; blocks * heads * rows];
+        for piece in pieces {
+            for row in piece.rows.clone() {
+                for head in piece.heads.clone() {
+                    for block in piece.blocks.clone() {
+                        times[(row * heads + head) * blocks + block] += 1;
+                    }
+                }
+            }
+        }
+        assert!(times.iter().all(|&times| times == 1), "{extents:?}");
+    }
+
+    #[test]
+    fn pieces_are_whole_and_short() {
+        // Rows, then heads, then blocks are shared out.
+        for (extents, total, expected) in [
+            ([5, 3, 7], 0.5, 1),
+            ([5, 3, 7], 2.5, 4),
+            ([5, 3, 7], 20.0, 21),
+            ([40, 3, 2], 60.0, 6 * 20),
+        ] {
+            let pieces = pieces(extents, total * MOST_FLOPS);
+            assert_whole(extents, &pieces);
+            assert_eq!(pieces.len(), expected, "{extents:?} {total}");
+            // The share of a head that its last blocks take, of whose keys none is in the future.
+            let head = total / (extents[1] * extents[2]) as f64;
+            let blocks = extents[0] as f64;
+            for piece in &pieces {
+                let (first, end) = (piece.blocks.start as f64, piece.blocks.end as f64);
+                let share = (end * (end + 1.0) - first * (first + 1.0)) / (blocks * (blocks + 1.0));
+                let flops = head * share * (piece.heads.len() * piece.rows.len()) as f64;
+                assert!(flops < 1.05, "{extents:?} {total}: {piece:?} does {flops}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_is_never_cut() {
+        let pieces = pieces([2, 1, 1], 1000.0 * MOST_FLOPS);
+        assert_whole([2, 1, 1], &pieces);
+        assert_eq!(pieces.len(), 2);
+    }
+}
