@@ -19,6 +19,10 @@ struct Sizes {
     head_dim: u32,
     rows: u32, // tokens * q_heads
     scale: f32,
+    // Of tokens, heads and rows of the batch: where this dispatch begins.
+    block: u32,
+    head: u32,
+    row: u32,
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -51,9 +55,9 @@ fn attention(
     @builtin(workgroup_id) group: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let first = group.x * OWN;
-    let head = group.y;
-    let batch = group.z;
+    let first = (sizes.block + group.x) * OWN;
+    let head = sizes.head + group.y;
+    let batch = sizes.row + group.z;
     let kv = head / (sizes.q_heads / sizes.kv_heads);
     let key_column = (sizes.q_heads + kv) * sizes.head_dim;
     let value_column = key_column + sizes.kv_heads * sizes.head_dim;

@@ -84,8 +84,11 @@ impl GpuDevice {
     /// The variants of an op that this adapter has what it takes for.
     pub fn usable(&self, op: &dyn DynOp) -> Vec<Variant> {
         let mut variants = op.variants();
-        let subgroups = self.device.features().contains(wgpu::Features::SUBGROUP);
-        variants.retain(|it| subgroups || !it.subgroups);
+        let lanes = match self.device.features().contains(wgpu::Features::SUBGROUP) {
+            true => self.device.adapter_info().subgroup_min_size as usize,
+            false => 0,
+        };
+        variants.retain(|it| it.lanes <= lanes);
         variants
     }
 

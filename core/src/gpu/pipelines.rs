@@ -7,6 +7,8 @@ use crate::ops::Kernel;
 
 /// Shared snippets that a shader takes in with `#include "name"`.
 const INCLUDES: &[(&str, &str)] = &[
+    ("attention", include_str!("../../../shaders/include/attention.wgsl")),
+    ("attention_registers", include_str!("../../../shaders/include/attention_registers.wgsl")),
     ("epilogue_rope", include_str!("../../../shaders/include/epilogue_rope.wgsl")),
     ("epilogue_store", include_str!("../../../shaders/include/epilogue_store.wgsl")),
     ("epilogue_swiglu", include_str!("../../../shaders/include/epilogue_swiglu.wgsl")),

@@ -71,8 +71,8 @@ pub struct Variant {
     pub name: &'static str,
     /// The adapters that it was made for.
     pub suits: Suits,
-    /// Whether it needs the adapter's subgroups.
-    pub subgroups: bool,
+    /// Threads that a subgroup of the adapter must have at least; 0 where it needs no subgroups.
+    pub lanes: usize,
     /// In order. Bindings may be ranges of the executor's [scratch](View::scratch).
     pub dispatches: Vec<Dispatch>,
 }

@@ -206,7 +206,7 @@ impl<T: Op> DynOp for T {
         let mut variants = vec![Variant {
             name: BASELINE,
             suits: Suits::All,
-            subgroups: false,
+            lanes: 0,
             dispatches: self.dispatches(),
         }];
         variants.extend(self.alternatives());

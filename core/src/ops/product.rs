@@ -29,6 +29,13 @@ pub(super) struct Way {
     pub constants: Vec<(&'static str, f64)>,
 }
 
+impl Way {
+    /// [`Variant::lanes`](super::Variant::lanes): subgroups of any size do.
+    pub fn lanes(&self) -> usize {
+        usize::from(self.kind == Kind::Subgroup)
+    }
+}
+
 /// A shader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

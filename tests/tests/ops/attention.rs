@@ -1,12 +1,14 @@
 use nitp_core::ops::attention::{Attention, AttentionBackward, Shape};
 use nitp_core::plan::View;
-use nitp_tests::op_case::OpCase;
+use nitp_tests::op_case::{CloneOp, OpCase};
 
 /// (batch, context, query heads, key heads, features of a head): contexts around and past a tile,
 /// heads that are no multiple of a vec4, groups of every size, the largest head.
-const SHAPES: [(usize, usize, usize, usize, usize); 10] = [
+const SHAPES: [(usize, usize, usize, usize, usize); 12] = [
     (1, 1, 1, 1, 2),
+    (2, 1, 4, 2, 8),
     (2, 7, 4, 2, 6),
+    (1, 50, 4, 1, 48),
     (2, 33, 3, 1, 20),
     (1, 64, 2, 2, 16),
     (1, 70, 4, 2, 32),
@@ -98,24 +100,27 @@ fn a_later_token_leaves_the_bits_of_earlier_ones_alone() {
         let shape = shape(extents);
         let mut case = OpCase::new(5);
         let op = random_forward(&mut case, shape, 1.0);
-        let before = case.gpu(&[&op], &[op.out, op.lse]);
         let mut qkv = case.twin(&[&op], &[op.qkv]).remove(0);
         // The last token of the first row of the batch, in all its heads.
         let changed = shape.context - 1;
         let at = changed * shape.width();
         qkv[at..at + shape.width()].iter_mut().for_each(|x| *x = 3.0 - *x);
-        let mut case = OpCase::new(6);
-        let qkv = case.reals("qkv", &[shape.tokens(), shape.width()], qkv);
-        let op = forward(&mut case, shape, qkv);
-        let after = case.gpu(&[&op], &[op.out, op.lse]);
-        for (i, (before, after)) in before[0].iter().zip(&after[0]).enumerate() {
-            let same = before.to_bits() == after.to_bits();
-            assert_eq!(same, i / shape.out_width() != changed, "{extents:?}: out[{i}]");
-        }
-        for (i, (before, after)) in before[1].iter().zip(&after[1]).enumerate() {
-            let (row, token) = (i / (shape.q_heads * shape.context), i % shape.context);
-            let same = before.to_bits() == after.to_bits();
-            assert_eq!(same, (row, token) != (0, changed), "{extents:?}: lse[{i}]");
+        let mut other = OpCase::new(6);
+        let qkv = other.reals("qkv", &[shape.tokens(), shape.width()], qkv);
+        let other_op = forward(&mut other, shape, qkv);
+        for variant in CloneOp::variants(&op) {
+            let before = case.gpu_by(variant, &[&op], &[op.out, op.lse]);
+            let after = other.gpu_by(variant, &[&other_op], &[other_op.out, other_op.lse]);
+            for (i, (before, after)) in before[0].iter().zip(&after[0]).enumerate() {
+                let same = before.to_bits() == after.to_bits();
+                let expected = i / shape.out_width() != changed;
+                assert_eq!(same, expected, "{variant}, {extents:?}: out[{i}]");
+            }
+            for (i, (before, after)) in before[1].iter().zip(&after[1]).enumerate() {
+                let (row, token) = (i / (shape.q_heads * shape.context), i % shape.context);
+                let same = before.to_bits() == after.to_bits();
+                assert_eq!(same, (row, token) != (0, changed), "{variant}, {extents:?}: lse[{i}]");
+            }
         }
     }
 }
@@ -132,10 +137,12 @@ fn no_gradient_flows_to_a_token_from_an_earlier_one() {
         .collect();
     let dout = case.reals("dout", &[shape.tokens(), shape.out_width()], dout);
     let backward = backward(&mut case, &forward, dout);
-    let dqkv = case.gpu(&[&forward, &backward], &[backward.dqkv]).remove(0);
-    let (past, future) = dqkv.split_at((counts + 1) * shape.width());
-    assert!(past.iter().any(|&x| x != 0.0));
-    assert!(future.iter().all(|&x| x == 0.0));
+    for variant in CloneOp::variants(&backward) {
+        let dqkv = case.gpu_by(variant, &[&forward, &backward], &[backward.dqkv]).remove(0);
+        let (past, future) = dqkv.split_at((counts + 1) * shape.width());
+        assert!(past.iter().any(|&x| x != 0.0), "{variant}");
+        assert!(future.iter().all(|&x| x == 0.0), "{variant}");
+    }
 }
 
 /// Scores of some thousands: a softmax that is all but a choice, and no overflow.
@@ -149,11 +156,12 @@ fn scores_of_large_magnitude() {
         let backward = backward(&mut case, &forward, dout);
         let outputs = [forward.out, forward.lse, backward.dqkv];
         let exact = case.twin(&[&forward, &backward], &outputs);
-        let found = case.gpu(&[&forward, &backward], &outputs);
-        for (exact, found) in exact.iter().zip(&found) {
-            for (exact, found) in exact.iter().zip(found) {
+        for variant in CloneOp::variants(&backward) {
+            let found = case.gpu_by(variant, &[&forward, &backward], &outputs);
+            for (exact, found) in exact.iter().flatten().zip(found.iter().flatten()) {
                 // A score of 2^10 is known to 2^-13, and as an exponent makes that a relative error.
-                assert!((exact - f64::from(*found)).abs() < 0.02, "{found} is not {exact}");
+                let error = (exact - f64::from(*found)).abs();
+                assert!(error < 0.02, "{variant}: {found} is not {exact}");
             }
         }
     }
@@ -164,6 +172,8 @@ fn a_second_run_gives_the_same_bits() {
     let mut case = OpCase::new(9);
     let (forward, backward) = both(&mut case, shape((2, 33, 3, 1, 20)));
     let outputs = [forward.out, forward.lse, backward.dqkv];
-    let run = || case.gpu(&[&forward, &backward], &outputs);
-    assert_eq!(run(), run());
+    for variant in CloneOp::variants(&backward) {
+        let run = || case.gpu_by(variant, &[&forward, &backward], &outputs);
+        assert_eq!(run(), run(), "{variant}");
+    }
 }

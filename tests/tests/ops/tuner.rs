@@ -36,7 +36,7 @@ impl Op for Odd {
         dispatches[0].kernel.source = self.1;
         dispatches[0].kernel.entry = "odd";
         dispatches[0].kernel.constants.clear();
-        vec![Variant { name: "odd", suits: Suits::Gpus, subgroups: false, dispatches }]
+        vec![Variant { name: "odd", suits: Suits::Gpus, lanes: 0, dispatches }]
     }
     fn tuning_class(&self) -> String {
         "one".to_owned()

@@ -7,11 +7,11 @@
 
 mod fast;
 mod tile;
+mod variants;
 
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Dispatch, Op, Use, Variant};
 use crate::cpu::{OpMemory, Real};
 use crate::plan::View;
 
@@ -97,16 +97,6 @@ impl Shape {
     fn lse_at(&self, row: usize, t: usize, head: usize) -> usize {
         (row * self.q_heads + head) * self.context + t
     }
-
-    fn uniform(&self) -> Uniform {
-        Uniform::new()
-            .size(self.context)
-            .size(self.q_heads)
-            .size(self.kv_heads)
-            .size(self.head_dim)
-            .size(self.tokens() * self.q_heads)
-            .real(self.scale())
-    }
 }
 
 /// `out = softmax(q kᵀ / √head_dim, causal) v`, and the log-sum-exp of each softmax.
@@ -182,13 +172,15 @@ impl Op for Attention {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        let tile = Tile::forward(self.shape.head_dim);
-        vec![Dispatch {
-            kernel: tile.kernel("attention", include_str!("../../../../shaders/attention.wgsl")),
-            bindings: vec![self.qkv, self.out, self.lse],
-            uniform: self.shape.uniform(),
-            grid: tile.grid(&self.shape, self.shape.q_heads),
-        }]
+        variants::forward::baseline(self)
+    }
+
+    fn alternatives(&self) -> Vec<Variant> {
+        variants::forward::alternatives(self)
+    }
+
+    fn tuning_class(&self) -> String {
+        variants::class(&self.shape)
     }
 }
 
@@ -285,107 +277,19 @@ impl Op for AttentionBackward {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        let shape = &self.shape;
-        let tile = Tile::backward(shape.head_dim);
-        let kernel =
-            |entry| tile.kernel(entry, include_str!("../../../../shaders/attention_backward.wgsl"));
-        let delta = Dispatch {
-            kernel: kernel("attention_backward_delta"),
-            bindings: vec![self.out, self.dout, self.delta],
-            uniform: shape.uniform(),
-            grid: linear_grid((shape.tokens() * shape.q_heads).div_ceil(64)),
-        };
-        let bindings = vec![self.qkv, self.dout, self.lse, self.delta, self.dqkv];
-        let query = Dispatch {
-            kernel: kernel("attention_backward_q"),
-            bindings: bindings.clone(),
-            uniform: shape.uniform(),
-            grid: tile.grid(shape, shape.q_heads),
-        };
-        let key_value = Dispatch {
-            kernel: kernel("attention_backward_kv"),
-            bindings,
-            uniform: shape.uniform(),
-            grid: tile.grid(shape, shape.kv_heads),
-        };
-        vec![delta, query, key_value]
+        variants::backward::baseline(self)
+    }
+
+    fn alternatives(&self) -> Vec<Variant> {
+        variants::backward::alternatives(self)
+    }
+
+    fn tuning_class(&self) -> String {
+        variants::class(&self.shape)
     }
 }
 
 /// The `index`-th part of `len` elements.
 fn part(x: &[f32], index: usize, len: usize) -> &[f32] {
     &x[index * len..][..len]
-}
-
-/// Extents of a workgroup's tile, chosen so that it fits the 16 KiB of shared memory that WebGPU
-/// promises: `own` tokens that it holds and `other` tokens that pass by, of `quads` vec4 each.
-#[derive(Clone, Copy, Debug)]
-struct Tile {
-    own: usize,
-    other: usize,
-    quads: usize,
-}
-
-impl Tile {
-    const SHARED_BYTES: usize = 16 * 1024;
-
-    /// One vector a token and side, and one score a pair.
-    fn forward(head_dim: usize) -> Self {
-        Self::largest(head_dim, 1)
-    }
-
-    /// Two of each: (k, v) against (q, dout), p and ds.
-    fn backward(head_dim: usize) -> Self {
-        Self::largest(head_dim, 2)
-    }
-
-    fn largest(head_dim: usize, vectors: usize) -> Self {
-        assert!(
-            head_dim.is_multiple_of(2) && (2..=256).contains(&head_dim),
-            "head_dim is even and at most 256, not {head_dim}: the config's rules say so"
-        );
-        let quads = head_dim.div_ceil(4);
-        [(32, 32), (32, 16), (16, 16), (16, 8), (8, 8), (8, 4), (4, 4), (4, 2)]
-            .into_iter()
-            .map(|(own, other)| Self { own, other, quads })
-            .find(|tile| tile.bytes(vectors) <= Self::SHARED_BYTES && tile.threads() <= 256)
-            .expect("the smallest tile fits at head_dim 256")
-    }
-
-    /// Rows of vec4 are padded to an odd number, so that a column's rows lie in different banks.
-    fn stride(&self) -> usize {
-        self.quads | 1
-    }
-
-    /// Vectors, scores, and the three reals a token of the online softmax.
-    fn bytes(&self, vectors: usize) -> usize {
-        let vec4s = vectors * (self.own + self.other) * self.stride();
-        16 * vec4s + 4 * (vectors * self.own * self.other + 3 * self.own)
-    }
-
-    /// Each thread owns 4 tokens x 4 features of the result.
-    fn threads(&self) -> usize {
-        self.own / 4 * self.quads
-    }
-
-    fn kernel(&self, entry: &'static str, source: &'static str) -> Kernel {
-        let constants = [
-            ("OWN", self.own),
-            ("OTHER", self.other),
-            ("QUADS", self.quads),
-            ("STRIDE", self.stride()),
-            ("THREADS", self.threads()),
-        ];
-        Kernel {
-            module: if entry == "attention" { "attention" } else { "attention_backward" },
-            source,
-            entry,
-            constants: constants.map(|(name, value)| (name, value as f64)).to_vec(),
-        }
-    }
-
-    /// Blocks of tokens, heads, rows of the batch.
-    fn grid(&self, shape: &Shape, heads: usize) -> [u32; 3] {
-        [shape.context.div_ceil(self.own) as u32, heads as u32, shape.batch as u32]
-    }
 }

@@ -98,7 +98,7 @@ fn class_of(storage: &str, sizes: [usize; 3], num_experts: usize, quads: bool) -
 }
 
 fn variant(name: &'static str, way: &Way, dispatches: Vec<Dispatch>) -> Variant {
-    Variant { name, suits: way.suits, subgroups: way.kind == Kind::Subgroup, dispatches }
+    Variant { name, suits: way.suits, lanes: way.lanes(), dispatches }
 }
 
 /// A grid over columns and the longest tile list, each tile in parts of a workgroup's rows.

@@ -78,7 +78,7 @@ pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
     variants.extend(ways(op).iter().map(|way| Variant {
         name: way.name,
         suits: way.suits,
-        subgroups: way.kind == Kind::Subgroup,
+        lanes: way.lanes(),
         dispatches: stored(op, way),
     }));
     variants.extend(split(op));
@@ -106,7 +106,7 @@ pub(in crate::ops) fn fused(op: &Matmul, epilogue: &Epilogue) -> Vec<Variant> {
     let variant = |way: Way| Variant {
         name: way.fused,
         suits: way.suits,
-        subgroups: way.kind == Kind::Subgroup,
+        lanes: way.lanes(),
         dispatches: pieces(op)
             .iter()
             .map(|(first, piece)| {
@@ -171,7 +171,7 @@ fn split(op: &Matmul) -> Option<Variant> {
     Some(Variant {
         name: "split_k",
         suits: Suits::Gpus,
-        subgroups: false,
+        lanes: 0,
         dispatches: vec![dispatch(op, 0, &way, &Epilogue::store(shares, op.n, false), splits), sum],
     })
 }
@@ -183,7 +183,7 @@ fn plain(op: &Matmul) -> Variant {
     Variant {
         name: "plain16",
         suits: Suits::Comparison,
-        subgroups: false,
+        lanes: 0,
         dispatches: vec![Dispatch {
             kernel: Kernel {
                 module: "matmul_plain",

@@ -1,0 +1,40 @@
+// What the kernels of attention share that read heads of whole vec4s (core/src/ops/attention/variants.rs).
+
+override QUADS: u32 = 16; // vec4s of a head
+
+struct Sizes {
+    context: u32,
+    q_heads: u32,
+    kv_heads: u32,
+    head_dim: u32,
+    rows: u32, // tokens * q_heads
+    scale: f32,
+    // Of tokens, heads and rows of the batch: where this dispatch begins.
+    block: u32,
+    head: u32,
+    row: u32,
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+
+// Below every score, and finite: WGSL knows no infinity.
+const LOWEST: f32 = -1e30;
+// Scores are exponents of 2 here, which is what hardware knows.
+const LOG2_E: f32 = 1.4426950408889634;
+const LN_2: f32 = 0.6931471805599453;
+
+// Vec4s of a token's packed row: all query heads, then the key heads, then the value heads.
+fn width() -> u32 { return (sizes.q_heads + 2 * sizes.kv_heads) * QUADS; }
+fn key_column(kv: u32) -> u32 { return (sizes.q_heads + kv) * QUADS; }
+fn value_column(kv: u32) -> u32 { return (sizes.q_heads + sizes.kv_heads + kv) * QUADS; }
+
+// Which key and value head a query head reads.
+fn kv_of(head: u32) -> u32 { return head / (sizes.q_heads / sizes.kv_heads); }
+
+// Index of a token in the batch.
+fn token_of(row: u32, token: u32) -> u32 { return row * sizes.context + token; }
+
+// Where a token's log-sum-exp and delta are, of [batch, q_heads, context].
+fn saved_at(row: u32, head: u32, token: u32) -> u32 {
+    return (row * sizes.q_heads + head) * sizes.context + token;
+}
