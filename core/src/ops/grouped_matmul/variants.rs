@@ -6,7 +6,7 @@ use super::{GroupedMatmul, GroupedMatmulBackwardWeight};
 use crate::ops::kernel::MAX_WORKGROUPS;
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_dispatch::TILE_ROWS;
-use crate::ops::product::{self, Epilogue, Kind, Way};
+use crate::ops::product::{self, Epilogue, Way};
 use crate::ops::{Dispatch, Kernel, Op, Uniform, Variant};
 
 /// Results in a row and in a column of a workgroup of the kernels for single elements.

@@ -2,7 +2,7 @@
 
 use super::{Matmul, Transpose};
 use crate::ops::kernel::{MAX_WORKGROUPS, linear_grid};
-use crate::ops::product::{self, Epilogue, Kind, Way};
+use crate::ops::product::{self, Epilogue, Way};
 use crate::ops::{Dispatch, Kernel, Op, Suits, Uniform, Variant};
 use crate::plan::View;
 
