@@ -1,9 +1,9 @@
 //! Which machine a run takes, and why.
 
 use anyhow::Result;
-use nitp_core::config::Config;
+use nitp_core::config::{Config, Precision};
 use nitp_core::cpu::CpuExecutor;
-use nitp_core::executor::Executor;
+use nitp_core::executor::{Executor, ExecutorError};
 use nitp_core::gpu::{AdapterSummary, DeviceRequest, GpuDevice, GpuExecutor, adapters, open};
 use nitp_core::model::parameter_layout;
 use nitp_core::plan::Limits;
@@ -51,12 +51,51 @@ pub fn choose(args: &DeviceArgs) -> Result<Choice> {
     }
 }
 
+/// As [`choose`], for steps in mixed precision.
+fn choose_mixed(args: &DeviceArgs) -> Result<Choice> {
+    let choice = match args.device.as_str() {
+        // Nothing is gained by emulating: it is done where it is asked for.
+        "auto" => {
+            let all = list();
+            if !all.iter().any(|adapter| !adapter.software && adapter.half) {
+                return Err(ExecutorError::NoHalf { adapter: without_half(&all) }.into());
+            }
+            gpu(&DeviceRequest::RealGpuWithHalf, args.tune, "the first GPU with shader-f16")?
+        }
+        _ => choose(args)?,
+    };
+    match &choice.device {
+        Device::Cpu => {
+            let why = format!("{}, emulating mixed precision: slower than f32", choice.why);
+            Ok(Choice { why, ..choice })
+        }
+        Device::Gpu(gpu) => {
+            gpu.summary.check_half()?;
+            Ok(choice)
+        }
+    }
+}
+
+/// Which adapters `auto` could not take for mixed precision.
+fn without_half(all: &[AdapterSummary]) -> String {
+    match all {
+        [] => "there is no GPU adapter".to_owned(),
+        [only] if only.software => format!("the only one, `{}`, is software", only.name),
+        [only] => format!("the only one, `{}`, lacks it", only.name),
+        all => {
+            let names: Vec<String> = all.iter().map(|it| format!("`{}`", it.name)).collect();
+            format!("no GPU among {} has it", names.join(", "))
+        }
+    }
+}
+
 /// Chooses by rule, and measures the kernels that this model needs: for benchmarks.
 ///
 /// # Errors
 /// If no adapter fits, or what a device reports.
 pub fn choose_tuned(args: &DeviceArgs, config: &Config) -> Result<Choice> {
-    let Choice { device, why } = choose(args)?;
+    let mixed = config.train.precision == Precision::Mixed;
+    let Choice { device, why } = if mixed { choose_mixed(args)? } else { choose(args)? };
     let device = match device {
         Device::Cpu => Device::Cpu,
         Device::Gpu(gpu) => Device::Gpu(Box::new(tuning::measured(*gpu, config, args.tune)?)),
@@ -65,13 +104,14 @@ pub fn choose_tuned(args: &DeviceArgs, config: &Config) -> Result<Choice> {
 }
 
 /// Chooses for training this model: as [`choose_tuned`], but where `auto` finds a real GPU, a short
-/// step of the model on it and on the CPU decides.
+/// step of the model on it and on the CPU decides, unless the CPU could only emulate.
 ///
 /// # Errors
 /// As there.
 pub fn choose_for(args: &DeviceArgs, config: &Config) -> Result<Choice> {
     let choice = choose_tuned(args, config)?;
-    let raced = args.device == "auto" && matches!(choice.device, Device::Gpu(_));
+    let emulated = config.train.precision == Precision::Mixed;
+    let raced = args.device == "auto" && matches!(choice.device, Device::Gpu(_)) && !emulated;
     if raced && memory::check_machine(config).is_ok() {
         return race(config, choice.device, choice.why);
     }

@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::swiglu::{Swiglu, SwigluBackward};
-use crate::plan::{PlanBuilder, View};
+use crate::plan::{DType, PlanBuilder, View};
 
 /// A weight by name with its extents.
 #[derive(Clone, Copy)]
@@ -11,6 +11,8 @@ pub(super) struct Linear<'a> {
     pub weight: &'a str,
     pub inputs: usize,
     pub outputs: usize,
+    /// Of the weight as products read it, and of a result without a place of its own.
+    pub dtype: DType,
 }
 
 impl Linear<'_> {
@@ -23,7 +25,7 @@ impl Linear<'_> {
         x: View,
         rows: usize,
     ) -> View {
-        let c = b.activation(name, &[rows, self.outputs]);
+        let c = b.activation_of(self.dtype, name, &[rows, self.outputs]);
         self.forward_into(b, cx, x, c, rows);
         c
     }
@@ -37,7 +39,7 @@ impl Linear<'_> {
         y: View,
         rows: usize,
     ) {
-        let weight = cx.weight(b, self.weight);
+        let weight = cx.weight_as(b, self.weight, self.dtype);
         b.push(Matmul {
             a: x,
             b: weight,
@@ -82,7 +84,7 @@ impl Linear<'_> {
         accumulate: bool,
         rows: usize,
     ) {
-        let weight = cx.weight(b, self.weight);
+        let weight = cx.weight_as(b, self.weight, self.dtype);
         b.push(Matmul {
             a: dy,
             b: weight,
@@ -109,7 +111,7 @@ pub(super) struct SwigluMlp {
 }
 
 impl SwigluMlp {
-    /// Plans the forward over `x [rows, width]`; the result is a new activation `out`.
+    /// Plans the forward over `x [rows, width]`; the result is a new activation `out` of this type.
     pub fn forward(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
@@ -117,15 +119,18 @@ impl SwigluMlp {
         x: View,
         rows: usize,
         inner: usize,
+        result: DType,
     ) -> (View, Self) {
         let width = cx.width();
         let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
-        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner };
+        let dtype = cx.working;
+        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner, dtype };
         let gate_up = up.forward(b, cx, "gate_up", x, rows);
-        let activated = b.activation("activated", &[rows, inner]);
+        let activated = b.activation_of(dtype, "activated", &[rows, inner]);
         b.push(Swiglu { gate_up, y: activated, rows, width: inner });
-        let down = Linear { weight: &down_name, inputs: inner, outputs: width };
-        let out = down.forward(b, cx, "out", activated, rows);
+        let down = Linear { weight: &down_name, inputs: inner, outputs: width, dtype };
+        let out = b.activation_of(result, "out", &[rows, width]);
+        down.forward_into(b, cx, activated, out, rows);
         (out, Self { name: name.to_owned(), width, inner, rows, x, gate_up, activated })
     }
 
@@ -140,11 +145,12 @@ impl SwigluMlp {
     ) {
         let Self { name, width, inner, rows, .. } = self;
         let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
-        let down = Linear { weight: &down_name, inputs: inner, outputs: width };
+        let dtype = cx.working;
+        let down = Linear { weight: &down_name, inputs: inner, outputs: width, dtype };
         down.backward_weight(b, cx, dout, self.activated, rows);
-        let dactivated = b.activation("dactivated", &[rows, inner]);
+        let dactivated = b.activation_of(dtype, "dactivated", &[rows, inner]);
         down.backward_input(b, cx, dout, dactivated, false, rows);
-        let dgate_up = b.activation("dgate_up", &[rows, 2 * inner]);
+        let dgate_up = b.activation_of(dtype, "dgate_up", &[rows, 2 * inner]);
         b.push(SwigluBackward {
             dy: dactivated,
             gate_up: self.gate_up,
@@ -152,7 +158,7 @@ impl SwigluMlp {
             rows,
             width: inner,
         });
-        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner };
+        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner, dtype };
         up.backward_weight(b, cx, dgate_up, self.x, rows);
         up.backward_input(b, cx, dgate_up, dx, accumulate, rows);
     }

@@ -25,6 +25,7 @@ pub mod embedding;
 pub mod gather_rows;
 pub mod grad_norm;
 pub mod grouped_matmul;
+pub mod loss_scale;
 pub mod matmul;
 pub mod moe_balance;
 pub mod moe_combine;
@@ -139,7 +140,7 @@ pub trait DynOp: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     /// See [`Op::uses`].
     fn uses(&self) -> Vec<Use>;
-    /// FLOPs and compulsory bytes (4 an element).
+    /// FLOPs and compulsory bytes.
     fn cost(&self) -> Cost;
     /// See [`Op::twin`].
     fn twin_f32(&self, memory: &OpMemory<f32>);
@@ -162,11 +163,11 @@ impl<T: Op> DynOp for T {
         Op::uses(self)
     }
     fn cost(&self) -> Cost {
-        let elements: usize = Op::uses(self)
+        let bytes: u64 = Op::uses(self)
             .iter()
-            .map(|used| used.view.len * if used.access == Access::ReadWrite { 2 } else { 1 })
+            .map(|used| used.view.bytes() * if used.access == Access::ReadWrite { 2 } else { 1 })
             .sum();
-        Cost { flops: self.flops(), bytes: 4.0 * elements as f64 }
+        Cost { flops: self.flops(), bytes: bytes as f64 }
     }
     fn twin_f32(&self, memory: &OpMemory<f32>) {
         self.twin(memory);

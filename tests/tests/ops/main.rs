@@ -10,6 +10,7 @@ mod embedding;
 mod gather_rows;
 mod grad_norm;
 mod grouped_matmul;
+mod loss_scale;
 mod matmul;
 mod moe_combine;
 mod moe_dispatch;
