@@ -96,14 +96,14 @@ fn gradients_are_those_of_f32_times_the_scale() {
             (plain.balance_loss, scaled.balance_loss),
             (plain.grad_norm, scaled.grad_norm),
         ] {
-            assert!((x - y).abs() < 1e-12 * x.abs(), "{sets:?}: {plain:?} and {scaled:?}");
+            assert!((x - y).abs() <= 1e-12 * x.abs(), "{sets:?}: {plain:?} and {scaled:?}");
         }
         let largest = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
         assert!(largest > 0.0);
         for (expected, found) in expected.iter().zip(&found) {
             let found = found / f64::from(FIRST);
             assert!(
-                (found - expected).abs() < 1e-12 * largest,
+                (found - expected).abs() <= 1e-12 * largest,
                 "{sets:?}: {found}, not {expected}"
             );
         }
@@ -183,8 +183,10 @@ fn it_learns_what_f32_learns() {
         let (mixed_ntp, mixed_nitp) = learned(&mixed(sets));
         println!("{sets:?}: f32 {ntp:.4} {nitp:.4}, mixed {mixed_ntp:.4} {mixed_nitp:.4}");
         assert!(ntp < 3.0, "f32 learns nothing: {ntp}");
-        assert!((mixed_ntp - ntp).abs() < 0.05 * ntp, "NTP {ntp}, mixed {mixed_ntp}");
-        assert!((mixed_nitp - nitp).abs() < 0.05 * nitp, "NITP {nitp}, mixed {mixed_nitp}");
+        // Of the 5.6 and 1.04 nats that each begins with: rounding sends a run elsewhere, as another
+        // seed does.
+        assert!((mixed_ntp - ntp).abs() < 0.02, "NTP {ntp}, mixed {mixed_ntp}");
+        assert!((mixed_nitp - nitp).abs() < 0.02, "NITP {nitp}, mixed {mixed_nitp}");
     }
 }
 
