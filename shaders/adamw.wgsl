@@ -33,7 +33,8 @@ fn adamw(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = (group.x + group.y * groups.x) * THREADS + lane;
-    if i >= sizes.len { return; }
+    // A factor of 0 skips the update.
+    if i >= sizes.len || clip[0] == 0 { return; }
     let lr = scalars[LEARNING_RATE];
     let g = clip[0] * gradient[i];
     let m = sizes.beta1 * moment1[i] + sizes.rest1 * g;

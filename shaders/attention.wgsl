@@ -12,6 +12,10 @@ override QUADS: u32 = 16;
 override STRIDE: u32 = 17;
 override THREADS: u32 = 128;
 
+// f32, or f16 in mixed precision.
+alias Real1 = f32;
+alias Real2 = f32;
+
 struct Sizes {
     context: u32,
     q_heads: u32,
@@ -26,9 +30,9 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> qkv: array<f32>; // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> out: array<f32>; // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> lse: array<f32>; // [batch, q_heads, context]
+@group(0) @binding(1) var<storage, read_write> qkv: array<Real1>; // [tokens, (q_heads + 2 kv_heads) head_dim]
+@group(0) @binding(2) var<storage, read_write> out: array<Real2>; // [tokens, q_heads head_dim]
+@group(0) @binding(3) var<storage, read_write> lse: array<f32>;   // [batch, q_heads, context]
 
 // Below every score, and finite: WGSL knows no infinity.
 const LOWEST: f32 = -1e30;
@@ -45,8 +49,8 @@ fn quad_of(batch: u32, token: u32, column: u32, quad: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
     let width = (sizes.q_heads + 2 * sizes.kv_heads) * sizes.head_dim;
     let at = (batch * sizes.context + token) * width + column + 4 * quad;
-    var values = vec4f(qkv[at], qkv[at + 1], 0, 0); // heads are even
-    if 4 * quad + 2 < sizes.head_dim { values = vec4f(values.xy, qkv[at + 2], qkv[at + 3]); }
+    var values = vec4f(f32(qkv[at]), f32(qkv[at + 1]), 0, 0); // heads are even
+    if 4 * quad + 2 < sizes.head_dim { values = vec4f(values.xy, f32(qkv[at + 2]), f32(qkv[at + 3])); }
     return values;
 }
 
@@ -126,11 +130,11 @@ fn attention(
             let values = sums[t] / total[own + t];
             let at = ((batch * sizes.context + token) * sizes.q_heads + head) * sizes.head_dim
                 + 4 * feature;
-            out[at] = values.x;
-            out[at + 1] = values.y;
+            out[at] = Real2(values.x);
+            out[at + 1] = Real2(values.y);
             if 4 * feature + 2 < sizes.head_dim {
-                out[at + 2] = values.z;
-                out[at + 3] = values.w;
+                out[at + 2] = Real2(values.z);
+                out[at + 3] = Real2(values.w);
             }
         }
     }

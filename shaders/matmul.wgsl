@@ -5,19 +5,28 @@
 
 #include "matmul"
 
-@group(0) @binding(1) var<storage, read_write> a: array<f32>;
-@group(0) @binding(2) var<storage, read_write> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+// f32, or f16 in mixed precision.
+alias Real1 = f32;
+alias Real2 = f32;
+alias Real3 = f32;
+
+@group(0) @binding(1) var<storage, read_write> a: array<Real1>;
+@group(0) @binding(2) var<storage, read_write> b: array<Real2>;
+@group(0) @binding(3) var<storage, read_write> c: array<Real3>;
 
 fn store(row: u32, column: u32, value: f32) {
     if row < sizes.m && column < sizes.n {
         let i = row * sizes.n + column;
         if ACCUMULATE {
-            c[i] += value;
+            c[i] = Real3(f32(c[i]) + value);
         } else {
-            c[i] = value;
+            c[i] = Real3(value);
         }
     }
+}
+
+fn four_of_b(at: vec4u) -> vec4f {
+    return vec4f(f32(b[at.x]), f32(b[at.y]), f32(b[at.z]), f32(b[at.w]));
 }
 
 fn store_block(row: u32, column: u32, sums: array<vec4f, 4>) {
@@ -39,11 +48,11 @@ fn matmul_nn(@builtin(global_invocation_id) id: vec3u) {
     var sums: array<vec4f, 4>;
     for (var p = 0u; p < sizes.k; p++) {
         let at = columns + p * sizes.n;
-        let right = vec4f(b[at.x], b[at.y], b[at.z], b[at.w]);
-        sums[0] += a[rows.x + p] * right;
-        sums[1] += a[rows.y + p] * right;
-        sums[2] += a[rows.z + p] * right;
-        sums[3] += a[rows.w + p] * right;
+        let right = four_of_b(at);
+        sums[0] += f32(a[rows.x + p]) * right;
+        sums[1] += f32(a[rows.y + p]) * right;
+        sums[2] += f32(a[rows.z + p]) * right;
+        sums[3] += f32(a[rows.w + p]) * right;
     }
     store_block(row, column, sums);
 }
@@ -58,11 +67,11 @@ fn matmul_nt(@builtin(global_invocation_id) id: vec3u) {
     let columns = clamped(column, sizes.n) * sizes.k;
     var sums: array<vec4f, 4>;
     for (var p = 0u; p < sizes.k; p++) {
-        let right = vec4f(b[columns.x + p], b[columns.y + p], b[columns.z + p], b[columns.w + p]);
-        sums[0] += a[rows.x + p] * right;
-        sums[1] += a[rows.y + p] * right;
-        sums[2] += a[rows.z + p] * right;
-        sums[3] += a[rows.w + p] * right;
+        let right = four_of_b(columns + p);
+        sums[0] += f32(a[rows.x + p]) * right;
+        sums[1] += f32(a[rows.y + p]) * right;
+        sums[2] += f32(a[rows.z + p]) * right;
+        sums[3] += f32(a[rows.w + p]) * right;
     }
     store_block(row, column, sums);
 }
@@ -79,11 +88,11 @@ fn matmul_tn(@builtin(global_invocation_id) id: vec3u) {
     for (var p = 0u; p < sizes.k; p++) {
         let left = rows + p * sizes.m;
         let at = columns + p * sizes.n;
-        let right = vec4f(b[at.x], b[at.y], b[at.z], b[at.w]);
-        sums[0] += a[left.x] * right;
-        sums[1] += a[left.y] * right;
-        sums[2] += a[left.z] * right;
-        sums[3] += a[left.w] * right;
+        let right = four_of_b(at);
+        sums[0] += f32(a[left.x]) * right;
+        sums[1] += f32(a[left.y]) * right;
+        sums[2] += f32(a[left.z]) * right;
+        sums[3] += f32(a[left.w]) * right;
     }
     store_block(row, column, sums);
 }

@@ -3,19 +3,23 @@
 
 override ACCUMULATE: bool = false;
 
+// f32, or f16 in mixed precision.
+alias Real1 = f32;
+alias Real3 = f32;
+
 struct Sizes { rows: u32, top_k: u32, hidden_size: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 
 // moe_gather: x, order, y
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;     // [tokens, hidden_size]
+@group(0) @binding(1) var<storage, read_write> x: array<Real1>;   // [tokens, hidden_size]
 @group(0) @binding(2) var<storage, read_write> order: array<u32>; // [pairs]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;     // [pairs, hidden_size]
+@group(0) @binding(3) var<storage, read_write> y: array<Real3>;   // [pairs, hidden_size]
 
 // moe_gather_backward: dy, position, dx
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;       // [pairs, hidden_size]
+@group(0) @binding(1) var<storage, read_write> dy: array<Real1>;     // [pairs, hidden_size]
 @group(0) @binding(2) var<storage, read_write> position: array<u32>; // [pairs]
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;       // [tokens, hidden_size]
+@group(0) @binding(3) var<storage, read_write> dx: array<Real3>;     // [tokens, hidden_size]
 
 const THREADS: u32 = 64;
 
@@ -30,7 +34,7 @@ fn moe_gather(
     let source = order[row] / sizes.top_k * sizes.hidden_size;
     let to = row * sizes.hidden_size;
     for (var i = lane; i < sizes.hidden_size; i += THREADS) {
-        y[to + i] = x[source + i];
+        y[to + i] = Real3(x[source + i]);
     }
 }
 
@@ -46,12 +50,12 @@ fn moe_gather_backward(
     for (var i = lane; i < sizes.hidden_size; i += THREADS) {
         var total = 0.0;
         for (var slot = 0u; slot < sizes.top_k; slot++) {
-            total += dy[position[token * sizes.top_k + slot] * sizes.hidden_size + i];
+            total += f32(dy[position[token * sizes.top_k + slot] * sizes.hidden_size + i]);
         }
         if ACCUMULATE {
-            dx[to + i] += total;
+            dx[to + i] = Real3(f32(dx[to + i]) + total);
         } else {
-            dx[to + i] = total;
+            dx[to + i] = Real3(total);
         }
     }
 }

@@ -5,12 +5,15 @@
 
 override ACCUMULATE: bool = false;
 
+// f32, or f16 in mixed precision.
+alias Real1 = f32;
+
 struct Sizes { rows: u32, width: u32, rows_per_partial: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 
 // rmsnorm_backward: dy, x, gain, rstd, dx
-@group(0) @binding(1) var<storage, read_write> dy: array<f32>;   // [rows, width]
+@group(0) @binding(1) var<storage, read_write> dy: array<Real1>; // [rows, width]
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;    // [rows, width]
 @group(0) @binding(3) var<storage, read_write> gain: array<f32>; // [width]
 @group(0) @binding(4) var<storage, read_write> rstd: array<f32>; // [rows]
@@ -38,11 +41,11 @@ fn rmsnorm_backward(
     let scale = rstd[row];
     var products = 0.0;
     for (var i = lane; i < sizes.width; i += THREADS) {
-        products += dy[base + i] * gain[i] * x[base + i] * scale;
+        products += f32(dy[base + i]) * gain[i] * x[base + i] * scale;
     }
     let mean = workgroup_sum(lane, products) / f32(sizes.width);
     for (var i = lane; i < sizes.width; i += THREADS) {
-        let gradient = scale * (dy[base + i] * gain[i] - x[base + i] * scale * mean);
+        let gradient = scale * (f32(dy[base + i]) * gain[i] - x[base + i] * scale * mean);
         if ACCUMULATE {
             dx[base + i] += gradient;
         } else {
@@ -63,7 +66,7 @@ fn rmsnorm_backward_partial(
     var total = 0.0;
     for (var row = first; row < end; row++) {
         let i = row * sizes.width + column;
-        total += dy[i] * x[i] * partial_rstd[row];
+        total += f32(dy[i]) * x[i] * partial_rstd[row];
     }
     partial[group.y * sizes.width + column] = total;
 }

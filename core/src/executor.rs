@@ -33,6 +33,16 @@ pub enum ExecutorError {
         /// What it said.
         reason: String,
     },
+    /// Half precision where there is none.
+    #[error(
+        "train.precision = \"mixed\" needs an adapter with 16-bit numbers (shader-f16), and {adapter}. \
+         Set train.precision=f32, choose another adapter with `--device NAME`, or `--device cpu`, \
+         which only emulates it and is slower than f32"
+    )]
+    NoHalf {
+        /// Which lacks it, in words.
+        adapter: String,
+    },
     /// The device went away in mid-run.
     #[error(
         "the GPU device was lost ({reason}). What was saved is intact: continue from the last \
@@ -144,7 +154,7 @@ pub trait Executor {
     /// The loaded plan and its places.
     fn plan(&self, id: PlanId) -> (&Plan, &Layout);
 
-    /// Writes a constant of a loaded plan.
+    /// Writes a constant of a loaded plan, or what it keeps.
     fn write_constant(
         &mut self,
         plan: PlanId,

@@ -1,9 +1,9 @@
 //! Which machine a run takes, and why.
 
 use anyhow::Result;
-use nitp_core::config::Config;
+use nitp_core::config::{Config, Precision};
 use nitp_core::cpu::CpuExecutor;
-use nitp_core::executor::Executor;
+use nitp_core::executor::{Executor, ExecutorError};
 use nitp_core::gpu::{AdapterSummary, DeviceRequest, GpuDevice, GpuExecutor, adapters, open};
 use nitp_core::model::parameter_layout;
 use nitp_core::plan::Limits;
@@ -39,7 +39,7 @@ pub fn list() -> Vec<AdapterSummary> {
 /// # Errors
 /// If no adapter fits.
 pub fn choose(args: &DeviceArgs) -> Result<Choice> {
-    let Choice { device, why } = pick(args)?;
+    let Choice { device, why } = pick(args, Precision::F32)?;
     let device = match device {
         Device::Cpu => Device::Cpu,
         Device::Gpu(gpu) => Device::Gpu(Box::new(tuning::known(*gpu, args.tune))),
@@ -47,16 +47,29 @@ pub fn choose(args: &DeviceArgs) -> Result<Choice> {
     Ok(Choice { device, why })
 }
 
+/// Which adapters `auto` could not take for mixed precision.
+fn without_half(all: &[AdapterSummary]) -> String {
+    match all {
+        [] => "there is no GPU adapter".to_owned(),
+        [only] if only.software => format!("the only one, `{}`, is software", only.name),
+        [only] => format!("the only one, `{}`, lacks it", only.name),
+        all => {
+            let names: Vec<String> = all.iter().map(|it| format!("`{}`", it.name)).collect();
+            format!("no GPU among {} has it", names.join(", "))
+        }
+    }
+}
+
 /// Chooses by rule, and measures the kernels that this model needs: for benchmarks.
 ///
 /// # Errors
 /// If no adapter fits, or what a device reports.
 pub fn choose_tuned(args: &DeviceArgs, config: &Config) -> Result<Choice> {
-    tuned(pick(args)?, args, config, None)
+    tuned(pick(args, config.train.precision)?, args, config, None)
 }
 
 /// Chooses for training this model: as [`choose_tuned`], but where `auto` finds a real GPU, a short
-/// step of the model on it and on the CPU decides. A run that goes on does so on what it trained on
+/// step of the model on it and on the CPU decides, unless the CPU could only emulate. A run that goes on does so on what it trained on
 /// before, unless another device is asked for.
 ///
 /// # Errors
@@ -67,8 +80,11 @@ pub fn choose_for(args: &DeviceArgs, config: &Config, before: Option<&Machine>) 
     {
         return tuned(choice, args, config, before);
     }
-    let choice = tuned(pick(args)?, args, config, before)?;
-    let raced = args.device == "auto" && matches!(choice.device, Device::Gpu(_));
+    let precision = config.train.precision;
+    let choice = tuned(pick(args, precision)?, args, config, before)?;
+    let raced = args.device == "auto"
+        && matches!(choice.device, Device::Gpu(_))
+        && precision == Precision::F32;
     if raced && memory::check_machine(config).is_ok() {
         return race(config, choice.device, choice.why);
     }
@@ -91,16 +107,25 @@ fn same(machine: &Machine) -> Option<Choice> {
     }
 }
 
-/// The choice, with the kernels that this model needs measured.
+/// The choice, with the kernels that this model needs measured, if it has the model's precision.
 fn tuned(
-    Choice { device, why }: Choice,
+    Choice { device, mut why }: Choice,
     args: &DeviceArgs,
     config: &Config,
     before: Option<&Machine>,
 ) -> Result<Choice> {
+    let mixed = config.train.precision == Precision::Mixed;
     let device = match device {
-        Device::Cpu => Device::Cpu,
+        Device::Cpu => {
+            if mixed {
+                why += ", emulating mixed precision: slower than f32";
+            }
+            Device::Cpu
+        }
         Device::Gpu(gpu) => {
+            if mixed {
+                gpu.summary.check_half()?;
+            }
             let own = before.and_then(|machine| machine.tuning(&gpu.summary));
             Device::Gpu(Box::new(tuning::measured(*gpu, config, args.tune, own)?))
         }
@@ -108,8 +133,16 @@ fn tuned(
     Ok(Choice { device, why })
 }
 
-fn pick(args: &DeviceArgs) -> Result<Choice> {
+fn pick(args: &DeviceArgs, precision: Precision) -> Result<Choice> {
     match args.device.as_str() {
+        // Nothing is gained by emulating: it is done where it is asked for.
+        "auto" if precision == Precision::Mixed => {
+            let all = list();
+            if !all.iter().any(|adapter| !adapter.software && adapter.half) {
+                return Err(ExecutorError::NoHalf { adapter: without_half(&all) }.into());
+            }
+            gpu(&DeviceRequest::RealGpuWithHalf, "the first GPU with shader-f16")
+        }
         "cpu" => Ok(Choice { device: Device::Cpu, why: format!("{} (asked for)", cpu()) }),
         "gpu" => gpu(&DeviceRequest::AnyGpu, "asked for"),
         "auto" => match software_only() {

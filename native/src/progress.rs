@@ -92,7 +92,11 @@ impl Progress {
         self.tokens_per_second = Some(speed);
         self.last_loss = Some(event.ntp_loss);
         let nitp = if self.nitp { format!("  nitp {:.3}", event.nitp_loss) } else { String::new() };
-        let message = format!("loss {:.3}{nitp}  {} tokens/s", event.ntp_loss, thousands(speed));
+        let mut message =
+            format!("loss {:.3}{nitp}  {} tokens/s", event.ntp_loss, thousands(speed));
+        if let (true, Some(scale)) = (event.skipped, event.loss_scale) {
+            message += &format!("  skipped: gradients times {scale} overflow");
+        }
         self.bar.set_position(event.step as u64);
         if self.bar.is_hidden() && self.is_due(event.step) {
             // The first step says nothing of the others yet.

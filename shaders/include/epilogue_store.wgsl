@@ -2,7 +2,10 @@
 
 override ACCUMULATE: bool = false;
 
-@group(0) @binding(3) var<storage, read_write> c: array<vec4f>; // [m, n]
+// f32, or f16 in mixed precision.
+alias Real3 = f32;
+
+@group(0) @binding(3) var<storage, read_write> c: array<vec4<Real3>>; // [m, n]
 
 fn b_row(column: u32) -> u32 {
     return column;
@@ -11,8 +14,8 @@ fn b_row(column: u32) -> u32 {
 fn store(part: Part, row: u32, column: u32, value: vec4f) {
     let at = part.c + (row * sizes.n + column) / 4;
     if ACCUMULATE {
-        c[at] += value;
+        c[at] = vec4<Real3>(vec4f(c[at]) + value);
     } else {
-        c[at] = value;
+        c[at] = vec4<Real3>(value);
     }
 }

@@ -3,11 +3,12 @@
 // have no rows.
 
 override TILE_ROWS: u32 = 64; // a multiple of TILE_M
+override FIRST: u32 = 4;      // binding after those of the product
 
 // A product of rows: a [rows, k], b [num_experts, ...], c [rows, n].
-@group(0) @binding(4) var<storage, read_write> offsets: array<u32>;     // [num_experts + 1]
-@group(0) @binding(5) var<storage, read_write> tile_expert: array<u32>; // [tiles]
-@group(0) @binding(6) var<storage, read_write> tile_row: array<u32>;    // [tiles]
+@group(0) @binding(FIRST) var<storage, read_write> offsets: array<u32>;     // [num_experts + 1]
+@group(0) @binding(FIRST + 1) var<storage, read_write> tile_expert: array<u32>; // [tiles]
+@group(0) @binding(FIRST + 2) var<storage, read_write> tile_row: array<u32>;    // [tiles]
 
 const NO_TILE: u32 = 0xffffffffu;
 

@@ -6,14 +6,18 @@
 override A_BY_K: bool = false; // a [k, m], else [m, k]
 override B_BY_K: bool = true;  // b [k, n], else [n, k]
 
+// f32, or f16 in mixed precision.
+alias Real1 = f32;
+alias Real2 = f32;
+
 // Lengths of rows: m that of an a by k, n that of c and of a b by k, k that of the others. Grouped
 // products also have the first tile (of a weight's gradient: expert) of this dispatch, and the end of
 // its tiles; dense ones, the first row of this dispatch in the whole product.
 struct Sizes { m: u32, n: u32, k: u32, first: u32, end: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> b: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> a: array<vec4<Real1>>;
+@group(0) @binding(2) var<storage, read_write> b: array<vec4<Real2>>;
 
 // A workgroup's part.
 struct Part {
@@ -28,19 +32,19 @@ struct Part {
 
 // Out-of-range rows and columns read the last valid ones: their results are not stored.
 fn a_along_k(part: Part, row: u32, k: u32) -> vec4f {
-    return a[(min(row, part.row_end - 1) * sizes.k + k) / 4];
+    return vec4f(a[(min(row, part.row_end - 1) * sizes.k + k) / 4]);
 }
 
 fn a_along_m(row: u32, k: u32) -> vec4f {
-    return a[(k * sizes.m + min(row, sizes.m - 4)) / 4];
+    return vec4f(a[(k * sizes.m + min(row, sizes.m - 4)) / 4]);
 }
 
 fn b_along_k(part: Part, column: u32, k: u32) -> vec4f {
-    return b[part.b + (b_row(min(column, sizes.n - 1)) * sizes.k + k) / 4];
+    return vec4f(b[part.b + (b_row(min(column, sizes.n - 1)) * sizes.k + k) / 4]);
 }
 
 fn b_along_n(part: Part, column: u32, k: u32) -> vec4f {
-    return b[part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4];
+    return vec4f(b[part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4]);
 }
 
 // Columns column..column + 4 of b at k..k + 4; a column of the result is one k.

@@ -102,6 +102,8 @@ class Config:
         moe = sections["model"].get("moe")
         train = dict(sections["train"])
         train.pop("recompute_activations", None)  # changes no number
+        if train.pop("precision", "f32") != "f32":
+            raise ValueError("train.precision is mixed: the reference knows f32 alone")
         return Config(
             model=ModelConfig(**{**sections["model"], "moe": MoeConfig(**moe) if moe else None}),
             nitp=NitpConfig(**sections["nitp"]),

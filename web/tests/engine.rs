@@ -203,6 +203,16 @@ fn what_is_wrong_is_said() {
     assert_eq!(errors(&told), [""; 0]);
 }
 
+#[test]
+fn mixed_precision_is_refused_where_there_are_no_halves() {
+    let (mut engine, _) = open(None);
+    let told = does(&mut engine, prepare(experiment(&config("&train.precision=mixed"))));
+    let words: String = errors(&told).into_iter().map(String::as_str).collect();
+    for part in ["train.precision", "shader-f16", "CPU", "\"f32\""] {
+        assert!(words.contains(part), "`{part}` is not in {words}");
+    }
+}
+
 fn phase(told: &[Update]) -> Option<Phase> {
     told.iter().rev().find_map(|it| if let Update::Phase(it) = it { Some(*it) } else { None })
 }

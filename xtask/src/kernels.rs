@@ -6,26 +6,30 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nitp_core::config::preset;
+use nitp_core::config::{Precision, preset};
 use nitp_core::gpu::assemble;
 use nitp_core::model::{parameter_layout, train_plan};
-use nitp_core::ops::{Kernel, Variant};
+use nitp_core::ops::{Dispatch, Variant};
 use nitp_core::plan::Limits;
 
 /// Models that between them have every kernel.
 const PRESETS: [&str; 4] = ["tiny", "small", "small-moe", "1.9b-a0.3b"];
 
-/// Writes `{module} {variant} {constants}.wgsl` into a folder.
-pub fn run(out: &Path) -> Result<()> {
+/// Writes `{module}-{variant}-{constants}.wgsl` into a folder, with the numbers of the bindings that
+/// are f16 in mixed precision.
+pub fn run(out: &Path, mixed: bool) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
     let mut files = BTreeMap::new();
     for name in PRESETS {
-        let config = preset(name)?;
+        let mut config = preset(name)?;
+        if mixed {
+            config.train.precision = Precision::Mixed;
+        }
         let layout = parameter_layout(&config, Limits::NONE)?;
         for node in train_plan(&config, &layout).nodes() {
             for variant in node.op.variants() {
                 for dispatch in &variant.dispatches {
-                    files.insert(file_name(&variant, &dispatch.kernel), assemble(&dispatch.kernel));
+                    files.insert(file_name(&variant, dispatch), assemble(dispatch));
                 }
             }
         }
@@ -38,10 +42,15 @@ pub fn run(out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn file_name(variant: &Variant, kernel: &Kernel) -> String {
+fn file_name(variant: &Variant, dispatch: &Dispatch) -> String {
+    let kernel = &dispatch.kernel;
     let mut name = format!("{}-{}", kernel.module, variant.name);
     for (constant, value) in &kernel.constants {
         name.push_str(&format!("-{constant}{value}"));
+    }
+    let halves: String = dispatch.halves().iter().map(usize::to_string).collect();
+    if !halves.is_empty() {
+        name += &format!("-f16_{halves}");
     }
     name + ".wgsl"
 }

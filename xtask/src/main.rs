@@ -45,6 +45,9 @@ enum Chore {
         /// The folder; it is made
         #[arg(long)]
         out: std::path::PathBuf,
+        /// Those of steps in mixed precision
+        #[arg(long)]
+        mixed: bool,
     },
     /// Draw one or two runs side by side: the README's picture
     Figure {
@@ -71,7 +74,7 @@ fn main() -> anyhow::Result<()> {
             web::run()?;
             web::copy_to(&out)
         }
-        Chore::Kernels { out } => kernels::run(&out),
+        Chore::Kernels { out, mixed } => kernels::run(&out, mixed),
         Chore::Figure { runs, out } => figure::run(&runs, &out),
     }
 }

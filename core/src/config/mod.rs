@@ -26,7 +26,7 @@ pub use load::load;
 pub use model::{ModelConfig, MoeConfig};
 pub use nitp::{NitpConfig, NitpLoss, Projector, Regularizer, Shift, Source};
 pub use presets::{preset, preset_names};
-pub use train::{Schedule, TrainConfig};
+pub use train::{Precision, Schedule, TrainConfig};
 
 use error::require;
 

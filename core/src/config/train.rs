@@ -23,6 +23,8 @@ pub struct TrainConfig {
     /// gradient checkpointing): between the passes only the stream before each block is kept.
     /// Changes memory and time, no number. Default false.
     pub recompute_activations: bool,
+    /// What numbers a step computes with. Default "f32".
+    pub precision: Precision,
     /// Peak learning rate. Above 0. Default 0.002.
     pub learning_rate: f64,
     /// Steps in which the rate rises: it is peak (s + 1) / warmup_steps at step s. 0: no warm-up.
@@ -64,6 +66,18 @@ pub struct TrainConfig {
     pub keep_checkpoints: usize,
 }
 
+/// What numbers a training step computes with. Evaluation and generation are in f32 always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32 bits.
+    F32,
+    /// Activations and working copies of the matrices in f16, with sums in f32; the residual stream,
+    /// weights, moments, gradients of weights and losses in f32; a dynamic loss scale. Needs a GPU
+    /// with `shader-f16`; the CPU emulates it, slower than f32.
+    Mixed,
+}
+
 /// How the learning rate goes on after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +101,7 @@ impl Default for TrainConfig {
             context_length: 128,
             gradient_accumulation_steps: 1,
             recompute_activations: false,
+            precision: Precision::F32,
             learning_rate: 2e-3,
             warmup_steps: 80,
             schedule: Schedule::Wsd,

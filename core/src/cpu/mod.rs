@@ -2,6 +2,7 @@
 //! to train where there is no WebGPU adapter.
 
 pub(crate) mod gemm;
+mod half;
 mod memory;
 mod real;
 pub(crate) mod vector;
@@ -17,14 +18,14 @@ use memory::{Buffer, Slot};
 pub use real::Real;
 
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
-use crate::ops::Use;
+use crate::ops::{Access, Use};
 use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId, View};
 
 struct Loaded {
     plan: Plan,
     layout: Layout,
     slots: Vec<Slot>,
-    /// Of each node of `micro`, then of `update`.
+    /// Of each of [`Plan::nodes`].
     uses: Vec<Vec<Use>>,
     /// Reals and integers that a step starts at 0: states and gradients.
     cleared: (Vec<usize>, Vec<usize>),
@@ -37,6 +38,14 @@ struct Held<R> {
     values: Vec<Vec<R>>,
     recorded: bool,
     next: usize,
+}
+
+/// A list of a plan's nodes.
+#[derive(Clone, Copy)]
+enum Part {
+    Prepare,
+    Micro,
+    Update,
 }
 
 /// Runs plans on the CPU in `R`.
@@ -131,6 +140,7 @@ impl<R: Real> CpuExecutor<R> {
         let (reals, ints) = &self.plans[id.0].cleared;
         reals.iter().for_each(|&buffer| clear(self.reals[buffer].get_mut()));
         ints.iter().for_each(|&buffer| clear(self.ints[buffer].get_mut()));
+        self.run_nodes(id, Part::Prepare);
         for inputs in micro {
             for (tensor, data) in &inputs.reals {
                 let to = self.tensor_mut(id, *tensor);
@@ -142,20 +152,21 @@ impl<R: Real> CpuExecutor<R> {
             for (tensor, data) in &inputs.ints {
                 self.tensor_u32_mut(id, *tensor).copy_from_slice(data);
             }
-            self.run_nodes(id, false);
+            self.run_nodes(id, Part::Micro);
         }
-        self.run_nodes(id, true);
+        self.run_nodes(id, Part::Update);
         if let Some(held) = &mut self.held {
             (held.recorded, held.next) = (true, 0);
         }
     }
 
-    fn run_nodes(&mut self, id: PlanId, update: bool) {
+    fn run_nodes(&mut self, id: PlanId, part: Part) {
         let loaded = &self.plans[id.0];
-        let (nodes, first) = if update {
-            (&loaded.plan.update, loaded.plan.micro.len())
-        } else {
-            (&loaded.plan.micro, 0)
+        let Plan { prepare, micro, update, .. } = &loaded.plan;
+        let (nodes, first) = match part {
+            Part::Prepare => (prepare, 0),
+            Part::Micro => (micro, prepare.len()),
+            Part::Update => (update, prepare.len() + micro.len()),
         };
         for (index, node) in nodes.iter().enumerate() {
             let uses = &loaded.uses[first + index];
@@ -185,6 +196,14 @@ impl<R: Real> CpuExecutor<R> {
                 },
                 self.fast,
             );
+            for written in uses.iter().filter(|it| it.access != Access::Read) {
+                if written.view.dtype == DType::Half {
+                    let slot = loaded.slots[written.view.id.index()];
+                    let first = slot.offset + written.view.offset;
+                    let there = &mut self.reals[slot.buffer].get_mut()[first..];
+                    R::round_to_half(&mut there[..written.view.len]);
+                }
+            }
             if let Some(times) = &mut self.times {
                 times.push(begin.elapsed().as_secs_f64());
             }
@@ -198,7 +217,9 @@ impl<R: Real> CpuExecutor<R> {
                     let slot = loaded.slots[view.id.index()];
                     let range = slot.offset..slot.offset + view.len;
                     match slot.dtype {
-                        DType::Real => self.reals[slot.buffer].get_mut()[range].fill(R::nan()),
+                        DType::Real | DType::Half => {
+                            self.reals[slot.buffer].get_mut()[range].fill(R::nan());
+                        }
                         DType::U32 => self.ints[slot.buffer].get_mut()[range].fill(u32::MAX),
                     }
                 }
@@ -209,14 +230,15 @@ impl<R: Real> CpuExecutor<R> {
 
 /// The buffers of gradients and states: of reals, of integers.
 fn cleared(layout: &Layout, slots: &[Slot]) -> (Vec<usize>, Vec<usize>) {
-    let of = |dtype: DType| {
+    let of = |integers: bool| {
         let found = layout.places.iter().zip(slots).filter(|(place, slot)| {
-            slot.dtype == dtype && matches!(place.space, Space::State(_) | Space::Gradient)
+            (slot.dtype == DType::U32) == integers
+                && matches!(place.space, Space::State(_) | Space::Gradient)
         });
         let buffers: BTreeSet<usize> = found.map(|(_, slot)| slot.buffer).collect();
         buffers.into_iter().collect()
     };
-    (of(DType::Real), of(DType::U32))
+    (of(false), of(true))
 }
 
 /// Fills with zeros.
@@ -255,7 +277,7 @@ impl<R: Real> Executor for CpuExecutor<R> {
         spaces.sort();
         for (&space, sizes) in spaces {
             match space.dtype() {
-                DType::Real => {
+                DType::Real | DType::Half => {
                     first.insert(space, self.reals.len());
                     self.reals.extend(sizes.iter().map(|&len| Buffer::new(len)));
                 }

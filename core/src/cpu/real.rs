@@ -16,6 +16,8 @@ pub trait Real:
     fn of(value: f64) -> Self;
     /// Widens.
     fn f64(self) -> f64;
+    /// Rounds to the values of f16, which a GPU holds; the oracle stays exact.
+    fn round_to_half(x: &mut [Self]);
     /// Runs an op: its twin, or its fast path where this type has one and `fast` is asked for.
     fn run(op: &dyn DynOp, memory: &OpMemory<Self>, fast: bool);
 }
@@ -26,6 +28,9 @@ impl Real for f32 {
     }
     fn f64(self) -> f64 {
         f64::from(self)
+    }
+    fn round_to_half(x: &mut [Self]) {
+        super::half::round(x);
     }
     fn run(op: &dyn DynOp, memory: &OpMemory<Self>, fast: bool) {
         if fast { op.fast(memory) } else { op.twin_f32(memory) }
@@ -39,6 +44,7 @@ impl Real for f64 {
     fn f64(self) -> f64 {
         self
     }
+    fn round_to_half(_: &mut [Self]) {}
     fn run(op: &dyn DynOp, memory: &OpMemory<Self>, _fast: bool) {
         op.twin_f64(memory);
     }

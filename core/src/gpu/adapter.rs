@@ -18,8 +18,23 @@ pub struct AdapterSummary {
     pub driver: String,
     /// A software renderer on the CPU: the CPU executor is faster.
     pub software: bool,
+    /// Whether kernels may hold numbers in 16 bits: `train.precision = "mixed"`.
+    pub half: bool,
     /// Largest buffer and binding.
     pub limits: Limits,
+}
+
+impl AdapterSummary {
+    /// Checks that a plan with halves runs here.
+    ///
+    /// # Errors
+    /// [`ExecutorError::NoHalf`] in words for the user.
+    pub fn check_half(&self) -> Result<(), ExecutorError> {
+        if self.half {
+            return Ok(());
+        }
+        Err(ExecutorError::NoHalf { adapter: format!("`{}` lacks it", self.name) })
+    }
 }
 
 /// Which adapter to open.
@@ -27,6 +42,8 @@ pub struct AdapterSummary {
 pub enum DeviceRequest {
     /// A real GPU; no software adapter.
     RealGpu,
+    /// A real GPU whose kernels may hold numbers in 16 bits.
+    RealGpuWithHalf,
     /// Any adapter, real ones first.
     AnyGpu,
     /// The first adapter whose name contains this, ignoring case.
@@ -155,6 +172,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         let summary = summarize(adapter);
         match request {
             DeviceRequest::RealGpu => !summary.software,
+            DeviceRequest::RealGpuWithHalf => !summary.software && summary.half,
             DeviceRequest::AnyGpu => true,
             DeviceRequest::Named(part) => {
                 summary.name.to_lowercase().contains(&part.to_lowercase())
@@ -167,6 +185,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         return Err(ExecutorError::NoAdapter {
             wanted: match request {
                 DeviceRequest::RealGpu => "other than software ones".into(),
+                DeviceRequest::RealGpuWithHalf => "with 16-bit numbers (shader-f16)".into(),
                 DeviceRequest::AnyGpu => "at all".into(),
                 DeviceRequest::Named(part) => format!("whose name contains `{part}`"),
             },
@@ -178,7 +197,9 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         .request_device(&wgpu::DeviceDescriptor {
             label: Some("nitp"),
             required_features: adapter.features()
-                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
+                & (wgpu::Features::TIMESTAMP_QUERY
+                    | wgpu::Features::SUBGROUP
+                    | wgpu::Features::SHADER_F16),
             required_limits: adapter.limits(),
             ..Default::default()
         })
@@ -226,6 +247,7 @@ fn summarize(adapter: &wgpu::Adapter) -> AdapterSummary {
     let limits = adapter.limits();
     AdapterSummary {
         software: info.device_type == wgpu::DeviceType::Cpu || info.name.contains("SwiftShader"),
+        half: adapter.features().contains(wgpu::Features::SHADER_F16),
         name: info.name,
         backend: match info.backend {
             wgpu::Backend::Vulkan => "Vulkan",

@@ -1,23 +1,28 @@
 //! What an op writes on a GPU, so that its variants can be compared: each begins with what was there.
 
 use futures_channel::oneshot;
+use half::f16;
 
 use super::GpuDevice;
 use super::run::{Command, GpuExecutor, encode};
 use super::tuner::done;
 use crate::executor::{ExecutorError, PlanId};
 use crate::ops::Access;
-use crate::plan::{DType, View};
+use crate::plan::DType;
 
 /// Another order of sums and another `exp` are not this far off, a kernel that an adapter's compiler
 /// got wrong is; of the root of the mean square.
 const MOST_DIFFERENCE: f64 = 1e-3;
+
+/// The same where halves are rounded in other places.
+const MOST_DIFFERENCE_OF_HALVES: f64 = 5e-3;
 
 /// An output: where it lies, and a copy of what lay there.
 struct Output {
     buffer: wgpu::Buffer,
     offset: u64,
     bytes: u64,
+    dtype: DType,
     before: wgpu::Buffer,
 }
 
@@ -28,18 +33,17 @@ impl Outputs {
     /// Those of a node of a loaded plan, as they are now.
     pub fn of(executor: &GpuExecutor, id: PlanId, node: usize) -> Self {
         let gpu = &executor.gpu;
-        let plan = &executor.plans[id.0].plan;
-        let uses = plan.nodes().nth(node).expect("a node of it").op.uses();
-        let real = |view: View| plan.info(view.id).dtype == DType::Real;
+        let node = executor.plans[id.0].plan.nodes().nth(node).expect("a node of it");
+        let uses = node.op.uses();
         let written = uses.iter().filter(|it| it.access.writes() && it.access != Access::Scratch);
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let outputs = written.filter(|it| real(it.view)).map(|used| {
+        let outputs = written.filter(|it| it.view.dtype != DType::U32).map(|used| {
             let (buffer, offset) = executor.place_of(id, used.view);
-            let bytes = 4 * used.view.len as u64;
+            let bytes = used.view.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
             let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
             let before = made(gpu, bytes, usage);
             encoder.copy_buffer_to_buffer(&buffer, offset, &before, 0, bytes);
-            Output { buffer, offset, bytes, before }
+            Output { buffer, offset, bytes, dtype: used.view.dtype, before }
         });
         let outputs = Self(outputs.collect());
         gpu.queue.submit([encoder.finish()]);
@@ -68,7 +72,7 @@ impl Outputs {
         }
         gpu.queue.submit([encoder.finish()]);
         let mut values = Vec::new();
-        for copy in copies {
+        for (it, copy) in self.0.iter().zip(copies) {
             let (tell, told) = oneshot::channel();
             copy.slice(..).map_async(wgpu::MapMode::Read, move |mapped| {
                 // No one listens if this was dropped.
@@ -77,22 +81,36 @@ impl Outputs {
             done(gpu).await?;
             // What went wrong is the device's failure, below.
             if let (Ok(Ok(())), Ok(bytes)) = (told.await, copy.slice(..).get_mapped_range()) {
-                values.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes));
+                if it.dtype == DType::Half {
+                    let halves = bytemuck::pod_collect_to_vec::<u8, u16>(&bytes);
+                    values.extend(halves.into_iter().map(|bits| f16::from_bits(bits).to_f32()));
+                } else {
+                    values.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes));
+                }
             }
         }
         gpu.check()?;
         Ok(values)
     }
+
+    /// Why these are not the same results within what arithmetic allows, if they are not.
+    pub fn difference(&self, expected: &[f32], found: &[f32]) -> Option<String> {
+        let halves = self.0.iter().any(|it| it.dtype == DType::Half);
+        difference(
+            expected,
+            found,
+            if halves { MOST_DIFFERENCE_OF_HALVES } else { MOST_DIFFERENCE },
+        )
+    }
 }
 
-/// Why these are not the same results within what arithmetic allows, if they are not.
-pub(super) fn difference(expected: &[f32], found: &[f32]) -> Option<String> {
+fn difference(expected: &[f32], found: &[f32], most: f64) -> Option<String> {
     let square = |x: f32| f64::from(x) * f64::from(x);
     let total: f64 = expected.iter().map(|&x| square(x)).sum();
     let apart: f64 = expected.iter().zip(found).map(|(&x, &y)| square(x - y)).sum();
     let relative = (apart / total.max(f64::MIN_POSITIVE)).sqrt();
     // Not a number, too.
-    let agree = expected.len() == found.len() && relative <= MOST_DIFFERENCE;
+    let agree = expected.len() == found.len() && relative <= most;
     (!agree).then(|| format!("its results differ from the baseline's by {relative:.1e} of them"))
 }
 
@@ -111,6 +129,8 @@ mod tests {
 
     #[test]
     fn other_results_are_told_and_other_rounding_is_not() {
+        let difference =
+            |expected: &[f32], found: &[f32]| difference(expected, found, MOST_DIFFERENCE);
         let expected = [1.0, -2.0, 3.0];
         assert_eq!(difference(&expected, &[1.00001, -2.0, 2.99999]), None);
         assert_eq!(difference(&[0.0], &[0.0]), None);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::GpuDevice;
-use crate::ops::Kernel;
+use crate::ops::{Dispatch, Kernel};
 
 /// Shared snippets that a shader takes in with `#include "name"`.
 const INCLUDES: &[(&str, &str)] = &[
@@ -28,7 +28,7 @@ const INCLUDES: &[(&str, &str)] = &[
     ("sigmoid", include_str!("../../../shaders/include/sigmoid.wgsl")),
 ];
 
-/// Caches by module, entry point and constants.
+/// Caches by module, entry point, constants and precisions.
 #[derive(Default)]
 pub(super) struct Pipelines {
     modules: HashMap<String, wgpu::ShaderModule>,
@@ -37,18 +37,18 @@ pub(super) struct Pipelines {
 }
 
 impl Pipelines {
-    /// The pipeline of a kernel with this many storage bindings, and its bind group layout.
+    /// The pipeline of a dispatch, and its bind group layout.
     pub(super) fn get(
         &mut self,
         gpu: &GpuDevice,
-        kernel: &Kernel,
-        bindings: usize,
+        dispatch: &Dispatch,
     ) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
+        let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
         let (bind_group_layout, pipeline_layout) =
             self.layouts.entry(bindings).or_insert_with(|| layouts(&gpu.device, bindings));
-        let module = format!("{}{:?}", kernel.module, kernel.constants);
+        let module = format!("{}{:?}{:?}", kernel.module, kernel.constants, dispatch.halves());
         let key = format!("{module}/{}/{bindings}", kernel.entry);
-        let module = self.modules.entry(module).or_insert_with(|| compile(gpu, kernel));
+        let module = self.modules.entry(module).or_insert_with(|| compile(gpu, dispatch));
         let pipeline = self.pipelines.entry(key).or_insert_with(|| {
             gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(kernel.entry),
@@ -63,10 +63,10 @@ impl Pipelines {
     }
 }
 
-fn compile(gpu: &GpuDevice, kernel: &Kernel) -> wgpu::ShaderModule {
+fn compile(gpu: &GpuDevice, dispatch: &Dispatch) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some(kernel.module),
-        source: wgpu::ShaderSource::Wgsl(assemble(kernel).into()),
+        label: Some(dispatch.kernel.module),
+        source: wgpu::ShaderSource::Wgsl(assemble(dispatch).into()),
     };
     if cfg!(debug_assertions) || cfg!(target_arch = "wasm32") {
         return gpu.device.create_shader_module(descriptor);
@@ -78,27 +78,45 @@ fn compile(gpu: &GpuDevice, kernel: &Kernel) -> wgpu::ShaderModule {
     }
 }
 
-/// A kernel's whole WGSL: its text with its snippets, and each `override` a `const` with its value.
+/// A dispatch's whole WGSL: its kernel's text with its snippets, each `override` a `const` with its
+/// value, and each `alias RealN = f32;` an f16 where binding N holds halves.
 ///
 /// # Panics
-/// If there is no such snippet, or a constant has no `override`: mistakes in an op.
-pub fn assemble(kernel: &Kernel) -> String {
+/// If there is no such snippet, a constant has no `override`, or a binding of halves no alias:
+/// mistakes in an op or a plan.
+pub fn assemble(dispatch: &Dispatch) -> String {
+    let (kernel, halves) = (&dispatch.kernel, dispatch.halves());
     let mut text = String::new();
+    if !halves.is_empty() {
+        text.push_str("enable f16;\n");
+    }
     let mut used = Vec::new();
+    let mut aliased = Vec::new();
     for line in expand(kernel.source).lines() {
         // naga knows subgroups without the directives that browsers ask for, and refuses them.
         let directive = line.starts_with("enable ") || line.starts_with("diagnostic(");
         if directive && !cfg!(target_arch = "wasm32") {
             continue;
         }
-        match line.strip_prefix("override ") {
-            Some(declared) => text.push_str(&constant(declared, kernel, &mut used)),
-            None => text.push_str(line),
+        let half = line.strip_prefix("alias Real").and_then(|rest| {
+            let number = rest.strip_suffix(" = f32;")?.parse().ok()?;
+            halves.contains(&number).then_some(number)
+        });
+        match (line.strip_prefix("override "), half) {
+            (Some(declared), _) => text.push_str(&constant(declared, kernel, &mut used)),
+            (None, Some(number)) => {
+                aliased.push(number);
+                text.push_str(&format!("alias Real{number} = f16;"));
+            }
+            (None, None) => text.push_str(line),
         }
         text.push('\n');
     }
     for (name, _) in &kernel.constants {
         assert!(used.contains(name), "{} has no override {name}", kernel.module);
+    }
+    for number in halves {
+        assert!(aliased.contains(&number), "{} has no alias Real{number}", kernel.entry);
     }
     text
 }

@@ -31,6 +31,7 @@ pub(super) struct Loaded {
     pub(super) plan: Plan,
     layout: Layout,
     buffers: HashMap<(Space, usize), wgpu::Buffer>,
+    pub(super) prepare: Vec<Command>,
     /// By node: its dispatches, then (if poisoning) fills of what it frees.
     pub(super) micro: Vec<Command>,
     update: Vec<Command>,
@@ -137,8 +138,7 @@ impl GpuExecutor {
 
     fn command(&mut self, id: PlanId, node: usize, label: String, dispatch: &Dispatch) -> Command {
         assert!(dispatch.bindings.len() <= 8, "{label}: WebGPU promises 8 storage buffers");
-        let (pipeline, layout) =
-            self.pipelines.get(&self.gpu, &dispatch.kernel, dispatch.bindings.len());
+        let (pipeline, layout) = self.pipelines.get(&self.gpu, dispatch);
         let uniform = uniform_buffer(&self.gpu, &dispatch.uniform);
         let buffers: Vec<(wgpu::Buffer, u64)> =
             dispatch.bindings.iter().map(|&view| self.place_of(id, view)).collect();
@@ -150,7 +150,8 @@ impl GpuExecutor {
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,
                     offset: *offset,
-                    size: wgpu::BufferSize::new(4 * view.len as u64),
+                    // An odd number of halves ends in the room that aligning leaves.
+                    size: wgpu::BufferSize::new(view.bytes().next_multiple_of(4)),
                 }),
             });
         }
@@ -164,7 +165,8 @@ impl GpuExecutor {
 
     /// Where a view's elements begin: buffer and bytes.
     pub(super) fn place_of(&self, id: PlanId, view: View) -> (wgpu::Buffer, u64) {
-        let bytes = 4 * view.offset as u64;
+        let size = view.dtype.bytes() as u64;
+        let bytes = size * view.offset as u64;
         if view.is_scratch() {
             return (self.scratch.clone().expect("grown to what is needed"), bytes);
         }
@@ -172,12 +174,15 @@ impl GpuExecutor {
         let place = loaded.layout.places[view.id.index()];
         let key = (place.space, place.chunk);
         let buffer = loaded.buffers.get(&key).or_else(|| self.store.get(&key));
-        (buffer.expect("every chunk was allocated").clone(), 4 * place.offset as u64 + bytes)
+        (buffer.expect("every chunk was allocated").clone(), size * place.offset as u64 + bytes)
     }
 }
 
 /// Fills a dead tensor with a value that no correct plan reads.
 fn poison(view: View) -> Dispatch {
+    // Two halves that are NaN are a NaN too.
+    let words = (view.bytes() as usize).div_ceil(4);
+    let view = View { dtype: DType::U32, len: words, offset: 0, ..view };
     Dispatch {
         kernel: Kernel {
             module: "fill",
@@ -186,15 +191,15 @@ fn poison(view: View) -> Dispatch {
             constants: Vec::new(),
         },
         bindings: vec![view],
-        uniform: Uniform(vec![view.len as u32, u32::MAX]), // NaN as a real
-        grid: linear_grid(view.len.div_ceil(256)),
+        uniform: Uniform(vec![words as u32, u32::MAX]), // NaN as a real
+        grid: linear_grid(words.div_ceil(256)),
     }
 }
 
 fn storage(device: &wgpu::Device, space: Space, len: usize) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(&format!("{space:?}")),
-        size: 4 * len.max(View::ALIGNMENT) as u64,
+        size: (space.dtype().bytes() * len.max(space.dtype().alignment())) as u64,
         usage: wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_SRC
             | wgpu::BufferUsages::COPY_DST,
@@ -258,6 +263,9 @@ impl Executor for GpuExecutor {
     }
 
     fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError> {
+        if plan.tensors.iter().any(|tensor| tensor.dtype == DType::Half) {
+            self.gpu.summary.check_half()?;
+        }
         let layout = Layout::new(&plan, &self.parameters, self.gpu.summary.limits)?;
         let mut buffers = HashMap::new();
         let mut inputs = Vec::new();
@@ -275,13 +283,15 @@ impl Executor for GpuExecutor {
             }
         }
         self.gpu.check()?;
-        let (id, split) = (PlanId(self.plans.len()), plan.micro.len());
+        let id = PlanId(self.plans.len());
+        let (micro, update) = (plan.prepare.len(), plan.prepare.len() + plan.micro.len());
         let ways: Vec<Variant> =
             plan.nodes().map(|node| self.gpu.variant(node.op.as_ref())).collect();
         self.plans.push(Loaded {
             plan,
             layout,
             buffers,
+            prepare: Vec::new(),
             micro: Vec::new(),
             update: Vec::new(),
             inputs,
@@ -294,7 +304,12 @@ impl Executor for GpuExecutor {
                 }
             }
             let loaded = &mut self.plans[id.0];
-            if node < split { &mut loaded.micro } else { &mut loaded.update }.extend(commands);
+            let part = match node {
+                _ if node < micro => &mut loaded.prepare,
+                _ if node < update => &mut loaded.micro,
+                _ => &mut loaded.update,
+            };
+            part.extend(commands);
         }
         self.gpu.check()?;
         Ok(id)
@@ -322,6 +337,10 @@ impl Executor for GpuExecutor {
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError> {
         let mut encoder = self.begin(id, micro)?;
+        let prepare = &self.plans[id.0].prepare;
+        if !prepare.is_empty() {
+            encode(&mut encoder.begin_compute_pass(&Default::default()), prepare);
+        }
         for index in 0..micro.len() {
             let loaded = &self.plans[id.0];
             loaded.put_inputs(&mut encoder, index);
@@ -351,7 +370,8 @@ impl Executor for GpuExecutor {
         let mut encoder = self.begin(id, std::slice::from_ref(micro))?;
         let loaded = &self.plans[id.0];
         loaded.put_inputs(&mut encoder, 0);
-        let commands: Vec<&Command> = loaded.micro.iter().chain(&loaded.update).collect();
+        let parts = loaded.prepare.iter().chain(&loaded.micro).chain(&loaded.update);
+        let commands: Vec<&Command> = parts.collect();
         let seconds = timestamps::time(&self.gpu, encoder, &commands, |pass, command| {
             encode(pass, [*command]);
         })?;
@@ -450,6 +470,7 @@ impl GpuExecutor {
                         data.reals.iter().for_each(|(t, x)| put(*t, bytemuck::cast_slice(x)));
                     }
                     DType::U32 => data.ints.iter().for_each(|(t, x)| put(*t, x)),
+                    DType::Half => unreachable!("the host writes no halves"),
                 }
                 self.gpu.queue.write_buffer(
                     &inputs.staging,
@@ -468,6 +489,7 @@ impl GpuExecutor {
                 (self.store[&(space, chunk)].clone(), 0, 4 * len as u64)
             }
             Source::Tensor { plan, view } => {
+                assert!(view.dtype != DType::Half, "the host reads no halves");
                 let (buffer, offset) = self.place_of(plan, view);
                 (buffer, offset, 4 * view.len as u64)
             }

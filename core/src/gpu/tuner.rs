@@ -48,14 +48,16 @@ impl GpuExecutor {
     ) -> Result<Tuning, ExecutorError> {
         let begin = Instant::now();
         let mut encoder = self.begin(id, std::slice::from_ref(micro))?;
-        self.plans[id.0].put_inputs(&mut encoder, 0);
-        let nodes = self.plans[id.0].plan.micro.len();
+        let loaded = &self.plans[id.0];
+        encode(&mut encoder.begin_compute_pass(&Default::default()), &loaded.prepare);
+        loaded.put_inputs(&mut encoder, 0);
+        let (first, count) = (loaded.plan.prepare.len(), loaded.plan.micro.len());
         let mut seen = BTreeSet::new();
-        for node in 0..nodes {
+        for node in first..first + count {
             if begin.elapsed() >= time {
                 break;
             }
-            let op = self.plans[id.0].plan.micro[node].op.as_ref();
+            let op = self.plans[id.0].plan.micro[node - first].op.as_ref();
             let key = key(op, &self.gpu.usable(op));
             if !self.gpu.is_measured(op, &known) && seen.insert(key.clone()) {
                 let next = self.gpu.device.create_command_encoder(&Default::default());
@@ -73,7 +75,7 @@ impl GpuExecutor {
     }
 
     async fn measure(&mut self, id: PlanId, node: usize) -> Result<Choice, ExecutorError> {
-        let op = self.plans[id.0].plan.micro[node].op.as_ref();
+        let op = self.plans[id.0].plan.nodes().nth(node).expect("a node of it").op.as_ref();
         let variants = self.gpu.usable(op);
         let outputs = Outputs::of(self, id, node);
         let mut expected: Option<Vec<f32>> = None;

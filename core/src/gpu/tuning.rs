@@ -1,6 +1,6 @@
 //! Which way each op takes on an adapter: what was measured there, as a file keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,10 @@ pub(super) fn key(op: &dyn DynOp, variants: &[Variant]) -> String {
         texts.extend(sources.into_iter().map(expand));
     }
     let digest = digest(texts.iter().map(String::as_bytes));
-    format!("{}, kernels {}", op.tuning_key(), &digest[..8])
+    let dispatches = variants.iter().flat_map(|it| &it.dispatches);
+    let halves = dispatches.flat_map(|it| it.halves()).collect::<BTreeSet<_>>();
+    let halves = if halves.is_empty() { String::new() } else { format!(", f16 {halves:?}") };
+    format!("{}{halves}, kernels {}", op.tuning_key(), &digest[..8])
 }
 
 fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {

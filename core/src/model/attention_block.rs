@@ -53,15 +53,17 @@ impl AttentionBlock {
         let (shape, n) = (shape(cx), cx.tokens());
         let norm = Norm::forward(b, cx, &format!("layers.{layer}.attention_norm"), stream, None);
         let weight = format!("layers.{layer}.qkv");
-        let project = Linear { weight: &weight, inputs: cx.width(), outputs: shape.width() };
-        let qkv = b.activation("qkv", &[n, shape.width()]);
+        let (inputs, outputs, dtype) = (cx.width(), shape.width(), cx.working);
+        let project = Linear { weight: &weight, inputs, outputs, dtype };
+        let qkv = b.activation_of(dtype, "qkv", &[n, shape.width()]);
         let product = Product::Dense(project.product(b, cx, norm.y, qkv, n));
         b.push(FusedProduct { product, then: Then::Rope(rope(cx, qkv, false)) });
-        let out = b.activation("heads_out", &[n, shape.out_width()]);
+        let out = b.activation_of(cx.working, "heads_out", &[n, shape.out_width()]);
         let lse = b.activation("lse", &[n * shape.q_heads]);
         b.push(Attention { qkv, out, lse, shape });
         let weight = format!("layers.{layer}.o_proj");
-        let project = Linear { weight: &weight, inputs: shape.out_width(), outputs: cx.width() };
+        let (inputs, outputs) = (shape.out_width(), cx.width());
+        let project = Linear { weight: &weight, inputs, outputs, dtype };
         let branch = project.forward(b, cx, "out", out, n);
         (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, qkv, lse, out })
     }
@@ -70,11 +72,12 @@ impl AttentionBlock {
     pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize, dstream: View) {
         let (shape, n, width) = (shape(cx), cx.tokens(), cx.width());
         let weight = format!("layers.{layer}.o_proj");
-        let project = Linear { weight: &weight, inputs: shape.out_width(), outputs: width };
+        let (inputs, dtype) = (shape.out_width(), cx.working);
+        let project = Linear { weight: &weight, inputs, outputs: width, dtype };
         project.backward_weight(b, cx, dstream, self.out, n);
-        let dout = b.activation("dheads_out", &[n, shape.out_width()]);
+        let dout = b.activation_of(dtype, "dheads_out", &[n, shape.out_width()]);
         project.backward_input(b, cx, dstream, dout, false, n);
-        let dqkv = b.activation("dqkv", &[n, shape.width()]);
+        let dqkv = b.activation_of(dtype, "dqkv", &[n, shape.width()]);
         let delta = b.activation("delta", &[n * shape.q_heads]);
         b.push(AttentionBackward {
             qkv: self.qkv,
@@ -87,9 +90,9 @@ impl AttentionBlock {
         });
         b.push(rope(cx, dqkv, true));
         let weight = format!("layers.{layer}.qkv");
-        let project = Linear { weight: &weight, inputs: width, outputs: shape.width() };
+        let project = Linear { weight: &weight, inputs: width, outputs: shape.width(), dtype };
         project.backward_weight(b, cx, dqkv, self.norm.y, n);
-        let dnormed = b.activation("dnormed", &[n, width]);
+        let dnormed = b.activation_of(dtype, "dnormed", &[n, width]);
         project.backward_input(b, cx, dqkv, dnormed, false, n);
         self.norm.backward(b, cx, dnormed, dstream, true);
     }

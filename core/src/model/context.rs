@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use super::parameters::{Parameter, parameters};
-use crate::config::Config;
+use crate::config::{Config, Precision};
 use crate::ops::accumulate_sum::AccumulateSum;
+use crate::ops::copy::Copy;
+use crate::ops::loss_scale::{self, ScaleLosses};
 use crate::ops::scalars;
 use crate::plan::{DType, PlanBuilder, Role, View, gradient_name};
 
@@ -20,6 +22,10 @@ pub mod metric {
     pub const BALANCE_LOSS: usize = 2;
     /// Norm of all gradients before clipping.
     pub const GRAD_NORM: usize = 3;
+    /// The loss scale of the step; 0 where there is none.
+    pub const LOSS_SCALE: usize = 4;
+    /// 1 if the step was skipped, because its scaled gradients overflowed.
+    pub const SKIPPED: usize = 5;
 }
 
 /// Views of the tensors that the host writes.
@@ -54,7 +60,11 @@ pub(super) struct Context<'a> {
     pub train: bool,
     /// Whether what a reader wants to see is kept: router probabilities.
     pub probe: bool,
+    /// Element type of the large activations: halves in mixed precision.
+    pub working: DType,
     pub inputs: Inputs,
+    /// What the gradients of losses read in place of the scalars: under a loss scale, those times it.
+    pub loss_scalars: View,
     parameters: HashMap<String, Parameter>,
 }
 
@@ -82,8 +92,12 @@ impl<'a> Context<'a> {
             rope_table: real("rope_table", context * config.model.head_dim, Role::Constant),
             metrics: real("metrics", metric::LEN, Role::State),
         };
+        let mixed = train && config.train.precision == Precision::Mixed;
+        let loss_scalars = if mixed { scaled(b, inputs.scalars) } else { inputs.scalars };
         let parameters = parameters(config).into_iter().map(|p| (p.name.clone(), p)).collect();
-        Self { config, rows, context, train, probe: false, inputs, parameters }
+        let working = if mixed { DType::Half } else { DType::Real };
+        let probe = false;
+        Self { config, rows, context, train, probe, working, inputs, loss_scalars, parameters }
     }
 
     /// For a probe plan: one row, no gradients.
@@ -107,11 +121,39 @@ impl<'a> Context<'a> {
         b.shared(name, shape, DType::Real, Role::Parameter)
     }
 
+    /// A parameter in this type: itself, or a copy that is made when a step begins.
+    pub fn weight_as(&self, b: &mut PlanBuilder, name: &str, dtype: DType) -> View {
+        let weight = self.weight(b, name);
+        if dtype == weight.dtype {
+            return weight;
+        }
+        let copied = format!("working/{name}");
+        let exists = b.has(&copied);
+        let copy = b.shared(&copied, &self.parameters[name].shape, dtype, Role::Kept);
+        if !exists {
+            b.prepare(Copy { x: weight, y: copy });
+        }
+        copy
+    }
+
     /// The gradient of a parameter.
     pub fn gradient(&self, b: &mut PlanBuilder, name: &str) -> View {
         let shape = &self.parameters[name].shape;
         b.shared(&gradient_name(name), shape, DType::Real, Role::Gradient)
     }
+}
+
+/// The tensor that carries the loss scale from step to step.
+pub(super) fn loss_scale(b: &mut PlanBuilder) -> View {
+    b.shared("loss_scale", &[loss_scale::state::LEN], DType::Real, Role::Kept)
+}
+
+/// The scalars of a micro-batch times the loss scale.
+fn scaled(b: &mut PlanBuilder, scalars: View) -> View {
+    let scaled = b.activation("loss_scalars", &[scalars::LEN]);
+    let state = loss_scale(b);
+    b.push(ScaleLosses { scalars, state, scaled });
+    scaled
 }
 
 /// Adds a scaled sum to a metric: `metrics[metric] += scalars[scale] * Σ x`.

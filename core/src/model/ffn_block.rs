@@ -30,7 +30,8 @@ impl FfnBlock {
             None => {
                 let inner = cx.config.model.intermediate_size;
                 let name = format!("layers.{layer}.ffn");
-                let (out, mlp) = SwigluMlp::forward(b, cx, &name, norm.y, cx.tokens(), inner);
+                let (n, result) = (cx.tokens(), cx.working);
+                let (out, mlp) = SwigluMlp::forward(b, cx, &name, norm.y, n, inner, result);
                 (out, Kind::Dense(mlp))
             }
             Some(moe) => {
@@ -51,7 +52,7 @@ impl FfnBlock {
 
     /// `dstream` is the gradient of the stream after this half on entry, before it on return.
     pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize, dstream: View) {
-        let dnormed = b.activation("dnormed", &[cx.tokens(), cx.width()]);
+        let dnormed = b.activation_of(cx.working, "dnormed", &[cx.tokens(), cx.width()]);
         match self.kind {
             Kind::Dense(mlp) => mlp.backward(b, cx, dstream, dnormed, false),
             Kind::Moe(moe) => moe.backward(b, cx, layer, dstream, dnormed),

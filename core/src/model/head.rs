@@ -28,6 +28,7 @@ pub(super) fn unembedding<'a>(cx: &Context<'_>) -> Linear<'a> {
         weight: if model.tie_word_embeddings { "embed_tokens" } else { "lm_head" },
         inputs: model.hidden_size,
         outputs: model.vocab_size,
+        dtype: cx.working,
     }
 }
 
@@ -47,13 +48,14 @@ pub(super) fn linear_cross_entropy(
     for first in (0..n).step_by(step) {
         let rows = step.min(n - first);
         let states = hidden.slice(first * width, rows * width);
-        let logits = project.forward(b, cx, "logits", states, rows);
+        let logits = b.activation("logits", &[rows, vocab]);
+        project.forward_into(b, cx, states, logits, rows);
         b.push(CrossEntropy {
             logits,
             labels: cx.inputs.labels.slice(first, rows),
             loss: loss.slice(first, rows),
             gradient: cx.train.then_some(CrossEntropyGradient {
-                scalars: cx.inputs.scalars,
+                scalars: cx.loss_scalars,
                 index: scalars::NTP_SCALE,
             }),
             rows,

@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::swiglu::{Swiglu, SwigluBackward};
-use crate::plan::{PlanBuilder, View};
+use crate::plan::{DType, PlanBuilder, View};
 
 /// A weight by name with its extents.
 #[derive(Clone, Copy)]
@@ -12,6 +12,8 @@ pub(super) struct Linear<'a> {
     pub weight: &'a str,
     pub inputs: usize,
     pub outputs: usize,
+    /// Of the weight as products read it, and of a result without a place of its own.
+    pub dtype: DType,
 }
 
 impl Linear<'_> {
@@ -24,7 +26,7 @@ impl Linear<'_> {
         x: View,
         rows: usize,
     ) -> View {
-        let c = b.activation(name, &[rows, self.outputs]);
+        let c = b.activation_of(self.dtype, name, &[rows, self.outputs]);
         self.forward_into(b, cx, x, c, rows);
         c
     }
@@ -53,7 +55,7 @@ impl Linear<'_> {
     ) -> Matmul {
         Matmul {
             a: x,
-            b: cx.weight(b, self.weight),
+            b: cx.weight_as(b, self.weight, self.dtype),
             c: y,
             m: rows,
             n: self.outputs,
@@ -111,7 +113,7 @@ impl Linear<'_> {
     ) -> Matmul {
         Matmul {
             a: dy,
-            b: cx.weight(b, self.weight),
+            b: cx.weight_as(b, self.weight, self.dtype),
             c: dx,
             m: rows,
             n: self.inputs,
@@ -135,7 +137,7 @@ pub(super) struct SwigluMlp {
 }
 
 impl SwigluMlp {
-    /// Plans the forward over `x [rows, width]`; the result is a new activation `out`.
+    /// Plans the forward over `x [rows, width]`; the result is a new activation `out` of this type.
     pub fn forward(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
@@ -143,17 +145,20 @@ impl SwigluMlp {
         x: View,
         rows: usize,
         inner: usize,
+        result: DType,
     ) -> (View, Self) {
         let width = cx.width();
         let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
-        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner };
-        let gate_up = b.activation("gate_up", &[rows, 2 * inner]);
-        let activated = b.activation("activated", &[rows, inner]);
+        let dtype = cx.working;
+        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner, dtype };
+        let gate_up = b.activation_of(dtype, "gate_up", &[rows, 2 * inner]);
+        let activated = b.activation_of(dtype, "activated", &[rows, inner]);
         let product = Product::Dense(up.product(b, cx, x, gate_up, rows));
         let then = Then::Swiglu(Swiglu { gate_up, y: activated, rows, width: inner });
         b.push(FusedProduct { product, then });
-        let down = Linear { weight: &down_name, inputs: inner, outputs: width };
-        let out = down.forward(b, cx, "out", activated, rows);
+        let down = Linear { weight: &down_name, inputs: inner, outputs: width, dtype };
+        let out = b.activation_of(result, "out", &[rows, width]);
+        down.forward_into(b, cx, activated, out, rows);
         (out, Self { name: name.to_owned(), width, inner, rows, x, gate_up, activated })
     }
 
@@ -168,15 +173,16 @@ impl SwigluMlp {
     ) {
         let Self { name, width, inner, rows, .. } = self;
         let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
-        let down = Linear { weight: &down_name, inputs: inner, outputs: width };
+        let dtype = cx.working;
+        let down = Linear { weight: &down_name, inputs: inner, outputs: width, dtype };
         down.backward_weight(b, cx, dout, self.activated, rows);
-        let dactivated = b.activation("dactivated", &[rows, inner]);
-        let dgate_up = b.activation("dgate_up", &[rows, 2 * inner]);
+        let dactivated = b.activation_of(dtype, "dactivated", &[rows, inner]);
+        let dgate_up = b.activation_of(dtype, "dgate_up", &[rows, 2 * inner]);
         let product = down.product_of_gradient(b, cx, dout, dactivated, false, rows);
         let then =
             SwigluBackward { dy: dactivated, gate_up: self.gate_up, dgate_up, rows, width: inner };
         b.push(FusedProduct { product: Product::Dense(product), then: Then::SwigluBackward(then) });
-        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner };
+        let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner, dtype };
         up.backward_weight(b, cx, dgate_up, self.x, rows);
         up.backward_input(b, cx, dgate_up, dx, accumulate, rows);
     }

@@ -16,6 +16,8 @@ pub struct Memory {
     pub activations: u64,
     /// The least that any arenas for them need: the most that is alive at once.
     pub activations_least: u64,
+    /// The copies of the matrices in half precision that products read; 0 in f32.
+    pub working: u64,
     /// On the host while a checkpoint is made: weights and moments once, and the largest of its
     /// files.
     pub checkpoint: u64,
@@ -33,27 +35,28 @@ impl Memory {
         let plan = train_plan(config, &store);
         let layout = Layout::new(&plan, &store, limits)?;
         let weights = 4 * store.chunks.iter().sum::<usize>() as u64;
-        let both = |space: fn(DType) -> Space| {
-            layout.bytes(space(DType::Real)) + layout.bytes(space(DType::U32))
+        let of = |layout: &Layout, space: fn(DType) -> Space| -> u64 {
+            DType::ALL.iter().map(|&dtype| layout.bytes(space(dtype))).sum()
         };
+        let trained = |space| of(&layout, space);
         let evaluated = Layout::new(&evaluate_plan(config), &store, limits)?;
-        let evaluate = |space: fn(DType) -> Space| {
-            evaluated.bytes(space(DType::Real)) + evaluated.bytes(space(DType::U32))
-        };
+        let evaluate = |space| of(&evaluated, space);
         let inputs = [Space::Input, Space::Constant, Space::State];
         Ok(Self {
             weights,
             gradients: weights,
             optimizer: 2 * weights,
-            activations: both(Space::Arena) + evaluate(Space::Arena),
+            activations: trained(Space::Arena) + evaluate(Space::Arena),
             activations_least: layout.arena_lower_bound + evaluated.arena_lower_bound,
+            working: trained(Space::Kept),
             checkpoint: 5 * weights,
-            other: inputs.iter().map(|&space| both(space) + evaluate(space)).sum(),
+            other: inputs.iter().map(|&space| trained(space) + evaluate(space)).sum(),
         })
     }
 
     /// All parts that the device holds.
     pub fn total(&self) -> u64 {
-        self.weights + self.gradients + self.optimizer + self.activations + self.other
+        let Self { weights, gradients, optimizer, activations, working, other, .. } = self;
+        weights + gradients + optimizer + activations + working + other
     }
 }

@@ -90,7 +90,7 @@ impl ExpertLinear<'_> {
         a: View,
         c: View,
     ) -> GroupedMatmul {
-        let weight = cx.weight(b, self.weight);
+        let weight = cx.weight_as(b, self.weight, cx.working);
         let (n, k) = match transpose {
             Transpose::B => (self.outputs, self.inputs),
             _ => (self.inputs, self.outputs),
@@ -134,6 +134,11 @@ impl ExpertLinear<'_> {
     }
 }
 
+/// Scores of the experts: small, and a choice hangs on them, so they are never halves.
+fn router<'a>(cx: &Context<'_>, weight: &'a str, num_experts: usize) -> Linear<'a> {
+    Linear { weight, inputs: cx.width(), outputs: num_experts, dtype: DType::Real }
+}
+
 /// The two matrices of an expert's SwiGLU: `(gate_up, down)` names.
 fn names(layer: usize) -> (String, String) {
     (format!("layers.{layer}.experts.gate_up"), format!("layers.{layer}.experts.down"))
@@ -166,8 +171,8 @@ impl Moe {
         let (num_experts, top_k) = (config.num_experts, config.num_experts_per_tok);
         let (pairs, inner) = (tokens * top_k, config.moe_intermediate_size);
 
-        let router = format!("layers.{layer}.router");
-        let router = Linear { weight: &router, inputs: width, outputs: num_experts };
+        let name = format!("layers.{layer}.router");
+        let router = router(cx, &name, num_experts);
         let logits = router.forward(b, cx, "router_logits", x, tokens);
         let shape = [tokens, num_experts];
         let probs = if cx.probe {
@@ -191,7 +196,7 @@ impl Moe {
         });
         let routing = dispatch(b, experts, pairs, num_experts);
 
-        let gathered = b.activation("gathered", &[pairs, width]);
+        let gathered = b.activation_of(cx.working, "gathered", &[pairs, width]);
         b.push(MoeGather {
             x,
             order: routing.order,
@@ -202,21 +207,23 @@ impl Moe {
         });
         let names = names(layer);
         let (up, down) = linears(cx, config, &names);
-        let gate_up = b.activation("gate_up", &[pairs, 2 * inner]);
-        let activated = b.activation("activated", &[pairs, inner]);
+        let gate_up = b.activation_of(cx.working, "gate_up", &[pairs, 2 * inner]);
+        let activated = b.activation_of(cx.working, "activated", &[pairs, inner]);
         let product = up.product(b, cx, routing, Transpose::B, gathered, gate_up);
         let then = Swiglu { gate_up, y: activated, rows: pairs, width: inner };
         b.push(FusedProduct { product: Product::Experts(product), then: Then::Swiglu(then) });
-        let y = b.activation("expert_out", &[pairs, width]);
+        let y = b.activation_of(cx.working, "expert_out", &[pairs, width]);
         down.apply(b, cx, routing, Transpose::B, activated, y);
 
         let shared_inner = config.shared_expert_intermediate_size;
         let shared = (shared_inner > 0).then(|| {
             let name = format!("layers.{layer}.shared");
-            b.scoped("shared", |b| SwigluMlp::forward(b, cx, &name, x, tokens, shared_inner))
+            b.scoped("shared", |b| {
+                SwigluMlp::forward(b, cx, &name, x, tokens, shared_inner, cx.working)
+            })
         });
         let (shared_out, shared) = shared.unzip();
-        let out = b.activation("out", &[tokens, width]);
+        let out = b.activation_of(cx.working, "out", &[tokens, width]);
         b.push(MoeCombine {
             y,
             weights,
@@ -281,7 +288,7 @@ impl Moe {
         let (pairs, inner) = (tokens * top_k, self.config.moe_intermediate_size);
         let routing = self.routing;
 
-        let dy = b.activation("dexpert_out", &[pairs, width]);
+        let dy = b.activation_of(cx.working, "dexpert_out", &[pairs, width]);
         let dweights = b.activation("dexpert_weights", &[tokens, top_k]);
         b.push(MoeCombineBackward {
             dout,
@@ -297,8 +304,8 @@ impl Moe {
         let names = names(layer);
         let (up, down) = linears(cx, &self.config, &names);
         down.backward_weight(b, cx, routing, dy, self.activated);
-        let dactivated = b.activation("dactivated", &[pairs, inner]);
-        let dgate_up = b.activation("dgate_up", &[pairs, 2 * inner]);
+        let dactivated = b.activation_of(cx.working, "dactivated", &[pairs, inner]);
+        let dgate_up = b.activation_of(cx.working, "dgate_up", &[pairs, 2 * inner]);
         let product = down.product(b, cx, routing, Transpose::None, dy, dactivated);
         let then = SwigluBackward {
             dy: dactivated,
@@ -312,7 +319,7 @@ impl Moe {
             then: Then::SwigluBackward(then),
         });
         up.backward_weight(b, cx, routing, dgate_up, self.gathered);
-        let dgathered = b.activation("dgathered", &[pairs, width]);
+        let dgathered = b.activation_of(cx.working, "dgathered", &[pairs, width]);
         up.apply(b, cx, routing, Transpose::None, dgate_up, dgathered);
         b.push(MoeGatherBackward {
             dy: dgathered,
@@ -333,7 +340,7 @@ impl Moe {
             probs: self.probs,
             experts: self.experts,
             counts: routing.counts,
-            scalars: cx.inputs.scalars,
+            scalars: cx.loss_scalars,
             scale: scalars::MICRO_SCALE,
             aux_coefficient: self.config.router_aux_loss_coef,
             dlogits,
@@ -342,8 +349,8 @@ impl Moe {
             top_k,
             norm_topk_prob: self.config.norm_topk_prob,
         });
-        let router = format!("layers.{layer}.router");
-        let router = Linear { weight: &router, inputs: width, outputs: num_experts };
+        let name = format!("layers.{layer}.router");
+        let router = router(cx, &name, num_experts);
         router.backward_weight(b, cx, dlogits, self.x, tokens);
         router.backward_input(b, cx, dlogits, dx, true, tokens);
     }

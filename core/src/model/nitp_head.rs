@@ -9,7 +9,7 @@ use crate::ops::copy::Copy;
 use crate::ops::nitp::{Nitp, NitpGradient};
 use crate::ops::scalars;
 use crate::ops::token_cosine::{TokenCosine, TokenCosineGradient};
-use crate::plan::{PlanBuilder, View};
+use crate::plan::{DType, PlanBuilder, View};
 
 /// States that NITP reads.
 #[derive(Clone, Copy)]
@@ -53,7 +53,9 @@ fn predict(
         }
         Projector::None => (states.source, None),
         Projector::Swiglu => {
-            let (out, mlp) = SwigluMlp::forward(b, cx, "projector", states.source, n, 4 * width);
+            let (inner, result) = (4 * width, DType::Real);
+            let (out, mlp) =
+                SwigluMlp::forward(b, cx, "projector", states.source, n, inner, result);
             (out, Some(mlp))
         }
     };
@@ -70,7 +72,7 @@ fn predict(
             dp,
             dz,
             weight: nitp.weight,
-            scalars: cx.inputs.scalars,
+            scalars: cx.loss_scalars,
             index: scalars::NITP_SCALE,
         }),
         kind: nitp.loss,
@@ -104,7 +106,7 @@ fn regularize(b: &mut PlanBuilder, cx: &Context<'_>, source: View, dsource: Opti
             dh,
             accumulate: true,
             weight: cx.config.nitp.weight,
-            scalars: cx.inputs.scalars,
+            scalars: cx.loss_scalars,
             index: scalars::NITP_SCALE,
         }),
         inverse,

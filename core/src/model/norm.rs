@@ -25,7 +25,7 @@ pub(super) struct Norm {
 
 impl Norm {
     /// Adds the pending branch and normalises with the gain of this name. The states go to
-    /// `y`, or to a new activation.
+    /// `y`, or to a new activation of the working type.
     pub fn forward(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
@@ -37,7 +37,7 @@ impl Norm {
         let residual = stream
             .branch
             .map(|branch| Residual { branch, sum: b.activation("stream", &[rows, width]) });
-        let y = y.unwrap_or_else(|| b.activation("normed", &[rows, width]));
+        let y = y.unwrap_or_else(|| b.activation_of(cx.working, "normed", &[rows, width]));
         let rstd = b.activation("rstd", &[rows]);
         let weight = cx.weight(b, gain);
         b.push(Rmsnorm {

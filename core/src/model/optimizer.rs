@@ -1,8 +1,10 @@
 //! The end of a step: the norm of all gradients, the clip factor, AdamW over the packed store.
 
-use super::context::{Context, metric};
+use super::context::{Context, loss_scale, metric};
+use crate::config::Precision;
 use crate::ops::adamw::Adamw;
 use crate::ops::grad_norm::{ClipFactor, SumOfSquares};
+use crate::ops::loss_scale::UpdateLossScale;
 use crate::plan::{DType, ParameterLayout, PlanBuilder, Role, packed_name};
 
 /// Plans what runs once a step.
@@ -33,6 +35,25 @@ pub(super) fn update(b: &mut PlanBuilder, cx: &Context<'_>, layout: &ParameterLa
         clip,
         max_norm: train.grad_clip,
     });
+    let mut scalars = cx.inputs.scalars;
+    if cx.config.train.precision == Precision::Mixed {
+        let corrected = b.activation("corrected_scalars", &[scalars.len]);
+        let state = loss_scale(b);
+        b.push(UpdateLossScale {
+            state,
+            metrics: cx.inputs.metrics,
+            norm: metric::GRAD_NORM,
+            scale: metric::LOSS_SCALE,
+            skipped: metric::SKIPPED,
+            clip,
+            scalars,
+            corrected,
+            max_norm: train.grad_clip,
+            beta1: train.beta1,
+            beta2: train.beta2,
+        });
+        scalars = corrected;
+    }
     for ([parameter, gradient, moment1, moment2], &decay_end) in
         chunks.into_iter().zip(&layout.decay_ends)
     {
@@ -42,7 +63,7 @@ pub(super) fn update(b: &mut PlanBuilder, cx: &Context<'_>, layout: &ParameterLa
             moment1,
             moment2,
             clip,
-            scalars: cx.inputs.scalars,
+            scalars,
             decay_end,
             beta1: train.beta1,
             beta2: train.beta2,

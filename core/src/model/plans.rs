@@ -22,7 +22,8 @@ struct Forward {
     target: View,
 }
 
-/// Embedding, blocks and the final norm; the last hidden states go to `hidden`, if given.
+/// Embedding, blocks and the final norm; the last hidden states go to `hidden`, if given. Losses
+/// read them, so they are never halves.
 fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forward {
     let (n, width) = (cx.tokens(), cx.width());
     let layers = cx.config.model.num_hidden_layers;
@@ -42,7 +43,10 @@ fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forwa
         stream = after;
         blocks.push(block);
     }
-    let norm = b.scoped("head", |b| Norm::forward(b, cx, "norm", stream, hidden));
+    let norm = b.scoped("head", |b| {
+        let hidden = hidden.unwrap_or_else(|| b.activation("normed", &[n, width]));
+        Norm::forward(b, cx, "norm", stream, Some(hidden))
+    });
     streams.push(norm.sum);
     Forward { blocks, target: streams[cx.config.nitp.target_layer], norm }
 }

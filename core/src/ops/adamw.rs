@@ -25,6 +25,7 @@ pub struct Adamw {
     /// Decaying mean of the squared gradients; updated.
     pub moment2: View,
     /// Factor on the gradients, `[1]`: [`ClipFactor::clip`](super::grad_norm::ClipFactor::clip).
+    /// 0 skips the update, whatever the gradients hold: parameters and moments stay as they are.
     pub clip: View,
     /// What changes from step to step, `[scalars::LEN]`: see [`scalars`].
     pub scalars: View,
@@ -66,6 +67,9 @@ impl Op for Adamw {
         let (clip, scalars) = (memory.read(self.clip)[0], memory.read(self.scalars));
         let lr = scalars[scalars::LEARNING_RATE];
         let (c1, c2) = (scalars[scalars::BIAS_CORRECTION1], scalars[scalars::BIAS_CORRECTION2]);
+        if clip == R::zero() {
+            return;
+        }
         let (beta1, beta2) = (R::of(self.beta1), R::of(self.beta2));
         let (rest1, rest2) = (R::of(1.0 - self.beta1), R::of(1.0 - self.beta2));
         for i in 0..p.len() {
@@ -96,6 +100,9 @@ impl Op for Adamw {
             root: 1.0 / scalars[scalars::BIAS_CORRECTION2].sqrt(),
             eps: self.eps as f32,
         };
+        if factors.clip == 0.0 {
+            return;
+        }
         let keep = 1.0 - lr * self.weight_decay as f32;
         p.par_chunks_mut(BLOCK)
             .zip(g.par_chunks(BLOCK))

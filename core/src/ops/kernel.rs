@@ -1,6 +1,6 @@
 //! How an op names the WGSL that does it, in one way or in several.
 
-use crate::plan::View;
+use crate::plan::{DType, View};
 
 /// A compute pipeline: an entry point of a shader, specialised by `override` constants.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +59,15 @@ pub struct Dispatch {
     pub uniform: Uniform,
     /// Workgroups in x, y, z; each at most 65,535.
     pub grid: [u32; 3],
+}
+
+impl Dispatch {
+    /// Numbers of the bindings whose elements are f16, ascending: the kernel's text is put together
+    /// for them.
+    pub fn halves(&self) -> Vec<usize> {
+        let bindings = self.bindings.iter().zip(1..);
+        bindings.filter(|(view, _)| view.dtype == DType::Half).map(|(_, number)| number).collect()
+    }
 }
 
 /// The way to do an op that runs on any adapter: [`Op::dispatches`](super::Op::dispatches).

@@ -26,6 +26,7 @@ pub mod fused_product;
 pub mod gather_rows;
 pub mod grad_norm;
 pub mod grouped_matmul;
+pub mod loss_scale;
 pub mod matmul;
 pub mod moe_balance;
 pub mod moe_combine;
@@ -157,7 +158,7 @@ pub trait DynOp: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     /// See [`Op::uses`].
     fn uses(&self) -> Vec<Use>;
-    /// FLOPs and compulsory bytes (4 an element).
+    /// FLOPs and compulsory bytes.
     fn cost(&self) -> Cost;
     /// See [`Op::twin`].
     fn twin_f32(&self, memory: &OpMemory<f32>);
@@ -180,7 +181,7 @@ impl<T: Op> DynOp for T {
         Op::uses(self)
     }
     fn cost(&self) -> Cost {
-        let elements: usize = Op::uses(self)
+        let bytes: u64 = Op::uses(self)
             .iter()
             .map(|used| {
                 let times = match used.access {
@@ -188,10 +189,10 @@ impl<T: Op> DynOp for T {
                     Access::ReadWrite => 2,
                     Access::Scratch => 0,
                 };
-                times * used.view.len
+                times * used.view.bytes()
             })
             .sum();
-        Cost { flops: self.flops(), bytes: 4.0 * elements as f64 }
+        Cost { flops: self.flops(), bytes: bytes as f64 }
     }
     fn twin_f32(&self, memory: &OpMemory<f32>) {
         self.twin(memory);

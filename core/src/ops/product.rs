@@ -114,11 +114,11 @@ pub(super) fn storage(a_by_k: bool, b_by_k: bool) -> [(&'static str, f64); 2] {
 pub(super) struct Epilogue {
     /// Which of the shaders.
     pub kind: EpilogueKind,
-    /// Where results go, `@binding(3)`, and what else it reads or writes, after all other bindings; each
-    /// with its elements a row of the product, or none if it is not cut by rows.
+    /// Where results go, `@binding(3)`, and what else it reads or writes, `@binding(4)`; each with its
+    /// elements a row of the product, or none if it is not cut by rows.
     pub c: (View, usize),
     pub other: Option<(View, Option<usize>)>,
-    /// Of the shader, but for the number of the other binding.
+    /// Of the shader.
     pub constants: Vec<(&'static str, f64)>,
 }
 
@@ -155,16 +155,9 @@ impl Epilogue {
         }
     }
 
-    /// The constants, where the other view has this binding.
-    pub fn constants(&self, other_binding: usize) -> Vec<(&'static str, f64)> {
-        let name = match self.kind {
-            EpilogueKind::Store | EpilogueKind::Rope => None,
-            EpilogueKind::Swiglu => Some("Y"),
-            EpilogueKind::SwigluBackward => Some("GATE_UP"),
-        };
-        let mut constants = self.constants.clone();
-        constants.extend(name.map(|name| (name, other_binding as f64)));
-        constants
+    /// What the product's kernel binds from 3 on.
+    pub fn bindings(&self) -> impl Iterator<Item = View> {
+        [self.c.0].into_iter().chain(self.other.map(|(view, _)| view))
     }
 }
 
@@ -198,7 +191,7 @@ pub(super) fn dense(way: &Way, epilogue: &Epilogue) -> Kernel {
         Kind::Subgroup => (kernel!("matmul_subgroup", epilogue.kind), "matmul_subgroup"),
         Kind::Tile => (kernel!("matmul_tile", epilogue.kind), "matmul_tile"),
     };
-    let constants = [epilogue.constants(4), way.constants.clone()].concat();
+    let constants = [epilogue.constants.clone(), way.constants.clone()].concat();
     Kernel { module, source, entry, constants }
 }
 
@@ -218,7 +211,8 @@ pub(super) fn grouped(way: &Way, epilogue: &Epilogue, weight: bool) -> Kernel {
             ["grouped_matmul_tile", "grouped_matmul_tile_weight"],
         ),
     };
-    let constants = [epilogue.constants(7), way.constants.clone()].concat();
+    let mut constants = [epilogue.constants.clone(), way.constants.clone()].concat();
+    constants.push(("FIRST", 3.0 + epilogue.bindings().count() as f64));
     Kernel { module, source, entry: entries[usize::from(weight)], constants }
 }
 

@@ -46,9 +46,11 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("rope", Tolerance { atol: 1e-6, rtol: 2e-6 }),
     ("rope_backward", Tolerance { atol: 1e-6, rtol: 2e-6 }),
     // sum_of_squares has no row: its parts are each executor's own, clip_factor judges their sum.
+    ("scale_losses", Tolerance { atol: 0.0, rtol: 1e-6 }),
     ("swiglu", Tolerance { atol: 1e-6, rtol: 5e-6 }),
     ("swiglu_backward", Tolerance { atol: 2e-6, rtol: 5e-6 }),
     ("token_cosine", Tolerance { atol: 2e-6, rtol: 1e-5 }),
+    ("update_loss_scale", Tolerance { atol: 1e-6, rtol: 5e-6 }),
 ];
 
 /// The row of an op.

@@ -22,6 +22,7 @@ impl PlanBuilder {
             plan: Plan {
                 name: name.to_owned(),
                 tensors: Vec::new(),
+                prepare: Vec::new(),
                 micro: Vec::new(),
                 update: Vec::new(),
             },
@@ -55,7 +56,7 @@ impl PlanBuilder {
                 info.dtype,
                 info.role
             );
-            return View { id, offset: 0, len: info.len() };
+            return View { id, offset: 0, len: info.len(), dtype };
         }
         let view = self.add(name.to_owned(), shape, dtype, role);
         self.shared.insert(name.to_owned(), view.id);
@@ -65,6 +66,11 @@ impl PlanBuilder {
     /// A new activation of reals in the arena, named `{scope}.{name}`.
     pub fn activation(&mut self, name: &str, shape: &[usize]) -> View {
         self.fresh(name, shape, DType::Real)
+    }
+
+    /// A new activation of this type in the arena, named `{scope}.{name}`.
+    pub fn activation_of(&mut self, dtype: DType, name: &str, shape: &[usize]) -> View {
+        self.fresh(name, shape, dtype)
     }
 
     /// A new activation of integers in the arena, named `{scope}.{name}`.
@@ -89,12 +95,26 @@ impl PlanBuilder {
     fn add(&mut self, name: String, shape: &[usize], dtype: DType, role: Role) -> View {
         let id = TensorId(self.plan.tensors.len() as u32);
         self.plan.tensors.push(TensorInfo { name, shape: shape.to_vec(), dtype, role });
-        View { id, offset: 0, len: shape.iter().product() }
+        View { id, offset: 0, len: shape.iter().product(), dtype }
     }
 
     /// From here on, ops run once a step instead of once a micro-batch.
     pub fn begin_update(&mut self) {
         self.in_update = true;
+    }
+
+    /// Whether there is a shared tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.shared.contains_key(name)
+    }
+
+    /// Appends an op that runs once a step, before the first micro-batch.
+    ///
+    /// # Panics
+    /// As [`PlanBuilder::push`].
+    pub fn prepare(&mut self, op: impl DynOp + 'static) {
+        let node = self.node(op);
+        self.plan.prepare.push(node);
     }
 
     /// Appends an op.
@@ -103,6 +123,11 @@ impl PlanBuilder {
     /// If the op writes a range that it also uses elsewhere, or a view leaves its tensor:
     /// mistakes in a plan builder.
     pub fn push(&mut self, op: impl DynOp + 'static) {
+        let node = self.node(op);
+        if self.in_update { &mut self.plan.update } else { &mut self.plan.micro }.push(node);
+    }
+
+    fn node(&self, op: impl DynOp + 'static) -> Node {
         let uses = op.uses();
         for (i, a) in uses.iter().enumerate() {
             let info = self.plan.info(a.view.id);
@@ -123,8 +148,7 @@ impl PlanBuilder {
                 );
             }
         }
-        let node = Node { op: Box::new(op), scope: self.scope.join(".") };
-        if self.in_update { &mut self.plan.update } else { &mut self.plan.micro }.push(node);
+        Node { op: Box::new(op), scope: self.scope.join(".") }
     }
 
     /// The finished plan, without the ops whose results nothing reads: a block that is planned a
@@ -136,10 +160,10 @@ impl PlanBuilder {
 
     /// From the end, so that what only an op that is left out reads is left out as well.
     fn leave_out_unread(&mut self) {
-        let Plan { tensors, micro, update, .. } = &mut self.plan;
+        let Plan { tensors, prepare, micro, update, .. } = &mut self.plan;
         let mut wanted: Vec<bool> =
             tensors.iter().map(|info| info.role != Role::Activation).collect();
-        for nodes in [update, micro] {
+        for nodes in [update, micro, prepare] {
             let mut kept = Vec::with_capacity(nodes.len());
             for node in nodes.drain(..).rev() {
                 let uses = node.op.uses();

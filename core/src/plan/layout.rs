@@ -24,6 +24,8 @@ pub enum Space {
     Constant(DType),
     /// Kept for a run and readable.
     State(DType),
+    /// Kept as long as the plan.
+    Kept(DType),
     /// Activations.
     Arena(DType),
 }
@@ -39,6 +41,7 @@ impl Space {
             Space::Input(dtype)
             | Space::Constant(dtype)
             | Space::State(dtype)
+            | Space::Kept(dtype)
             | Space::Arena(dtype) => dtype,
             _ => DType::Real,
         }
@@ -66,6 +69,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Elements of this type in one buffer.
+    fn buffer_of(self, dtype: DType) -> usize {
+        self.buffer.saturating_mul(4) / dtype.bytes()
+    }
+
+    /// Elements of this type in one tensor.
+    fn tensor_of(self, dtype: DType) -> usize {
+        self.binding.min(self.buffer).saturating_mul(4) / dtype.bytes()
+    }
+
     /// No limit: the CPU.
     pub const NONE: Limits = Limits { buffer: usize::MAX, binding: usize::MAX };
 }
@@ -114,8 +127,8 @@ impl ParameterLayout {
         sorted.sort_by_key(|&(_, _, decay)| !decay);
         let mut layout = Self { places: HashMap::new(), chunks: vec![0], decay_ends: vec![0] };
         for (name, len, decay) in sorted {
-            check(name, len, limit)?;
-            let padded = align(len);
+            check(name, len, DType::Real, limits)?;
+            let padded = align(len, DType::Real);
             let mut chunk = layout.chunks.len() - 1;
             if layout.chunks[chunk].saturating_add(padded) > limit {
                 layout.chunks.push(0);
@@ -185,7 +198,7 @@ impl Layout {
             arena_lower_bound: 0,
         };
         for (index, info) in plan.tensors.iter().enumerate() {
-            check(&info.name, info.len(), limits.binding.min(limits.buffer))?;
+            check(&info.name, info.len(), info.dtype, limits)?;
             let space = match info.role {
                 Role::Parameter => Space::Parameter,
                 Role::Gradient => Space::Gradient,
@@ -194,6 +207,7 @@ impl Layout {
                 Role::Input => Space::Input(info.dtype),
                 Role::Constant => Space::Constant(info.dtype),
                 Role::State => Space::State(info.dtype),
+                Role::Kept => Space::Kept(info.dtype),
                 Role::Activation => continue,
             };
             let (chunk, offset) = if Space::STORE.contains(&space) {
@@ -207,17 +221,18 @@ impl Layout {
                     .unwrap_or_else(|| panic!("`{}` is no parameter of this store", info.name))
             } else {
                 let sizes = layout.sizes.entry(space).or_insert_with(|| vec![0]);
-                if sizes.last().unwrap() + align(info.len()) > limits.buffer {
+                let len = align(info.len(), info.dtype);
+                if sizes.last().unwrap() + len > limits.buffer_of(info.dtype) {
                     sizes.push(0);
                 }
                 let chunk = sizes.len() - 1;
-                sizes[chunk] += align(info.len());
-                (chunk, sizes[chunk] - align(info.len()))
+                sizes[chunk] += len;
+                (chunk, sizes[chunk] - len)
             };
             layout.places[index] = Place { space, chunk, offset };
         }
-        for dtype in [DType::Real, DType::U32] {
-            layout.place_activations(plan, dtype, &lifetimes, limits.buffer);
+        for dtype in DType::ALL {
+            layout.place_activations(plan, dtype, &lifetimes, limits.buffer_of(dtype));
         }
         for (index, &(_, last)) in lifetimes.iter().enumerate() {
             let info = &plan.tensors[index];
@@ -226,6 +241,7 @@ impl Layout {
                     id: TensorId(index as u32),
                     offset: 0,
                     len: info.len(),
+                    dtype: info.dtype,
                 });
             }
         }
@@ -234,7 +250,8 @@ impl Layout {
 
     /// Bytes of the plan's own buffers in a space.
     pub fn bytes(&self, space: Space) -> u64 {
-        self.sizes.get(&space).map_or(0, |sizes| 4 * sizes.iter().sum::<usize>() as u64)
+        let bytes = |sizes: &Vec<usize>| space.dtype().bytes() * sizes.iter().sum::<usize>();
+        self.sizes.get(&space).map_or(0, |sizes| bytes(sizes) as u64)
     }
 
     /// Largest first, each at the lowest offset that is free during its whole life.
@@ -250,11 +267,14 @@ impl Layout {
             .filter(|&i| plan.tensors[i].role == Role::Activation && plan.tensors[i].dtype == dtype)
             .filter(|&i| lifetimes[i].1 != usize::MAX)
             .collect();
+        if order.is_empty() {
+            return;
+        }
         let nodes = self.frees.len();
         let mut live = vec![0u64; nodes];
         for &i in &order {
             for node in &mut live[lifetimes[i].0..=lifetimes[i].1] {
-                *node += 4 * align(plan.tensors[i].len()) as u64;
+                *node += (dtype.bytes() * align(plan.tensors[i].len(), dtype)) as u64;
             }
         }
         self.arena_lower_bound += live.into_iter().max().unwrap_or(0);
@@ -263,7 +283,7 @@ impl Layout {
         let mut placed: Vec<(usize, usize, usize, usize)> = Vec::new();
         let mut sizes: Vec<usize> = vec![0];
         for &i in &order {
-            let len = align(plan.tensors[i].len());
+            let len = align(plan.tensors[i].len(), dtype);
             let (first, last) = lifetimes[i];
             let mut chunk = 0;
             let offset = loop {
@@ -321,17 +341,19 @@ fn lifetimes(plan: &Plan) -> Vec<(usize, usize)> {
     lifetimes
 }
 
-fn align(len: usize) -> usize {
-    len.next_multiple_of(View::ALIGNMENT)
+fn align(len: usize, dtype: DType) -> usize {
+    len.next_multiple_of(dtype.alignment())
 }
 
-fn check(name: &str, len: usize, limit: usize) -> Result<(), LayoutError> {
-    if align(len) <= limit {
+fn check(name: &str, len: usize, dtype: DType, limits: Limits) -> Result<(), LayoutError> {
+    let limit = limits.tensor_of(dtype);
+    if align(len, dtype) <= limit {
         return Ok(());
     }
+    let bytes = |elements: usize| (dtype.bytes() * elements) as u64;
     Err(LayoutError::TensorTooLarge {
         name: name.to_owned(),
-        bytes: 4 * len as u64,
-        limit: 4 * limit as u64,
+        bytes: bytes(len),
+        limit: bytes(limit),
     })
 }

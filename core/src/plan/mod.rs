@@ -24,12 +24,15 @@ pub struct Node {
 
 /// A compiled list of ops over tensors.
 ///
-/// A run executes [`Plan::micro`] once for each micro-batch, then [`Plan::update`] once.
+/// A run executes [`Plan::prepare`] once, [`Plan::micro`] once for each micro-batch, then
+/// [`Plan::update`] once.
 pub struct Plan {
     /// Name for messages: `train`, `evaluate`, `generate`.
     pub name: String,
     /// Every tensor; a [`TensorId`] indexes this.
     pub tensors: Vec<TensorInfo>,
+    /// What every micro-batch of a step shares: working copies of the weights.
+    pub prepare: Vec<Node>,
     /// Forward and backward of one micro-batch.
     pub micro: Vec<Node>,
     /// Clip and optimizer, once a step.
@@ -48,12 +51,14 @@ impl Plan {
             .tensors
             .iter()
             .position(|tensor| tensor.role != Role::Activation && tensor.name == name)?;
-        Some(View { id: TensorId(index as u32), offset: 0, len: self.tensors[index].len() })
+        let TensorInfo { dtype, .. } = self.tensors[index];
+        let id = TensorId(index as u32);
+        Some(View { id, offset: 0, len: self.tensors[index].len(), dtype })
     }
 
     /// All ops in the order of execution, for one micro-batch.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.micro.iter().chain(&self.update)
+        self.prepare.iter().chain(&self.micro).chain(&self.update)
     }
 
     /// Floating-point operations and bytes of a run with one micro-batch.

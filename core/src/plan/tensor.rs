@@ -5,8 +5,29 @@
 pub enum DType {
     /// A real number: f32 (or f64 in the CPU oracle).
     Real,
+    /// A real number of half the size: f16 on a GPU. The CPU holds it as f32 and rounds it to f16
+    /// after each op that wrote it; the f64 oracle leaves it exact.
+    Half,
     /// An unsigned 32-bit integer: token ids, expert indices, counts.
     U32,
+}
+
+impl DType {
+    /// Every type.
+    pub const ALL: [DType; 3] = [DType::Real, DType::Half, DType::U32];
+
+    /// Bytes of an element on a GPU.
+    pub const fn bytes(self) -> usize {
+        match self {
+            DType::Real | DType::U32 => 4,
+            DType::Half => 2,
+        }
+    }
+
+    /// Elements: WebGPU binds storage at multiples of 256 bytes.
+    pub const fn alignment(self) -> usize {
+        256 / self.bytes()
+    }
 }
 
 /// What a tensor is for; decides which buffer holds it and how long it lives.
@@ -26,6 +47,8 @@ pub enum Role {
     Constant,
     /// Lives for the whole run of a plan and can be read back; zeroed when a run begins.
     State,
+    /// Lives as long as the loaded plan: no run zeroes it.
+    Kept,
     /// Lives from its first write to its last read; shares the arena with others.
     Activation,
 }
@@ -68,7 +91,7 @@ impl TensorInfo {
 
 /// A contiguous range of a tensor's elements: what ops read and write.
 ///
-/// `offset` must be a multiple of [`View::ALIGNMENT`] so that a GPU can bind the range.
+/// `offset` must be a multiple of [`DType::alignment`] so that a GPU can bind the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct View {
     /// The tensor.
@@ -77,16 +100,18 @@ pub struct View {
     pub offset: usize,
     /// Number of elements.
     pub len: usize,
+    /// Type of the elements: the tensor's.
+    pub dtype: DType,
 }
 
 impl View {
-    /// Elements: WebGPU binds storage at multiples of 256 bytes.
-    pub const ALIGNMENT: usize = 64;
+    /// [`DType::alignment`] of what has four bytes.
+    pub const ALIGNMENT: usize = DType::Real.alignment();
 
     /// The first `len` elements of the memory that the GPU executor lends to each op by itself:
     /// what one dispatch of a [`Variant`](crate::ops::Variant) leaves there, its next ones read.
     pub fn scratch(len: usize) -> View {
-        View { id: TensorId(u32::MAX), offset: 0, len }
+        View { id: TensorId(u32::MAX), offset: 0, len, dtype: DType::Real }
     }
 
     /// Whether this is a range of the executor's scratch.
@@ -100,8 +125,13 @@ impl View {
     /// If the range leaves the view or its start is not aligned: a mistake in a plan builder.
     pub fn slice(self, offset: usize, len: usize) -> View {
         assert!(offset + len <= self.len, "slice {offset}+{len} of a view of {}", self.len);
-        assert!(offset.is_multiple_of(Self::ALIGNMENT), "slice at {offset} is not aligned");
-        View { id: self.id, offset: self.offset + offset, len }
+        assert!(offset.is_multiple_of(self.dtype.alignment()), "slice at {offset} is not aligned");
+        View { offset: self.offset + offset, len, ..self }
+    }
+
+    /// Bytes of the elements on a GPU.
+    pub fn bytes(self) -> u64 {
+        (self.dtype.bytes() * self.len) as u64
     }
 
     /// Whether two views share an element.

@@ -40,8 +40,14 @@ pub struct StepEvent {
     pub nitp_loss: f64,
     /// Raw balance loss, summed over MoE blocks.
     pub balance_loss: f64,
-    /// Norm of all gradients before clipping.
+    /// Norm of all gradients before clipping; 0 in a step that was skipped.
     pub grad_norm: f64,
+    /// In mixed precision, what the step's losses were multiplied by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<f64>,
+    /// Whether the scaled gradients overflowed, and weights and moments stayed as they were.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// Learning rate of the step.
     pub learning_rate: f64,
     /// Speed of this step.
@@ -66,6 +72,8 @@ impl StepEvent {
             nitp_loss,
             balance_loss,
             grad_norm: value(metric::GRAD_NORM),
+            loss_scale: Some(value(metric::LOSS_SCALE)).filter(|&scale| scale > 0.0),
+            skipped: value(metric::SKIPPED) > 0.0,
             learning_rate: learning_rate(&config.train, done),
             tokens_per_second: tokens as f64 / seconds.max(1e-9),
         }

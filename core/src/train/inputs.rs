@@ -1,5 +1,6 @@
 //! From batches of tokens to the inputs of a plan.
 
+use super::checkpoint::LossScale;
 use super::schedule::learning_rate;
 use crate::config::{Config, Regularizer};
 use crate::data::{Batch, Dataset};
@@ -100,7 +101,7 @@ pub fn mean_scale(terms: usize, micro_batches: usize) -> f64 {
     if terms == 0 { 0.0 } else { 1.0 / (terms * micro_batches) as f64 }
 }
 
-/// Loads a plan and writes its constants.
+/// Loads a plan and writes its constants, and the first loss scale where there is one.
 ///
 /// # Errors
 /// What the executor reports.
@@ -110,10 +111,14 @@ pub fn load_plan(
     plan: Plan,
 ) -> Result<PlanId, ExecutorError> {
     let table = plan.find("rope_table").expect("every model plan has it");
+    let loss_scale = plan.find("loss_scale");
     let id = executor.load(plan)?;
     let model = &config.model;
     let values = rope::table(config.train.context_length, model.head_dim, model.rope_theta);
     executor.write_constant(id, table, &values)?;
+    if let Some(view) = loss_scale {
+        executor.write_constant(id, view, &LossScale::after(0, &config.train).to_tensor())?;
+    }
     Ok(id)
 }
 

@@ -15,7 +15,8 @@ mod trainer;
 mod tune;
 
 pub use checkpoint::{
-    Checkpoint, CheckpointError, TrainerState, file as checkpoint_file, read_weights, serialize,
+    Checkpoint, CheckpointError, LossScale, TrainerState, file as checkpoint_file, read_weights,
+    serialize,
 };
 pub use evaluation::{Evaluator, Sums, geometry_event};
 pub use events::{

@@ -83,6 +83,10 @@ impl Trace {
             trace.steps.push(event);
             if step == 0 {
                 trace.grad = tensors(executor, Space::Gradient)?;
+                if let Some(scale) = trace.steps[0].loss_scale {
+                    let gradients = trace.grad.values_mut().flat_map(|tensor| &mut tensor.data);
+                    gradients.for_each(|gradient| *gradient /= scale as f32);
+                }
             }
         }
         trace.last = tensors(executor, Space::Parameter)?;

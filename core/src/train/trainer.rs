@@ -9,7 +9,7 @@ use web_time::Instant;
 
 use work::{Pending, Unit};
 
-use super::checkpoint::{Checkpoint, TrainerState};
+use super::checkpoint::{Checkpoint, LossScale, TrainerState};
 use super::evaluation::{Evaluator, Sums};
 use super::events::{Event, WarningEvent};
 use super::inputs::{self, BatchSource};
@@ -17,7 +17,7 @@ use super::store::{self, Tensors};
 use crate::config::Config;
 use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
 use crate::model::{Parameter, parameters, train_plan};
-use crate::plan::Space;
+use crate::plan::{Space, View};
 
 /// Submissions that may be under way: more were seen to make a step slower.
 const MAX_IN_FLIGHT: usize = 3;
@@ -28,6 +28,18 @@ pub enum TrainError {
     /// The machine failed.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
+    /// Gradients overflow in half precision whatever the scale.
+    #[error(
+        "step {step}: the loss scale fell to {scale}: gradients overflow in 16 bits without being \
+         scaled. The run has diverged and was stopped; resume from an earlier checkpoint with \
+         train.precision=f32, a lower train.learning_rate or a longer train.warmup_steps"
+    )]
+    LossScale {
+        /// The step, from 1.
+        step: usize,
+        /// The scale.
+        scale: f64,
+    },
     /// A number of a step is not finite.
     #[error(
         "step {step}: {what} is {value}. The run has diverged and was stopped before it could save \
@@ -166,7 +178,19 @@ impl Trainer {
         }
         self.state = checkpoint.state;
         self.submitted = self.state.step;
+        // A run in f32 that goes on in mixed precision has none.
+        let saved = self.state.loss_scale.take();
+        if let Some(view) = self.loss_scale() {
+            let train = &self.config.train;
+            let scale = saved.unwrap_or_else(|| LossScale::after(self.state.step, train));
+            self.executor.write_constant(self.plan, view, &scale.to_tensor())?;
+        }
         Ok(())
+    }
+
+    /// The tensor that carries the loss scale, in mixed precision.
+    fn loss_scale(&self) -> Option<View> {
+        self.executor.plan(self.plan).0.find("loss_scale")
     }
 
     /// Steps done, with their metrics.

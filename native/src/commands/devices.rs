@@ -16,13 +16,14 @@ pub fn run() -> Result<()> {
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(["adapter", "interface", "kind", "largest binding", "driver"]);
+        table.set_header(["adapter", "interface", "kind", "largest binding", "f16", "driver"]);
         for adapter in &adapters {
             table.add_row([
                 adapter.name.clone(),
                 adapter.backend.clone(),
                 if adapter.software { "software" } else { "GPU" }.to_owned(),
                 BinaryBytes(4 * adapter.limits.binding as u64).to_string(),
+                if adapter.half { "yes" } else { "no" }.to_owned(),
                 adapter.driver.clone(),
             ]);
         }

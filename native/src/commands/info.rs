@@ -5,10 +5,12 @@ use comfy_table::{CellAlignment, Table, presets};
 use console::style;
 use indicatif::BinaryBytes;
 use nitp_core::config::{
-    Config, FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts, preset_names,
+    Config, FlopsPerToken, ParameterCounts, Precision, flops_per_token, parameter_counts,
+    preset_names,
 };
+use nitp_core::gpu::AdapterSummary;
 use nitp_core::model::Memory;
-use nitp_core::plan::{LayoutError, Limits};
+use nitp_core::plan::Limits;
 use serde_json::{Value, json};
 
 use crate::args::InfoArgs;
@@ -30,9 +32,9 @@ pub fn run(args: InfoArgs) -> Result<()> {
     let mut other = config.clone();
     other.train.recompute_activations = !config.train.recompute_activations;
     let other = Memory::of(&other, Limits::NONE)?;
-    let fits: Vec<(String, Result<(), LayoutError>)> = device::list()
+    let fits: Vec<(String, Result<(), String>)> = device::list()
         .iter()
-        .map(|adapter| (device::describe(adapter), Memory::of(&config, adapter.limits).map(drop)))
+        .map(|adapter| (device::describe(adapter), fit(&config, adapter)))
         .collect();
     if args.json {
         let costs = to_json(&config, &counts, &flops, &memory, &fits);
@@ -45,6 +47,14 @@ pub fn run(args: InfoArgs) -> Result<()> {
     print_memory(&config, &flops, &memory, &other);
     print_fits(&fits, memory.total());
     Ok(())
+}
+
+/// Whether an adapter could train this model, or why not.
+fn fit(config: &Config, adapter: &AdapterSummary) -> Result<(), String> {
+    if config.train.precision == Precision::Mixed {
+        adapter.check_half().map_err(|error| error.to_string())?;
+    }
+    Memory::of(config, adapter.limits).map(drop).map_err(|error| format!("too small. {error}"))
 }
 
 fn print_presets() {
@@ -145,33 +155,33 @@ fn print_memory(config: &Config, flops: &FlopsPerToken, memory: &Memory, other: 
         let more = percent(flops.recomputation_overhead());
         ("    if recomputed", format!("train.recompute_activations=true, +{more} FLOPs"))
     };
-    print_table(
-        "Training memory, f32",
-        [
-            row("total", memory.total(), none()),
-            row("  weights", memory.weights, none()),
-            row("  gradients", memory.gradients, none()),
-            row("  optimizer", memory.optimizer, "two moments".to_owned()),
-            row("  activations", memory.activations, batch),
-            row(name, other.activations, remark),
-            row("  inputs, results", memory.other, none()),
-            row(
-                "to save",
-                memory.checkpoint,
-                "more, on the host, while a checkpoint is made".into(),
-            ),
-        ],
-    );
+    let mut rows = vec![
+        row("total", memory.total(), none()),
+        row("  weights", memory.weights, none()),
+        row("  gradients", memory.gradients, none()),
+        row("  optimizer", memory.optimizer, "two moments".to_owned()),
+        row("  activations", memory.activations, batch),
+        row(name, other.activations, remark),
+        row("  inputs, results", memory.other, none()),
+        row("to save", memory.checkpoint, "more, on the host, while a checkpoint is made".into()),
+    ];
+    let mut title = "Training memory, f32";
+    if train.precision == Precision::Mixed {
+        title = "Training memory, mixed precision on a GPU";
+        let copies = "what products read, in 16 bits".to_owned();
+        rows.insert(4, row("  working copies", memory.working, copies));
+    }
+    print_table(title, rows);
 }
 
-fn print_fits(fits: &[(String, Result<(), LayoutError>)], total: u64) {
+fn print_fits(fits: &[(String, Result<(), String>)], total: u64) {
     outln!("{}", style("Adapters").bold());
     let total = BinaryBytes(total);
     outln!(" CPU: no limits; it needs {total} of free memory");
     for (name, fit) in fits {
         match fit {
             Ok(()) => outln!(" {name}: its limits hold every tensor; it needs {total} free"),
-            Err(error) => outln!(" {name}: too small. {error}"),
+            Err(reason) => outln!(" {name}: {reason}"),
         }
     }
 }
@@ -181,14 +191,12 @@ fn to_json(
     counts: &ParameterCounts,
     flops: &FlopsPerToken,
     memory: &Memory,
-    fits: &[(String, Result<(), LayoutError>)],
+    fits: &[(String, Result<(), String>)],
 ) -> Value {
     let recomputation = if config.train.recompute_activations { flops.recomputation } else { 0.0 };
     let adapters: Vec<Value> = fits
         .iter()
-        .map(|(name, fit)| {
-            json!({"name": name, "fits": fit.is_ok(), "reason": fit.as_ref().err().map(|e| e.to_string())})
-        })
+        .map(|(name, fit)| json!({"name": name, "fits": fit.is_ok(), "reason": fit.as_ref().err()}))
         .collect();
     json!({
         "parameters": {
@@ -218,6 +226,7 @@ fn to_json(
             "weights": memory.weights,
             "gradients": memory.gradients,
             "optimizer": memory.optimizer,
+            "working_copies": memory.working,
             "activations": memory.activations,
             "activations_least": memory.activations_least,
             "other": memory.other,

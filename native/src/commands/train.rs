@@ -69,6 +69,8 @@ struct Summary {
     first_geometry: Option<GeometryEvent>,
     geometry: Option<GeometryEvent>,
     step: Option<StepEvent>,
+    /// Steps whose gradients overflowed.
+    skipped: usize,
     interrupted: bool,
 }
 
@@ -343,7 +345,10 @@ fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dataset
 impl Summary {
     fn take(&mut self, event: Event) {
         match event {
-            Event::Step(event) => self.step = Some(event),
+            Event::Step(event) => {
+                self.skipped += usize::from(event.skipped);
+                self.step = Some(event);
+            }
             Event::Evaluation(event) => {
                 self.first_evaluation.get_or_insert(event.clone());
                 self.evaluation = Some(event);
@@ -390,6 +395,9 @@ impl Summary {
             let rank = change(first.effective_rank, last.effective_rank, 1);
             line("effective rank", format!("{rank} of {width}"));
             line("mean cosine", change(first.mean_cosine, last.mean_cosine, 3));
+        }
+        if let Some(scale) = step.loss_scale {
+            line("loss scale", format!("{scale}; {} steps skipped for overflow", self.skipped));
         }
         line("run", folder.path().display().to_string());
     }

@@ -5,6 +5,7 @@ mod errors;
 mod harness;
 mod inspect;
 mod interruptions;
+mod precision;
 mod receipts;
 mod runs;
 mod tuning;

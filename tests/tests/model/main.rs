@@ -3,6 +3,7 @@
 
 mod executors;
 mod gradients;
+mod mixed;
 mod recompute;
 mod reference;
 mod runs;

@@ -113,6 +113,14 @@ same_bits! {
     ];
 }
 
+/// No adapter is needed: the kernels are those of f32 on other types.
+#[test]
+fn mixed_precision_as_the_cpu_emulates_it() {
+    for sets in [&["train.precision=mixed"][..], &[MOE, &["train.precision=mixed"]].concat()] {
+        same("fast CPU", sets, |config| two_steps(fast_executor(config), config, take));
+    }
+}
+
 #[test]
 fn mixture_in_every_block_without_shared_experts() {
     let more = [

@@ -78,6 +78,19 @@ fn cpu_moe_with_accumulation() {
 }
 
 #[test]
+fn cpu_mixed_precision() {
+    same_bits_and_exact_resume(&["train.precision=mixed"], |config| {
+        Box::new(fast_executor(config))
+    });
+}
+
+#[test]
+fn cpu_mixed_precision_moe_with_accumulation() {
+    let more = ["train.precision=mixed", "train.gradient_accumulation_steps=2"];
+    same_bits_and_exact_resume(&[MOE, &more].concat(), |config| Box::new(fast_executor(config)));
+}
+
+#[test]
 fn gpu_dense() {
     same_bits_and_exact_resume(&[], |config| Box::new(gpu_executor(config)));
 }

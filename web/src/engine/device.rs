@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nitp_core::config::Config;
+use nitp_core::config::{Config, Precision};
 use nitp_core::cpu::CpuExecutor;
 use nitp_core::executor::{Executor, ExecutorError};
 use nitp_core::gpu::{DeviceRequest, GpuDevice, GpuExecutor, Tuning, open};
@@ -57,6 +57,28 @@ impl Device {
         let tuning = tune(gpu, config, known.clone(), TIME).await.ok()?;
         **gpu = (**gpu).clone().tuned(tuning.clone());
         (tuning != known).then(|| tuning.write())
+    }
+
+    /// Whether this machine computes in the configured precision: a page emulates none.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn check_precision(&self, config: &Config) -> Result<(), Failure> {
+        let has_it = match self {
+            Self::Cpu => false,
+            Self::Gpu(gpu) => gpu.summary.half,
+        };
+        if config.train.precision == Precision::F32 || has_it {
+            return Ok(());
+        }
+        let lacking = match self {
+            Self::Cpu => "this page trains on the CPU".to_owned(),
+            Self::Gpu(gpu) => format!("`{}` lacks it", gpu.summary.name),
+        };
+        Err(Failure::Input(format!(
+            "train.precision = \"mixed\" needs a WebGPU adapter with 16-bit numbers (shader-f16), and \
+             {lacking}. Set train.precision to \"f32\", or take another browser or machine"
+        )))
     }
 
     /// Whether this program can address what so many runs of a model need: in a browser, 4 GiB.

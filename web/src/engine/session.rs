@@ -131,6 +131,7 @@ impl Session {
     /// # Errors
     /// What the machine lacks.
     pub fn new(draft: &Draft, device: &Device) -> Result<Self, Failure> {
+        device.check_precision(draft.config())?;
         device.check_memory(draft.config(), draft.runs())?;
         let corpus = draft.corpus.clone();
         let vocabulary = corpus.vocabulary();

@@ -121,9 +121,9 @@ fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> 
             let mut kernel = product::grouped(way, epilogue, false);
             kernel.constants.extend(product::storage(false, op.transpose == Transpose::None));
             kernel.constants.push(("TILE_ROWS", TILE_ROWS as f64));
-            let mut bindings =
-                vec![op.a, op.b, epilogue.c.0, op.offsets, op.tile_expert, op.tile_row];
-            bindings.extend(epilogue.other.map(|(view, _)| view));
+            let mut bindings = vec![op.a, op.b];
+            bindings.extend(epilogue.bindings());
+            bindings.extend([op.offsets, op.tile_expert, op.tile_row]);
             Dispatch {
                 kernel,
                 bindings,

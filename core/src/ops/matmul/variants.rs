@@ -205,8 +205,8 @@ fn dispatch(op: &Matmul, first: usize, way: &Way, epilogue: &Epilogue, splits: u
     if splits > 1 {
         kernel.constants.push(("SPLITS", splits as f64));
     }
-    let mut bindings = vec![op.a, op.b, epilogue.c.0];
-    bindings.extend(epilogue.other.map(|(view, _)| view));
+    let mut bindings = vec![op.a, op.b];
+    bindings.extend(epilogue.bindings());
     Dispatch {
         kernel,
         bindings,

@@ -5,7 +5,7 @@ use web_time::Instant;
 use super::{TrainError, Trainer};
 use crate::executor::{ExecutorError, Reads, Source, Ticket};
 use crate::plan::Space;
-use crate::train::checkpoint::Checkpoint;
+use crate::train::checkpoint::{Checkpoint, LossScale};
 use crate::train::evaluation::{BatchReads, geometry_event};
 use crate::train::events::{CheckpointEvent, Event, FinishedEvent, StepEvent};
 use crate::train::inputs::{find, step_inputs};
@@ -103,6 +103,7 @@ impl Trainer {
     }
 
     pub(super) fn submit(&mut self, unit: Unit) -> Result<(), ExecutorError> {
+        let loss_scale = self.loss_scale().map(|view| Source::Tensor { plan: self.plan, view });
         let executor = self.executor.as_mut();
         let evaluator = || self.evaluator.as_ref().expect("planned only where there is one");
         let pending = match unit {
@@ -127,8 +128,10 @@ impl Trainer {
                 let sources = spaces
                     .into_iter()
                     .flat_map(|space| (0..chunks).map(move |chunk| Source::Store { space, chunk }));
-                let tickets =
-                    sources.map(|source| executor.request(source)).collect::<Result<_, _>>()?;
+                let tickets = sources
+                    .chain(loss_scale)
+                    .map(|source| executor.request(source))
+                    .collect::<Result<_, _>>()?;
                 Pending::Checkpoint { reads: Reads::new(tickets) }
             }
             Unit::Finish => Pending::Finish,
@@ -213,6 +216,9 @@ impl Trainer {
                 return Err(TrainError::NotFinite { step, what, value });
             }
         }
+        if let Some(scale) = event.loss_scale.filter(|&scale| scale < 1.0) {
+            return Err(TrainError::LossScale { step, scale });
+        }
         self.state.step = step;
         self.state.tokens = event.tokens;
         self.state.val_loss = None;
@@ -221,6 +227,7 @@ impl Trainer {
     }
 
     fn finish_checkpoint(&mut self, mut chunks: Vec<Vec<f32>>) {
+        let loss_scale = self.loss_scale().and_then(|_| chunks.pop());
         let layout = self.executor.parameters();
         let count = layout.chunks.len();
         // The last space first; its chunks go before the next one is unpacked.
@@ -229,7 +236,9 @@ impl Trainer {
             unpack(&self.parameters, layout, &space)
         };
         let (moment2, moment1, weights) = (last(), last(), last());
-        let checkpoint = Checkpoint { weights, moment1, moment2, state: self.state.clone() };
+        let mut state = self.state.clone();
+        state.loss_scale = loss_scale.map(|tensor| LossScale::from_tensor(&tensor));
+        let checkpoint = Checkpoint { weights, moment1, moment2, state };
         let step = self.state.step;
         self.events.push_back(Event::Checkpoint(CheckpointEvent {
             step,

@@ -1,0 +1,88 @@
+//! `train.precision = "mixed"` from end to end.
+
+use serde_json::Value;
+
+use crate::harness::{Place, fail, succeed};
+
+const MIXED: &str = "--set=train.precision=mixed";
+
+/// The adapters with their `f16` and kind, as `nitp info` judges them.
+fn adapters_fit(place: &Place) -> Vec<bool> {
+    let arguments = ["info", "--preset", "nano", "--json", "--set", "train.precision=mixed"];
+    let (out, _) = succeed(place.nitp(&arguments));
+    let info: Value = serde_json::from_str(&out).expect("one JSON object");
+    let adapters = info["adapters"].as_array().expect("a list");
+    for adapter in adapters {
+        if adapter["fits"] == false {
+            let reason = adapter["reason"].as_str().expect("a reason");
+            assert!(reason.contains("shader-f16"), "{reason}");
+        }
+    }
+    adapters.iter().map(|adapter| adapter["fits"] == true).collect()
+}
+
+#[test]
+fn an_adapter_without_halves_is_refused_before_anything_is_made() {
+    let place = Place::new();
+    if adapters_fit(&place).into_iter().next() == Some(true) {
+        // Here it is done instead.
+        succeed(place.train("run", &["--device", "gpu", "--steps", "3", MIXED]));
+        return;
+    }
+    for device in ["auto", "gpu"] {
+        let error = fail(place.train("run", &["--device", device, "--steps", "3", MIXED]), 1);
+        for part in
+            ["train.precision = \"mixed\"", "shader-f16", "train.precision=f32", "--device cpu"]
+        {
+            assert!(error.contains(part), "{device}: `{part}` is not in\n{error}");
+        }
+        assert!(!place.path("run").exists());
+    }
+    for command in [&["bench", "step"][..], &["bench", "overhead"]] {
+        let more = ["--preset", "nano", "--device", "gpu", "--set", "train.precision=mixed"];
+        let error = fail(place.nitp(&[command, &more].concat()), 1);
+        assert!(error.contains("shader-f16"), "{command:?}: {error}");
+    }
+}
+
+#[test]
+fn the_cpu_emulates_it_and_says_so_and_what_is_saved_is_f32() {
+    let place = Place::new();
+    let more = ["--device", "cpu", "--steps", "8", MIXED];
+    let (out, _) = succeed(place.train("run", &more));
+    assert_eq!(out.matches("emulating mixed precision").count(), 1, "{out}");
+    let events = place.metrics("run");
+    let steps: Vec<_> = events.iter().filter(|event| event["event"] == "step").collect();
+    assert_eq!(steps.len(), 8);
+    assert!(steps.iter().all(|step| step["loss_scale"] == 65536.0), "{steps:?}");
+    // On any device, from the weights in f32: nothing is emulated.
+    for command in [&["eval", "run", "--json"][..], &["generate", "run", "--max-tokens", "3"]] {
+        for device in ["cpu", "gpu"] {
+            let (out, err) = succeed(place.nitp(&[command, &["--device", device]].concat()));
+            assert!(!out.contains("emulating") && !err.contains("emulating"), "{out}{err}");
+        }
+    }
+    // Going on is exact.
+    succeed(place.train("half", &[&more[..], &["--stop-at", "4"]].concat()));
+    succeed(place.nitp(&["train", "--resume", "half", "--device", "cpu"]));
+    place.assert_same_end("run", "half", 8);
+}
+
+#[test]
+fn info_tells_what_it_saves() {
+    let place = Place::new();
+    let info = |precision: &str| {
+        let set = format!("train.precision={precision}");
+        let arguments = ["info", "--preset", "small", "--set", &set];
+        let (text, _) = succeed(place.nitp(&arguments));
+        let (json, _) = succeed(place.nitp(&[&arguments[..], &["--json"]].concat()));
+        (text, serde_json::from_str::<Value>(&json).expect("one JSON object"))
+    };
+    let ((plain_text, plain), (text, mixed)) = (info("f32"), info("mixed"));
+    let bytes = |info: &Value, part: &str| info["memory_bytes"][part].as_f64().expect("a number");
+    assert!(bytes(&mixed, "activations") < 0.7 * bytes(&plain, "activations"));
+    assert_eq!(bytes(&mixed, "weights"), bytes(&plain, "weights"));
+    assert_eq!(bytes(&plain, "working_copies"), 0.0);
+    assert!(bytes(&mixed, "working_copies") > 0.4 * bytes(&mixed, "weights"));
+    assert!(text.contains("working copies") && !plain_text.contains("working copies"), "{text}");
+}

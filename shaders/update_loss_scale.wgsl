@@ -1,0 +1,62 @@
+// The end of a step under a loss scale (core/src/ops/loss_scale.rs). One thread: a few numbers.
+
+// Indices into metrics.
+override NORM: u32;
+override SCALE: u32;
+override SKIPPED: u32;
+// Indices into scalars (core/src/ops/scalars.rs).
+override BIAS_CORRECTION1: u32;
+override BIAS_CORRECTION2: u32;
+
+override GOOD_STEPS: f32;
+
+struct Sizes {
+    max_norm: f32,
+    eps: f32,
+    beta1: f32,
+    rest1: f32, // 1 - beta1
+    beta2: f32,
+    rest2: f32, // 1 - beta2
+}
+
+@group(0) @binding(0) var<uniform> sizes: Sizes;
+@group(0) @binding(1) var<storage, read_write> state: array<f32>; // scale, good steps, two corrections
+@group(0) @binding(2) var<storage, read_write> metrics: array<f32>;
+@group(0) @binding(3) var<storage, read_write> clip: array<f32>;      // [1]
+@group(0) @binding(4) var<storage, read_write> scalars: array<f32>;
+@group(0) @binding(5) var<storage, read_write> corrected: array<f32>; // like scalars
+
+// By its bits: WGSL lets a compiler take it that no number is infinite or none.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+@compute @workgroup_size(1)
+fn update_loss_scale() {
+    let scale = state[0];
+    let norm = metrics[NORM];
+    metrics[SCALE] = scale;
+    if is_finite(norm) {
+        let unscaled = norm / scale;
+        var factor = 1.0;
+        if sizes.max_norm > 0 { factor = min(1.0, sizes.max_norm / (unscaled + sizes.eps)); }
+        metrics[SKIPPED] = 0.0;
+        metrics[NORM] = unscaled;
+        clip[0] = factor / scale;
+        let good = state[1] + 1;
+        let grows = good >= GOOD_STEPS;
+        state[0] = select(scale, 2 * scale, grows);
+        state[1] = select(good, 0.0, grows);
+        state[2] = sizes.beta1 * state[2] + sizes.rest1;
+        state[3] = sizes.beta2 * state[3] + sizes.rest2;
+    } else {
+        metrics[SKIPPED] = 1.0;
+        metrics[NORM] = 0.0;
+        clip[0] = 0.0;
+        state[0] = scale / 2;
+        state[1] = 0.0;
+    }
+    for (var i = 0u; i < arrayLength(&corrected); i++) { corrected[i] = scalars[i]; }
+    corrected[BIAS_CORRECTION1] = state[2];
+    corrected[BIAS_CORRECTION2] = state[3];
+}
