@@ -56,7 +56,10 @@ fn the_cpu_emulates_it_and_says_so_and_what_is_saved_is_f32() {
     assert_eq!(steps.len(), 8);
     assert!(steps.iter().all(|step| step["loss_scale"] == 65536.0), "{steps:?}");
     // On any device, from the weights in f32: nothing is emulated.
-    for command in [&["eval", "run", "--json"][..], &["generate", "run", "--max-tokens", "3"]] {
+    for command in [
+        &["eval", "run", "--json"][..],
+        &["generate", "run", "--prompt", "The", "--max-tokens", "3"],
+    ] {
         for device in ["cpu", "gpu"] {
             let (out, err) = succeed(place.nitp(&[command, &["--device", device]].concat()));
             assert!(!out.contains("emulating") && !err.contains("emulating"), "{out}{err}");
