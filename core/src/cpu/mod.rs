@@ -18,7 +18,7 @@ use memory::{Buffer, Slot};
 pub use real::Real;
 
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
-use crate::ops::{Access, Use};
+use crate::ops::Use;
 use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId, View};
 
 struct Loaded {
@@ -196,7 +196,7 @@ impl<R: Real> CpuExecutor<R> {
                 },
                 self.fast,
             );
-            for written in uses.iter().filter(|it| it.access != Access::Read) {
+            for written in uses.iter().filter(|it| it.access.writes()) {
                 if written.view.dtype == DType::Half {
                     let slot = loaded.slots[written.view.id.index()];
                     let first = slot.offset + written.view.offset;

@@ -10,7 +10,7 @@ use futures_channel::oneshot;
 use web_time::Instant;
 
 use super::GpuDevice;
-use super::outputs::{Outputs, difference};
+use super::outputs::Outputs;
 use super::run::{Command, GpuExecutor, encode};
 use super::tuning::{Choice, Tuning, key};
 use crate::executor::{ExecutorError, MicroInputs, PlanId};
@@ -97,7 +97,7 @@ impl GpuExecutor {
             let found = outputs.by(&self.gpu, &commands).await?;
             // The baseline comes first.
             if let Some(difference) =
-                difference(expected.get_or_insert_with(|| found.clone()), &found)
+                outputs.difference(expected.get_or_insert_with(|| found.clone()), &found)
             {
                 failed.insert(variant.name.to_owned(), difference);
                 continue;
