@@ -8,6 +8,7 @@ use crate::ops::Kernel;
 /// Shared snippets that a shader takes in with `#include "name"`.
 const INCLUDES: &[(&str, &str)] = &[
     ("attention", include_str!("../../../shaders/include/attention.wgsl")),
+    ("attention_tile", include_str!("../../../shaders/include/attention_tile.wgsl")),
     ("attention_registers", include_str!("../../../shaders/include/attention_registers.wgsl")),
     ("expert_tiles", include_str!("../../../shaders/include/expert_tiles.wgsl")),
     ("matmul", include_str!("../../../shaders/include/matmul.wgsl")),
