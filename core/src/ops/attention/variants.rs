@@ -27,7 +27,7 @@ fn pieces([blocks, heads, rows]: [usize; 3], flops: f64) -> Vec<Piece> {
     };
     // Blocks differ: the dearest has all keys or queries, twice as many as the mean.
     let step = blocks.div_ceil((2.0 * head_flops / MOST_FLOPS).ceil() as usize);
-    let blocks = if most > 0 { vec![0..blocks] } else { cut(blocks, step).collect() };
+    let blocks: Vec<_> = cut(blocks, if most > 0 { blocks } else { step }).collect();
     let mut pieces = Vec::new();
     for rows in cut(rows, (most / heads).max(1)) {
         for heads in cut(heads, most.clamp(1, heads)) {
