@@ -44,7 +44,7 @@ fn attention_registers(
         largest[r] = LOWEST;
         total[r] = 0.0;
     }
-    // This loop is not: each load in the text costs the compiler more than all arithmetic.
+    // This loop is not: a load in the text becomes a loop with branches, so there had better be few.
     for (var at = 0u; at < QUADS; at++) {
         for (var r = 0u; r < ROWS; r++) {
             let token = min(first + r % BLOCKS * LANES, last);

@@ -5,6 +5,7 @@
 //! For query head `h` reading key and value head `g = h kv_heads / q_heads`:
 //! `s_ij = q_i · k_j / √head_dim`, `p_ij = softmax over j <= i`, `out_i = Σ_j p_ij v_j`.
 
+mod blocks;
 mod fast;
 mod tile;
 mod variants;

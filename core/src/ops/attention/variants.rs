@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::blocks::{QuadTile, Registers, Tile};
 use super::{Attention, AttentionBackward, Shape};
 use crate::ops::kernel::linear_grid;
 use crate::ops::product::MOST_FLOPS;
@@ -26,7 +27,7 @@ fn pieces([blocks, heads, rows]: [usize; 3], flops: f64) -> Vec<Piece> {
     };
     // Blocks differ: the dearest has all keys or queries, twice as many as the mean.
     let step = blocks.div_ceil((2.0 * head_flops / MOST_FLOPS).ceil() as usize);
-    let blocks = if most > 0 { vec![0..blocks] } else { cut(blocks, step).collect() };
+    let blocks: Vec<_> = cut(blocks, if most > 0 { blocks } else { step }).collect();
     let mut pieces = Vec::new();
     for rows in cut(rows, (most / heads).max(1)) {
         for heads in cut(heads, most.clamp(1, heads)) {
@@ -87,128 +88,18 @@ pub(super) fn class(shape: &Shape) -> String {
     )
 }
 
-/// Extents of a workgroup's tile, chosen so that it fits the 16 KiB of shared memory that WebGPU
-/// promises: `own` tokens that it holds and `other` tokens that pass by, of `quads` vec4 each.
-#[derive(Clone, Copy, Debug)]
-struct Tile {
-    own: usize,
-    other: usize,
-    quads: usize,
+/// Whether heads are whole vec4s.
+fn whole_quads(shape: &Shape) -> bool {
+    shape.head_dim.is_multiple_of(4)
 }
 
-impl Tile {
-    const SHARED_BYTES: usize = 16 * 1024;
-
-    /// One vector a token and side, and one score a pair.
-    fn forward(head_dim: usize) -> Self {
-        Self::largest(head_dim, 1)
-    }
-
-    /// Two of each: (k, v) against (q, dout), p and ds.
-    fn backward(head_dim: usize) -> Self {
-        Self::largest(head_dim, 2)
-    }
-
-    fn largest(head_dim: usize, vectors: usize) -> Self {
-        assert!(
-            head_dim.is_multiple_of(2) && (2..=256).contains(&head_dim),
-            "head_dim is even and at most 256, not {head_dim}: the config's rules say so"
-        );
-        let quads = head_dim.div_ceil(4);
-        [(32, 32), (32, 16), (16, 16), (16, 8), (8, 8), (8, 4), (4, 4), (4, 2)]
-            .into_iter()
-            .map(|(own, other)| Self { own, other, quads })
-            .find(|tile| tile.bytes(vectors) <= Self::SHARED_BYTES && tile.threads() <= 256)
-            .expect("the smallest tile fits at head_dim 256")
-    }
-
-    /// Rows of vec4 are padded to an odd number, so that a column's rows lie in different banks.
-    fn stride(&self) -> usize {
-        self.quads | 1
-    }
-
-    /// Vectors, scores, and the three reals a token of the online softmax.
-    fn bytes(&self, vectors: usize) -> usize {
-        let vec4s = vectors * (self.own + self.other) * self.stride();
-        16 * vec4s + 4 * (vectors * self.own * self.other + 3 * self.own)
-    }
-
-    /// Each thread owns 4 tokens x 4 features of the result.
-    fn threads(&self) -> usize {
-        self.own / 4 * self.quads
-    }
-
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        let constants = [
-            ("OWN", self.own),
-            ("OTHER", self.other),
-            ("QUADS", self.quads),
-            ("STRIDE", self.stride()),
-            ("THREADS", self.threads()),
-        ];
-        constants.map(|(name, value)| (name, value as f64)).to_vec()
-    }
-
-    /// Blocks of tokens, heads, rows of the batch.
-    fn grid(&self, shape: &Shape, heads: usize) -> [usize; 3] {
-        [shape.context.div_ceil(self.own), heads, shape.batch]
-    }
+fn tile(dispatches: Vec<Dispatch>) -> Variant {
+    Variant { name: "tile", suits: Suits::Gpus, lanes: 0, dispatches }
 }
 
-/// How many tokens a thread of the kernels without shared memory owns.
-#[derive(Clone, Copy, Debug)]
-struct Registers {
-    rows: usize,
-    /// Query heads among them, that read the same keys.
-    heads: usize,
-    quads: usize,
-}
-
-impl Registers {
-    /// Threads of a workgroup.
-    const LANES: usize = 8;
-    /// Longer heads are not unrolled by Mesa's compiler.
-    const MOST_QUADS: usize = 32;
-
-    /// Whether heads are whole vec4s, and few.
-    fn suit(shape: &Shape) -> bool {
-        shape.head_dim.is_multiple_of(4) && shape.head_dim / 4 <= Self::MOST_QUADS
-    }
-
-    /// As many queries as have `vec4s` in all.
-    fn of_queries(shape: &Shape, vec4s: usize) -> Self {
-        let own = Self::of_keys(shape, vec4s);
-        let group = shape.q_heads / shape.kv_heads;
-        let heads = [8, 4, 2, 1].into_iter().find(|&n| n <= own.rows && group.is_multiple_of(n));
-        Self { heads: heads.expect("1 divides every number"), ..own }
-    }
-
-    /// As many keys as have `vec4s` in all.
-    fn of_keys(shape: &Shape, vec4s: usize) -> Self {
-        let quads = shape.head_dim / 4;
-        let rows = [8, 4, 2, 1].into_iter().find(|rows| rows * quads <= vec4s).unwrap_or(1);
-        Self { rows, heads: 1, quads }
-    }
-
-    fn constants(&self) -> Vec<(&'static str, f64)> {
-        let constants = [
-            ("LANES", Self::LANES),
-            ("QUADS", self.quads),
-            ("ROWS", self.rows),
-            ("HEADS", self.heads),
-        ];
-        constants.map(|(name, value)| (name, value as f64)).to_vec()
-    }
-
-    /// Blocks of tokens, groups of heads, rows of the batch.
-    fn grid(&self, shape: &Shape, heads: usize) -> [usize; 3] {
-        let tokens = self.rows / self.heads * Self::LANES;
-        [shape.context.div_ceil(tokens), heads / self.heads, shape.batch]
-    }
-
-    fn variant(dispatches: Vec<Dispatch>) -> Variant {
-        Variant { name: "registers", suits: Suits::Software, lanes: Self::LANES, dispatches }
-    }
+fn registers(dispatches: Vec<Dispatch>) -> Variant {
+    let lanes = Registers::LANES;
+    Variant { name: "registers", suits: Suits::Software, lanes, dispatches }
 }
 
 pub(super) mod forward {
@@ -226,18 +117,30 @@ pub(super) mod forward {
     }
 
     pub fn alternatives(op: &Attention) -> Vec<Variant> {
-        if !Registers::suit(&op.shape) {
+        let shape = &op.shape;
+        if !whole_quads(shape) {
             return Vec::new();
         }
-        // q and the sums, each of this many vec4s.
-        let own = Registers::of_queries(&op.shape, 64);
+        let own = QuadTile::forward(shape.head_dim);
         let kernel = Kernel {
-            module: "attention_registers",
-            source: include_str!("../../../../shaders/attention_registers.wgsl"),
-            entry: "attention_registers",
+            module: "attention_tile",
+            source: include_str!("../../../../shaders/attention_tile.wgsl"),
+            entry: "attention_tile",
             constants: own.constants(),
         };
-        vec![Registers::variant(pass(op, kernel, own.grid(&op.shape, op.shape.q_heads)))]
+        let mut variants = vec![tile(pass(op, kernel, own.grid(shape, shape.q_heads)))];
+        if Registers::suit(shape) {
+            // q and the sums, each of this many vec4s.
+            let own = Registers::of_queries(shape, 64);
+            let kernel = Kernel {
+                module: "attention_registers",
+                source: include_str!("../../../../shaders/attention_registers.wgsl"),
+                entry: "attention_registers",
+                constants: own.constants(),
+            };
+            variants.push(registers(pass(op, kernel, own.grid(shape, shape.q_heads))));
+        }
+        variants
     }
 
     fn pass(op: &Attention, kernel: Kernel, grid: [usize; 3]) -> Vec<Dispatch> {
@@ -273,22 +176,36 @@ pub(super) mod backward {
 
     pub fn alternatives(op: &AttentionBackward) -> Vec<Variant> {
         let shape = &op.shape;
-        if !Registers::suit(shape) {
+        if !whole_quads(shape) {
             return Vec::new();
         }
-        // Three vectors a query (q, dout, dq) and four a key (k, v, dk, dv), of this many vec4s each.
-        let (query, key) = (Registers::of_queries(shape, 64), Registers::of_keys(shape, 32));
-        let kernel = |entry, own: &Registers| Kernel {
-            module: "attention_registers_backward",
-            source: include_str!("../../../../shaders/attention_registers_backward.wgsl"),
+        let bindings = vec![op.qkv, op.out, op.dout, op.lse, op.delta, op.dqkv];
+        let own = QuadTile::backward(shape.head_dim);
+        let kernel = |entry| Kernel {
+            module: "attention_tile_backward",
+            source: include_str!("../../../../shaders/attention_tile_backward.wgsl"),
             entry,
             constants: own.constants(),
         };
-        let kernels =
-            [kernel("attention_registers_q", &query), kernel("attention_registers_kv", &key)];
-        let bindings = vec![op.qkv, op.out, op.dout, op.lse, op.delta, op.dqkv];
-        let grids = [query.grid(shape, shape.q_heads), key.grid(shape, shape.kv_heads)];
-        vec![Registers::variant(passes(shape, kernels, bindings, grids))]
+        let kernels = [kernel("attention_tile_q"), kernel("attention_tile_kv")];
+        let grids = [own.grid(shape, shape.q_heads), own.grid(shape, shape.kv_heads)];
+        let mut variants = vec![tile(passes(shape, kernels, bindings.clone(), grids))];
+        if Registers::suit(shape) {
+            // Three vectors a query (q, dout, dq) and four a key (k, v, dk, dv), of this many vec4s
+            // each.
+            let (query, key) = (Registers::of_queries(shape, 64), Registers::of_keys(shape, 32));
+            let kernel = |entry, own: &Registers| Kernel {
+                module: "attention_registers_backward",
+                source: include_str!("../../../../shaders/attention_registers_backward.wgsl"),
+                entry,
+                constants: own.constants(),
+            };
+            let kernels =
+                [kernel("attention_registers_q", &query), kernel("attention_registers_kv", &key)];
+            let grids = [query.grid(shape, shape.q_heads), key.grid(shape, shape.kv_heads)];
+            variants.push(registers(passes(shape, kernels, bindings, grids)));
+        }
+        variants
     }
 
     /// The one for dq computes three products of vectors a pair, the one for dk and dv four.

@@ -1,0 +1,174 @@
+//! How many tokens a workgroup owns, and how much shared memory that takes.
+
+use super::Shape;
+
+/// Extents of a workgroup's tile, chosen so that it fits the 16 KiB of shared memory that WebGPU
+/// promises: `own` tokens that it holds and `other` tokens that pass by, of `quads` vec4 each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    own: usize,
+    other: usize,
+    quads: usize,
+}
+
+impl Tile {
+    const SHARED_BYTES: usize = 16 * 1024;
+
+    /// One vector a token and side, and one score a pair.
+    pub fn forward(head_dim: usize) -> Self {
+        Self::largest(head_dim, 1)
+    }
+
+    /// Two of each: (k, v) against (q, dout), p and ds.
+    pub fn backward(head_dim: usize) -> Self {
+        Self::largest(head_dim, 2)
+    }
+
+    fn largest(head_dim: usize, vectors: usize) -> Self {
+        assert!(
+            head_dim.is_multiple_of(2) && (2..=256).contains(&head_dim),
+            "head_dim is even and at most 256, not {head_dim}: the config's rules say so"
+        );
+        let quads = head_dim.div_ceil(4);
+        [(32, 32), (32, 16), (16, 16), (16, 8), (8, 8), (8, 4), (4, 4), (4, 2)]
+            .into_iter()
+            .map(|(own, other)| Self { own, other, quads })
+            .find(|tile| tile.bytes(vectors) <= Self::SHARED_BYTES && tile.threads() <= 256)
+            .expect("the smallest tile fits at head_dim 256")
+    }
+
+    /// Rows of vec4 are padded to an odd number, so that a column's rows lie in different banks.
+    fn stride(&self) -> usize {
+        self.quads | 1
+    }
+
+    /// Vectors, scores, and the three reals a token of the online softmax.
+    fn bytes(&self, vectors: usize) -> usize {
+        let vec4s = vectors * (self.own + self.other) * self.stride();
+        16 * vec4s + 4 * (vectors * self.own * self.other + 3 * self.own)
+    }
+
+    /// Each thread owns 4 tokens x 4 features of the result.
+    fn threads(&self) -> usize {
+        self.own / 4 * self.quads
+    }
+
+    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+        let constants = [
+            ("OWN", self.own),
+            ("OTHER", self.other),
+            ("QUADS", self.quads),
+            ("STRIDE", self.stride()),
+            ("THREADS", self.threads()),
+        ];
+        constants.map(|(name, value)| (name, value as f64)).to_vec()
+    }
+
+    /// Blocks of tokens, heads, rows of the batch.
+    pub fn grid(&self, shape: &Shape, heads: usize) -> [usize; 3] {
+        [shape.context.div_ceil(self.own), heads, shape.batch]
+    }
+}
+
+/// The same of the kernels for real GPUs, where heads are whole vec4s: small enough that some workgroups
+/// share a core.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuadTile {
+    own: usize,
+    other: usize,
+    /// Own tokens of a thread.
+    each: usize,
+    quads: usize,
+}
+
+impl QuadTile {
+    /// One vector a token, one score a pair.
+    pub fn forward(head_dim: usize) -> Self {
+        let tiles = [(64, 16), (32, 16), (16, 8), (8, 4), (4, 4)];
+        Self::largest(head_dim, 1, 4, &tiles)
+    }
+
+    /// Two of each, and two reals a token. Half as many tokens a thread are twice as many subgroups
+    /// in the shared memory of a core.
+    pub fn backward(head_dim: usize) -> Self {
+        let tiles = [(32, 8), (16, 8), (8, 4), (4, 2)];
+        Self::largest(head_dim, 2, 2, &tiles)
+    }
+
+    fn largest(head_dim: usize, vectors: usize, each: usize, tiles: &[(usize, usize)]) -> Self {
+        let quads = head_dim / 4;
+        let tiles = tiles.iter().map(|&(own, other)| Self { own, other, each, quads });
+        tiles
+            .filter(|tile| tile.own / each * quads <= 256)
+            .find(|tile| tile.bytes(vectors) <= Tile::SHARED_BYTES)
+            .expect("the smallest tile fits at head_dim 256")
+    }
+
+    fn bytes(&self, vectors: usize) -> usize {
+        let vec4s = vectors * (self.own + self.other) * (self.quads | 1);
+        16 * vec4s + 4 * (vectors * self.own * self.other + 2 * self.own.max(self.other))
+    }
+
+    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+        let constants =
+            [("OWN", self.own), ("OTHER", self.other), ("EACH", self.each), ("QUADS", self.quads)];
+        constants.map(|(name, value)| (name, value as f64)).to_vec()
+    }
+
+    /// Blocks of tokens, heads, rows of the batch.
+    pub fn grid(&self, shape: &Shape, heads: usize) -> [usize; 3] {
+        [shape.context.div_ceil(self.own), heads, shape.batch]
+    }
+}
+
+/// How many tokens a thread of the kernels without shared memory owns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Registers {
+    rows: usize,
+    /// Query heads among them, that read the same keys.
+    heads: usize,
+    quads: usize,
+}
+
+impl Registers {
+    /// Threads of a workgroup.
+    pub const LANES: usize = 8;
+    /// Longer heads are not unrolled by Mesa's compiler.
+    const MOST_QUADS: usize = 32;
+
+    /// Whether heads of whole vec4s are short enough.
+    pub fn suit(shape: &Shape) -> bool {
+        shape.head_dim / 4 <= Self::MOST_QUADS
+    }
+
+    /// As many queries as have `vec4s` in all.
+    pub fn of_queries(shape: &Shape, vec4s: usize) -> Self {
+        let own = Self::of_keys(shape, vec4s);
+        let group = shape.q_heads / shape.kv_heads;
+        let heads = [8, 4, 2, 1].into_iter().find(|&n| n <= own.rows && group.is_multiple_of(n));
+        Self { heads: heads.expect("1 divides every number"), ..own }
+    }
+
+    /// As many keys as have `vec4s` in all.
+    pub fn of_keys(shape: &Shape, vec4s: usize) -> Self {
+        let quads = shape.head_dim / 4;
+        let rows = [8, 4, 2, 1].into_iter().find(|rows| rows * quads <= vec4s).unwrap_or(1);
+        Self { rows, heads: 1, quads }
+    }
+
+    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+        let constants = [
+            ("LANES", Self::LANES),
+            ("QUADS", self.quads),
+            ("ROWS", self.rows),
+            ("HEADS", self.heads),
+        ];
+        constants.map(|(name, value)| (name, value as f64)).to_vec()
+    }
+
+    /// Blocks of tokens, groups of heads, rows of the batch.
+    pub fn grid(&self, shape: &Shape, heads: usize) -> [usize; 3] {
+        let tokens = self.rows / self.heads * Self::LANES;
+        [shape.context.div_ceil(tokens), heads / self.heads, shape.batch]
+    }
+}
