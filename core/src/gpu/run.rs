@@ -165,8 +165,7 @@ impl GpuExecutor {
 
     /// Where a view's elements begin: buffer and bytes.
     pub(super) fn place_of(&self, id: PlanId, view: View) -> (wgpu::Buffer, u64) {
-        let size = view.dtype.bytes() as u64;
-        let bytes = size * view.offset as u64;
+        let bytes = (view.dtype.bytes() * view.offset) as u64;
         if view.is_scratch() {
             return (self.scratch.clone().expect("grown to what is needed"), bytes);
         }
@@ -174,7 +173,9 @@ impl GpuExecutor {
         let place = loaded.layout.places[view.id.index()];
         let key = (place.space, place.chunk);
         let buffer = loaded.buffers.get(&key).or_else(|| self.store.get(&key));
-        (buffer.expect("every chunk was allocated").clone(), size * place.offset as u64 + bytes)
+        // The tensor's own type: poisoning takes halves for words.
+        let first = (place.space.dtype().bytes() * place.offset) as u64;
+        (buffer.expect("every chunk was allocated").clone(), first + bytes)
     }
 }
 

@@ -7,15 +7,16 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use nitp_core::config::{Config, Precision, load, preset};
 use nitp_core::cpu::{CpuExecutor, Real};
 use nitp_core::executor::{Executor, ExecutorError, Source, read_now, read_store};
-use nitp_core::gpu::assemble;
+use nitp_core::gpu::{GpuExecutor, assemble};
 use nitp_core::model::{Memory, metric, parameters, train_plan};
+use nitp_core::ops::BASELINE;
 use nitp_core::ops::loss_scale::{FIRST, state};
 use nitp_core::plan::{Limits, Space};
 use nitp_core::train::{
     BatchSource, Checkpoint, Event, LossScale, Start, StepEvent, TrainError, Trainer, find,
 };
 use nitp_tests::model_case::{
-    MOE, RandomBatches, Steps, config, fast_executor, gpu_executor, initial_weights, layout,
+    MOE, RandomBatches, StepNumbers, Steps, config, fast_executor, initial_weights, layout,
 };
 
 const MIXED: &str = "train.precision=mixed";
@@ -170,9 +171,7 @@ fn learned(config: &Config) -> (f64, f64) {
     let numbers: Vec<_> = (0..STEPS).map(|step| steps.step(step, Some(3e-3))).collect();
     assert!(numbers[0].ntp_loss > 5.0, "{:?}", numbers[0]);
     let last = &numbers[STEPS - LAST..];
-    let mean = |of: fn(&nitp_tests::model_case::StepNumbers) -> f64| {
-        last.iter().map(of).sum::<f64>() / LAST as f64
-    };
+    let mean = |of: fn(&StepNumbers) -> f64| last.iter().map(of).sum::<f64>() / LAST as f64;
     (mean(|it| it.ntp_loss), mean(|it| it.nitp_loss))
 }
 
@@ -373,33 +372,94 @@ fn every_kernel_with_halves_is_valid_wgsl() {
 }
 
 #[test]
-fn an_adapter_without_halves_refuses_the_plan_and_one_with_them_runs_it() {
-    for sets in [&[][..], MOE] {
-        let config = mixed(sets);
-        let mut executor = gpu_executor(&config);
-        if nitp_tests::gpu().summary.half {
-            let numbers = steps(executor, &config).step(0, None);
-            let expected = steps(twin::<f32>(&config), &config).step(0, None);
-            for (x, y) in [(numbers.loss, expected.loss), (numbers.grad_norm, expected.grad_norm)] {
-                assert!((x - y).abs() < 3e-3 * y.abs(), "{numbers:?} and {expected:?}");
-            }
-            continue;
-        }
-        let before = executor.allocated_bytes();
-        let plan = train_plan(&config, executor.parameters());
-        let error = executor.load(plan).expect_err("there are no halves");
-        assert!(matches!(error, ExecutorError::NoHalf { .. }), "{error}");
-        assert_eq!(executor.allocated_bytes(), before);
-        let words = error.to_string();
-        for part in [
-            "train.precision = \"mixed\"",
-            "shader-f16",
-            &nitp_tests::gpu().summary.name,
-            "train.precision=f32",
-            "--device cpu",
-        ] {
-            assert!(words.contains(part), "`{part}` is not in\n{words}");
-        }
+fn an_adapter_without_halves_refuses_the_plan() {
+    let config = mixed(&[]);
+    let mut device = nitp_tests::gpu();
+    device.summary.half = false;
+    let name = device.summary.name.clone();
+    let mut executor = GpuExecutor::new(device, layout(&parameters(&config))).expect("it fits");
+    let before = executor.allocated_bytes();
+    let plan = train_plan(&config, executor.parameters());
+    let error = executor.load(plan).expect_err("there are no halves");
+    assert!(matches!(error, ExecutorError::NoHalf { .. }), "{error}");
+    assert_eq!(executor.allocated_bytes(), before);
+    let words = error.to_string();
+    for part in
+        ["train.precision = \"mixed\"", "shader-f16", &name, "train.precision=f32", "--device cpu"]
+    {
+        assert!(words.contains(part), "`{part}` is not in\n{words}");
+    }
+}
+
+/// A step's numbers and all gradients.
+fn first_step<E: Executor>(mut executor: E, config: &Config) -> (StepNumbers, Vec<f32>) {
+    executor.poison_freed(true);
+    let mut steps = steps(executor, config);
+    let numbers = steps.step(0, None);
+    let gradients = read_store(&mut steps.executor, Space::Gradient).expect("a read-back");
+    (numbers, gradients.concat())
+}
+
+/// The GPU, by this variant where an op has it, computes in halves what the CPU emulates.
+fn as_emulated(config: &Config, variant: &str) {
+    let device = nitp_tests::gpu();
+    assert!(
+        device.summary.half,
+        "this test needs an adapter with shader-f16, as Mesa's llvmpipe is one"
+    );
+    let gpu = GpuExecutor::new(device.forcing(variant), layout(&parameters(config)));
+    let (found, gradients) = first_step(gpu.expect("it fits"), config);
+    let (expected, emulated) = first_step(fast_executor(config), config);
+    let what = format!("{variant}: {found:?}, emulated {expected:?}");
+    for (x, y) in [(found.loss, expected.loss), (found.grad_norm, expected.grad_norm)] {
+        assert!((x - y).abs() < 3e-3 * y.abs(), "{what}");
+    }
+    let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+    let pairs = gradients.iter().zip(&emulated);
+    let error = norm(&mut pairs.map(|(&x, &y)| f64::from(x) - f64::from(y)));
+    let all = norm(&mut emulated.iter().map(|&x| f64::from(x)));
+    assert!(error < 5e-3 * all, "{what}: gradients are {:.1e} apart", error / all);
+}
+
+#[test]
+fn a_gpu_computes_what_the_cpu_emulates() {
+    for sets in models() {
+        as_emulated(&mixed(&sets), BASELINE);
+    }
+}
+
+/// WGSL promises nothing about a number that is too large for a half, and the loss scale relies on
+/// an infinity.
+#[test]
+fn an_overflow_on_a_gpu_is_seen() {
+    let config = mixed(MOE);
+    let executor = GpuExecutor::new(nitp_tests::gpu(), layout(&parameters(&config)));
+    let mut steps = steps(executor.expect("it fits"), &config);
+    let weights = read_store(&mut steps.executor, Space::Parameter).expect("a read-back");
+    set_scale(&mut steps, 2f32.powi(40));
+    steps.step(0, None);
+    let found = metrics(&mut steps);
+    assert_eq!((found[metric::SKIPPED], found[metric::GRAD_NORM]), (1.0, 0.0));
+    assert!(read_store(&mut steps.executor, Space::Parameter).expect("a read-back") == weights);
+}
+
+#[test]
+fn every_variant_of_a_product_computes_it() {
+    let sizes = [
+        "model.hidden_size=64",
+        "model.num_hidden_layers=2",
+        "model.head_dim=16",
+        "model.intermediate_size=96",
+        "model.vocab_size=1024",
+        "train.context_length=40",
+    ];
+    let experts = ["moe_intermediate_size=12", "shared_expert_intermediate_size=16"]
+        .map(|set| format!("model.moe.{set}"));
+    let experts: Vec<&str> = experts.iter().map(String::as_str).collect();
+    let (dense, moe) = (mixed(&sizes), mixed(&[MOE, &sizes, &experts].concat()));
+    for variant in ["subgroup", "tile64", "tile64_few", "tile128", "split_k", "plain16"] {
+        as_emulated(&dense, variant);
+        as_emulated(&moe, variant);
     }
 }
 

@@ -107,18 +107,11 @@ same_bits! {
         "model.hidden_size=72", "model.head_dim=34", "train.context_length=70",
         "train.batch_size=3",
     ];
+    mixed_precision: &["train.precision=mixed"];
     sizes_of_tiny: &[
         "model.hidden_size=128", "model.head_dim=32", "model.intermediate_size=352",
         "model.vocab_size=1024", "train.context_length=128",
     ];
-}
-
-/// No adapter is needed: the kernels are those of f32 on other types.
-#[test]
-fn mixed_precision_as_the_cpu_emulates_it() {
-    for sets in [&["train.precision=mixed"][..], &[MOE, &["train.precision=mixed"]].concat()] {
-        same("fast CPU", sets, |config| two_steps(fast_executor(config), config, take));
-    }
 }
 
 #[test]

@@ -91,6 +91,12 @@ fn cpu_mixed_precision_moe_with_accumulation() {
 }
 
 #[test]
+fn gpu_mixed_precision() {
+    let sets = [MOE, &["train.precision=mixed"]].concat();
+    same_bits_and_exact_resume(&sets, |config| Box::new(gpu_executor(config)));
+}
+
+#[test]
 fn gpu_dense() {
     same_bits_and_exact_resume(&[], |config| Box::new(gpu_executor(config)));
 }
