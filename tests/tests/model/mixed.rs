@@ -444,7 +444,7 @@ fn an_overflow_on_a_gpu_is_seen() {
 }
 
 #[test]
-fn every_variant_of_a_product_computes_it() {
+fn every_variant_of_products_and_attention_computes_it() {
     let sizes = [
         "model.hidden_size=64",
         "model.num_hidden_layers=2",
@@ -457,7 +457,10 @@ fn every_variant_of_a_product_computes_it() {
         .map(|set| format!("model.moe.{set}"));
     let experts: Vec<&str> = experts.iter().map(String::as_str).collect();
     let (dense, moe) = (mixed(&sizes), mixed(&[MOE, &sizes, &experts].concat()));
-    for variant in ["subgroup", "tile64", "tile64_few", "tile128", "split_k", "plain16"] {
+    let stored = ["subgroup", "tile64", "tile64_few", "tile128", "split_k", "plain16"];
+    let fused =
+        ["fused_block", "fused_subgroup", "fused_tile64", "fused_tile64_few", "fused_tile128"];
+    for variant in stored.into_iter().chain(fused).chain(["registers", "tile"]) {
         as_emulated(&dense, variant);
         as_emulated(&moe, variant);
     }
