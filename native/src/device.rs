@@ -81,10 +81,17 @@ pub fn choose_for(args: &DeviceArgs, config: &Config, before: Option<&Machine>) 
         return tuned(choice, args, config, before);
     }
     let precision = config.train.precision;
-    let choice = tuned(pick(args, precision)?, args, config, before)?;
-    let raced = args.device == "auto"
-        && matches!(choice.device, Device::Gpu(_))
-        && precision == Precision::F32;
+    let picked = pick(args, precision)?;
+    let may_be_cpu = args.device == "auto" && precision == Precision::F32;
+    let name = picked.why.clone();
+    let choice = match tuned(picked, args, config, before) {
+        Err(error) if may_be_cpu => {
+            let why = format!("{}: {name} can't train this model: {error:#}", cpu());
+            return Ok(Choice { device: Device::Cpu, why });
+        }
+        other => other?,
+    };
+    let raced = may_be_cpu && matches!(choice.device, Device::Gpu(_));
     if raced && memory::check_machine(config).is_ok() {
         return race(config, choice.device, choice.why);
     }

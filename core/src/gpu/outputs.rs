@@ -17,35 +17,43 @@ const MOST_DIFFERENCE: f64 = 1e-3;
 /// The same where halves are rounded in other places.
 const MOST_DIFFERENCE_OF_HALVES: f64 = 5e-3;
 
-/// An output: where it lies, and a copy of what lay there.
+/// An output: where it lies, a copy of what lay there, and where the host reads it.
 struct Output {
     buffer: wgpu::Buffer,
     offset: u64,
     bytes: u64,
     dtype: DType,
     before: wgpu::Buffer,
+    copy: wgpu::Buffer,
 }
 
 /// All outputs of an op.
 pub(super) struct Outputs(Vec<Output>);
 
 impl Outputs {
-    /// Those of a node of a loaded plan, as they are now.
-    pub fn of(executor: &GpuExecutor, id: PlanId, node: usize) -> Self {
+    /// Those of a node of a loaded plan, as they are now; none where there is no memory for copies: then
+    /// nothing is compared.
+    pub async fn of(executor: &GpuExecutor, id: PlanId, node: usize) -> Self {
         let gpu = &executor.gpu;
         let node = executor.plans[id.0].plan.nodes().nth(node).expect("a node of it");
         let uses = node.op.uses();
         let written = uses.iter().filter(|it| it.access.writes() && it.access != Access::Scratch);
+        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         let outputs = written.filter(|it| it.view.dtype != DType::U32).map(|used| {
             let (buffer, offset) = executor.place_of(id, used.view);
             let bytes = used.view.bytes().next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
-            let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-            let before = made(gpu, bytes, usage);
+            let before =
+                made(gpu, bytes, wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST);
+            let copy =
+                made(gpu, bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
             encoder.copy_buffer_to_buffer(&buffer, offset, &before, 0, bytes);
-            Output { buffer, offset, bytes, dtype: used.view.dtype, before }
+            Output { buffer, offset, bytes, dtype: used.view.dtype, before, copy }
         });
         let outputs = Self(outputs.collect());
+        if scope.pop().await.is_some() {
+            return Self(Vec::new());
+        }
         gpu.queue.submit([encoder.finish()]);
         outputs
     }
@@ -64,23 +72,20 @@ impl Outputs {
             encoder.copy_buffer_to_buffer(&it.before, 0, &it.buffer, it.offset, it.bytes);
         }
         encode(&mut encoder.begin_compute_pass(&Default::default()), commands);
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let copies: Vec<wgpu::Buffer> =
-            self.0.iter().map(|it| made(gpu, it.bytes, usage)).collect();
-        for (it, copy) in self.0.iter().zip(&copies) {
-            encoder.copy_buffer_to_buffer(&it.buffer, it.offset, copy, 0, it.bytes);
+        for it in &self.0 {
+            encoder.copy_buffer_to_buffer(&it.buffer, it.offset, &it.copy, 0, it.bytes);
         }
         gpu.queue.submit([encoder.finish()]);
         let mut values = Vec::new();
-        for (it, copy) in self.0.iter().zip(copies) {
+        for it in &self.0 {
             let (tell, told) = oneshot::channel();
-            copy.slice(..).map_async(wgpu::MapMode::Read, move |mapped| {
+            it.copy.slice(..).map_async(wgpu::MapMode::Read, move |mapped| {
                 // No one listens if this was dropped.
                 let _ = tell.send(mapped);
             });
             done(gpu).await?;
             // What went wrong is the device's failure, below.
-            if let (Ok(Ok(())), Ok(bytes)) = (told.await, copy.slice(..).get_mapped_range()) {
+            if let (Ok(Ok(())), Ok(bytes)) = (told.await, it.copy.slice(..).get_mapped_range()) {
                 if it.dtype == DType::Half {
                     let halves = bytemuck::pod_collect_to_vec::<u8, u16>(&bytes);
                     values.extend(halves.into_iter().map(|bits| f16::from_bits(bits).to_f32()));
@@ -88,6 +93,7 @@ impl Outputs {
                     values.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes));
                 }
             }
+            it.copy.unmap();
         }
         gpu.check()?;
         Ok(values)

@@ -77,7 +77,7 @@ impl GpuExecutor {
     async fn measure(&mut self, id: PlanId, node: usize) -> Result<Choice, ExecutorError> {
         let op = self.plans[id.0].plan.nodes().nth(node).expect("a node of it").op.as_ref();
         let variants = self.gpu.usable(op);
-        let outputs = Outputs::of(self, id, node);
+        let outputs = Outputs::of(self, id, node).await;
         let mut expected: Option<Vec<f32>> = None;
         let (mut times, mut failed) = (BTreeMap::new(), BTreeMap::new());
         let mut best = f64::INFINITY;
