@@ -111,9 +111,19 @@ impl GpuDevice {
 
     /// Whether there is nothing to measure for an op: one way to do it, or a known choice.
     pub fn is_measured(&self, op: &dyn DynOp, known: &Tuning) -> bool {
-        let variants = self.usable(op);
-        let tried = variants.iter().filter(|it| it.suits != Suits::Comparison).count();
-        tried < 2 || known.choice(op, &variants).is_some()
+        self.candidates(op).len() < 2 || known.choice(op, &self.usable(op)).is_some()
+    }
+
+    /// The variants of an op that are worth measuring here. Those made for GPUs are never the best on a
+    /// software adapter, and take the longest to find that out.
+    pub(super) fn candidates(&self, op: &dyn DynOp) -> Vec<Variant> {
+        let mut variants = self.usable(op);
+        variants.retain(|it| match it.suits {
+            Suits::Comparison => false,
+            Suits::Gpus => !self.summary.software,
+            Suits::All | Suits::Software => true,
+        });
+        variants
     }
 
     /// How an op is done here: as was measured, else by the first variant that is made for such

@@ -14,7 +14,7 @@ use super::outputs::Outputs;
 use super::run::{Command, GpuExecutor, encode};
 use super::tuning::{Choice, Tuning, key};
 use crate::executor::{ExecutorError, MicroInputs, PlanId};
-use crate::ops::{BASELINE, Suits};
+use crate::ops::BASELINE;
 
 /// A measurement takes at least this long, so that clocks and queues don't count.
 const LEAST: Duration = Duration::from_millis(4);
@@ -76,12 +76,12 @@ impl GpuExecutor {
 
     async fn measure(&mut self, id: PlanId, node: usize) -> Result<Choice, ExecutorError> {
         let op = self.plans[id.0].plan.nodes().nth(node).expect("a node of it").op.as_ref();
-        let variants = self.gpu.usable(op);
+        let variants = self.gpu.candidates(op);
         let outputs = Outputs::of(self, id, node).await;
         let mut expected: Option<Vec<f32>> = None;
         let (mut times, mut failed) = (BTreeMap::new(), BTreeMap::new());
         let mut best = f64::INFINITY;
-        for variant in variants.iter().filter(|it| it.suits != Suits::Comparison) {
+        for variant in &variants {
             use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
             let scopes = [Internal, OutOfMemory, Validation]
                 .map(|filter| self.gpu.device.push_error_scope(filter));

@@ -36,7 +36,7 @@ impl Op for Odd {
         dispatches[0].kernel.source = self.1;
         dispatches[0].kernel.entry = "odd";
         dispatches[0].kernel.constants.clear();
-        vec![Variant { name: "odd", suits: Suits::Gpus, lanes: 0, dispatches }]
+        vec![Variant { name: "odd", suits: Suits::All, lanes: 0, dispatches }]
     }
     fn tuning_class(&self) -> String {
         "one".to_owned()
@@ -68,7 +68,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn every_way_is_measured_and_known_from_then_on() {
     let tuning = tune(|it| it, nothing(), LONG);
     let (_, choice) = tuning.choices().next().expect("one class");
-    assert!(choice.microseconds.contains_key(BASELINE) && choice.microseconds.len() > 2);
+    assert!(choice.microseconds.contains_key(BASELINE) && choice.microseconds.len() > 1);
     assert!(choice.microseconds.contains_key(&choice.variant) && choice.failed.is_empty());
     let text = tuning.write();
     let read = Tuning::read(&text, &nitp_tests::gpu().summary).expect("what was written");
