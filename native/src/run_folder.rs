@@ -115,9 +115,18 @@ impl RunFolder {
         whole_file::write(&self.path.join(MACHINE), text.as_bytes())
     }
 
-    /// What it trained on, as far as that is known.
+    /// What it trained on, or none: with a warning if its file is broken.
     pub fn machine(&self) -> Option<Machine> {
-        serde_json::from_str(&fs::read_to_string(self.path.join(MACHINE)).ok()?).ok()
+        let path = self.path.join(MACHINE);
+        let read = serde_json::from_str(&fs::read_to_string(&path).ok()?);
+        read.inspect_err(|error| {
+            eprintln!(
+                "warning: {} is not used: it is broken ({error}). The device and its kernels are \
+                 chosen anew.",
+                path.display()
+            );
+        })
+        .ok()
     }
 
     /// Its configuration.

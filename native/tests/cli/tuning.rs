@@ -93,4 +93,9 @@ fn a_run_that_goes_on_keeps_its_kernels() {
     fs::write(&path, text.replace(adapter, "a card that was sold")).expect("it can be written");
     let (_, said) = succeed(place.nitp(&["train", "--resume", "moved"]));
     assert!(said.contains("a card that was sold") && said.contains("last digits"), "{said}");
+
+    part("broken", &["--stop-at", "2"]);
+    fs::write(place.path("broken/machine.json"), "{").expect("it can be written");
+    let (_, said) = succeed(place.nitp(&["train", "--resume", "broken", "--device", "cpu"]));
+    assert!(said.contains("machine.json is not used: it is broken"), "{said}");
 }
