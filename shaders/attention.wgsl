@@ -16,26 +16,10 @@ override THREADS: u32 = 128;
 alias Real1 = f32;
 alias Real2 = f32;
 
-struct Sizes {
-    context: u32,
-    q_heads: u32,
-    kv_heads: u32,
-    head_dim: u32,
-    rows: u32, // tokens * q_heads
-    scale: f32,
-    // Of tokens, heads and rows of the batch: where this dispatch begins.
-    block: u32,
-    head: u32,
-    row: u32,
-}
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
+#include "attention_sizes"
 @group(0) @binding(1) var<storage, read_write> qkv: array<Real1>; // [tokens, (q_heads + 2 kv_heads) head_dim]
 @group(0) @binding(2) var<storage, read_write> out: array<Real2>; // [tokens, q_heads head_dim]
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;   // [batch, q_heads, context]
-
-// Below every score, and finite: WGSL knows no infinity.
-const LOWEST: f32 = -1e30;
 
 var<workgroup> queries: array<vec4f, OWN * STRIDE>;
 var<workgroup> passing: array<vec4f, OTHER * STRIDE>; // keys, then values

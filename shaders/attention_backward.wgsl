@@ -17,20 +17,7 @@ alias Real1 = f32;
 alias Real2 = f32;
 alias Real5 = f32;
 
-struct Sizes {
-    context: u32,
-    q_heads: u32,
-    kv_heads: u32,
-    head_dim: u32,
-    rows: u32, // tokens * q_heads
-    scale: f32,
-    // Of tokens, heads and rows of the batch: where this dispatch begins.
-    block: u32,
-    head: u32,
-    row: u32,
-}
-
-@group(0) @binding(0) var<uniform> sizes: Sizes;
+#include "attention_sizes"
 
 // attention_backward_delta: out, dout, delta
 @group(0) @binding(1) var<storage, read_write> out: array<Real1>;           // [tokens, q_heads head_dim]

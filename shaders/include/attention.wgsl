@@ -2,23 +2,8 @@
 
 override QUADS: u32 = 16; // vec4s of a head
 
-struct Sizes {
-    context: u32,
-    q_heads: u32,
-    kv_heads: u32,
-    head_dim: u32,
-    rows: u32, // tokens * q_heads
-    scale: f32,
-    // Of tokens, heads and rows of the batch: where this dispatch begins.
-    block: u32,
-    head: u32,
-    row: u32,
-}
+#include "attention_sizes"
 
-@group(0) @binding(0) var<uniform> sizes: Sizes;
-
-// Below every score, and finite: WGSL knows no infinity.
-const LOWEST: f32 = -1e30;
 // Scores are exponents of 2 here, which is what hardware knows.
 const LOG2_E: f32 = 1.4426950408889634;
 const LN_2: f32 = 0.6931471805599453;

@@ -8,6 +8,7 @@ use crate::ops::{Dispatch, Kernel};
 /// Shared snippets that a shader takes in with `#include "name"`.
 const INCLUDES: &[(&str, &str)] = &[
     ("attention", include_str!("../../../shaders/include/attention.wgsl")),
+    ("attention_sizes", include_str!("../../../shaders/include/attention_sizes.wgsl")),
     ("attention_tile", include_str!("../../../shaders/include/attention_tile.wgsl")),
     ("attention_registers", include_str!("../../../shaders/include/attention_registers.wgsl")),
     ("epilogue_rope", include_str!("../../../shaders/include/epilogue_rope.wgsl")),
