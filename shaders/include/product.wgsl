@@ -47,20 +47,36 @@ fn b_along_n(part: Part, column: u32, k: u32) -> vec4f {
     return vec4f(b[part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4]);
 }
 
-// Columns column..column + 4 of b at k..k + 4; a column of the result is one k.
-fn b_block(part: Part, column: u32, k: u32) -> mat4x4f {
+// Where the vec4s of a block are: four rows of a, or four columns of b, at k..k + 4. For loops that go on
+// from there by steps: not every compiler takes out of a loop what stays the same in it.
+fn a_block_at(part: Part, row: u32, k: u32) -> vec4u {
+    if A_BY_K { return ((k + vec4u(0, 1, 2, 3)) * sizes.m + min(row, sizes.m - 4)) / 4; }
+    return (min(row + vec4u(0, 1, 2, 3), vec4u(part.row_end - 1)) * sizes.k + k) / 4;
+}
+
+fn b_block_at(part: Part, column: u32, k: u32) -> vec4u {
     if B_BY_K {
-        return mat4x4f(
-            b_along_n(part, column, k),
-            b_along_n(part, column, k + 1),
-            b_along_n(part, column, k + 2),
-            b_along_n(part, column, k + 3),
-        );
+        return part.b + ((k + vec4u(0, 1, 2, 3)) * sizes.n + min(column, sizes.n - 4)) / 4;
     }
-    return transpose(mat4x4f(
-        b_along_k(part, column, k),
-        b_along_k(part, column + 1, k),
-        b_along_k(part, column + 2, k),
-        b_along_k(part, column + 3, k),
-    ));
+    let columns = min(column + vec4u(0, 1, 2, 3), vec4u(sizes.n - 1));
+    let rows = vec4u(b_row(columns.x), b_row(columns.y), b_row(columns.z), b_row(columns.w));
+    return part.b + (rows * sizes.k + k) / 4;
+}
+
+// From k to k + 4.
+fn a_step() -> u32 { return select(1u, sizes.m, A_BY_K); }
+fn b_step() -> u32 { return select(1u, sizes.n, B_BY_K); }
+
+// Four rows of a at k..k + 4; a column of the result is one row.
+fn a_block(at: vec4u) -> mat4x4f {
+    let block = mat4x4f(vec4f(a[at.x]), vec4f(a[at.y]), vec4f(a[at.z]), vec4f(a[at.w]));
+    if A_BY_K { return transpose(block); }
+    return block;
+}
+
+// Four columns of b at k..k + 4; a column of the result is one k.
+fn b_block(at: vec4u) -> mat4x4f {
+    let block = mat4x4f(vec4f(b[at.x]), vec4f(b[at.y]), vec4f(b[at.z]), vec4f(b[at.w]));
+    if B_BY_K { return block; }
+    return transpose(block);
 }

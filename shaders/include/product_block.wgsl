@@ -1,36 +1,55 @@
-// A product by threads that each own a 4x4 block: no shared memory, no barrier, and no feature that an
-// adapter may lack.
+// A product by threads that each own a block of ROWS x 4 results: no shared memory, no barrier, and no
+// feature that an adapter may lack. Everything is written out: SwiftShader unrolls no loop, and goes
+// through memory for an index that is not constant.
 
 #include "product"
 
+override ROWS: u32 = 4; // or 8
+
 const THREADS: u32 = 8; // a side of the workgroup
-const TILE_M: u32 = 4 * THREADS;
+const TILE_M: u32 = ROWS * THREADS;
 const TILE_N: u32 = 4 * THREADS;
 
+// A row of the results is a column of these.
+fn outer(left: vec4f, right: vec4f) -> mat4x4f {
+    return mat4x4f(left.x * right, left.y * right, left.z * right, left.w * right);
+}
+
 fn multiply(part: Part, thread: vec3u) {
-    let row = part.row + 4 * thread.y;
+    let row = part.row + ROWS * thread.y;
     let column = part.column + 4 * thread.x;
     if row >= part.row_end || column >= sizes.n { return; }
-    var sums: array<vec4f, 4>;
+    var low: mat4x4f;
+    var high: mat4x4f; // of rows 4 to 7
+    let a_step = a_step();
+    let b_step = b_step();
+    var low_at = a_block_at(part, row, part.begin);
+    var high_at = a_block_at(part, row + 4, part.begin);
+    var b_at = b_block_at(part, column, part.begin);
+    var k = part.begin;
+    for (; k + 4 <= part.end; k += 4u) {
+        let right = b_block(b_at);
+        low += right * a_block(low_at);
+        if ROWS > 4 { high += right * a_block(high_at); }
+        low_at += a_step;
+        high_at += a_step;
+        b_at += b_step;
+    }
     if A_BY_K {
-        for (var k = part.begin; k < part.end; k++) {
-            let left = a_along_m(row, k);
+        // Only rows are whole vec4s.
+        for (; k < part.end; k++) {
             let right = b_along_n(part, column, k);
-            sums[0] += left.x * right;
-            sums[1] += left.y * right;
-            sums[2] += left.z * right;
-            sums[3] += left.w * right;
-        }
-    } else {
-        for (var k = part.begin; k < part.end; k += 4u) {
-            let right = b_block(part, column, k);
-            sums[0] += right * a_along_k(part, row, k);
-            sums[1] += right * a_along_k(part, row + 1, k);
-            sums[2] += right * a_along_k(part, row + 2, k);
-            sums[3] += right * a_along_k(part, row + 3, k);
+            low += outer(a_along_m(row, k), right);
+            if ROWS > 4 { high += outer(a_along_m(row + 4, k), right); }
         }
     }
-    for (var i = 0u; i < 4; i++) {
-        if row + i < part.row_end { store(part, row + i, column, sums[i]); }
+    for (var i = 0u; i < ROWS; i++) {
+        if row + i < part.row_end {
+            if i < 4 {
+                store(part, row + i, column, low[i]);
+            } else {
+                store(part, row + i, column, high[i - 4]);
+            }
+        }
     }
 }

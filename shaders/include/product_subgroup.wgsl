@@ -11,8 +11,8 @@ diagnostic(off, subgroup_uniformity);
 #include "product"
 
 override THREADS: u32 = 64;
+override TILE_M: u32 = 8; // rows: a multiple of 4
 
-const TILE_M: u32 = 8;
 const TILE_N: u32 = 4 * THREADS;
 
 // The lane within its subgroup, and the subgroup's size.
@@ -26,32 +26,35 @@ fn multiply(part: Part, thread: u32, member: Member) {
     var sums: array<vec4f, TILE_M>;
     if A_BY_K {
         // A lane has all rows at a k of its own.
+        let b_row_length = sizes.n / 4;
+        var b_at = part.begin * b_row_length + min(column, sizes.n - 4) / 4;
         for (var k = part.begin; k < part.end; k += lanes) {
             let mine = min(k + member.lane, part.end - 1);
-            let low = a_along_m(part.row, mine);
-            let high = a_along_m(part.row + 4, mine);
-            for (var i = 0u; i < min(lanes, part.end - k); i++) {
-                let right = b_along_n(part, column, k + i);
-                let left_low = subgroupShuffle(low, i);
-                let left_high = subgroupShuffle(high, i);
-                sums[0] += left_low.x * right;
-                sums[1] += left_low.y * right;
-                sums[2] += left_low.z * right;
-                sums[3] += left_low.w * right;
-                sums[4] += left_high.x * right;
-                sums[5] += left_high.y * right;
-                sums[6] += left_high.z * right;
-                sums[7] += left_high.w * right;
+            var left: array<vec4f, TILE_M / 4>;
+            for (var i = 0u; i < TILE_M / 4; i++) { left[i] = a_along_m(part.row + 4 * i, mine); }
+            for (var other = 0u; other < min(lanes, part.end - k); other++) {
+                let right = vec4f(b[b_at]);
+                b_at += b_row_length;
+                for (var i = 0u; i < TILE_M / 4; i++) {
+                    let rows = subgroupShuffle(left[i], other);
+                    sums[4 * i] += rows.x * right;
+                    sums[4 * i + 1] += rows.y * right;
+                    sums[4 * i + 2] += rows.z * right;
+                    sums[4 * i + 3] += rows.w * right;
+                }
             }
         }
     } else {
         // A lane has four k of its own of each row.
+        let step = b_step();
+        var b_at = b_block_at(part, column, part.begin);
         for (var k = part.begin; k < part.end; k += 4 * lanes) {
             let mine = min(k + 4 * member.lane, part.end - 4);
             var left: array<vec4f, TILE_M>;
             for (var i = 0u; i < TILE_M; i++) { left[i] = a_along_k(part, part.row + i, mine); }
             for (var other = 0u; other < min(lanes, (part.end - k) / 4); other++) {
-                let right = b_block(part, column, k + 4 * other);
+                let right = b_block(b_at);
+                b_at += step;
                 for (var i = 0u; i < TILE_M; i++) {
                     sums[i] += right * subgroupShuffle(left[i], other);
                 }

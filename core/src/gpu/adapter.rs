@@ -115,13 +115,15 @@ impl GpuDevice {
     }
 
     /// The variants of an op that are worth measuring here. Those made for GPUs are never the best on a
-    /// software adapter, and take the longest to find that out.
+    /// software adapter, and take the longest to find that out; those made for software keep more in a
+    /// thread than a GPU has registers for.
     pub(super) fn candidates(&self, op: &dyn DynOp) -> Vec<Variant> {
         let mut variants = self.usable(op);
         variants.retain(|it| match it.suits {
             Suits::Comparison => false,
+            Suits::All => true,
             Suits::Gpus => !self.summary.software,
-            Suits::All | Suits::Software => true,
+            Suits::Software => self.summary.software,
         });
         variants
     }

@@ -30,9 +30,10 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// [`Variant::lanes`](super::Variant::lanes): subgroups of any size do.
+    /// [`Variant::lanes`](super::Variant::lanes): subgroups of any size do, but those of SwiftShader's
+    /// four threads hand on too little to be worth it.
     pub fn lanes(&self) -> usize {
-        usize::from(self.kind == Kind::Subgroup)
+        if self.kind == Kind::Subgroup { 8 } else { 0 }
     }
 }
 
@@ -49,26 +50,46 @@ pub(super) enum Kind {
 
 /// A block of 4x4 results a thread: on any adapter.
 pub(super) fn block() -> Way {
+    block_of([super::BASELINE, "fused_block"], Suits::All, 4)
+}
+
+/// 8x4 results a thread: on software adapters, whose threads have room for them, what counts is how much
+/// is done with what was loaded.
+pub(super) fn block_tall() -> Way {
+    block_of(["block_tall", "fused_block_tall"], Suits::Software, 8)
+}
+
+fn block_of([name, fused]: [&'static str; 2], suits: Suits, rows: usize) -> Way {
     Way {
-        name: super::BASELINE,
-        fused: "fused_block",
-        suits: Suits::All,
+        name,
+        fused,
+        suits,
         kind: Kind::Block,
-        part: [32, 32],
-        constants: Vec::new(),
+        part: [8 * rows, 32],
+        constants: vec![("ROWS", rows as f64)],
     }
 }
 
 /// Eight rows and four columns a thread, for results of `n` columns.
 pub(super) fn subgroup(n: usize) -> Way {
+    subgroup_of(["subgroup", "fused_subgroup"], Suits::Gpus, n, 8)
+}
+
+/// Up to 32 rows and four columns a thread, for `n` columns and about `m` rows.
+pub(super) fn subgroup_tall(m: usize, n: usize) -> Way {
+    let rows = m.next_power_of_two().clamp(8, 32);
+    subgroup_of(["subgroup_tall", "fused_subgroup_tall"], Suits::Software, n, rows)
+}
+
+fn subgroup_of([name, fused]: [&'static str; 2], suits: Suits, n: usize, rows: usize) -> Way {
     let threads = (n / 4).next_power_of_two().clamp(8, 64);
     Way {
-        name: "subgroup",
-        fused: "fused_subgroup",
-        suits: Suits::Software,
+        name,
+        fused,
+        suits,
         kind: Kind::Subgroup,
-        part: [8, 4 * threads],
-        constants: vec![("THREADS", threads as f64)],
+        part: [rows, 4 * threads],
+        constants: vec![("THREADS", threads as f64), ("TILE_M", rows as f64)],
     }
 }
 

@@ -58,8 +58,7 @@ fn both_runs_learn_and_everything_is_painted() {
         ('7', "runs"),
     ] {
         browser.press(&[], key);
-        std::thread::sleep(Duration::from_millis(1500));
-        looks_like(&browser.screenshot(name), name);
+        looks_like(&browser, name);
     }
     // Nobody else was asked for anything.
     let own = browser.script(
@@ -209,8 +208,7 @@ fn experts_are_shown_for_a_mixture() {
     browser.open(&format!("{}&{moe}", quick(20)));
     browser.wait_for("Finished", 120);
     browser.press(&[], '5');
-    std::thread::sleep(Duration::from_millis(1500));
-    looks_like(&browser.screenshot("experts-moe"), "experts-moe");
+    looks_like(&browser, "experts-moe");
 }
 
 #[test]
@@ -219,8 +217,7 @@ fn a_phone_has_one_column() {
     browser.open(&quick(20));
     browser.wait_for("Finished", 60);
     assert_eq!(browser.script("return window.innerWidth"), Value::from(360));
-    std::thread::sleep(Duration::from_millis(500));
-    looks_like(&browser.screenshot("phone"), "phone");
+    looks_like(&browser, "phone");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What the page looks like, compared with how it looked when a person approved of it.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
-use crate::harness::root;
+use crate::harness::{Browser, root};
 
 /// Kept pictures are this much smaller than the window: layout and colours count, not pixels.
 const SMALLER: u32 = 3;
@@ -16,14 +17,19 @@ const OTHER: u8 = 48;
 /// The share of pixels that may be others.
 const SHARE: f64 = 0.005;
 
-/// Compares with the kept picture of this name; with `UPDATE_SNAPSHOTS` in the environment it is
-/// kept anew.
-pub fn looks_like(picture: &RgbImage, name: &str) {
-    let (width, height) = (picture.width() / SMALLER, picture.height() / SMALLER);
-    let small = resize(picture, width, height, FilterType::Triangle);
+/// How long a view is in motion.
+const SETTLED: Duration = Duration::from_millis(1500);
+/// What a machine that is busy with much else needs to paint a view.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until the page looks like the kept picture of this name; with `UPDATE_SNAPSHOTS` in the
+/// environment it is kept anew. One look would not do: now and then a browser hands out a frame that it
+/// is still putting together.
+pub fn looks_like(browser: &Browser, name: &str) {
     let path = kept(name);
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        small.save(&path).expect("the picture is written");
+        std::thread::sleep(SETTLED);
+        smaller(&browser.screenshot(name)).save(&path).expect("the picture is written");
         return;
     }
     let known = image::open(&path)
@@ -31,17 +37,30 @@ pub fn looks_like(picture: &RgbImage, name: &str) {
             panic!("{}: {error}; make it with UPDATE_SNAPSHOTS=1", path.display())
         })
         .to_rgb8();
-    let (mean, share) = difference(&known, &small);
-    println!("{name}: {:.3} % on average, {:.3} % of pixels", 100.0 * mean, 100.0 * share);
-    assert!(
-        mean <= MEAN && share <= SHARE,
-        "{name} looks otherwise than {}: {:.2} % on average, {:.2} % of the pixels; \
-         target/browser/{name}.png is how it looks now; if it is meant so, keep it with \
-         UPDATE_SNAPSHOTS=1",
-        path.display(),
-        100.0 * mean,
-        100.0 * share
-    );
+    let begin = Instant::now();
+    loop {
+        let (mean, share) = difference(&known, &smaller(&browser.screenshot(name)));
+        println!("{name}: {:.3} % on average, {:.3} % of pixels", 100.0 * mean, 100.0 * share);
+        if mean <= MEAN && share <= SHARE {
+            return;
+        }
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "{name} looks otherwise than {}: {:.2} % on average, {:.2} % of the pixels; \
+             target/browser/{name}.png is how it looks now; if it is meant so, keep it with \
+             UPDATE_SNAPSHOTS=1\n{}\n{}",
+            path.display(),
+            100.0 * mean,
+            100.0 * share,
+            browser.status(),
+            browser.alert(),
+        );
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+fn smaller(picture: &RgbImage) -> RgbImage {
+    resize(picture, picture.width() / SMALLER, picture.height() / SMALLER, FilterType::Triangle)
 }
 
 fn kept(name: &str) -> PathBuf {

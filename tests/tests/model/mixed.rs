@@ -463,7 +463,17 @@ fn every_variant_of_products_and_attention_computes_it() {
         .map(|set| format!("model.moe.{set}"));
     let experts: Vec<&str> = experts.iter().map(String::as_str).collect();
     let (dense, moe) = (mixed(&sizes), mixed(&[MOE, &sizes, &experts].concat()));
-    let of_rows = ["subgroup", "tile64_few", "fused_block", "fused_subgroup", "fused_tile64_few"];
+    let of_rows = [
+        "subgroup",
+        "subgroup_tall",
+        "block_tall",
+        "tile64_few",
+        "fused_block",
+        "fused_block_tall",
+        "fused_subgroup",
+        "fused_subgroup_tall",
+        "fused_tile64_few",
+    ];
     let dense_only =
         ["tile64", "tile128", "split_k", "fused_tile64", "fused_tile128", "registers", "tile"];
     for variant in of_rows {

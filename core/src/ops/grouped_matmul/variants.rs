@@ -37,8 +37,13 @@ pub(super) fn alternatives(op: &GroupedMatmul) -> Vec<Variant> {
     ways(op).iter().map(|way| variant(way.name, way, stored(op, way))).collect()
 }
 
-fn ways(op: &GroupedMatmul) -> [Way; 2] {
-    [product::tile64_few(), product::subgroup(op.n)]
+fn ways(op: &GroupedMatmul) -> [Way; 4] {
+    [
+        product::tile64_few(),
+        product::subgroup(op.n),
+        product::subgroup_tall(op.rows / op.num_experts, op.n),
+        product::block_tall(),
+    ]
 }
 
 /// The product with more done to its results than to store them, if its rows are whole vec4s.
@@ -77,7 +82,12 @@ pub(super) fn alternatives_weight(op: &GroupedMatmulBackwardWeight) -> Vec<Varia
     if !whole_quads([op.out_features, op.in_features]) {
         return Vec::new();
     }
-    let ways = [product::tile64_few(), product::subgroup(op.in_features)];
+    let ways = [
+        product::tile64_few(),
+        product::subgroup(op.in_features),
+        product::subgroup_tall(op.out_features, op.in_features),
+        product::block_tall(),
+    ];
     ways.iter().map(|way| variant(way.name, way, of_weight(op, way))).collect()
 }
 

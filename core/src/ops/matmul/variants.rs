@@ -92,7 +92,11 @@ fn ways(op: &Matmul) -> Vec<Way> {
     if grid(op, &ways[2], 1).iter().product::<u32>() >= 64 {
         ways.reverse();
     }
-    ways.push(product::subgroup(op.n));
+    ways.extend([
+        product::subgroup(op.n),
+        product::subgroup_tall(op.m, op.n),
+        product::block_tall(),
+    ]);
     ways
 }
 
