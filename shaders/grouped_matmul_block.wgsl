@@ -1,4 +1,4 @@
-// Products of each expert with its own rows (core/src/ops/grouped_matmul/variants.rs), a block of 4x4 results a thread.
+// Products of each expert with its own rows (core/src/ops/grouped_matmul/variants.rs), a block of ROWS x 4 results a thread.
 
 #include "product_block"
 #include "expert_tiles"

@@ -1,4 +1,4 @@
-// c [m, n] (+)= a b (core/src/ops/matmul/variants.rs), a block of 4x4 results a thread.
+// c [m, n] (+)= a b (core/src/ops/matmul/variants.rs), a block of ROWS x 4 results a thread.
 
 #include "product_block"
 

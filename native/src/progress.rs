@@ -85,24 +85,28 @@ impl Progress {
     }
 
     fn step(&mut self, event: &StepEvent) {
-        let speed = self.tokens_per_second.map_or(event.tokens_per_second, |speed| {
-            // Of the times, not of the speeds.
-            1.0 / ((1.0 - SPEED_SHARE) / speed + SPEED_SHARE / event.tokens_per_second)
-        });
-        self.tokens_per_second = Some(speed);
-        self.last_loss = Some(event.ntp_loss);
+        let first = self.last_loss.replace(event.ntp_loss).is_none();
         let nitp = if self.nitp { format!("  nitp {:.3}", event.nitp_loss) } else { String::new() };
-        let mut message =
-            format!("loss {:.3}{nitp}  {} tokens/s", event.ntp_loss, thousands(speed));
+        let mut message = format!("loss {:.3}{nitp}", event.ntp_loss);
+        // The first step's time says nothing of the others': pipelines are made in it, or it was done
+        // while an evaluation was waited for.
+        if !first {
+            let speed = self.tokens_per_second.map_or(event.tokens_per_second, |speed| {
+                // Of the times, not of the speeds.
+                1.0 / ((1.0 - SPEED_SHARE) / speed + SPEED_SHARE / event.tokens_per_second)
+            });
+            self.tokens_per_second = Some(speed);
+            message += &format!("  {} tokens/s", thousands(speed));
+        }
         if let (true, Some(scale)) = (event.skipped, event.loss_scale) {
             message += &format!("  skipped: gradients times {scale} overflow");
         }
         self.bar.set_position(event.step as u64);
         if self.bar.is_hidden() && self.is_due(event.step) {
-            // The first step says nothing of the others yet.
-            let eta = match event.step {
-                1 => String::new(),
-                _ => format!("  ETA {}", indicatif::HumanDuration(self.bar.eta())),
+            let eta = if first {
+                String::new()
+            } else {
+                format!("  ETA {}", indicatif::HumanDuration(self.bar.eta()))
             };
             self.line(&format!("step {}/{}  {message}{eta}", event.step, self.steps));
         }

@@ -55,10 +55,9 @@ fn a_block_at(part: Part, row: u32, k: u32) -> vec4u {
 }
 
 fn b_block_at(part: Part, column: u32, k: u32) -> vec4u {
-    if B_BY_K {
-        return part.b + ((k + vec4u(0, 1, 2, 3)) * sizes.n + min(column, sizes.n - 4)) / 4;
-    }
-    let columns = min(column + vec4u(0, 1, 2, 3), vec4u(sizes.n - 1));
+    let first = min(column, sizes.n - 4);
+    if B_BY_K { return part.b + ((k + vec4u(0, 1, 2, 3)) * sizes.n + first) / 4; }
+    let columns = first + vec4u(0, 1, 2, 3);
     let rows = vec4u(b_row(columns.x), b_row(columns.y), b_row(columns.z), b_row(columns.w));
     return part.b + (rows * sizes.k + k) / 4;
 }

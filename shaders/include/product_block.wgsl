@@ -43,13 +43,13 @@ fn multiply(part: Part, thread: vec3u) {
             if ROWS > 4 { high += outer(a_along_m(row + 4, k), right); }
         }
     }
-    for (var i = 0u; i < ROWS; i++) {
-        if row + i < part.row_end {
-            if i < 4 {
-                store(part, row + i, column, low[i]);
-            } else {
-                store(part, row + i, column, high[i - 4]);
-            }
-        }
-    }
+    store_block(part, row, column, low);
+    if ROWS > 4 { store_block(part, row + 4, column, high); }
+}
+
+fn store_block(part: Part, row: u32, column: u32, rows: mat4x4f) {
+    if row < part.row_end { store(part, row, column, rows[0]); }
+    if row + 1 < part.row_end { store(part, row + 1, column, rows[1]); }
+    if row + 2 < part.row_end { store(part, row + 2, column, rows[2]); }
+    if row + 3 < part.row_end { store(part, row + 3, column, rows[3]); }
 }

@@ -26,15 +26,15 @@ fn multiply(part: Part, thread: u32, member: Member) {
     var sums: array<vec4f, TILE_M>;
     if A_BY_K {
         // A lane has all rows at a k of its own.
-        let b_row_length = sizes.n / 4;
-        var b_at = part.begin * b_row_length + min(column, sizes.n - 4) / 4;
+        let step = b_step() / 4;
+        var b_at = b_block_at(part, column, part.begin).x;
         for (var k = part.begin; k < part.end; k += lanes) {
             let mine = min(k + member.lane, part.end - 1);
             var left: array<vec4f, TILE_M / 4>;
             for (var i = 0u; i < TILE_M / 4; i++) { left[i] = a_along_m(part.row + 4 * i, mine); }
             for (var other = 0u; other < min(lanes, part.end - k); other++) {
                 let right = vec4f(b[b_at]);
-                b_at += b_row_length;
+                b_at += step;
                 for (var i = 0u; i < TILE_M / 4; i++) {
                     let rows = subgroupShuffle(left[i], other);
                     sums[4 * i] += rows.x * right;

@@ -303,7 +303,7 @@ pub trait CloneOp {
     fn push_to(&self, builder: &mut PlanBuilder);
     /// [`Op::name`].
     fn op_name(&self) -> &'static str;
-    /// The names of its variants.
+    /// The names of its variants that [the adapter](crate::gpu) has what it takes for.
     fn variants(&self) -> Vec<&'static str>;
 }
 
@@ -315,7 +315,11 @@ impl<T: Op + Clone + 'static> CloneOp for T {
         DynOp::name(self)
     }
     fn variants(&self) -> Vec<&'static str> {
-        DynOp::variants(self).iter().map(|variant| variant.name).collect()
+        let usable: Vec<_> = crate::gpu().usable(self).iter().map(|variant| variant.name).collect();
+        for it in DynOp::variants(self).iter().filter(|it| !usable.contains(&it.name)) {
+            println!("{} is not run: subgroups have fewer than {} threads here", it.name, it.lanes);
+        }
+        usable
     }
 }
 

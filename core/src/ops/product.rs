@@ -21,20 +21,14 @@ pub(super) struct Way {
     pub fused: &'static str,
     /// The adapters that it was made for.
     pub suits: Suits,
+    /// [`Variant::lanes`](super::Variant::lanes).
+    pub lanes: usize,
     /// Which of the shaders: `block`, `subgroup` or `tile`.
     pub kind: Kind,
     /// Rows and columns of a workgroup's part.
     pub part: [usize; 2],
     /// Of the shader.
     pub constants: Vec<(&'static str, f64)>,
-}
-
-impl Way {
-    /// [`Variant::lanes`](super::Variant::lanes): subgroups of any size do, but those of SwiftShader's
-    /// four threads hand on too little to be worth it.
-    pub fn lanes(&self) -> usize {
-        if self.kind == Kind::Subgroup { 8 } else { 0 }
-    }
 }
 
 /// A shader.
@@ -64,6 +58,7 @@ fn block_of([name, fused]: [&'static str; 2], suits: Suits, rows: usize) -> Way 
         name,
         fused,
         suits,
+        lanes: 0,
         kind: Kind::Block,
         part: [8 * rows, 32],
         constants: vec![("ROWS", rows as f64)],
@@ -72,24 +67,31 @@ fn block_of([name, fused]: [&'static str; 2], suits: Suits, rows: usize) -> Way 
 
 /// Eight rows and four columns a thread, for results of `n` columns.
 pub(super) fn subgroup(n: usize) -> Way {
-    subgroup_of(["subgroup", "fused_subgroup"], Suits::Gpus, n, 8)
-}
-
-/// Up to 32 rows and four columns a thread, for `n` columns and about `m` rows.
-pub(super) fn subgroup_tall(m: usize, n: usize) -> Way {
-    let rows = m.next_power_of_two().clamp(8, 32);
-    subgroup_of(["subgroup_tall", "fused_subgroup_tall"], Suits::Software, n, rows)
-}
-
-fn subgroup_of([name, fused]: [&'static str; 2], suits: Suits, n: usize, rows: usize) -> Way {
     let threads = (n / 4).next_power_of_two().clamp(8, 64);
     Way {
-        name,
-        fused,
-        suits,
+        name: "subgroup",
+        fused: "fused_subgroup",
+        suits: Suits::Gpus,
+        lanes: 1,
         kind: Kind::Subgroup,
-        part: [rows, 4 * threads],
-        constants: vec![("THREADS", threads as f64), ("TILE_M", rows as f64)],
+        part: [8, 4 * threads],
+        constants: vec![("THREADS", threads as f64), ("TILE_M", 8.0)],
+    }
+}
+
+/// Up to 32 rows and four columns a thread, for `n` columns and about `m` rows. SwiftShader's four lanes
+/// hand on too little for it to be worth it.
+pub(super) fn subgroup_tall(m: usize, n: usize) -> Way {
+    let Way { part: [_, columns], .. } = subgroup(n);
+    let rows = m.next_power_of_two().clamp(8, 32);
+    Way {
+        name: "subgroup_tall",
+        fused: "fused_subgroup_tall",
+        suits: Suits::Software,
+        lanes: 8,
+        kind: Kind::Subgroup,
+        part: [rows, columns],
+        constants: vec![("THREADS", (columns / 4) as f64), ("TILE_M", rows as f64)],
     }
 }
 
@@ -114,6 +116,7 @@ fn tile([name, fused]: [&'static str; 2], threads: usize, quads: usize, depth: u
         name,
         fused,
         suits: Suits::Gpus,
+        lanes: 0,
         kind: Kind::Tile,
         part: [4 * threads * quads; 2],
         constants: vec![

@@ -34,16 +34,21 @@ pub(super) fn alternatives(op: &GroupedMatmul) -> Vec<Variant> {
     if !whole_quads([op.n, op.k]) {
         return Vec::new();
     }
-    ways(op).iter().map(|way| variant(way.name, way, stored(op, way))).collect()
+    ways_of_rows(op).iter().map(|way| variant(way.name, way, stored(op, way))).collect()
 }
 
-fn ways(op: &GroupedMatmul) -> [Way; 4] {
+/// For results of `n` columns and, for each expert, about `m` rows.
+fn ways(m: usize, n: usize) -> [Way; 4] {
     [
         product::tile64_few(),
-        product::subgroup(op.n),
-        product::subgroup_tall(op.rows / op.num_experts, op.n),
+        product::subgroup(n),
+        product::subgroup_tall(m, n),
         product::block_tall(),
     ]
+}
+
+fn ways_of_rows(op: &GroupedMatmul) -> [Way; 4] {
+    ways(op.rows / op.num_experts, op.n)
 }
 
 /// The product with more done to its results than to store them, if its rows are whole vec4s.
@@ -51,7 +56,7 @@ pub(in crate::ops) fn fused(op: &GroupedMatmul, epilogue: &Epilogue) -> Vec<Vari
     if !whole_quads([op.n, op.k]) {
         return Vec::new();
     }
-    let ways = ways(op).into_iter().chain([product::block()]);
+    let ways = ways_of_rows(op).into_iter().chain([product::block()]);
     ways.map(|way| variant(way.fused, &way, of_rows(op, &way, epilogue))).collect()
 }
 
@@ -82,12 +87,7 @@ pub(super) fn alternatives_weight(op: &GroupedMatmulBackwardWeight) -> Vec<Varia
     if !whole_quads([op.out_features, op.in_features]) {
         return Vec::new();
     }
-    let ways = [
-        product::tile64_few(),
-        product::subgroup(op.in_features),
-        product::subgroup_tall(op.out_features, op.in_features),
-        product::block_tall(),
-    ];
+    let ways = ways(op.out_features, op.in_features);
     ways.iter().map(|way| variant(way.name, way, of_weight(op, way))).collect()
 }
 
@@ -108,11 +108,12 @@ fn class_of(storage: &str, sizes: [usize; 3], num_experts: usize, quads: bool) -
 }
 
 fn variant(name: &'static str, way: &Way, dispatches: Vec<Dispatch>) -> Variant {
-    Variant { name, suits: way.suits, lanes: way.lanes(), dispatches }
+    Variant { name, suits: way.suits, lanes: way.lanes, dispatches }
 }
 
 /// A grid over columns and the longest tile list, each tile in parts of a workgroup's rows.
 fn tile_grid(n: usize, tiles: usize, [rows, columns]: [usize; 2]) -> [u32; 3] {
+    assert!(TILE_ROWS.is_multiple_of(rows), "parts of {rows} rows leave some of a tile out");
     let parts = tiles * (TILE_ROWS / rows);
     let planes = parts.div_ceil(MAX_WORKGROUPS);
     [n.div_ceil(columns) as u32, parts.div_ceil(planes) as u32, planes as u32]

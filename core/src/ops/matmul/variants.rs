@@ -78,7 +78,7 @@ pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
     variants.extend(ways(op).iter().map(|way| Variant {
         name: way.name,
         suits: way.suits,
-        lanes: way.lanes(),
+        lanes: way.lanes,
         dispatches: stored(op, way),
     }));
     variants.extend(split(op));
@@ -110,7 +110,7 @@ pub(in crate::ops) fn fused(op: &Matmul, epilogue: &Epilogue) -> Vec<Variant> {
     let variant = |way: Way| Variant {
         name: way.fused,
         suits: way.suits,
-        lanes: way.lanes(),
+        lanes: way.lanes,
         dispatches: pieces(op)
             .iter()
             .map(|(first, piece)| {
