@@ -35,11 +35,20 @@ impl Machine {
         Self::Gpu { adapter: gpu.summary.name.clone(), tuning }
     }
 
-    /// The kernels that it took on this adapter, if it was this one.
+    /// The kernels that it took on this adapter, if it was this one; with a warning if they can't be had.
     pub fn tuning(&self, adapter: &AdapterSummary) -> Option<Tuning> {
         match self {
             Self::Cpu => None,
-            Self::Gpu { tuning, .. } => Tuning::read(&tuning.to_string(), adapter).ok(),
+            Self::Gpu { adapter: before, .. } if *before != adapter.name => None,
+            Self::Gpu { tuning, .. } => Tuning::read(&tuning.to_string(), adapter)
+                .inspect_err(|error| {
+                    eprintln!(
+                        "warning: which kernels the run took before can't be used: {error}. They are \
+                         chosen anew, and its numbers will differ in their last digits from those it \
+                         would have had."
+                    );
+                })
+                .ok(),
         }
     }
 }

@@ -118,7 +118,12 @@ impl RunFolder {
     /// What it trained on, or none: with a warning if its file is broken.
     pub fn machine(&self) -> Option<Machine> {
         let path = self.path.join(MACHINE);
-        let read = serde_json::from_str(&fs::read_to_string(&path).ok()?);
+        let read = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            read => read
+                .map_err(anyhow::Error::from)
+                .and_then(|text| Ok(serde_json::from_str::<Machine>(&text)?)),
+        };
         read.inspect_err(|error| {
             eprintln!(
                 "warning: {} is not used: it is broken ({error}). The device and its kernels are \

@@ -23,7 +23,7 @@ pub use cost::{FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts
 pub use data::{BYTE_TOKENIZER, DataConfig};
 pub use error::ConfigError;
 pub use load::load;
-pub use model::{ModelConfig, MoeConfig};
+pub use model::{MAX_HEAD_DIM, ModelConfig, MoeConfig};
 pub use nitp::{NitpConfig, NitpLoss, Projector, Regularizer, Shift, Source};
 pub use presets::{preset, preset_names};
 pub use train::{Precision, Schedule, TrainConfig};

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, require, require_in, require_positive, require_size};
 
+/// Widest head: of the smallest tile of attention's baseline, vectors of this many reals fill the 16 KiB of
+/// shared memory that WebGPU promises.
+pub const MAX_HEAD_DIM: usize = 256;
+
 /// `[model]`: a decoder with RMSNorm, grouped-query attention with rotary positions and SwiGLU,
 /// without biases.
 ///
@@ -24,8 +28,8 @@ pub struct ModelConfig {
     /// Key and value heads, each shared by `num_attention_heads / num_key_value_heads` query
     /// heads. Default 2.
     pub num_key_value_heads: usize,
-    /// Width of one head; free of `hidden_size`. Even, because rotary positions turn pairs.
-    /// Default 32.
+    /// Width of one head; free of `hidden_size`. Even, because rotary positions turn pairs; at most
+    /// [`MAX_HEAD_DIM`]. Default 32.
     pub head_dim: usize,
     /// Inner width of the SwiGLU of a dense block. At least 1. Default 352.
     pub intermediate_size: usize,
@@ -144,6 +148,13 @@ impl ModelConfig {
             self.head_dim,
             "it must be even, because rotary positions turn pairs of its entries",
             format!("Set model.head_dim to {} or {}", self.head_dim - 1, self.head_dim + 1),
+        )?;
+        require(
+            self.head_dim <= MAX_HEAD_DIM,
+            "model.head_dim",
+            self.head_dim,
+            format!("it must be at most {MAX_HEAD_DIM}: attention on a GPU has room for no more"),
+            "Set more model.num_attention_heads, each of them narrower",
         )?;
         require_positive("model.rope_theta", self.rope_theta)?;
         require_positive("model.rms_norm_eps", self.rms_norm_eps)?;

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use super::tuning::Tuning;
 use crate::executor::ExecutorError;
-use crate::ops::{DynOp, Suits, Variant};
+use crate::ops::kernel::MAX_WORKGROUPS;
+use crate::ops::{BASELINE, Dispatch, DynOp, Suits, Variant};
 use crate::plan::Limits;
 
 /// An adapter as people see it.
@@ -105,7 +106,12 @@ impl GpuDevice {
             true => self.device.adapter_info().subgroup_min_size as usize,
             false => 0,
         };
-        variants.retain(|it| it.lanes <= lanes);
+        let fits =
+            |dispatch: &Dispatch| dispatch.grid.iter().all(|&n| n as usize <= MAX_WORKGROUPS);
+        // The baseline is there in any case, first.
+        variants.retain(|it| {
+            it.name == BASELINE || it.lanes <= lanes && it.dispatches.iter().all(fits)
+        });
         variants
     }
 
@@ -180,7 +186,7 @@ pub async fn adapters() -> Vec<AdapterSummary> {
 /// [`ExecutorError::NoAdapter`] names what there is; [`ExecutorError::NoDevice`] says why not.
 pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
     let all = list(&instance()).await;
-    let chosen = all.iter().find(|adapter| {
+    let suits = |adapter: &&wgpu::Adapter| {
         let summary = summarize(adapter);
         match request {
             DeviceRequest::RealGpu => !summary.software,
@@ -190,7 +196,13 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
                 summary.name.to_lowercase().contains(&part.to_lowercase())
             }
         }
-    });
+    };
+    // A whole name is not another's part: "RTX 3070" is also in "RTX 3070 Ti".
+    let named = |adapter: &&wgpu::Adapter| match request {
+        DeviceRequest::Named(name) => summarize(adapter).name == *name,
+        _ => false,
+    };
+    let chosen = all.iter().find(named).or_else(|| all.iter().find(suits));
     let Some(adapter) = chosen else {
         let names: Vec<String> =
             all.iter().map(|adapter| format!("`{}`", adapter.get_info().name)).collect();

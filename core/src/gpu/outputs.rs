@@ -58,6 +58,15 @@ impl Outputs {
         outputs
     }
 
+    /// Puts back what lay there.
+    pub fn restore(&self, gpu: &GpuDevice) {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        for it in &self.0 {
+            encoder.copy_buffer_to_buffer(&it.before, 0, &it.buffer, it.offset, it.bytes);
+        }
+        gpu.queue.submit([encoder.finish()]);
+    }
+
     /// What these commands write.
     ///
     /// # Errors
@@ -67,10 +76,8 @@ impl Outputs {
         gpu: &GpuDevice,
         commands: &[Command],
     ) -> Result<Vec<f32>, ExecutorError> {
+        self.restore(gpu);
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        for it in &self.0 {
-            encoder.copy_buffer_to_buffer(&it.before, 0, &it.buffer, it.offset, it.bytes);
-        }
         encode(&mut encoder.begin_compute_pass(&Default::default()), commands);
         for it in &self.0 {
             encoder.copy_buffer_to_buffer(&it.buffer, it.offset, &it.copy, 0, it.bytes);

@@ -48,8 +48,7 @@ impl Pipelines {
         let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
         let (bind_group_layout, pipeline_layout) =
             self.layouts.entry(bindings).or_insert_with(|| layouts(&gpu.device, bindings));
-        let module = format!("{}{:?}{:?}", kernel.module, kernel.constants, dispatch.halves());
-        let key = format!("{module}/{}/{bindings}", kernel.entry);
+        let [module, key] = keys(dispatch);
         let module = self.modules.entry(module).or_insert_with(|| compile(gpu, dispatch));
         let pipeline = self.pipelines.entry(key).or_insert_with(|| {
             gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -63,6 +62,21 @@ impl Pipelines {
         });
         (pipeline.clone(), bind_group_layout.clone())
     }
+
+    /// As if this dispatch had never been asked for.
+    pub(super) fn forget(&mut self, dispatch: &Dispatch) {
+        let [module, key] = keys(dispatch);
+        self.modules.remove(&module);
+        self.pipelines.remove(&key);
+    }
+}
+
+/// Names of a dispatch's module and pipeline: what differs by one of them has another text or layout.
+fn keys(dispatch: &Dispatch) -> [String; 2] {
+    let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
+    let module = format!("{}{:?}{:?}", kernel.module, kernel.constants, dispatch.halves());
+    let key = format!("{module}/{}/{bindings}", kernel.entry);
+    [module, key]
 }
 
 fn compile(gpu: &GpuDevice, dispatch: &Dispatch) -> wgpu::ShaderModule {

@@ -125,6 +125,14 @@ impl GpuExecutor {
         commands.collect()
     }
 
+    /// As if this variant had never been asked for: what failed is not taken for made the next time.
+    pub(super) fn forget(&mut self, variant: &Variant) {
+        variant.dispatches.iter().for_each(|dispatch| self.pipelines.forget(dispatch));
+        if variant.scratch() > 0 {
+            self.scratch = None;
+        }
+    }
+
     fn grow_scratch(&mut self, len: usize) {
         if self.scratch.as_ref().is_none_or(|it| it.size() < 4 * len as u64) && len > 0 {
             self.scratch = Some(self.gpu.device.create_buffer(&wgpu::BufferDescriptor {

@@ -63,8 +63,9 @@ impl GpuExecutor {
                 let next = self.gpu.device.create_command_encoder(&Default::default());
                 self.gpu.queue.submit([std::mem::replace(&mut encoder, next).finish()]);
                 done(&self.gpu).await?;
-                let choice = self.measure(id, node).await?;
-                known.put(key, choice);
+                if let Some(choice) = self.measure(id, node).await? {
+                    known.put(key, choice);
+                }
             }
             let commands = self.plans[id.0].micro.iter().filter(|it| it.node == node);
             encode(&mut encoder.begin_compute_pass(&Default::default()), commands);
@@ -74,7 +75,8 @@ impl GpuExecutor {
         Ok(known)
     }
 
-    async fn measure(&mut self, id: PlanId, node: usize) -> Result<Choice, ExecutorError> {
+    /// None if the baseline overflows on these operands: nothing can be compared with it then.
+    async fn measure(&mut self, id: PlanId, node: usize) -> Result<Option<Choice>, ExecutorError> {
         let op = self.plans[id.0].plan.nodes().nth(node).expect("a node of it").op.as_ref();
         let variants = self.gpu.candidates(op);
         let outputs = Outputs::of(self, id, node).await;
@@ -91,11 +93,16 @@ impl GpuExecutor {
                 error = scope.pop().await.or(error);
             }
             if let Some(error) = error {
+                self.forget(variant);
                 failed.insert(variant.name.to_owned(), error.to_string());
                 continue;
             }
             let found = outputs.by(&self.gpu, &commands).await?;
             // The baseline comes first.
+            if expected.is_none() && found.iter().any(|x| !x.is_finite()) {
+                outputs.restore(&self.gpu);
+                return Ok(None);
+            }
             if let Some(difference) =
                 outputs.difference(expected.get_or_insert_with(|| found.clone()), &found)
             {
@@ -106,6 +113,8 @@ impl GpuExecutor {
             best = best.min(seconds);
             times.insert(variant.name.to_owned(), seconds);
         }
+        // What adds to its output has added to it in every call.
+        outputs.restore(&self.gpu);
         let baseline = times.get(BASELINE).copied().unwrap_or(f64::INFINITY);
         let fastest = times.iter().min_by(|a, b| a.1.total_cmp(b.1));
         let chosen = match fastest {
@@ -115,7 +124,7 @@ impl GpuExecutor {
         // Of tenths: more would be noise.
         let tenths = |seconds: f64| (1e7 * seconds).round() / 10.0;
         let microseconds = times.into_iter().map(|(name, seconds)| (name, tenths(seconds)));
-        Ok(Choice { variant: chosen, microseconds: microseconds.collect(), failed })
+        Ok(Some(Choice { variant: chosen, microseconds: microseconds.collect(), failed }))
     }
 
     /// Of one call: the least of some rounds, or of one that is hopeless against `best`.

@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use nitp_core::cpu::{OpMemory, Real};
-use nitp_core::executor::{Executor, MicroInputs};
+use nitp_core::executor::{Executor, MicroInputs, Source, read_now};
 use nitp_core::gpu::{GpuExecutor, Tuning};
 use nitp_core::ops::matmul::{Matmul, Transpose};
 use nitp_core::ops::{BASELINE, Dispatch, Op, Suits, Use, Variant};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role};
 
-/// A matmul with one more way to do it.
+/// A matmul with one more way to do it, and its class.
 #[derive(Clone, Copy, Debug)]
-struct Odd(Matmul, &'static str);
+struct Odd(Matmul, &'static str, &'static str);
 
 impl Op for Odd {
     fn name(&self) -> &'static str {
@@ -39,23 +39,39 @@ impl Op for Odd {
         vec![Variant { name: "odd", suits: Suits::All, lanes: 0, dispatches }]
     }
     fn tuning_class(&self) -> String {
-        "one".to_owned()
+        self.2.to_owned()
     }
 }
 
 /// What is known after tuning a plan of one op.
 fn tune<T: Op + 'static>(op: impl FnOnce(Matmul) -> T, known: Tuning, time: Duration) -> Tuning {
+    tune_all(|it| [op(it)], false, known, time).0
+}
+
+/// What is known after tuning a plan of these ops, and what they wrote, of factors full of ones.
+fn tune_all<T: Op + 'static, const N: usize>(
+    ops: impl FnOnce(Matmul) -> [T; N],
+    accumulate: bool,
+    known: Tuning,
+    time: Duration,
+) -> (Tuning, Vec<f32>) {
     let layout = ParameterLayout::new(std::iter::empty(), Limits::NONE).expect("nothing to place");
     let mut gpu = GpuExecutor::new(nitp_tests::gpu(), layout).expect("a device");
     let mut builder = PlanBuilder::new("case");
-    let [a, b, c] =
-        ["a", "b", "c"].map(|name| builder.shared(name, &[64, 64], DType::Real, Role::State));
+    let [a, b, c] = [("a", Role::Input), ("b", Role::Input), ("c", Role::State)]
+        .map(|(name, role)| builder.shared(name, &[64, 64], DType::Real, role));
     let transpose = Transpose::None;
-    let matmul = Matmul { a, b, c, m: 64, n: 64, k: 64, transpose, accumulate: false };
-    builder.push(op(matmul));
+    let matmul = Matmul { a, b, c, m: 64, n: 64, k: 64, transpose, accumulate };
+    for op in ops(matmul) {
+        builder.push(op);
+    }
     let id = gpu.load(builder.finish()).expect("it fits");
-    pollster::block_on(gpu.tune(id, &MicroInputs::default(), known, time))
-        .expect("a working device")
+    let ones = vec![1.0; 64 * 64];
+    let inputs =
+        MicroInputs { reals: vec![(a.id, ones.clone()), (b.id, ones)], ..Default::default() };
+    let known = pollster::block_on(gpu.tune(id, &inputs, known, time)).expect("a working device");
+    let found = read_now(&mut gpu, Source::Tensor { plan: id, view: c }).expect("a read-back");
+    (known, found)
 }
 
 fn nothing() -> Tuning {
@@ -78,19 +94,31 @@ fn every_way_is_measured_and_known_from_then_on() {
 
 #[test]
 fn what_does_not_compile_is_reported_and_the_baseline_runs() {
-    let tuning = tune(|it| Odd(it, "no WGSL at all"), nothing(), LONG);
-    let (key, choice) = tuning.choices().next().expect("one class");
-    assert!(key.starts_with("odd one, "), "{key}");
-    assert_eq!(choice.variant, BASELINE);
-    assert!(choice.failed.contains_key("odd") && !choice.microseconds.contains_key("odd"));
+    // In each class that has it, although kernels are made once.
+    let ops = |it| ["one", "two"].map(|class| Odd(it, "no WGSL at all", class));
+    let (tuning, found) = tune_all(ops, false, nothing(), LONG);
+    assert_eq!(tuning.choices().count(), 2);
+    for ((key, choice), class) in tuning.choices().zip(["odd one, ", "odd two, "]) {
+        assert!(key.starts_with(class), "{key}");
+        assert_eq!(choice.variant, BASELINE);
+        assert!(choice.failed.contains_key("odd") && !choice.microseconds.contains_key("odd"));
+    }
+    assert!(found.iter().all(|&x| x == 64.0));
+}
+
+#[test]
+fn measuring_leaves_no_trace_in_what_is_added_to() {
+    let (tuning, found) = tune_all(|it| [it], true, nothing(), LONG);
+    assert_eq!(tuning.choices().count(), 1);
+    assert!(found.iter().all(|&x| x == 64.0), "{:?}", &found[..4]);
 }
 
 #[test]
 fn changed_kernels_are_measured_again() {
     const FIRST: &str = "@compute @workgroup_size(1) fn odd() {}";
     const SECOND: &str = "@compute @workgroup_size(2) fn odd() {}";
-    let first = tune(|it| Odd(it, FIRST), nothing(), LONG);
-    let second = tune(|it| Odd(it, SECOND), first.clone(), LONG);
+    let first = tune(|it| Odd(it, FIRST, "one"), nothing(), LONG);
+    let second = tune(|it| Odd(it, SECOND, "one"), first.clone(), LONG);
     assert_eq!((first.choices().count(), second.choices().count()), (1, 2));
 }
 

@@ -2,8 +2,8 @@
 
 use eframe::egui::{self, Ui};
 use nitp_core::config::{
-    BYTE_TOKENIZER, Config, DataConfig, MoeConfig, NitpLoss, Projector, Regularizer, Schedule,
-    Shift, Source, parameter_counts, preset, preset_names,
+    BYTE_TOKENIZER, Config, DataConfig, MAX_HEAD_DIM, MoeConfig, NitpLoss, Projector, Regularizer,
+    Schedule, Shift, Source, parameter_counts, preset, preset_names,
 };
 
 use super::query::{FIRST_PRESET, nearest_preset};
@@ -234,7 +234,7 @@ impl Setup {
                 size(ui, &mut model.num_key_value_heads, 1, 32)
             });
             row(ui, "Head width", "Numbers of a head; even, for the rotation.", |ui| {
-                size(ui, &mut model.head_dim, 2, 256)
+                size(ui, &mut model.head_dim, 2, MAX_HEAD_DIM)
             });
             row(ui, "FFN width", "Inner width of the dense feed-forward part.", |ui| {
                 size(ui, &mut model.intermediate_size, 8, 8192)

@@ -15,6 +15,7 @@ model.head_dim=0 | model.head_dim = 0 | from 1 to
 model.intermediate_size=0 | model.intermediate_size = 0 | from 1 to
 model.num_key_value_heads=3 | model.num_attention_heads = 4 | a multiple of model.num_key_value_heads = 3
 model.head_dim=33 | model.head_dim = 33 | even
+model.head_dim=258 | model.head_dim = 258 | at most 256
 model.rope_theta=0 | model.rope_theta = 0 | above 0
 model.rms_norm_eps=0.0 | model.rms_norm_eps = 0 | above 0
 model.initializer_range=inf | model.initializer_range = inf | finite

@@ -1,6 +1,7 @@
 //! How many tokens a workgroup owns, and how much shared memory that takes.
 
 use super::Shape;
+use crate::config::MAX_HEAD_DIM;
 
 /// Extents of a workgroup's tile, chosen so that it fits the 16 KiB of shared memory that WebGPU
 /// promises: `own` tokens that it holds and `other` tokens that pass by, of `quads` vec4 each.
@@ -26,8 +27,8 @@ impl Tile {
 
     fn largest(head_dim: usize, vectors: usize) -> Self {
         assert!(
-            head_dim.is_multiple_of(2) && (2..=256).contains(&head_dim),
-            "head_dim is even and at most 256, not {head_dim}: the config's rules say so"
+            head_dim.is_multiple_of(2) && (2..=MAX_HEAD_DIM).contains(&head_dim),
+            "head_dim is even and at most {MAX_HEAD_DIM}, not {head_dim}: the config's rules say so"
         );
         let quads = head_dim.div_ceil(4);
         [(32, 32), (32, 16), (16, 16), (16, 8), (8, 8), (8, 4), (4, 4), (4, 2)]

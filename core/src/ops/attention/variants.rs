@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::blocks::{QuadTile, Registers, Tile};
 use super::{Attention, AttentionBackward, Shape};
-use crate::ops::kernel::linear_grid;
+use crate::ops::kernel::{MAX_WORKGROUPS, linear_grid};
 use crate::ops::product::MOST_FLOPS;
 use crate::ops::{Dispatch, Kernel, Suits, Uniform, Variant};
 use crate::plan::View;
@@ -29,7 +29,7 @@ fn pieces([blocks, heads, rows]: [usize; 3], flops: f64) -> Vec<Piece> {
     let step = blocks.div_ceil((2.0 * head_flops / MOST_FLOPS).ceil() as usize);
     let blocks: Vec<_> = cut(blocks, if most > 0 { blocks } else { step }).collect();
     let mut pieces = Vec::new();
-    for rows in cut(rows, (most / heads).max(1)) {
+    for rows in cut(rows, (most / heads).clamp(1, MAX_WORKGROUPS)) {
         for heads in cut(heads, most.clamp(1, heads)) {
             for blocks in &blocks {
                 let (rows, heads) = (rows.clone(), heads.clone());
