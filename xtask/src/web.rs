@@ -21,8 +21,8 @@ const FEATURES: [&str; 7] = [
     "--enable-simd",
 ];
 
-/// The two programs, and what wasm-opt makes of them, one pass after the other: the page small, the worker
-/// small where that costs no speed. A second pass finds what the first left.
+/// The two programs, and what wasm-opt makes of them, one pass after the other: a second finds what the first
+/// left.
 const PROGRAMS: [(&str, [&str; 2]); 2] = [("page", ["-Oz", "-Os"]), ("worker", ["-O2", "-Os"])];
 
 /// What a visitor loads only when it is needed.
