@@ -2,6 +2,8 @@
 //! an op runs, and measuring that.
 
 mod adapter;
+mod commands;
+mod loaded;
 mod outputs;
 mod pipelines;
 mod readback;

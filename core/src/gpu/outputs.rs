@@ -4,7 +4,8 @@ use futures_channel::oneshot;
 use half::f16;
 
 use super::GpuDevice;
-use super::run::{Command, GpuExecutor, encode};
+use super::commands::{Command, encode};
+use super::run::GpuExecutor;
 use super::tuner::done;
 use crate::executor::{ExecutorError, PlanId};
 use crate::ops::Access;

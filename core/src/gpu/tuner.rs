@@ -10,8 +10,9 @@ use futures_channel::oneshot;
 use web_time::Instant;
 
 use super::GpuDevice;
+use super::commands::{Command, encode};
 use super::outputs::Outputs;
-use super::run::{Command, GpuExecutor, encode};
+use super::run::GpuExecutor;
 use super::tuning::{Choice, Tuning, key};
 use crate::executor::{ExecutorError, MicroInputs, PlanId};
 use crate::ops::BASELINE;

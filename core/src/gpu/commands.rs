@@ -1,0 +1,144 @@
+//! Dispatches as the device takes them: pipeline, bind group, grid.
+
+use super::GpuDevice;
+use super::run::GpuExecutor;
+use crate::executor::PlanId;
+use crate::ops::{Dispatch, Kernel, Uniform, Variant, kernel::linear_grid};
+use crate::plan::{DType, View};
+
+/// A dispatch with everything bound.
+pub(super) struct Command {
+    pipeline: wgpu::ComputePipeline,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 3],
+    label: String,
+    /// Which node of the plan it is part of.
+    pub(super) node: usize,
+}
+
+impl GpuExecutor {
+    /// The dispatches of a node of a loaded plan, done in this way.
+    pub(super) fn commands(&mut self, id: PlanId, node: usize, variant: &Variant) -> Vec<Command> {
+        self.grow_scratch(variant.scratch());
+        let scope = self.plans[id.0].plan.nodes().nth(node).expect("a node of it").scope.clone();
+        let commands = variant.dispatches.iter().map(|dispatch| {
+            let label = format!("{scope}.{}", dispatch.kernel.entry);
+            self.command(id, node, label, dispatch)
+        });
+        commands.collect()
+    }
+
+    /// As if this variant had never been asked for: what failed is not taken for made the next time.
+    pub(super) fn forget(&mut self, variant: &Variant) {
+        variant.dispatches.iter().for_each(|dispatch| self.pipelines.forget(dispatch));
+        if variant.scratch() > 0 {
+            self.scratch = None;
+        }
+    }
+
+    fn grow_scratch(&mut self, len: usize) {
+        if self.scratch.as_ref().is_none_or(|it| it.size() < 4 * len as u64) && len > 0 {
+            self.scratch = Some(self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("scratch"),
+                size: 4 * len as u64,
+                usage: wgpu::BufferUsages::STORAGE,
+                mapped_at_creation: false,
+            }));
+        }
+    }
+
+    /// One dispatch of a node.
+    pub(super) fn command(
+        &mut self,
+        id: PlanId,
+        node: usize,
+        label: String,
+        dispatch: &Dispatch,
+    ) -> Command {
+        assert!(dispatch.bindings.len() <= 8, "{label}: WebGPU promises 8 storage buffers");
+        let (pipeline, layout) = self.pipelines.get(&self.gpu, dispatch);
+        let uniform = uniform_buffer(&self.gpu, &dispatch.uniform);
+        let buffers: Vec<(wgpu::Buffer, u64)> =
+            dispatch.bindings.iter().map(|&view| self.place_of(id, view)).collect();
+        let mut entries =
+            vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
+        for (i, ((buffer, offset), view)) in buffers.iter().zip(&dispatch.bindings).enumerate() {
+            entries.push(wgpu::BindGroupEntry {
+                binding: i as u32 + 1,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer,
+                    offset: *offset,
+                    // An odd number of halves ends in the room that aligning leaves.
+                    size: wgpu::BufferSize::new(view.bytes().next_multiple_of(4)),
+                }),
+            });
+        }
+        let bind_group = self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&label),
+            layout: &layout,
+            entries: &entries,
+        });
+        Command { pipeline, bind_group, grid: dispatch.grid, label, node }
+    }
+
+    /// Where a view's elements begin: buffer and bytes.
+    pub(super) fn place_of(&self, id: PlanId, view: View) -> (wgpu::Buffer, u64) {
+        let bytes = (view.dtype.bytes() * view.offset) as u64;
+        if view.is_scratch() {
+            return (self.scratch.clone().expect("grown to what is needed"), bytes);
+        }
+        let loaded = &self.plans[id.0];
+        let place = loaded.layout.places[view.id.index()];
+        let key = (place.space, place.chunk);
+        let buffer = loaded.buffers.get(&key).or_else(|| self.store.get(&key));
+        // The tensor's own type: poisoning takes halves for words.
+        let first = (place.space.dtype().bytes() * place.offset) as u64;
+        (buffer.expect("every chunk was allocated").clone(), first + bytes)
+    }
+}
+
+/// Appends commands to a pass.
+pub(super) fn encode<'a>(
+    pass: &mut wgpu::ComputePass<'_>,
+    commands: impl IntoIterator<Item = &'a Command>,
+) {
+    for command in commands {
+        pass.push_debug_group(&command.label);
+        pass.set_pipeline(&command.pipeline);
+        pass.set_bind_group(0, &command.bind_group, &[]);
+        let [x, y, z] = command.grid;
+        pass.dispatch_workgroups(x, y, z);
+        pass.pop_debug_group();
+    }
+}
+
+/// Fills a dead tensor with a value that no correct plan reads.
+pub(super) fn poison(view: View) -> Dispatch {
+    // Two halves that are NaN are a NaN too.
+    let words = (view.bytes() as usize).div_ceil(4);
+    let view = View { dtype: DType::U32, len: words, offset: 0, ..view };
+    Dispatch {
+        kernel: Kernel {
+            module: "fill",
+            source: include_str!("../../../shaders/fill.wgsl"),
+            entry: "fill",
+            constants: Vec::new(),
+        },
+        bindings: vec![view],
+        uniform: Uniform(vec![words as u32, u32::MAX]), // NaN as a real
+        grid: linear_grid(words.div_ceil(256)),
+    }
+}
+
+fn uniform_buffer(gpu: &GpuDevice, uniform: &Uniform) -> wgpu::Buffer {
+    let mut words = uniform.0.clone();
+    words.resize(words.len().next_multiple_of(4).max(4), 0);
+    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("uniform"),
+        size: 4 * words.len() as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&words));
+    buffer
+}

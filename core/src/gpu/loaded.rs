@@ -1,0 +1,120 @@
+//! A plan on the device: its buffers, its commands, and the inputs of micro-batches.
+
+use std::collections::HashMap;
+
+use super::GpuDevice;
+use super::commands::Command;
+use crate::executor::MicroInputs;
+use crate::plan::{DType, Layout, Plan, Space, TensorId};
+
+/// The host's copy of an input buffer, and where micro-batches wait on the device.
+struct Inputs {
+    space: Space,
+    image: Vec<u32>,
+    staging: wgpu::Buffer,
+}
+
+/// A plan that the executor runs.
+pub(super) struct Loaded {
+    pub(super) plan: Plan,
+    pub(super) layout: Layout,
+    pub(super) buffers: HashMap<(Space, usize), wgpu::Buffer>,
+    pub(super) prepare: Vec<Command>,
+    /// By node: its dispatches, then (if poisoning) fills of what it frees.
+    pub(super) micro: Vec<Command>,
+    pub(super) update: Vec<Command>,
+    inputs: Vec<Inputs>,
+}
+
+impl Loaded {
+    /// Allocates a plan's buffers; it has no commands yet.
+    pub(super) fn new(device: &wgpu::Device, plan: Plan, layout: Layout) -> Self {
+        let mut buffers = HashMap::new();
+        let mut inputs = Vec::new();
+        for (&space, sizes) in &layout.sizes {
+            for (chunk, &len) in sizes.iter().enumerate() {
+                buffers.insert((space, chunk), storage(device, space, len));
+            }
+            if matches!(space, Space::Input(_)) {
+                assert!(sizes.len() == 1, "the inputs of a micro-batch fit one buffer");
+                inputs.push(Inputs {
+                    space,
+                    image: vec![0; sizes[0]],
+                    staging: staging(device, 4 * sizes[0] as u64),
+                });
+            }
+        }
+        let (prepare, micro, update) = (Vec::new(), Vec::new(), Vec::new());
+        Self { plan, layout, buffers, prepare, micro, update, inputs }
+    }
+
+    /// Every buffer that it holds.
+    pub(super) fn all_buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
+        self.buffers.values().chain(self.inputs.iter().map(|inputs| &inputs.staging))
+    }
+
+    /// Brings the inputs of a micro-batch to where the plan reads them.
+    pub(super) fn put_inputs(&self, encoder: &mut wgpu::CommandEncoder, micro: usize) {
+        for inputs in &self.inputs {
+            let bytes = 4 * inputs.image.len() as u64;
+            encoder.copy_buffer_to_buffer(
+                &inputs.staging,
+                bytes * micro as u64,
+                &self.buffers[&(inputs.space, 0)],
+                0,
+                bytes,
+            );
+        }
+    }
+
+    /// Lays the inputs of each micro-batch down beside the plan, where [`Loaded::put_inputs`] finds them.
+    pub(super) fn write_inputs(&mut self, gpu: &GpuDevice, micro: &[MicroInputs]) {
+        for inputs in &mut self.inputs {
+            let bytes = 4 * inputs.image.len() as u64;
+            if inputs.staging.size() < bytes * micro.len() as u64 {
+                inputs.staging = staging(&gpu.device, bytes * micro.len() as u64);
+            }
+            for (index, data) in micro.iter().enumerate() {
+                let mut put = |tensor: TensorId, words: &[u32]| {
+                    let place = self.layout.places[tensor.index()];
+                    let len = self.plan.info(tensor).len();
+                    assert_eq!(len, words.len(), "an input has another length than its tensor");
+                    inputs.image[place.offset..place.offset + len].copy_from_slice(words);
+                };
+                match inputs.space.dtype() {
+                    DType::Real => {
+                        data.reals.iter().for_each(|(t, x)| put(*t, bytemuck::cast_slice(x)));
+                    }
+                    DType::U32 => data.ints.iter().for_each(|(t, x)| put(*t, x)),
+                    DType::Half => unreachable!("the host writes no halves"),
+                }
+                gpu.queue.write_buffer(
+                    &inputs.staging,
+                    bytes * index as u64,
+                    bytemuck::cast_slice(&inputs.image),
+                );
+            }
+        }
+    }
+}
+
+/// A buffer of the store or of a plan.
+pub(super) fn storage(device: &wgpu::Device, space: Space, len: usize) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(&format!("{space:?}")),
+        size: (space.dtype().bytes() * len.max(space.dtype().alignment())) as u64,
+        usage: wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
+fn staging(device: &wgpu::Device, bytes: u64) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("inputs"),
+        size: bytes,
+        usage: wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
