@@ -135,13 +135,15 @@ impl GpuDevice {
     }
 
     /// How an op is done here: as was measured, else by the first variant that is made for such
-    /// adapters.
+    /// adapters and worked in every class that was measured.
     pub fn variant(&self, op: &dyn DynOp) -> Variant {
         let mut variants = self.usable(op);
         if variants.len() == 1 {
             return variants.remove(0);
         }
-        let made_for = |kind| variants.iter().position(|it| it.suits == kind);
+        let made_for = |kind| {
+            variants.iter().position(|it| it.suits == kind && !self.tuning.has_failed(it.name))
+        };
         let named = |name: &str| variants.iter().position(|it| it.name == name);
         let index = self.forced.as_deref().and_then(named).or_else(|| {
             match self.tuning.choice(op, &variants) {

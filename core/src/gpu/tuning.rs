@@ -105,6 +105,11 @@ impl Tuning {
         self.ops.get(&key(op, variants))
     }
 
+    /// Whether a variant did not work in some class.
+    pub fn has_failed(&self, variant: &str) -> bool {
+        self.ops.values().any(|choice| choice.failed.contains_key(variant))
+    }
+
     /// Takes over what another has; where both have a class, the other's.
     pub fn extend(&mut self, other: Self) {
         self.ops.extend(other.ops);

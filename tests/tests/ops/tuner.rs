@@ -10,36 +10,47 @@ use nitp_core::ops::matmul::{Matmul, Transpose};
 use nitp_core::ops::{BASELINE, Dispatch, Op, Suits, Use, Variant};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role};
 
-/// A matmul with one more way to do it, and its class.
+/// A matmul with one more way to do it.
 #[derive(Clone, Copy, Debug)]
-struct Odd(Matmul, &'static str, &'static str);
+struct Odd {
+    matmul: Matmul,
+    source: &'static str,
+    class: &'static str,
+    suits: Suits,
+}
+
+impl Odd {
+    fn new(matmul: Matmul, source: &'static str, class: &'static str) -> Self {
+        Self { matmul, source, class, suits: Suits::All }
+    }
+}
 
 impl Op for Odd {
     fn name(&self) -> &'static str {
         "odd"
     }
     fn uses(&self) -> Vec<Use> {
-        Op::uses(&self.0)
+        Op::uses(&self.matmul)
     }
     fn flops(&self) -> f64 {
-        Op::flops(&self.0)
+        Op::flops(&self.matmul)
     }
     fn twin<R: Real>(&self, memory: &OpMemory<R>) {
-        self.0.twin(memory);
+        self.matmul.twin(memory);
     }
     fn dispatches(&self) -> Vec<Dispatch> {
-        self.0.dispatches()
+        self.matmul.dispatches()
     }
     fn alternatives(&self) -> Vec<Variant> {
-        let mut dispatches = self.0.dispatches();
+        let mut dispatches = self.matmul.dispatches();
         dispatches[0].kernel.module = "odd";
-        dispatches[0].kernel.source = self.1;
+        dispatches[0].kernel.source = self.source;
         dispatches[0].kernel.entry = "odd";
         dispatches[0].kernel.constants.clear();
-        vec![Variant { name: "odd", suits: Suits::All, lanes: 0, dispatches }]
+        vec![Variant { name: "odd", suits: self.suits, lanes: 0, dispatches }]
     }
     fn tuning_class(&self) -> String {
-        self.2.to_owned()
+        self.class.to_owned()
     }
 }
 
@@ -78,6 +89,8 @@ fn nothing() -> Tuning {
     Tuning::new(&nitp_tests::gpu().summary)
 }
 
+const NO_WGSL: &str = "no WGSL at all";
+
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
@@ -95,7 +108,7 @@ fn every_way_is_measured_and_known_from_then_on() {
 #[test]
 fn what_does_not_compile_is_reported_and_the_baseline_runs() {
     // In each class that has it, although kernels are made once.
-    let ops = |it| ["one", "two"].map(|class| Odd(it, "no WGSL at all", class));
+    let ops = |it| ["one", "two"].map(|class| Odd::new(it, NO_WGSL, class));
     let (tuning, found) = tune_all(ops, false, nothing(), LONG);
     assert_eq!(tuning.choices().count(), 2);
     for ((key, choice), class) in tuning.choices().zip(["odd one, ", "odd two, "]) {
@@ -104,6 +117,21 @@ fn what_does_not_compile_is_reported_and_the_baseline_runs() {
         assert!(choice.failed.contains_key("odd") && !choice.microseconds.contains_key("odd"));
     }
     assert!(found.iter().all(|&x| x == 64.0));
+}
+
+#[test]
+fn what_failed_in_one_class_is_not_taken_unmeasured_in_another() {
+    let gpu = nitp_tests::gpu();
+    let mut other = None;
+    let first = |matmul| {
+        let suits = if gpu.summary.software { Suits::Software } else { Suits::Gpus };
+        other = Some(Odd { suits, ..Odd::new(matmul, NO_WGSL, "two") });
+        Odd::new(matmul, NO_WGSL, "one")
+    };
+    let tuning = tune(first, nothing(), LONG);
+    let other = other.expect("it was tuned beside");
+    assert_eq!(gpu.variant(&other).name, "odd");
+    assert_eq!(gpu.tuned(tuning).variant(&other).name, BASELINE);
 }
 
 #[test]
@@ -117,8 +145,8 @@ fn measuring_leaves_no_trace_in_what_is_added_to() {
 fn changed_kernels_are_measured_again() {
     const FIRST: &str = "@compute @workgroup_size(1) fn odd() {}";
     const SECOND: &str = "@compute @workgroup_size(2) fn odd() {}";
-    let first = tune(|it| Odd(it, FIRST, "one"), nothing(), LONG);
-    let second = tune(|it| Odd(it, SECOND, "one"), first.clone(), LONG);
+    let first = tune(|it| Odd::new(it, FIRST, "one"), nothing(), LONG);
+    let second = tune(|it| Odd::new(it, SECOND, "one"), first.clone(), LONG);
     assert_eq!((first.choices().count(), second.choices().count()), (1, 2));
 }
 
