@@ -88,14 +88,15 @@ impl Progress {
         let first = self.last_loss.replace(event.ntp_loss).is_none();
         let nitp = if self.nitp { format!("  nitp {:.3}", event.nitp_loss) } else { String::new() };
         let mut message = format!("loss {:.3}{nitp}", event.ntp_loss);
-        // The first step's time says nothing of the others': pipelines are made in it, or it was done
-        // while an evaluation was waited for.
-        if !first {
-            let speed = self.tokens_per_second.map_or(event.tokens_per_second, |speed| {
+        // The first step's time says nothing of the others': pipelines are made in it.
+        if let (false, Some(newest)) = (first, event.tokens_per_second) {
+            let speed = self.tokens_per_second.map_or(newest, |speed| {
                 // Of the times, not of the speeds.
-                1.0 / ((1.0 - SPEED_SHARE) / speed + SPEED_SHARE / event.tokens_per_second)
+                1.0 / ((1.0 - SPEED_SHARE) / speed + SPEED_SHARE / newest)
             });
             self.tokens_per_second = Some(speed);
+        }
+        if let Some(speed) = self.tokens_per_second {
             message += &format!("  {} tokens/s", thousands(speed));
         }
         if let (true, Some(scale)) = (event.skipped, event.loss_scale) {

@@ -50,14 +50,14 @@ pub struct StepEvent {
     pub skipped: bool,
     /// Learning rate of the step.
     pub learning_rate: f64,
-    /// Speed of this step.
-    pub tokens_per_second: f64,
+    /// Speed of this step; none where other work ran beside it, such as an evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f64>,
 }
 
 impl StepEvent {
-    /// The event of the step after `done` others, from the plan's `metrics` and the seconds that
-    /// it took.
-    pub fn new(config: &Config, done: usize, metrics: &[f32], seconds: f64) -> Self {
+    /// The event of the step after `done` others, from the plan's `metrics`; of no known speed.
+    pub fn new(config: &Config, done: usize, metrics: &[f32]) -> Self {
         let value = |index: usize| f64::from(metrics[index]);
         let (ntp_loss, balance_loss) = (value(metric::NTP_LOSS), value(metric::BALANCE_LOSS));
         let nitp_on = config.nitp.enabled && done >= config.nitp.start_step;
@@ -75,7 +75,7 @@ impl StepEvent {
             loss_scale: Some(value(metric::LOSS_SCALE)).filter(|&scale| scale > 0.0),
             skipped: value(metric::SKIPPED) > 0.0,
             learning_rate: learning_rate(&config.train, done),
-            tokens_per_second: tokens as f64 / seconds.max(1e-9),
+            tokens_per_second: None,
         }
     }
 }

@@ -78,7 +78,7 @@ impl Trace {
             let inputs = step_inputs(config, executor.plan(plan).0, source, step);
             executor.run(plan, &inputs, &[])?;
             let values = read_now(executor, metrics)?;
-            let event = StepEvent::new(config, step, &values, 0.0);
+            let event = StepEvent::new(config, step, &values);
             each(&event);
             trace.steps.push(event);
             if step == 0 {

@@ -90,7 +90,8 @@ pub struct Trainer {
     sums: Sums,
     hidden: Vec<f32>,
     reads_unembedding: bool,
-    last_arrival: Instant,
+    /// Since when nothing but steps ran; none while other work is among them.
+    since: Option<Instant>,
     finished: bool,
 }
 
@@ -129,7 +130,7 @@ impl Trainer {
             sums: Sums::default(),
             hidden: Vec::new(),
             reads_unembedding: false,
-            last_arrival: Instant::now(),
+            since: None,
             finished: false,
         };
         match start {
@@ -288,9 +289,12 @@ impl Trainer {
 
     /// Takes in what arrived. Nothing is to be had of a run after its failure.
     fn collect_all(&mut self) -> Result<(), TrainError> {
+        let first = self.events.len();
+        let mut only_steps = true;
         while let Some(pending) = self.pending.pop_front() {
+            let is_step = matches!(pending, Pending::Step { .. });
             match self.collect(pending) {
-                Ok(None) => {}
+                Ok(None) => only_steps &= is_step,
                 Ok(Some(pending)) => {
                     self.pending.push_front(pending);
                     break;
@@ -302,6 +306,12 @@ impl Trainer {
                     return Err(error);
                 }
             }
+        }
+        if only_steps {
+            self.tell_speed(first);
+        } else {
+            // How long the steps behind it have run already, no one knows.
+            self.since = None;
         }
         Ok(())
     }

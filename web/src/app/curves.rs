@@ -75,7 +75,10 @@ const CURVES: [Curve; 8] = [
         title: "Tokens a second",
         about: "What each run trains on in a second of its own time; on a GPU, where the two take \
                 turns in one queue, that of both together.",
-        of: |it| steps(it, |step| step.tokens_per_second),
+        of: |it| {
+            let steps = it.steps().iter();
+            steps.filter_map(|it| Some([it.step as f64, it.tokens_per_second?])).collect()
+        },
     },
 ];
 
