@@ -89,6 +89,43 @@ fn webgpu_trains_and_a_lost_device_is_no_lost_run() {
     assert!((on_gpu / on_cpu - 1.0).abs() < 1e-3, "{on_gpu} and {on_cpu}");
 }
 
+/// What a request for the record of an adapter's kernels in IndexedDB gives, as text.
+fn tuning_record(browser: &Browser, request: &str) -> Value {
+    browser.script_later(&format!(
+        "const done = arguments[arguments.length - 1];
+        const opening = indexedDB.open('nitp');
+        opening.onsuccess = () => {{
+            const transaction = opening.result.transaction('sessions', 'readwrite');
+            const requested = transaction.objectStore('sessions').{request};
+            transaction.oncomplete = () => {{
+                opening.result.close();
+                const found = requested.result;
+                done(found instanceof Uint8Array ? new TextDecoder().decode(found) : null);
+            }};
+        }};"
+    ))
+}
+
+#[test]
+fn what_was_measured_of_an_adapter_is_kept_and_a_broken_record_made_anew() {
+    let browser = Browser::start(Gpu::Software, WIDE);
+    let query = quick(2).replace("device=cpu", "device=gpu");
+    let run = || {
+        browser.open(&query);
+        browser.wait_for("Finished", 240);
+        let text = tuning_record(&browser, "get('tuning')");
+        let kept: Value = serde_json::from_str(text.as_str().expect("a record")).expect("JSON");
+        kept["ops"].as_object().expect("choices by class").clone()
+    };
+    let first = run();
+    assert!(first.values().any(|it| it["microseconds"]["baseline"].is_number()), "{first:?}");
+    // What there was no time for may have come to it, but nothing is measured again.
+    let second = run();
+    assert!(first.iter().all(|(class, choice)| second.get(class) == Some(choice)));
+    tuning_record(&browser, "put(Uint8Array.of(1, 2, 3), 'tuning')");
+    assert!(!run().is_empty());
+}
+
 #[test]
 fn the_page_and_the_program_agree() {
     let browser = Browser::start(Gpu::None, WIDE);
