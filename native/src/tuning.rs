@@ -65,7 +65,7 @@ pub fn measured(
             eprintln!("warning: what was measured can't be kept ({error:#})");
         }
     }
-    Ok(gpu.tuned(tuning))
+    Ok(gpu.tuned(kept))
 }
 
 fn path(gpu: &GpuDevice) -> PathBuf {

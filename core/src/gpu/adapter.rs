@@ -142,7 +142,7 @@ impl GpuDevice {
             return variants.remove(0);
         }
         let made_for = |kind| {
-            variants.iter().position(|it| it.suits == kind && !self.tuning.has_failed(it.name))
+            variants.iter().position(|it| it.suits == kind && !self.tuning.has_failed(op, it.name))
         };
         let named = |name: &str| variants.iter().position(|it| it.name == name);
         let index = self.forced.as_deref().and_then(named).or_else(|| {

@@ -20,9 +20,6 @@ use crate::ops::BASELINE;
 /// A measurement takes at least this long, so that clocks and queues don't count.
 const LEAST: Duration = Duration::from_millis(4);
 
-/// A call that takes this long is measured once: what disturbs it is short beside it.
-const LONG: Duration = Duration::from_millis(100);
-
 /// Most calls in a measurement.
 const MOST_CALLS: usize = 50;
 
@@ -134,8 +131,7 @@ impl GpuExecutor {
     /// Of one call: the least of some rounds, or of one that is hopeless against `best`.
     async fn seconds(&self, commands: &[Command], best: f64) -> Result<f64, ExecutorError> {
         let mut least = self.calls(commands, 1).await?;
-        let hopeless = least > HOPELESS * best && least > LEAST.as_secs_f64();
-        if hopeless || least > LONG.as_secs_f64() {
+        if least > HOPELESS * best && least > LEAST.as_secs_f64() {
             return Ok(least);
         }
         let calls = (LEAST.as_secs_f64() / least).ceil().clamp(1.0, MOST_CALLS as f64) as usize;

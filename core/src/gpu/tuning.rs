@@ -105,9 +105,10 @@ impl Tuning {
         self.ops.get(&key(op, variants))
     }
 
-    /// Whether a variant did not work in some class.
-    pub fn has_failed(&self, variant: &str) -> bool {
-        self.ops.values().any(|choice| choice.failed.contains_key(variant))
+    /// Whether a variant of an op did not work in some class.
+    pub(super) fn has_failed(&self, op: &dyn DynOp, variant: &str) -> bool {
+        let name = format!("{} ", op.name());
+        self.ops.iter().any(|(key, it)| key.starts_with(&name) && it.failed.contains_key(variant))
     }
 
     /// Takes over what another has; where both have a class, the other's.

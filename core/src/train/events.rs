@@ -50,7 +50,8 @@ pub struct StepEvent {
     pub skipped: bool,
     /// Learning rate of the step.
     pub learning_rate: f64,
-    /// Speed of this step; none where other work ran beside it, such as an evaluation.
+    /// Speed of this step; none where it can't be told, because results of other work, such as an
+    /// evaluation, arrived with it or just before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,
 }

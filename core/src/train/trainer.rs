@@ -1,5 +1,6 @@
 //! The step loop.
 
+mod pace;
 mod work;
 
 use std::collections::VecDeque;
@@ -7,6 +8,7 @@ use std::collections::VecDeque;
 use thiserror::Error;
 use web_time::Instant;
 
+use pace::Pace;
 use work::{Pending, Unit};
 
 use super::checkpoint::{Checkpoint, LossScale, TrainerState};
@@ -90,8 +92,7 @@ pub struct Trainer {
     sums: Sums,
     hidden: Vec<f32>,
     reads_unembedding: bool,
-    /// Since when nothing but steps ran; none while other work is among them.
-    since: Option<Instant>,
+    pace: Pace,
     finished: bool,
 }
 
@@ -130,7 +131,7 @@ impl Trainer {
             sums: Sums::default(),
             hidden: Vec::new(),
             reads_unembedding: false,
-            since: None,
+            pace: Pace::default(),
             finished: false,
         };
         match start {
@@ -270,6 +271,7 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::NotFinite`] when the run diverged; what the executor reports.
     pub fn advance(&mut self) -> Result<Progress, TrainError> {
+        self.pace.call(self.submitted);
         self.collect_all()?;
         if self.finished {
             return Ok(Progress::Finished);
@@ -290,11 +292,12 @@ impl Trainer {
     /// Takes in what arrived. Nothing is to be had of a run after its failure.
     fn collect_all(&mut self) -> Result<(), TrainError> {
         let first = self.events.len();
-        let mut only_steps = true;
+        let mut steps = 0;
         while let Some(pending) = self.pending.pop_front() {
             let is_step = matches!(pending, Pending::Step { .. });
             match self.collect(pending) {
-                Ok(None) => only_steps &= is_step,
+                Ok(None) if is_step => steps += 1,
+                Ok(None) => self.pace.interrupt(),
                 Ok(Some(pending)) => {
                     self.pending.push_front(pending);
                     break;
@@ -307,11 +310,13 @@ impl Trainer {
                 }
             }
         }
-        if only_steps {
-            self.tell_speed(first);
-        } else {
-            // How long the steps behind it have run already, no one knows.
-            self.since = None;
+        if let Some(seconds) = self.pace.arrive(Instant::now(), self.state.step, steps) {
+            let tokens = self.config.train.tokens_per_step() as f64;
+            for event in self.events.range_mut(first..) {
+                if let Event::Step(step) = event {
+                    step.tokens_per_second = Some(tokens / seconds.max(1e-9));
+                }
+            }
         }
         Ok(())
     }

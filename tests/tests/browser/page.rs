@@ -109,21 +109,22 @@ fn tuning_record(browser: &Browser, request: &str) -> Value {
 #[test]
 fn what_was_measured_of_an_adapter_is_kept_and_a_broken_record_made_anew() {
     let browser = Browser::start(Gpu::Software, WIDE);
-    let query = quick(2).replace("device=cpu", "device=gpu");
-    let run = || {
-        browser.open(&query);
-        browser.wait_for("Finished", 240);
+    // Each run has another length: what the last one kept is shown as finished at once.
+    let run = |steps: usize| {
+        browser.open(&quick(steps).replace("device=cpu", "device=gpu"));
+        let end = format!("Step {steps} of {steps}.");
+        browser.wait_until(&end, 240, |it| it.contains("Finished") && it.contains(&end));
         let text = tuning_record(&browser, "get('tuning')");
         let kept: Value = serde_json::from_str(text.as_str().expect("a record")).expect("JSON");
         kept["ops"].as_object().expect("choices by class").clone()
     };
-    let first = run();
+    let first = run(2);
     assert!(first.values().any(|it| it["microseconds"]["baseline"].is_number()), "{first:?}");
     // What there was no time for may have come to it, but nothing is measured again.
-    let second = run();
+    let second = run(3);
     assert!(first.iter().all(|(class, choice)| second.get(class) == Some(choice)));
     tuning_record(&browser, "put(Uint8Array.of(1, 2, 3), 'tuning')");
-    assert!(!run().is_empty());
+    assert!(!run(4).is_empty());
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! an end with words.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use nitp_core::config::Config;
 use nitp_core::executor::{Executor, ExecutorError};
@@ -27,16 +26,13 @@ fn run(
     let source = Box::new(RandomBatches::new(config));
     let mut trainer = Trainer::new(config, executor, source, start).expect("it fits");
     let (mut last, mut steps) = (None, Vec::new());
-    let (begin, mut seconds) = (Instant::now(), 0.0);
     trainer
         .run(|_, event| {
             let stopping = matches!(&event, Event::Step(step) if step.step == stop);
             match event {
                 Event::Checkpoint(event) => last = Some(*event.checkpoint),
                 Event::Step(mut step) => {
-                    // The one number that differs.
-                    let speed = step.tokens_per_second.take();
-                    seconds += speed.map_or(0.0, |it| config.train.tokens_per_step() as f64 / it);
+                    step.tokens_per_second = None; // the one number that differs
                     steps.push(Event::Step(step));
                 }
                 _ => {}
@@ -44,7 +40,6 @@ fn run(
             if stopping { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .expect("the run is fine");
-    assert!((0.0..begin.elapsed().as_secs_f64()).contains(&seconds), "steps took {seconds} s");
     (last.expect("the last step leaves a checkpoint"), steps)
 }
 

@@ -122,14 +122,14 @@ fn what_does_not_compile_is_reported_and_the_baseline_runs() {
 #[test]
 fn what_failed_in_one_class_is_not_taken_unmeasured_in_another() {
     let gpu = nitp_tests::gpu();
+    let suits = if gpu.summary.software { Suits::Software } else { Suits::Gpus };
     let mut other = None;
     let first = |matmul| {
-        let suits = if gpu.summary.software { Suits::Software } else { Suits::Gpus };
         other = Some(Odd { suits, ..Odd::new(matmul, NO_WGSL, "two") });
         Odd::new(matmul, NO_WGSL, "one")
     };
     let tuning = tune(first, nothing(), LONG);
-    let other = other.expect("it was tuned beside");
+    let other = other.expect("made beside the first");
     assert_eq!(gpu.variant(&other).name, "odd");
     assert_eq!(gpu.tuned(tuning).variant(&other).name, BASELINE);
 }

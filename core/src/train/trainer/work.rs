@@ -45,7 +45,7 @@ impl Trainer {
     pub(super) fn submit_step(&mut self) -> Result<(), ExecutorError> {
         if self.pending.is_empty() {
             // However long nothing was asked for.
-            self.since = Some(Instant::now());
+            self.pace.begin(Instant::now());
         }
         let step = self.submitted;
         let (plan, _) = self.executor.plan(self.plan);
@@ -220,25 +220,6 @@ impl Trainer {
         self.state.val_loss = None;
         self.events.push_back(Event::Step(event));
         Ok(())
-    }
-
-    /// Gives the steps among the events from `first` on their speed: they arrived at one time, and share
-    /// what passed since the steps before them.
-    pub(super) fn tell_speed(&mut self, first: usize) {
-        let steps = self.events.range_mut(first..).filter_map(|event| match event {
-            Event::Step(step) => Some(step),
-            _ => None,
-        });
-        let steps: Vec<&mut StepEvent> = steps.collect();
-        if steps.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        if let Some(since) = self.since.replace(now) {
-            let tokens = self.config.train.tokens_per_step() * steps.len();
-            let speed = tokens as f64 / (now - since).as_secs_f64().max(1e-9);
-            steps.into_iter().for_each(|step| step.tokens_per_second = Some(speed));
-        }
     }
 
     fn finish_checkpoint(&mut self, mut chunks: Vec<Vec<f32>>) {
