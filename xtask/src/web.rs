@@ -21,7 +21,8 @@ const FEATURES: [&str; 7] = [
     "--enable-simd",
 ];
 
-/// The two programs, and the levels of wasm-opt's two runs over each: a second run finds what the first left.
+/// The two programs, and what wasm-opt makes of them, one pass after the other: a second finds what the first
+/// left.
 const PROGRAMS: [(&str, [&str; 2]); 2] = [("page", ["-Oz", "-Os"]), ("worker", ["-O2", "-Os"])];
 
 /// What a visitor loads only when it is needed.
@@ -40,7 +41,7 @@ pub fn run() -> Result<()> {
         fs::remove_dir_all(&dist)?;
     }
     fs::create_dir_all(&dist)?;
-    for (name, levels) in PROGRAMS {
+    for (name, level) in PROGRAMS {
         let input = built.join(format!("{name}.wasm"));
         Bindgen::new()
             .web(true)
@@ -51,8 +52,7 @@ pub fn run() -> Result<()> {
             .input_path(&input)
             .generate(&dist)
             .with_context(|| format!("wasm-bindgen on {}", input.display()))?;
-        let program = dist.join(format!("{name}_bg.wasm"));
-        levels.iter().try_for_each(|level| optimise(&program, level))?;
+        optimise(&dist.join(format!("{name}_bg.wasm")), level)?;
     }
     for file in ["web/start-worker.js", "demo-data/corpus.jsonl"] {
         let name = Path::new(file).file_name().expect("it has one");
@@ -80,10 +80,10 @@ fn index() -> Result<String> {
     Ok(page + "\n")
 }
 
-fn optimise(file: &Path, level: &str) -> Result<()> {
+fn optimise(file: &Path, levels: [&str; 2]) -> Result<()> {
     let smaller = file.with_extension("opt");
     let mut command = setup::wasm_opt()?;
-    command.args(FEATURES).args([level, "--strip-debug", "--strip-producers"]);
+    command.args(FEATURES).args(levels).args(["--strip-debug", "--strip-producers"]);
     succeed(command.arg(file).arg("-o").arg(&smaller))?;
     fs::rename(smaller, file)?;
     Ok(())
