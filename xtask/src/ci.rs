@@ -1,53 +1,121 @@
-//! The whole gate: what `.ci/run` and the README's test command call.
+//! The checks: what `.ci/run` and the README's test command call.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 
-use crate::{setup, web};
+use crate::setup::{self, Tools};
+use crate::web;
 
-/// Formatting, lints, documentation, the page, then every test; each must pass.
-pub fn run() -> Result<()> {
-    setup::run()?;
-    stage("formatting", || cargo(&["fmt", "--all", "--check"]))?;
-    stage("lints", || {
-        // With the window, which is no default feature.
-        let all = ["clippy", "--workspace", "--all-targets", "--features", "native/gui"];
-        cargo(&[&all[..], &["--", "--deny", "warnings"]].concat())
-    })?;
-    stage("documentation", || {
-        let mut doc = Command::new("cargo");
-        doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
-        succeed(doc.env("RUSTDOCFLAGS", "--deny warnings"))
-    })?;
-    stage("page", web::run)?;
-    let (passed, failed) = stage("tests", test)?;
-    // The last line tells what ran: a run without tests must show.
-    println!("nitp: {passed} passed, {failed} failed");
-    if failed > 0 {
-        bail!("{failed} tests failed; their output is above");
+/// Every package with every feature, in each stage: cargo then builds each dependency once for the
+/// stages that only check, and once for those that run.
+const ALL: [&str; 2] = ["--workspace", "--all-features"];
+
+/// A part of the checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// rustfmt
+    Formatting,
+    /// clippy, warnings denied
+    Lints,
+    /// rustdoc, warnings denied
+    Documentation,
+    /// The page for wasm32, and its size
+    Page,
+    /// Every test, those of the page in a real Chromium among them
+    Tests,
+}
+
+/// Counts of the tests of a stage.
+#[derive(Default)]
+struct Tested {
+    passed: usize,
+    failed: usize,
+}
+
+/// Runs one stage, or all of them; each must pass.
+pub fn run(only: Option<Stage>) -> Result<()> {
+    let stages = match &only {
+        Some(stage) => std::slice::from_ref(stage),
+        None => Stage::value_variants(),
+    };
+    setup::ensure(stages.iter().flat_map(|stage| stage.needs()))?;
+    let mut sum = Tested::default();
+    let mut times = Vec::new();
+    for &stage in stages {
+        let name = format!("{stage:?}").to_lowercase();
+        println!("==> {name}");
+        let start = Instant::now();
+        let again = || format!("the stage `{name}` failed; `cargo xtask ci {name}` runs it alone");
+        let tested = stage.run().with_context(again)?;
+        sum.passed += tested.passed;
+        sum.failed += tested.failed;
+        times.push((name, start.elapsed()));
     }
-    if passed == 0 {
+    println!("==> minutes of each stage");
+    let total = times.iter().map(|(_, time)| *time).sum();
+    times.push(("all".to_owned(), total));
+    for (name, time) in &times {
+        println!("{name:>14} {:5.1}", minutes(*time));
+    }
+    if !stages.contains(&Stage::Tests) {
+        return Ok(());
+    }
+    // The last line tells what ran: a run without tests must show.
+    println!("nitp: {} passed, {} failed", sum.passed, sum.failed);
+    if sum.failed > 0 {
+        bail!("{} tests failed; their output is above", sum.failed);
+    }
+    if sum.passed == 0 {
         bail!("no test ran");
     }
     Ok(())
 }
 
-fn stage<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    println!("==> {name}");
-    let start = Instant::now();
-    let result = work().with_context(|| format!("the stage `{name}` failed"))?;
-    println!("==> {name}: {:.0} s", start.elapsed().as_secs_f64());
-    Ok(result)
+fn minutes(time: Duration) -> f64 {
+    time.as_secs_f64() / 60.0
 }
 
-fn cargo(arguments: &[&str]) -> Result<()> {
-    succeed(Command::new("cargo").args(arguments))
+impl Stage {
+    fn needs(self) -> &'static [Tools] {
+        match self {
+            Self::Formatting | Self::Lints | Self::Documentation => &[],
+            Self::Page => Tools::PAGE,
+            Self::Tests => &[Tools::Vulkan, Tools::Browser],
+        }
+    }
+
+    fn run(self) -> Result<Tested> {
+        match self {
+            Self::Formatting => succeed(Command::new("cargo").args(["fmt", "--all", "--check"]))?,
+            Self::Lints => {
+                succeed(cargo("clippy").arg("--all-targets").args(["--", "--deny", "warnings"]))?
+            }
+            Self::Documentation => succeed(
+                cargo("doc")
+                    .args(["--no-deps", "--document-private-items"])
+                    .env("RUSTDOCFLAGS", "--deny warnings"),
+            )?,
+            Self::Page => web::run()?,
+            Self::Tests => return test(),
+        }
+        Ok(Tested::default())
+    }
+}
+
+fn cargo(command: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.arg(command).args(ALL);
+    cargo
 }
 
 /// Runs a command to its end.
+///
+/// # Errors
+/// If it can't be started, or fails.
 pub fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("could not start {command:?}"))?;
     if !status.success() {
@@ -56,14 +124,14 @@ pub fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// `cargo test` on everything; sums the runners' summaries.
-fn test() -> Result<(usize, usize)> {
-    let mut child = Command::new("cargo")
-        .args(["test", "--workspace", "--no-fail-fast"])
+/// `cargo test`; sums the runners' summaries.
+fn test() -> Result<Tested> {
+    let mut child = cargo("test")
+        .arg("--no-fail-fast")
         .stdout(Stdio::piped())
         .spawn()
         .context("could not start cargo test")?;
-    let (mut passed, mut failed) = (0, 0);
+    let mut tested = Tested::default();
     let output = child.stdout.take().context("cargo test has an output")?;
     for line in BufReader::new(output).split(b'\n') {
         let line = line?;
@@ -74,13 +142,13 @@ fn test() -> Result<(usize, usize)> {
                 let before = summary.split(word).next().unwrap_or_default();
                 before.split_whitespace().next_back().and_then(|n| n.parse().ok()).unwrap_or(0)
             };
-            passed += count(" passed");
-            failed += count(" failed");
+            tested.passed += count(" passed");
+            tested.failed += count(" failed");
         }
     }
     let status = child.wait()?;
-    if !status.success() && failed == 0 {
+    if !status.success() && tested.failed == 0 {
         bail!("cargo test ended with {status}");
     }
-    Ok((passed, failed))
+    Ok(tested)
 }

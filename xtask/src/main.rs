@@ -1,15 +1,17 @@
 //! The project's chores, run as `cargo xtask NAME`.
 
 mod ci;
-mod demo_data;
 mod figure;
-mod kernels;
 mod serve;
 mod setup;
 mod wasm;
 mod web;
 
+use std::process::Command;
+
 use clap::{Parser, Subcommand};
+
+use setup::Tools;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's chores")]
@@ -22,9 +24,12 @@ struct Arguments {
 enum Chore {
     /// Write demo-data/corpus.jsonl and demo-data/tokenizer.json anew, and the measured part of demo-data/README.md
     DemoData,
-    /// The whole gate: set-up, formatting, lints, documentation, the wasm build and every test
-    Ci,
-    /// Install what the gate needs: a Vulkan driver and a wasm32 toolchain
+    /// Every check: formatting, lints, documentation, the page and all tests
+    Ci {
+        /// One stage alone
+        stage: Option<ci::Stage>,
+    },
+    /// Install what the checks need: a Vulkan driver, a wasm32 toolchain, npm, Chromium
     Setup,
     /// Build the page into target/web/dist
     Web,
@@ -49,6 +54,18 @@ enum Chore {
         #[arg(long)]
         mixed: bool,
     },
+    /// Kill, signal, fill up and corrupt: docs/reliability.md
+    Torture {
+        /// Of each of its parts
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+        /// What its cases are drawn from
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Only the parts whose name has this in it: kills, signals, disk, inputs
+        #[arg(long, default_value = "")]
+        part: String,
+    },
     /// Draw one or two runs side by side: the README's picture
     Figure {
         /// Each as NAME=RUN, a run folder of `nitp train`
@@ -62,9 +79,9 @@ enum Chore {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
-        Chore::DemoData => demo_data::run(),
-        Chore::Ci => ci::run(),
-        Chore::Setup => setup::run(),
+        Chore::DemoData => ci::succeed(&mut cargo_run("demo-data")),
+        Chore::Ci { stage } => ci::run(stage),
+        Chore::Setup => setup::ensure(Tools::ALL),
         Chore::Web => web::run(),
         Chore::Serve { port } => {
             web::run()?;
@@ -74,7 +91,26 @@ fn main() -> anyhow::Result<()> {
             web::run()?;
             web::copy_to(&out)
         }
-        Chore::Kernels { out, mixed } => kernels::run(&out, mixed),
+        Chore::Kernels { out, mixed } => {
+            let mut kernels = cargo_run("nitp-core");
+            kernels.args(["--example", "kernels", "--", "--out"]).arg(out);
+            ci::succeed(kernels.args(mixed.then_some("--mixed")))
+        }
+        Chore::Torture { minutes, seed, part } => {
+            let mut test = Command::new("cargo");
+            test.args(["test", "--quiet", "--workspace", "--all-features", "--test", "cli", "--"])
+                .args([&format!("torture::{part}"), "--nocapture"])
+                .env("NITP_TORTURE_MINUTES", minutes.to_string())
+                .env("NITP_TORTURE_SEED", seed.to_string());
+            ci::succeed(&mut test)
+        }
         Chore::Figure { runs, out } => figure::run(&runs, &out),
     }
+}
+
+/// Chores that need the library are programs of other packages: this one builds in seconds.
+fn cargo_run(package: &str) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--package", package]);
+    cargo
 }

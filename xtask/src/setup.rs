@@ -1,5 +1,5 @@
-//! Installs what the gate needs and Rust does not bring: a Vulkan adapter for the GPU tests, a way
-//! to build for wasm32, a browser. Each is only touched when it is missing.
+//! Installs what chores need and Rust does not bring: a Vulkan driver for the GPU tests, a way to
+//! build for wasm32, a browser. Each is installed only where it is missing.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,29 +22,52 @@ pub enum WasmToolchain {
     Debian,
 }
 
-/// Checks for everything, installs what is missing.
-pub fn run() -> Result<()> {
-    if cfg!(target_os = "linux") && !has_vulkan() {
-        println!("==> no Vulkan driver: installing Mesa's");
-        install(&["mesa-vulkan-drivers", "libvulkan1"])?;
-    }
-    if wasm_toolchain().is_none() {
-        println!("==> no wasm32 target: adding it");
-        if !rustup_adds_target() {
-            install(&WASM_PACKAGES)?;
+/// What chores need beside Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tools {
+    /// A Vulkan driver: the GPU tests run on Mesa's, in software.
+    Vulkan,
+    /// A way to build for wasm32.
+    Wasm,
+    /// npm, which brings wasm-opt.
+    Npm,
+    /// Chromium and its driver.
+    Browser,
+}
+
+impl Tools {
+    /// What every check together needs.
+    pub const ALL: &[Self] = &[Self::Vulkan, Self::Wasm, Self::Npm, Self::Browser];
+    /// What building the page needs.
+    pub const PAGE: &[Self] = &[Self::Wasm, Self::Npm];
+
+    /// Debian's packages that are missing for it.
+    fn missing(self) -> &'static [&'static str] {
+        match self {
+            Self::Vulkan if cfg!(target_os = "linux") && !has_vulkan() => {
+                &["mesa-vulkan-drivers", "libvulkan1"]
+            }
+            Self::Wasm if wasm_toolchain().is_none() && !rustup_adds_target() => &WASM_PACKAGES,
+            Self::Npm if !has_program("npm") => &["npm"],
+            Self::Browser if !has_program("chromedriver") || !has_program("chromium") => {
+                &["chromium", "chromium-driver"]
+            }
+            _ => &[],
         }
     }
-    let missing: Vec<&str> =
-        [("npm", "npm"), ("chromium", "chromium"), ("chromedriver", "chromium-driver")]
-            .into_iter()
-            .filter(|(program, _)| !has_program(program))
-            .map(|(_, package)| package)
-            .collect();
-    if !missing.is_empty() {
-        println!("==> for the page and its tests: installing {}", missing.join(", "));
-        install(&missing)?;
+}
+
+/// Installs of these what is missing.
+///
+/// # Errors
+/// Where that is no Debian, or apt fails.
+pub fn ensure<'a>(tools: impl IntoIterator<Item = &'a Tools>) -> Result<()> {
+    let missing: Vec<&str> = tools.into_iter().flat_map(|tool| tool.missing()).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    println!("==> installing {}", missing.join(", "));
+    install(&missing)
 }
 
 /// `wasm-opt` of npm's package binaryen: Debian's is too old for what rustc and wasm-bindgen write.
@@ -60,7 +83,7 @@ pub fn wasm_opt() -> Result<Command> {
         let options = ["--no-audit", "--no-fund", "--loglevel=error"];
         let mut install = Command::new("npm");
         install.args(["install", "--prefix", PLACE]).args(options).arg(PACKAGE);
-        succeed(&mut install).context("installing wasm-opt; `cargo xtask setup` installs npm")?;
+        succeed(&mut install).context("installing wasm-opt with npm")?;
     }
     let mut command = Command::new("node");
     command.arg(program);

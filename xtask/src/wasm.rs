@@ -35,7 +35,7 @@ pub fn run() -> Result<PathBuf> {
                 .env_remove("RUSTUP_TOOLCHAIN")
                 .env_remove("CARGO"),
         )?,
-        None => bail!("no way to build for {TARGET}: run `cargo xtask setup`"),
+        None => bail!("no way to build for {TARGET}: `rustup target add {TARGET}` adds one"),
     }
     Ok(PathBuf::from("target/web").join(TARGET).join("web"))
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::ci::succeed;
@@ -28,6 +28,9 @@ const PROGRAMS: [(&str, [&str; 2]); 2] = [("page", ["-Oz", "-Os"]), ("worker", [
 /// What a visitor loads only when it is needed.
 const LATER: &str = "corpus.jsonl";
 
+/// Most bytes, gzipped, that a visitor loads before the page is ready.
+const MOST_BYTES: usize = 3_000_000;
+
 /// Where the page is put together.
 pub fn folder() -> PathBuf {
     PathBuf::from("target/web/dist")
@@ -35,6 +38,7 @@ pub fn folder() -> PathBuf {
 
 /// Builds both programs and puts the page together.
 pub fn run() -> Result<()> {
+    setup::ensure(setup::Tools::PAGE)?;
     let built = wasm::run()?;
     let dist = folder();
     if dist.exists() {
@@ -110,6 +114,10 @@ fn report(dist: &Path) -> Result<()> {
         );
     }
     println!("  {total} bytes gzipped to begin with, in {}", dist.display());
+    ensure!(
+        total <= MOST_BYTES,
+        "a visitor would load {total} bytes before the page is ready, more than {MOST_BYTES}"
+    );
     Ok(())
 }
 

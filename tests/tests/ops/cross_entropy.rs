@@ -2,7 +2,7 @@ use nitp_core::ops::cross_entropy::{CrossEntropy, CrossEntropyGradient};
 use nitp_core::ops::scalars;
 use nitp_tests::op_case::OpCase;
 
-use crate::accumulate_sum::{scalars_with, total};
+use super::accumulate_sum::{scalars_with, total};
 
 /// A vocabulary of one, primes, one that fills tiles, one that leaves a rest, the paper's.
 const SHAPES: [(usize, usize); 6] =

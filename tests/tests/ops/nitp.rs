@@ -4,7 +4,7 @@ use nitp_core::ops::scalars;
 use nitp_core::plan::View;
 use nitp_tests::op_case::OpCase;
 
-use crate::accumulate_sum::{scalars_with, total};
+use super::accumulate_sum::{scalars_with, total};
 
 const KINDS: [NitpLoss; 4] = [NitpLoss::Cosine, NitpLoss::Mse, NitpLoss::SmoothL1, NitpLoss::Kl];
 const SHIFTS: [Shift; 2] = [Shift::Next, Shift::Current];

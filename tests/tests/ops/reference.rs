@@ -19,8 +19,8 @@ use nitp_core::ops::token_cosine::{TokenCosine, TokenCosineGradient};
 use nitp_core::plan::View;
 use nitp_tests::op_case::{OpCase, Vectors};
 
-use crate::accumulate_sum::{scalars_with, total};
-use crate::moe_dispatch::{dispatch_of, show};
+use super::accumulate_sum::{scalars_with, total};
+use super::moe_dispatch::{dispatch_of, show};
 
 /// The part of the file that is one operation's, and the case that it goes into.
 struct Reference {

@@ -3,7 +3,7 @@ use nitp_core::ops::token_cosine::{TokenCosine, TokenCosineGradient};
 use nitp_core::plan::View;
 use nitp_tests::op_case::OpCase;
 
-use crate::accumulate_sum::{scalars_with, total};
+use super::accumulate_sum::{scalars_with, total};
 
 /// Rows, context and width; 64 positions are one segment.
 const SHAPES: [(usize, usize, usize); 5] =

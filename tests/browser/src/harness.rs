@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
@@ -18,8 +18,8 @@ use walkdir::WalkDir;
 /// How much longer than on an idle machine of two cores a wait may take.
 const PATIENCE: u64 = 4;
 
-/// One browser at a time: the machine may have two cores.
-static TURN: Mutex<()> = Mutex::new(());
+/// Browsers run side by side, as many as there are cores, but for one whose test measures times.
+static TURN: RwLock<()> = RwLock::new(());
 
 /// A browser with the page's folder behind it.
 pub struct Browser {
@@ -30,12 +30,29 @@ pub struct Browser {
     address: String,
     /// Where downloads go.
     pub downloads: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
+}
+
+/// Given back when the browser is closed.
+enum Turn {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+}
+
+/// The program `nitp`, built with the features that the tests are built with: with others, cargo would
+/// build its dependencies anew.
+pub fn nitp() -> Command {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--workspace", "--all-features", "--bin", "nitp"]);
+    assert!(build.current_dir(root()).status().expect("cargo runs").success());
+    let test = std::env::current_exe().expect("this program");
+    let profile = test.ancestors().nth(2).expect("it lies in deps");
+    Command::new(profile.join("nitp"))
 }
 
 /// The repository's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// What is looked through.
@@ -59,7 +76,17 @@ pub enum Gpu {
 impl Browser {
     /// Starts a browser.
     pub fn start(gpu: Gpu, screen: Screen) -> Self {
-        let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let guard = TURN.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Self::start_in(Turn::Shared { _guard: guard }, gpu, screen)
+    }
+
+    /// Starts a browser while no other runs: for tests that compare times.
+    pub fn start_alone(gpu: Gpu, screen: Screen) -> Self {
+        let guard = TURN.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Self::start_in(Turn::Alone { _guard: guard }, gpu, screen)
+    }
+
+    fn start_in(turn: Turn, gpu: Gpu, screen: Screen) -> Self {
         let (server, address) = serve(root().join("target/web/dist"));
         let downloads = tempfile::tempdir().expect("a folder for downloads");
         let (driver, port) = driver();

@@ -64,7 +64,7 @@ fn smaller(picture: &RgbImage) -> RgbImage {
 }
 
 fn kept(name: &str) -> PathBuf {
-    root().join("tests/tests/browser/pictures").join(format!("{name}.png"))
+    root().join("tests/browser/pictures").join(format!("{name}.png"))
 }
 
 /// Mean difference of the channels, and the share of pixels that are others, each from 0 to 1.

@@ -1,11 +1,12 @@
-//! `cargo xtask kernels`: every kernel of some models as whole WGSL files, for compilers and analysers
-//! of others.
+//! `cargo xtask kernels` runs this: every kernel of some models as whole WGSL files, for other compilers and
+//! analysers.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use clap::Parser;
 use nitp_core::config::{Precision, preset};
 use nitp_core::gpu::assemble;
 use nitp_core::model::{parameter_layout, train_plan};
@@ -15,10 +16,22 @@ use nitp_core::plan::Limits;
 /// Models that between them have every kernel.
 const PRESETS: [&str; 4] = ["tiny", "small", "small-moe", "1.9b-a0.3b"];
 
+/// Writes every kernel as a whole WGSL file, variants and constants put in.
+#[derive(Parser)]
+struct Arguments {
+    /// The folder; it is made
+    #[arg(long)]
+    out: PathBuf,
+    /// Those of steps in mixed precision
+    #[arg(long)]
+    mixed: bool,
+}
+
 /// Writes `{module}-{variant}-{constants}.wgsl` into a folder, with the numbers of the bindings that
 /// are f16 in mixed precision.
-pub fn run(out: &Path, mixed: bool) -> Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
+fn main() -> Result<()> {
+    let Arguments { out, mixed } = Arguments::parse();
+    fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     let mut files = BTreeMap::new();
     for name in PRESETS {
         let mut config = preset(name)?;

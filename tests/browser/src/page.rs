@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::io::Read;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Browser, Gpu, Screen, colors, number_after, root};
+use crate::harness::{Browser, Gpu, Screen, colors, nitp, number_after};
 use crate::pictures::looks_like;
 
 const WIDE: Screen = Screen::Window(1280, 900);
@@ -133,11 +132,6 @@ fn the_page_and_the_program_agree() {
     browser.open(&quick(50));
     let status = browser.wait_for("Finished", 120);
     let folder = tempfile::tempdir().expect("a folder");
-    let nitp = || {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["run", "--quiet", "--package", "native", "--"]).current_dir(root());
-        command
-    };
     for (name, enabled) in [("NTP", false), ("NITP", true)] {
         let run = folder.path().join(name);
         let sets = QUICK.split('&').filter(|it| it.contains('.')).map(|it| format!("--set={it}"));
@@ -275,7 +269,7 @@ fn a_broken_link_says_why() {
 fn the_page_answers_while_it_trains() {
     // On the CPU a step takes seconds: it would be felt at once if the page trained by itself.
     for (gpu, device, preset) in [(Gpu::None, "cpu", "tiny"), (Gpu::Software, "gpu", "nano")] {
-        let browser = Browser::start(gpu, WIDE);
+        let browser = Browser::start_alone(gpu, WIDE);
         let query = quick(3000).replace("device=cpu", &format!("device={device}"));
         browser.open(&query.replace("preset=nano", &format!("preset={preset}")));
         browser.wait_until("step 2", 120, |it| step(it) >= 2.0);
@@ -308,7 +302,7 @@ fn the_page_answers_while_it_trains() {
 
 #[test]
 fn a_hidden_tab_goes_on_training() {
-    let browser = Browser::start(Gpu::None, WIDE);
+    let browser = Browser::start_alone(Gpu::None, WIDE);
     browser.open(&quick(400));
     browser.wait_until("it trains", 60, |it| step(it) >= 20.0);
     let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! `cargo xtask demo-data`: the corpus of Tarnmouth and its tokenizer, the same bytes from the same seed.
+//! `cargo xtask demo-data` runs this: the corpus of Tarnmouth and its tokenizer, the same bytes from the same seed.
 
 mod corpus;
 mod mentions;
@@ -42,12 +42,13 @@ impl DemoData {
     }
 }
 
+/// The folder demo-data.
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../demo-data")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// Writes `corpus.jsonl` and `tokenizer.json` and renews the measured section of the README.
-pub fn run() -> Result<()> {
+fn main() -> Result<()> {
     let data = DemoData::generate(corpus::SEED)?;
     let write = |name: &str, text: &str| {
         let path = folder().join(name);

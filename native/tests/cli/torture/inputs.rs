@@ -1,0 +1,241 @@
+//! Files that were changed: by a flipped bit, a zeroed block, a cut, bytes put in, blocks that changed
+//! places, other numbers in text. No program panics, hangs or dies of it, and no changed weights, moments,
+//! settings or tokens are taken as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rand::{Rng, RngExt};
+
+use super::{Budget, Ended, KINDS, start, train};
+use crate::harness::{Place, succeed};
+
+/// What is changed, and which program reads it.
+struct Target {
+    file: &'static str,
+    commands: &'static [&'static str],
+    /// What a change of it may lead to.
+    rule: Rule,
+}
+
+/// What a change may lead to, beside an error in words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Nothing else: what it holds decides the results.
+    Refused,
+    /// The same results as before: it is made anew, or what was changed has no part in them.
+    SameResults,
+    /// Other results: it is the user's to change.
+    Any,
+}
+
+const EVAL: &str = "eval run --json --device cpu";
+const GENERATE: &str = "generate run --prompt The --max-tokens 4 --device cpu";
+const RESUME: &str = "train --resume run --steps 25 --device cpu";
+const INIT: &str =
+    "train --init run --preset nano --data text.txt --steps 1 --out next --device cpu";
+const FRESH: &str = "train --data changed.jsonl --preset nano --steps 1 --out next --device cpu";
+
+const CHECKPOINT: &str = "run/checkpoints/step-00000024";
+
+const TARGETS: &[Target] = &[
+    Target { file: "model.safetensors", commands: &[EVAL, GENERATE, RESUME], rule: Rule::Refused },
+    Target { file: "optimizer.safetensors", commands: &[RESUME], rule: Rule::Refused },
+    Target { file: "trainer.json", commands: &[EVAL, RESUME], rule: Rule::Refused },
+    Target { file: "run/config.toml", commands: &[EVAL, GENERATE, RESUME, INIT], rule: Rule::Any },
+    Target { file: "run/machine.json", commands: &[RESUME], rule: Rule::Any },
+    Target { file: "run/metrics.jsonl", commands: &[RESUME, EVAL], rule: Rule::SameResults },
+    Target { file: "tokens", commands: &[EVAL], rule: Rule::SameResults },
+    Target { file: "changed.jsonl", commands: &[FRESH], rule: Rule::Any },
+    Target { file: "tokenizer.json", commands: &["tokenizer"], rule: Rule::Any },
+];
+
+#[test]
+fn changed_files_are_told_of() {
+    let mut budget = Budget::new("changed files");
+    let (mut tried, mut refused) = (0, 0);
+    let places = KINDS.map(|(name, kind)| {
+        let place = Place::new();
+        succeed(train(&place, kind, "run"));
+        let records =
+            (0..40).map(|i| format!("{{\"text\": \"Line {i}: the tide turns.\", \"n\": {i}}}\n"));
+        place.write("changed.jsonl", records.collect::<String>().repeat(4));
+        succeed(place.nitp(&[
+            "tokenizer",
+            "train",
+            "--data",
+            "text.txt",
+            "--vocab-size",
+            "300",
+            "--out",
+            "tokenizer.json",
+        ]));
+        (name, place)
+    });
+    while tried < TARGETS.len() || !budget.is_over() {
+        let target = &TARGETS[tried % TARGETS.len()];
+        let (name, place) = &places[tried / TARGETS.len() % places.len()];
+        let command = target.commands[budget.rng.random_range(0..target.commands.len())];
+        let path = path_of(place, target.file);
+        let before = fs::read(&path).expect("the file");
+        let (changed, how) = change(&before, &mut budget.rng);
+        tried += 1;
+        // Spaces between values are no change.
+        if changed == before || same_json(&changed, &before) {
+            continue;
+        }
+        let case = format!("{name}, case {tried}: `{command}` with {}, {how}", target.file);
+        let expected = (target.rule == Rule::SameResults).then(|| results(place, command, &case));
+        fs::write(&path, &changed).expect("it is written");
+        let ended = run(place, command, &case);
+        ended.assert_told(&case);
+        let succeeded = ended.status.success();
+        refused += usize::from(!succeeded);
+        match target.rule {
+            Rule::Refused => {
+                assert!(!succeeded, "{case}: taken as it is\n{}\n{}", ended.out, ended.err)
+            }
+            Rule::SameResults if succeeded => {
+                let found = Results::of(place, command, &ended);
+                assert!(expected.as_ref() == Some(&found), "{case}: other results\n{}", ended.err);
+            }
+            Rule::SameResults | Rule::Any => {}
+        }
+        restore(place, &path, &before);
+    }
+    budget.report(&format!(
+        "{tried} changed files, of which {refused} were refused | no panic, hang, abort or silent use of changed weights"
+    ));
+}
+
+fn same_json(a: &[u8], b: &[u8]) -> bool {
+    let value = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).ok();
+    value(a).is_some_and(|value_of_a| Some(value_of_a) == value(b))
+}
+
+/// What a program is asked for.
+#[derive(PartialEq, Eq)]
+struct Results {
+    out: String,
+    weights: Option<Vec<u8>>,
+}
+
+impl Results {
+    fn of(place: &Place, command: &str, ended: &Ended) -> Self {
+        if command == RESUME {
+            let file = place.path("run/checkpoints/step-00000025/model.safetensors");
+            return Self { out: String::new(), weights: fs::read(file).ok() };
+        }
+        Self { out: ended.out.clone(), weights: None }
+    }
+}
+
+fn results(place: &Place, command: &str, case: &str) -> Results {
+    let ended = run(place, command, case);
+    assert!(ended.status.success(), "{case}, before the change: {}", ended.err);
+    let results = Results::of(place, command, &ended);
+    forget(place);
+    results
+}
+
+/// Runs a command; a tokenizer's is a short training with it.
+fn run(place: &Place, command: &str, case: &str) -> Ended {
+    let with_tokenizer = "train --data text.txt --preset nano --steps 1 --out next --device cpu \
+                          --set data.tokenizer=tokenizer.json --set model.vocab_size=320";
+    let text = if command == "tokenizer" { with_tokenizer } else { command };
+    let arguments: Vec<&str> = text.split_whitespace().collect();
+    Ended::of(start(&mut place.nitp(&arguments)), case)
+}
+
+fn path_of(place: &Place, file: &str) -> PathBuf {
+    match file {
+        "tokens" => {
+            let entries = fs::read_dir(place.path("cache")).expect("the cache");
+            let mut files = entries.map(|entry| entry.expect("an entry").path());
+            files.find(|path| path.extension().is_some_and(|it| it == "tokens")).expect("tokens")
+        }
+        "changed.jsonl" | "tokenizer.json" => place.path(file),
+        file if file.starts_with("run/") => place.path(file),
+        file => place.path(CHECKPOINT).join(file),
+    }
+}
+
+/// As it was before.
+fn restore(place: &Place, path: &Path, before: &[u8]) {
+    fs::write(path, before).expect("it is written");
+    forget(place);
+}
+
+/// What programs left.
+fn forget(place: &Place) {
+    let _ = fs::remove_dir_all(place.path("next"));
+    let _ = fs::remove_dir_all(place.path("run/checkpoints/step-00000025"));
+}
+
+/// A changed copy, and how it was changed.
+fn change(bytes: &[u8], rng: &mut impl Rng) -> (Vec<u8>, String) {
+    let mut bytes = bytes.to_vec();
+    let len = bytes.len();
+    let at = rng.random_range(0..len);
+    let most = 1 << rng.random_range(0..16);
+    let size = rng.random_range(1..=len.min(most));
+    let end = (at + size).min(len);
+    let how = match rng.random_range(0..8) {
+        0 | 1 => {
+            bytes[at] ^= 1 << rng.random_range(0..8);
+            format!("a bit of byte {at} flipped")
+        }
+        2 => {
+            bytes[at..end].fill(0);
+            format!("bytes {at}..{end} zeroed")
+        }
+        3 => {
+            bytes.truncate(at);
+            format!("cut after {at} bytes")
+        }
+        4 => {
+            let put: Vec<u8> = (0..size).map(|_| rng.random()).collect();
+            bytes.splice(at..at, put);
+            format!("{size} random bytes put in at {at}")
+        }
+        5 => {
+            let size = size.min(len / 2).max(1);
+            let (a, b) = (rng.random_range(0..=len / 2 - size.min(len / 2)), len - size);
+            for i in 0..size {
+                bytes.swap(a + i, b + i);
+            }
+            format!("{size} bytes at {a} and {b} changed places")
+        }
+        6 => {
+            bytes.drain(at..end);
+            format!("bytes {at}..{end} left out")
+        }
+        _ => number(&mut bytes, rng),
+    };
+    (bytes, how)
+}
+
+/// Another number in place of one in the text.
+fn number(bytes: &mut Vec<u8>, rng: &mut impl Rng) -> String {
+    const NUMBERS: [&str; 8] = [
+        "0",
+        "-1",
+        "1e308",
+        "NaN",
+        "4294967296",
+        "18446744073709551615",
+        "9999999999999999999999",
+        "0.5",
+    ];
+    let digits: Vec<usize> = (0..bytes.len())
+        .filter(|&i| bytes[i].is_ascii_digit() && (i == 0 || !bytes[i - 1].is_ascii_digit()))
+        .collect();
+    if digits.is_empty() {
+        return "nothing".to_owned();
+    }
+    let from = digits[rng.random_range(0..digits.len())];
+    let len = bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let new = NUMBERS[rng.random_range(0..NUMBERS.len())];
+    bytes.splice(from..from + len, new.bytes());
+    format!("{new} for the number at {from}")
+}
