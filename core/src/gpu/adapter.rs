@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::pipelines::Pipelines;
 use super::tuning::Tuning;
 use crate::executor::ExecutorError;
 use crate::ops::kernel::MAX_WORKGROUPS;
@@ -79,6 +80,8 @@ pub struct GpuDevice {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) failure: Failure,
+    /// Shared by all clones.
+    pub(super) pipelines: Arc<Pipelines>,
     /// What it is.
     pub summary: AdapterSummary,
     /// What was measured of its ops.
@@ -244,7 +247,8 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         seen.set(ExecutorError::DeviceLost { reason: format!("{reason:?}: {message}") });
     });
     let tuning = Arc::new(Tuning::new(&summary));
-    Ok(GpuDevice { device, queue, failure, summary, tuning, forced: None })
+    let pipelines = Arc::default();
+    Ok(GpuDevice { device, queue, failure, pipelines, summary, tuning, forced: None })
 }
 
 fn instance() -> wgpu::Instance {

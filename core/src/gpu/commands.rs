@@ -30,7 +30,7 @@ impl GpuExecutor {
 
     /// As if this variant had never been asked for: what failed is not taken for made the next time.
     pub(super) fn forget(&mut self, variant: &Variant) {
-        variant.dispatches.iter().for_each(|dispatch| self.pipelines.forget(dispatch));
+        variant.dispatches.iter().for_each(|dispatch| self.gpu.pipelines.forget(dispatch));
         if variant.scratch() > 0 {
             self.scratch = None;
         }
@@ -56,7 +56,7 @@ impl GpuExecutor {
         dispatch: &Dispatch,
     ) -> Command {
         assert!(dispatch.bindings.len() <= 8, "{label}: WebGPU promises 8 storage buffers");
-        let (pipeline, layout) = self.pipelines.get(&self.gpu, dispatch);
+        let (pipeline, layout) = self.gpu.pipelines.get(&self.gpu, dispatch);
         let uniform = uniform_buffer(&self.gpu, &dispatch.uniform);
         let buffers: Vec<(wgpu::Buffer, u64)> =
             dispatch.bindings.iter().map(|&view| self.place_of(id, view)).collect();

@@ -1,6 +1,7 @@
-//! Shader modules and compute pipelines, each made once.
+//! Shader modules and compute pipelines, each made once on a device, whichever plans use it.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::GpuDevice;
 use crate::ops::{Dispatch, Kernel};
@@ -30,44 +31,61 @@ const INCLUDES: &[(&str, &str)] = &[
     ("sigmoid", include_str!("../../../shaders/include/sigmoid.wgsl")),
 ];
 
-/// Caches by module, entry point, constants and precisions.
-#[derive(Default)]
-pub(super) struct Pipelines {
-    modules: HashMap<String, wgpu::ShaderModule>,
+/// Caches by module, entry point, constants and precisions. The map is locked only to find an entry:
+/// threads compile different kernels at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines(Mutex<Caches>);
+
+/// An entry that the first who needs it fills.
+type Once<T> = Arc<OnceLock<T>>;
+
+#[derive(Debug, Default)]
+struct Caches {
+    modules: HashMap<String, Once<wgpu::ShaderModule>>,
     layouts: HashMap<usize, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
-    pipelines: HashMap<String, wgpu::ComputePipeline>,
+    pipelines: HashMap<String, Once<wgpu::ComputePipeline>>,
 }
 
 impl Pipelines {
     /// The pipeline of a dispatch, and its bind group layout.
     pub(super) fn get(
-        &mut self,
+        &self,
         gpu: &GpuDevice,
         dispatch: &Dispatch,
     ) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
         let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
-        let (bind_group_layout, pipeline_layout) =
-            self.layouts.entry(bindings).or_insert_with(|| layouts(&gpu.device, bindings));
         let [module, key] = keys(dispatch);
-        let module = self.modules.entry(module).or_insert_with(|| compile(gpu, dispatch));
-        let pipeline = self.pipelines.entry(key).or_insert_with(|| {
+        let (module, pipeline, (bind_group_layout, pipeline_layout)) = {
+            let mut caches = self.lock();
+            let layouts =
+                caches.layouts.entry(bindings).or_insert_with(|| layouts(&gpu.device, bindings));
+            let layouts = layouts.clone();
+            let module = caches.modules.entry(module).or_default().clone();
+            (module, caches.pipelines.entry(key).or_default().clone(), layouts)
+        };
+        let pipeline = pipeline.get_or_init(|| {
             gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(kernel.entry),
-                layout: Some(pipeline_layout),
-                module,
+                layout: Some(&pipeline_layout),
+                module: module.get_or_init(|| compile(gpu, dispatch)),
                 entry_point: Some(kernel.entry),
                 compilation_options: Default::default(),
                 cache: None,
             })
         });
-        (pipeline.clone(), bind_group_layout.clone())
+        (pipeline.clone(), bind_group_layout)
     }
 
     /// As if this dispatch had never been asked for.
-    pub(super) fn forget(&mut self, dispatch: &Dispatch) {
+    pub(super) fn forget(&self, dispatch: &Dispatch) {
         let [module, key] = keys(dispatch);
-        self.modules.remove(&module);
-        self.pipelines.remove(&key);
+        let mut caches = self.lock();
+        caches.modules.remove(&module);
+        caches.pipelines.remove(&key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Caches> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::GpuDevice;
 use super::commands::{Command, encode, poison};
 use super::loaded::{Loaded, storage};
-use super::pipelines::Pipelines;
 use super::readback::Readback;
 use super::timestamps;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
@@ -20,7 +19,6 @@ pub struct GpuExecutor {
     /// What an op needs beside the plan's tensors, one op after the other.
     pub(super) scratch: Option<wgpu::Buffer>,
     pub(super) plans: Vec<Loaded>,
-    pub(super) pipelines: Pipelines,
     readback: Readback,
     poison: bool,
     submissions: u64,
@@ -45,7 +43,6 @@ impl GpuExecutor {
             store,
             scratch: None,
             plans: Vec::new(),
-            pipelines: Pipelines::default(),
             readback: Readback::default(),
             poison: false,
             submissions: 0,
