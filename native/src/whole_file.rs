@@ -3,7 +3,7 @@
 //! A file is written under a name of its own beside its place and renamed. Its writer holds a lock
 //! on it until then, so that what a killed process left can be told from what is being written.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -64,7 +64,9 @@ pub fn clear_abandoned(folder: &Path) {
         if is_file && (is_ours || is_old()) {
             // Held until the file is removed: who has just made it, and waits for its lock, finds
             // it gone and makes another.
-            let Ok(file) = File::open(entry.path()) else { continue };
+            // Some file systems lock only what is open for writing.
+            let open = OpenOptions::new().write(true).open(entry.path());
+            let Ok(file) = open else { continue };
             if file.try_lock().is_ok() {
                 let _ = fs::remove_file(entry.path());
             }

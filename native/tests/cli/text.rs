@@ -180,6 +180,14 @@ fn what_is_no_text_is_refused_in_short_words() {
 }
 
 #[test]
+fn no_error_is_longer_than_a_page() {
+    let place = Place::new();
+    let path = "folder/".repeat(900);
+    let error = fail(place.train("run", &["--data", &path]), 1);
+    assert!(error.chars().count() < 2050 && error.contains("can't read the data"), "{error}");
+}
+
+#[test]
 fn data_that_moved_can_be_given_anew() {
     let place = Place::new();
     succeed(place.train("run", &["--steps", "4", "--stop-at", "1", "--device", "cpu"]));
@@ -210,6 +218,31 @@ fn a_damaged_cache_is_made_anew() {
         assert!(fs::read(&path).expect("a cache") == whole);
     }
     assert!(!train(&place, "again", &["text.txt"]).contains("made anew"));
+}
+
+/// A mapped file that is cut short is a signal, `SIGBUS`, when it is next read.
+#[test]
+fn a_cache_that_is_cut_short_under_a_run_does_not_end_it() {
+    let place = Place::new();
+    train(&place, "first", &["text.txt"]);
+    let [path] = cached(&place).try_into().expect("one cache");
+    let mut command = place.train("run", &["--steps", "100000", "--device", "cpu"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let begin = Instant::now();
+    let log = place.path("run/metrics.jsonl");
+    let lines = || fs::read_to_string(&log).map_or(0, |text| text.lines().count());
+    for (at_least, cut) in [(5, true), (45, false)] {
+        while lines() < at_least {
+            assert!(begin.elapsed() < Duration::from_secs(120), "the run makes no progress");
+            assert!(child.try_wait().expect("a state").is_none(), "the run ended");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if cut {
+            fs::OpenOptions::new().write(true).truncate(true).open(&path).expect("it is cut");
+        }
+    }
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
 }
 
 #[test]
