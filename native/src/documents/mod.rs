@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use nitp_core::data::TextDigest;
 
 pub use source::Source;
@@ -57,7 +57,7 @@ pub fn find(paths: &[impl AsRef<Path>], named: Named<'_>) -> Result<Found> {
         if is_descriptor(path) {
             ensure_now(path, named)?;
         }
-        let metadata = fs::metadata(path).with_context(|| cannot_read(path, named))?;
+        let metadata = fs::metadata(path).map_err(|error| cannot_read(path, &error, named))?;
         if metadata.is_dir() {
             let (files, note) = folder::files(path)?;
             found.notes.extend(note);
@@ -103,12 +103,11 @@ fn ensure_now(pipe: &Path, named: Named<'_>) -> Result<()> {
     }
 }
 
-fn cannot_read(path: &Path, named: Named<'_>) -> String {
+fn cannot_read(path: &Path, error: &std::io::Error, named: Named<'_>) -> anyhow::Error {
+    let path = path.display();
     match named {
-        Named::Now => format!("can't read the data {}: is the path right?", path.display()),
-        Named::Before(advice) => {
-            format!("can't read the data {} of the run. {advice}", path.display())
-        }
+        Named::Now => anyhow!("can't read the data {path} ({error}): is the path right?"),
+        Named::Before(advice) => anyhow!("can't read the run's data {path} ({error}). {advice}"),
     }
 }
 
