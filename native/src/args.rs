@@ -88,7 +88,7 @@ pub struct RunArgs {
     /// The configuration
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Text files, JSONL files with a `text` field, or folders of them
+    /// Text files, JSONL files with a `text` field, or folders of them; also as .gz, and `-` for the standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// Optimizer steps of the whole run
@@ -143,7 +143,7 @@ pub struct EvalArgs {
     /// A run folder (its newest checkpoint) or a checkpoint
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Other text to measure on, all of it, instead of the run's held-out text
+    /// Other text to measure on, all of it, instead of the run's held-out text; `-` is the standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// How many batches [default: as in training; with --data all]
@@ -253,7 +253,7 @@ pub struct GuiArgs {
 pub enum TokenizerCommand {
     /// Train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json
     Train {
-        /// Text files, JSONL files with a `text` field, or folders of them
+        /// Text files, JSONL files with a `text` field, or folders of them; also as .gz, and `-` for the standard input
         #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
         data: Vec<PathBuf>,
         /// Number of tokens, 256 bytes and <|endoftext|> included

@@ -44,7 +44,8 @@ fn main() -> ExitCode {
         Err(error) => {
             let style = console::style("error:").for_stderr().red().bold();
             // Nothing is left to do if even this can't be written.
-            let _ = writeln!(std::io::stderr(), "{style} {error:#}");
+            let text = output::shortened(&format!("{error:#}"));
+            let _ = writeln!(std::io::stderr(), "{style} {text}");
             ExitCode::FAILURE
         }
     }

@@ -81,7 +81,10 @@ impl RunFolder {
         let path = self.path.join(LOCK);
         let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock(file)),
+            Ok(()) => {
+                whole_file::clear_abandoned(&self.path);
+                Ok(Lock(file))
+            }
             Err(fs::TryLockError::WouldBlock) => {
                 bail!("another process trains in {}: stop it first", self.path.display())
             }

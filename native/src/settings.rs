@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use nitp_core::config::{BYTE_TOKENIZER, Config, load, preset};
 
 use crate::args::{ConfigArgs, RunArgs};
+use crate::documents::is_standard_input;
 
 /// The root of the source tree: where the default configuration finds its demo data if the
 /// program is started elsewhere.
@@ -78,7 +79,8 @@ fn set_data(config: &mut Config, data: &[PathBuf]) -> Result<()> {
 }
 
 fn resolve_paths(config: &mut Config) {
-    config.data.paths.iter_mut().for_each(resolve);
+    let files = config.data.paths.iter_mut().filter(|path| !is_standard_input(Path::new(path)));
+    files.for_each(resolve);
     if config.data.tokenizer != BYTE_TOKENIZER {
         resolve(&mut config.data.tokenizer);
     }

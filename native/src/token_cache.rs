@@ -1,123 +1,188 @@
-//! A corpus from files: tokenised once, kept on disk, mapped into memory from then on.
+//! A corpus from files: tokenised once, kept on disk, read from there from then on.
 //!
 //! A cache file is named by the digest of the texts and the tokenizer, so a stale one can't be
-//! met: magic, counts of tokens and documents, starts of the documents (u64), tokens (u32), all
-//! little-endian.
+//! met: magic, counts of tokens and documents, the SHA-256 of what follows, starts of the documents
+//! (u64), tokens (u32), all little-endian. It is read into memory rather than mapped: reading it
+//! once is needed to check it anyway, and a mapped file that another process cuts short ends this
+//! one without a word.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 
-use anyhow::{Context, Result};
-use memmap2::Mmap;
-use nitp_core::data::{CorpusBuilder, Fingerprint, TokenCorpus, Tokenizer};
+use anyhow::{Context, Result, bail, ensure};
+use bytemuck::NoUninit;
+use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, TokenCorpus, Tokenizer};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
-use crate::{cache, documents, whole_file};
+use crate::documents::{self, Found, Named, Source};
+use crate::{cache, whole_file};
 
-const MAGIC: [u8; 8] = *b"nitptok1";
+const MAGIC: [u8; 8] = *b"nitptok2";
 
-/// Bytes before the starts: the magic and the two counts.
-const HEADER: usize = 24;
+/// That of files without a digest, which are made anew.
+const OLD_MAGIC: [u8; 8] = *b"nitptok1";
+
+/// Bytes before the starts: the magic, the two counts, the digest.
+const HEADER: usize = 56;
+
+/// Bytes of which one digest is taken; that of the file is the digest of those.
+const BLOCK: usize = 4 << 20;
 
 /// The tokens of all text behind `paths`, from the cache where it has them.
 ///
-/// `warn` hears of a cache that can't be written: the run goes on without.
+/// `warn` hears what the user should know of the text, and of a cache that can't be used or
+/// written: the run goes on without.
 ///
 /// # Errors
 /// What [`documents`] says of files that can't be read, and the tokenizer of their text.
 pub fn corpus(
     paths: &[String],
+    named: Named<'_>,
     tokenizer: &Tokenizer,
     mut warn: impl FnMut(String),
 ) -> Result<TokenCorpus> {
-    let files = documents::files(paths)?;
-    let mut fingerprint = Fingerprint::new(tokenizer);
-    for path in &files {
-        fingerprint.add(&path.display().to_string(), &documents::read(path)?);
+    whole_file::clear_abandoned(&cache::folder());
+    let Found { sources, notes } = documents::find(paths, named)?;
+    notes.into_iter().for_each(&mut warn);
+    let digests: Vec<TextDigest> = sources.par_iter().map(Source::digest).collect::<Result<_>>()?;
+    documents::equal_texts(&sources, &digests).into_iter().for_each(&mut warn);
+    let mut fingerprint = fingerprint(tokenizer, &digests);
+    let path = |fingerprint: &str| cache::folder().join(format!("{fingerprint}.tokens"));
+    match open(&path(&fingerprint), tokenizer, &fingerprint) {
+        Ok(Some(corpus)) => return Ok(corpus),
+        Ok(None) => {}
+        Err(error) => warn(format!("the token cache is made anew: {error:#}")),
     }
-    let fingerprint = fingerprint.finish();
-    let cached = cache::folder().join(format!("{fingerprint}.tokens"));
-    if let Some(corpus) = open(&cached, tokenizer, &fingerprint) {
-        return Ok(corpus);
+    let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
+    let read = tokenize(sources, tokenizer, &mut builder, &mut warn)?;
+    if read != digests {
+        // The name must be that of what was tokenised, whatever is there by now.
+        fingerprint = self::fingerprint(tokenizer, &read);
+        warn(
+            "the data changed while they were read: the run has the text that was read last, and \
+             can go on only with that"
+                .to_owned(),
+        );
     }
-    let (tokens, starts) = tokenize(&files, tokenizer)?;
-    match write(&cached, &tokens, &starts) {
-        Ok(()) => {
-            if let Some(corpus) = open(&cached, tokenizer, &fingerprint) {
-                return Ok(corpus);
-            }
-        }
-        Err(error) => warn(format!(
+    let (tokens, starts) = builder.finish();
+    if let Err(error) = write(&path(&fingerprint), &tokens, &starts) {
+        warn(format!(
             "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to \
              a folder that can be written"
-        )),
+        ));
     }
     Ok(TokenCorpus::new(tokens, starts, tokenizer.end_of_text(), fingerprint))
 }
 
-fn tokenize(files: &[PathBuf], tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u64>)> {
-    let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
-    for path in files {
-        let texts = documents::parse(path, documents::read(path)?)?;
-        let encoded = tokenizer
-            .encode_all(&texts)
-            .with_context(|| format!("tokenising {}", path.display()))?;
-        encoded.iter().for_each(|tokens| builder.push(tokens));
+fn fingerprint(tokenizer: &Tokenizer, digests: &[TextDigest]) -> String {
+    let mut fingerprint = Fingerprint::new(tokenizer);
+    digests.iter().for_each(|digest| fingerprint.add(digest));
+    fingerprint.finish()
+}
+
+/// Tokenises all sources and gives the digests of the very text that was tokenised.
+fn tokenize(
+    sources: Vec<Source>,
+    tokenizer: &Tokenizer,
+    builder: &mut CorpusBuilder,
+    mut warn: impl FnMut(String),
+) -> Result<Vec<TextDigest>> {
+    let mut digests = Vec::with_capacity(sources.len());
+    for source in sources {
+        let push = |texts| {
+            builder
+                .push_texts(tokenizer, texts)
+                .with_context(|| format!("tokenising {}", source.name()))
+        };
+        digests.push(documents::read(&source, push, &mut warn)?);
     }
-    Ok(builder.finish())
+    Ok(digests)
 }
 
 fn write(path: &Path, tokens: &[u32], starts: &[u64]) -> Result<()> {
     let folder = path.parent().context("a cache file lies in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let (starts, tokens) = (little_endian(starts, u64::to_le), little_endian(tokens, u32::to_le));
     whole_file::write_with(path, |file| {
         file.write_all(&MAGIC)?;
-        for number in [tokens.len() as u64, starts.len() as u64].iter().chain(starts) {
-            file.write_all(&number.to_le_bytes())?;
+        for count in [tokens.len() / 4, starts.len() / 8] {
+            file.write_all(&(count as u64).to_le_bytes())?;
         }
-        tokens.iter().try_for_each(|token| file.write_all(&token.to_le_bytes()))
+        file.write_all(&digest(&starts, &tokens))?;
+        file.write_all(&starts)?;
+        file.write_all(&tokens)
     })
 }
 
-/// The tokens of a mapped cache file.
-struct Mapped {
-    file: Mmap,
-    first: usize,
-    tokens: usize,
-}
-
-impl AsRef<[u32]> for Mapped {
-    fn as_ref(&self) -> &[u32] {
-        // A file maps at a page, and what precedes the tokens is a multiple of 8 bytes.
-        bytemuck::cast_slice(&self.file[self.first..self.first + 4 * self.tokens])
-    }
-}
-
-/// `None` for a file that isn't there or isn't what [`write()`] writes: it is made anew.
-fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Option<TokenCorpus> {
-    if cfg!(target_endian = "big") {
-        return None;
-    }
-    let file = File::open(path).ok()?;
-    // SAFETY: cache files are only ever replaced whole by renaming, never written in place.
-    let file = unsafe { Mmap::map(&file) }.ok()?;
-    let number = |at: usize| {
-        let bytes = file.get(at..at + 8)?;
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+/// `None` if there is none, or one of an earlier version.
+///
+/// # Errors
+/// If it is not what [`write()`] writes, bit for bit, or can't be read.
+fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Result<Option<TokenCorpus>> {
+    let mut file = match File::open(path) {
+        // The latter where a file is in the place of the folder: told when that can't be written.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        file => file.with_context(|| format!("reading {}", path.display()))?,
     };
-    let (tokens, documents) =
-        (usize::try_from(number(8)?).ok()?, usize::try_from(number(16)?).ok()?);
-    let first = HEADER.checked_add(documents.checked_mul(8)?)?;
-    let whole = first.checked_add(tokens.checked_mul(4)?)?;
-    if file.get(..8)? != MAGIC || file.len() != whole {
-        return None;
+    let damaged = || format!("{} is damaged", path.display());
+    let mut header = [0; HEADER];
+    file.read_exact(&mut header).with_context(damaged)?;
+    if header.starts_with(&OLD_MAGIC) {
+        return Ok(None);
     }
-    let starts: Vec<u64> = bytemuck::pod_collect_to_vec(&file[HEADER..first]);
+    ensure!(header.starts_with(&MAGIC), damaged());
+    let count = |at: usize| -> Option<usize> {
+        u64::from_le_bytes(header[at..at + 8].try_into().ok()?).try_into().ok()
+    };
+    // That there are as many bytes is checked before there is memory for them.
+    let counts = (|| {
+        let (tokens, starts) = (count(8)?, count(16)?);
+        let bytes =
+            HEADER.checked_add(tokens.checked_mul(4)?)?.checked_add(starts.checked_mul(8)?)?;
+        Some((tokens, starts, bytes as u64))
+    })();
+    let whole = file.metadata().with_context(damaged)?.len();
+    let (tokens, starts) = match counts {
+        Some((tokens, starts, bytes)) if bytes == whole => (tokens, starts),
+        _ => bail!(damaged()),
+    };
+    let (mut starts, mut tokens) = (vec![0u64; starts], vec![0u32; tokens]);
+    file.read_exact(bytemuck::cast_slice_mut(&mut starts)).with_context(damaged)?;
+    file.read_exact(bytemuck::cast_slice_mut(&mut tokens)).with_context(damaged)?;
+    let found = digest(bytemuck::cast_slice(&starts), bytemuck::cast_slice(&tokens));
+    ensure!(header[24..] == found, damaged());
+    starts.iter_mut().for_each(|start| *start = u64::from_le(*start));
+    tokens.iter_mut().for_each(|token| *token = u32::from_le(*token));
     let rising = starts.windows(2).all(|pair| pair[0] < pair[1]);
-    let within = starts.last().is_none_or(|&last| (last as usize) < tokens);
-    let mapped = Mapped { file, first, tokens };
-    let known = mapped.as_ref().iter().all(|&token| (token as usize) < tokenizer.vocab_size());
-    (rising && within && starts.first().is_none_or(|&start| start == 0) && known)
-        .then(|| TokenCorpus::new(mapped, starts, tokenizer.end_of_text(), fingerprint.to_owned()))
+    let within = starts.last().is_none_or(|&last| (last as usize) < tokens.len());
+    let known = tokens.iter().all(|&token| (token as usize) < tokenizer.vocab_size());
+    ensure!(rising && within && known && starts.first().is_none_or(|&first| first == 0), damaged());
+    let end_of_text = tokenizer.end_of_text();
+    Ok(Some(TokenCorpus::new(tokens, starts, end_of_text, fingerprint.to_owned())))
+}
+
+fn little_endian<T: NoUninit>(numbers: &[T], to_le: fn(T) -> T) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        return Cow::Borrowed(bytemuck::cast_slice(numbers));
+    }
+    let bytes = numbers.iter().flat_map(|&number| bytemuck::bytes_of(&to_le(number)).to_vec());
+    Cow::Owned(bytes.collect())
+}
+
+/// The SHA-256 of the two lengths and of the SHA-256 of each block, which are taken side by side.
+fn digest(starts: &[u8], tokens: &[u8]) -> [u8; 32] {
+    let mut whole = Sha256::new();
+    for part in [starts, tokens] {
+        whole.update((part.len() as u64).to_le_bytes());
+        let blocks: Vec<_> = part.par_chunks(BLOCK).map(Sha256::digest).collect();
+        blocks.iter().for_each(|block| whole.update(block));
+    }
+    whole.finalize().into()
 }
 
 #[cfg(test)]
@@ -125,26 +190,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back_and_broken_files_are_not() {
+    fn what_is_written_is_read_back_and_no_bit_may_differ() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.tokens");
         let tokenizer = Tokenizer::new("byte", 257).unwrap();
+        let open = || open(&path, &tokenizer, "print");
+        assert!(open().unwrap().is_none());
         let (tokens, starts) = (vec![1, 2, 256, 3, 256], vec![0, 3]);
         write(&path, &tokens, &starts).unwrap();
-        let corpus = open(&path, &tokenizer, "print").unwrap();
+        let corpus = open().unwrap().unwrap();
         assert_eq!(corpus.tokens(), tokens);
         assert_eq!((corpus.documents(), corpus.document(1)), (2, 3..5));
         let whole = fs::read(&path).unwrap();
-        for broken in
-            [&whole[..whole.len() - 1], &whole[..9], &[], b"other bytes than those of a cache"]
-        {
-            fs::write(&path, broken).unwrap();
-            assert!(open(&path, &tokenizer, "print").is_none());
+        for len in 0..whole.len() {
+            fs::write(&path, &whole[..len]).unwrap();
+            let error = format!("{:#}", open().unwrap_err());
+            assert!(error.contains("x.tokens is damaged"), "{error}");
         }
-        let mut large = whole.clone();
-        let last = large.len() - 4;
-        large[last..].copy_from_slice(&400u32.to_le_bytes());
-        fs::write(&path, large).unwrap();
-        assert!(open(&path, &tokenizer, "print").is_none());
+        for bit in 0..8 * whole.len() {
+            let mut other = whole.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &other).unwrap();
+            // One bit makes the old magic of the new.
+            assert!(open().is_err() || other.starts_with(&OLD_MAGIC), "bit {bit}");
+        }
+        let zeroed = [&whole[..whole.len() - 20], &[0; 20]].concat();
+        let longer = [&whole[..], &[0; 4]].concat();
+        let huge = [&MAGIC[..], &[0xff; 48]].concat();
+        for broken in [zeroed, longer, huge, b"other bytes than those of a cache".repeat(9)] {
+            fs::write(&path, broken).unwrap();
+            assert!(open().is_err());
+        }
+        fs::write(&path, [&OLD_MAGIC[..], &[0; 64]].concat()).unwrap();
+        assert!(open().unwrap().is_none());
+        // Whole, but of another tokenizer.
+        write(&path, &[400], &[0]).unwrap();
+        assert!(open().is_err());
+    }
+
+    #[test]
+    fn the_fingerprint_is_that_of_what_was_tokenised() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let tokenizer = Tokenizer::new("byte", 257).unwrap();
+        fs::write(&path, "before").unwrap();
+        let source = Source::File(path.clone());
+        let before = source.digest().unwrap();
+        fs::write(&path, "after").unwrap();
+        let mut builder = CorpusBuilder::new(None);
+        let read = tokenize(vec![source], &tokenizer, &mut builder, |_| {}).unwrap();
+        assert_ne!(read, [before]);
+        assert_eq!(read, [Source::File(path).digest().unwrap()]);
+        assert_eq!(builder.finish().0, b"after".map(u32::from));
     }
 }

@@ -1,10 +1,22 @@
 //! Files that appear whole or not at all.
+//!
+//! A file is written under a name of its own beside its place and renamed. Its writer holds a lock
+//! on it until then, so that what a killed process left can be told from what is being written.
 
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
+
+/// What names of unfinished files begin and end with.
+const UNFINISHED: (&str, &str) = (".nitp-", ".unfinished");
+
+/// Earlier versions took no lock on their unfinished files, `.tmp` and six characters; nothing writes
+/// one for as long as this.
+const OLD: Duration = Duration::from_secs(24 * 3600);
 
 /// Writes beside, syncs, renames over what may be there.
 ///
@@ -23,8 +35,10 @@ pub fn write_with(
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    clear_abandoned(folder);
     let try_it = || {
-        let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        let file = begin(folder)?;
         let mut writer = std::io::BufWriter::new(file);
         fill(&mut writer)?;
         let file = writer.into_inner()?;
@@ -36,14 +50,98 @@ pub fn write_with(
     try_it().with_context(|| format!("writing {}", path.display()))
 }
 
+/// Removes the unfinished files in a folder that no living process writes; what can't be removed
+/// stays.
+pub fn clear_abandoned(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_ours = name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1);
+        let age = || SystemTime::now().duration_since(entry.metadata().ok()?.modified().ok()?).ok();
+        let is_old = || is_of_old_version(&name) && age().is_some_and(|age| age > OLD);
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && (is_ours || is_old()) {
+            // Held until the file is removed: who has just made it, and waits for its lock, finds
+            // it gone and makes another.
+            // Some file systems lock only what is open for writing.
+            let open = OpenOptions::new().write(true).open(entry.path());
+            let Ok(file) = open else { continue };
+            if file.try_lock().is_ok() {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+fn is_of_old_version(name: &str) -> bool {
+    let random = name.strip_prefix(".tmp");
+    random.is_some_and(|random| {
+        random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+/// A new file, locked if the file system has locks.
+fn begin(folder: &Path) -> std::io::Result<NamedTempFile> {
+    loop {
+        let file = Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(folder)?;
+        // Without locks nothing is ever found abandoned either.
+        let _ = file.as_file().lock();
+        // Between its making and its locking another process could take it for abandoned.
+        match fs::metadata(file.path()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            _ => return Ok(file),
+        }
+    }
+}
+
 /// Temporary files are for their owner alone; ours are as readable as others.
 #[cfg(unix)]
-fn readable(file: &std::fs::File) -> std::io::Result<()> {
+fn readable(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+    file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
-fn readable(_: &std::fs::File) -> std::io::Result<()> {
+fn readable(_: &File) -> std::io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_living_process_writes_stays_and_the_rest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let (first, last) = UNFINISHED;
+        let old = File::create(folder.path().join(".tmpAb3dEf")).unwrap();
+        old.set_modified(SystemTime::now() - 2 * OLD).unwrap();
+        for name in [format!("{first}abcdef{last}"), ".tmpAb3dEg".into(), ".tmp-of-others".into()] {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+        let living = begin(folder.path()).unwrap();
+        let path = folder.path().join("file");
+        write_with(&path, |file| {
+            // As another process would, in the middle of a write.
+            clear_abandoned(folder.path());
+            file.write_all(b"whole")
+        })
+        .unwrap();
+        let living = living.path().file_name().unwrap().to_str().unwrap();
+        let mut expected = [living, ".tmp-of-others", ".tmpAb3dEg", "file"];
+        expected.sort_unstable();
+        assert_eq!(names(), expected);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        let failed = write_with(&path, |_| Err(std::io::Error::other("full")));
+        assert!(format!("{:#}", failed.unwrap_err()).contains("full"));
+        assert_eq!((names().len(), fs::read(&path).unwrap()), (4, b"whole".to_vec()));
+    }
 }

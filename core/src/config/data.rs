@@ -9,9 +9,9 @@ use super::error::{ConfigError, require, require_below_one};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// Text files, folders of them, and JSONL files with a `text` field. Default
-    /// `["demo-data/corpus.jsonl"]`; the paper's presets leave it empty, because their text is not
-    /// part of this project.
+    /// Text files, folders of them, and JSONL files with a `text` field; "-" is the standard
+    /// input. Default `["demo-data/corpus.jsonl"]`; the paper's presets leave it empty, because
+    /// their text is not part of this project.
     pub paths: Vec<String>,
     /// "byte", or the path of a Hugging Face `tokenizer.json`. Default "demo-data/tokenizer.json".
     pub tokenizer: String,

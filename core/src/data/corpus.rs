@@ -8,10 +8,9 @@ use super::tokenizer::{Tokenizer, TokenizerError};
 
 /// Tokens of all documents, one after the other, and where each document starts.
 ///
-/// Where the tokenizer has an end-of-text token, every document ends with it. The tokens may lie
-/// in memory or in a mapped file.
+/// Where the tokenizer has an end-of-text token, every document ends with it.
 pub struct TokenCorpus {
-    tokens: Box<dyn AsRef<[u32]> + Send + Sync>,
+    tokens: Vec<u32>,
     starts: Vec<u64>,
     end_of_text: Option<u32>,
     fingerprint: String,
@@ -20,7 +19,7 @@ pub struct TokenCorpus {
 impl fmt::Debug for TokenCorpus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCorpus")
-            .field("tokens", &self.tokens().len())
+            .field("tokens", &self.tokens.len())
             .field("documents", &self.starts.len())
             .field("fingerprint", &self.fingerprint)
             .finish()
@@ -34,7 +33,7 @@ impl TokenCorpus {
     /// # Panics
     /// If the starts are no rising positions in the tokens, from 0.
     pub fn new(
-        tokens: impl AsRef<[u32]> + Send + Sync + 'static,
+        tokens: Vec<u32>,
         starts: Vec<u64>,
         end_of_text: Option<u32>,
         fingerprint: String,
@@ -42,8 +41,8 @@ impl TokenCorpus {
         assert!(starts.first().is_none_or(|&first| first == 0), "documents start at 0");
         assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "documents have tokens");
         let end = starts.last().map_or(0, |&last| last + 1);
-        assert!(end as usize <= tokens.as_ref().len(), "documents start within the tokens");
-        Self { tokens: Box::new(tokens), starts, end_of_text, fingerprint }
+        assert!(end as usize <= tokens.len(), "documents start within the tokens");
+        Self { tokens, starts, end_of_text, fingerprint }
     }
 
     /// A corpus in memory, one document a text; its fingerprint is the SHA-256 of the tokens and
@@ -57,7 +56,7 @@ impl TokenCorpus {
     ) -> Result<Self, TokenizerError> {
         let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
         for text in texts {
-            builder.push(&tokenizer.encode(text)?);
+            builder.push_text(tokenizer, text)?;
         }
         let (tokens, starts) = builder.finish();
         let digest = Sha256::new()
@@ -75,7 +74,7 @@ impl TokenCorpus {
 
     /// All tokens.
     pub fn tokens(&self) -> &[u32] {
-        (*self.tokens).as_ref()
+        &self.tokens
     }
 
     /// Number of documents.
@@ -131,6 +130,51 @@ impl CorpusBuilder {
         }
     }
 
+    /// Tokenises texts, side by side, and appends them.
+    ///
+    /// # Errors
+    /// If the tokenizer has no token for something in a text.
+    pub fn push_texts(
+        &mut self,
+        tokenizer: &Tokenizer,
+        texts: Vec<String>,
+    ) -> Result<(), TokenizerError> {
+        match texts.as_slice() {
+            [text] => self.push_text(tokenizer, text),
+            _ if matches!(tokenizer, Tokenizer::Byte { .. }) => {
+                texts.iter().try_for_each(|text| self.push_text(tokenizer, text))
+            }
+            _ => {
+                tokenizer.encode_all(&texts)?.iter().for_each(|tokens| self.push(tokens));
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`push_texts`](Self::push_texts), for one text: where that can be, its tokens are made in
+    /// their place, so that a large one takes no more memory than they do.
+    fn push_text(&mut self, tokenizer: &Tokenizer, text: &str) -> Result<(), TokenizerError> {
+        if let Tokenizer::Byte { .. } = tokenizer {
+            // A byte is no end of text.
+            if !text.is_empty() {
+                self.starts.push(self.tokens.len() as u64);
+                self.tokens.extend(text.bytes().map(u32::from));
+                self.tokens.extend(self.end_of_text);
+            }
+            return Ok(());
+        }
+        let tokens = tokenizer.encode(text)?;
+        let is_one = self.end_of_text.is_none_or(|end| !tokens.contains(&end));
+        if self.tokens.is_empty() && is_one && !tokens.is_empty() {
+            self.starts.push(0);
+            self.tokens = tokens;
+            self.tokens.extend(self.end_of_text);
+        } else {
+            self.push(&tokens);
+        }
+        Ok(())
+    }
+
     /// All tokens, and the first token of each document.
     pub fn finish(self) -> (Vec<u32>, Vec<u64>) {
         (self.tokens, self.starts)
@@ -155,6 +199,30 @@ mod tests {
         assert_eq!(documents, [0..3, 3..5, 5..8]);
         let owners: Vec<_> = (0..8).map(|i| corpus.document_of(i)).collect();
         assert_eq!(owners, [0, 0, 0, 1, 1, 2, 2, 2]);
+    }
+
+    #[test]
+    fn texts_are_appended_as_their_tokens_are() {
+        let byte = Tokenizer::new("byte", 257).unwrap();
+        let file = Tokenizer::new(&byte.to_json(), 257).unwrap();
+        let end = "<|endoftext|>";
+        for texts in [vec!["ab", "", "c"], vec!["", "é"], vec![], vec!["a", end], vec![end, "a"]] {
+            let texts: Vec<String> = texts.into_iter().map(str::to_owned).collect();
+            for tokenizer in [&byte, &file] {
+                for end_of_text in [None, tokenizer.end_of_text()] {
+                    let mut expected = CorpusBuilder::new(end_of_text);
+                    let (mut together, mut single) = (expected.clone(), expected.clone());
+                    for text in &texts {
+                        expected.push(&tokenizer.encode(text).unwrap());
+                        single.push_texts(tokenizer, vec![text.clone()]).unwrap();
+                    }
+                    together.push_texts(tokenizer, texts.clone()).unwrap();
+                    let expected = expected.finish();
+                    assert_eq!(single.finish(), expected, "{texts:?}");
+                    assert_eq!(together.finish(), expected, "{texts:?}");
+                }
+            }
+        }
     }
 
     #[test]

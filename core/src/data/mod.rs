@@ -14,7 +14,7 @@ pub mod tokenizer_training;
 pub use batch::{Batch, IGNORED_LABEL};
 pub use corpus::{CorpusBuilder, TokenCorpus};
 pub use dataset::{DataError, Dataset};
-pub use documents::{DocumentError, Fingerprint, documents};
+pub use documents::{DocumentError, Fingerprint, TextDigest, TextFile, documents};
 pub use sampler::WindowSampler;
 pub use split::{Split, Stream, Window};
 pub use tokenizer::{Tokenizer, TokenizerError};

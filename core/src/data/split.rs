@@ -39,26 +39,27 @@ impl Split {
     ///
     /// Whole documents are held out, in the order of their contents' SHA-256, so that which ones
     /// does not depend on their order and equal documents stay together. Where documents are too
-    /// few or too long to come to half of the fraction that way, it is the end of the corpus.
+    /// few or too long to come to half of the fraction that way, it is the end of the corpus: of
+    /// its last document, then of the one before it, and of all documents equal to these.
     pub fn new(corpus: &TokenCorpus, fraction: f64) -> Self {
         let total = corpus.tokens().len();
         let budget = (fraction * total as f64).round() as usize;
-        let held_out = choose(corpus, budget);
+        let order = if budget == 0 { Vec::new() } else { by_contents(corpus) };
+        let held_out = choose(corpus, &order, budget);
         let tokens: usize = held_out.iter().map(|&index| corpus.document(index).len()).sum();
+        // Where each document's held-out part begins.
+        let mut cuts: Vec<usize> =
+            (0..corpus.documents()).map(|i| corpus.document(i).end).collect();
         if 2 * tokens < budget {
-            let cut = total - budget;
-            return Self {
-                train: Stream::new(std::iter::once(0..cut)),
-                held_out: Stream::new(std::iter::once(cut..total)),
-            };
+            cut_ends(corpus, &order, budget, &mut cuts);
+        } else {
+            held_out.into_iter().for_each(|index| cuts[index] = corpus.document(index).start);
         }
-        let mut is_held_out = vec![false; corpus.documents()];
-        held_out.into_iter().for_each(|index| is_held_out[index] = true);
-        let part = |side: bool| {
-            let documents = (0..corpus.documents()).filter(|&index| is_held_out[index] == side);
-            Stream::new(documents.map(|index| corpus.document(index)))
-        };
-        Self { train: part(false), held_out: part(true) }
+        let documents = || cuts.iter().enumerate().map(|(i, &cut)| (corpus.document(i), cut));
+        Self {
+            train: Stream::new(documents().map(|(document, cut)| document.start..cut)),
+            held_out: Stream::new(documents().map(|(document, cut)| cut..document.end)),
+        }
     }
 
     /// Everything held out: a corpus that is only evaluated on.
@@ -68,11 +69,8 @@ impl Split {
     }
 }
 
-/// Documents in the order of their digests while they fit into `budget` tokens.
-fn choose(corpus: &TokenCorpus, budget: usize) -> Vec<usize> {
-    if budget == 0 {
-        return Vec::new();
-    }
+/// Documents in the order of the digests of their contents.
+fn by_contents(corpus: &TokenCorpus) -> Vec<([u8; 32], usize)> {
     let mut order: Vec<([u8; 32], usize)> = (0..corpus.documents())
         .into_par_iter()
         .map(|index| {
@@ -81,6 +79,11 @@ fn choose(corpus: &TokenCorpus, budget: usize) -> Vec<usize> {
         })
         .collect();
     order.sort_unstable();
+    order
+}
+
+/// Documents in that order while they fit into `budget` tokens.
+fn choose(corpus: &TokenCorpus, order: &[([u8; 32], usize)], budget: usize) -> Vec<usize> {
     let mut chosen = Vec::new();
     let mut tokens = 0;
     for equal in order.chunk_by(|a, b| a.0 == b.0) {
@@ -93,6 +96,22 @@ fn choose(corpus: &TokenCorpus, budget: usize) -> Vec<usize> {
         }
     }
     chosen
+}
+
+/// Moves `cuts` from the ends of documents to where they hold out `budget` tokens, from the last
+/// document backwards. Equal documents are cut at the same place, or the end of one would be
+/// trained on in the other.
+fn cut_ends(corpus: &TokenCorpus, order: &[([u8; 32], usize)], budget: usize, cuts: &mut [usize]) {
+    let mut equal: Vec<_> = order.chunk_by(|a, b| a.0 == b.0).collect();
+    // By the last of each: the order within equal ones is that of the corpus.
+    let last = |equal: &[([u8; 32], usize)]| equal.last().map(|&(_, index)| index);
+    equal.sort_unstable_by_key(|equal| std::cmp::Reverse(last(equal)));
+    let mut left = budget;
+    for equal in equal {
+        let take = (left / equal.len()).min(corpus.document(equal[0].1).len());
+        equal.iter().for_each(|&(_, index)| cuts[index] -= take);
+        left -= take * equal.len();
+    }
 }
 
 impl Stream {
@@ -216,6 +235,24 @@ mod tests {
             assert_eq!((train.len(), held_out.len()), (900, 100));
             assert_eq!(all(&train, &corpus).tokens, corpus.tokens()[..900]);
             assert_eq!(all(&held_out, &corpus).tokens, corpus.tokens()[900..]);
+        }
+    }
+
+    /// As where one book is given under two names.
+    #[test]
+    fn the_ends_of_equal_documents_are_held_out_together() {
+        for (lens, held_out) in
+            [(&[1000, 1000][..], 200), (&[1000, 40, 1000], 204), (&[1000, 1000, 40], 204)]
+        {
+            // The long ones are equal.
+            let corpus = corpus(lens, |i, j| if lens[i] == 40 { 9000 } else { j as u32 });
+            let split = Split::new(&corpus, 0.1);
+            assert_eq!(split.train.len() + split.held_out.len(), corpus.tokens().len());
+            assert_eq!(split.held_out.len(), held_out);
+            let tokens = |stream: &Stream| -> HashSet<u32> {
+                all(stream, &corpus).tokens.into_iter().collect()
+            };
+            assert!(tokens(&split.train).is_disjoint(&tokens(&split.held_out)), "{lens:?}");
         }
     }
 

@@ -13,6 +13,7 @@ use nitp_core::train::{
 use serde_json::Value;
 
 use crate::args::EvalArgs;
+use crate::documents::Named;
 use crate::output::outln;
 use crate::run_folder::{Saved, locate};
 use crate::{checkpoints, device, token_cache};
@@ -37,7 +38,11 @@ pub fn run(args: EvalArgs) -> Result<()> {
     let state = state(&checkpoint)?;
     let warn = |text: String| eprintln!("warning: {text}");
     let dataset = if args.data.is_empty() {
-        let corpus = token_cache::corpus(&config.data.paths, &tokenizer, warn)?;
+        let named = Named::Before(
+            "Put it back to measure on its held-out part, or measure on all of another text: nitp \
+             eval RUN --data PATH",
+        );
+        let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
         if state.data_fingerprint != corpus.fingerprint() {
             eprintln!(
                 "warning: the data changed since the checkpoint: what is held out now may have \
@@ -51,7 +56,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
             .iter()
             .map(|path| path.to_str().map(str::to_owned).context("a data path is not UTF-8"))
             .collect::<Result<Vec<_>>>()?;
-        let corpus = token_cache::corpus(&paths, &tokenizer, warn)?;
+        let corpus = token_cache::corpus(&paths, Named::Now, &tokenizer, warn)?;
         Dataset::held_out_only(&config, &tokenizer, corpus)?
     };
     let batches = BatchSource::validation_batches(&dataset);

@@ -5,7 +5,7 @@ use nitp_core::data::Tokenizer;
 use nitp_core::data::tokenizer_training::train_bpe;
 
 use crate::args::TokenizerCommand;
-use crate::documents;
+use crate::documents::{self, Named};
 use crate::output::outln;
 use crate::progress::thousands;
 use crate::whole_file;
@@ -19,8 +19,15 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
         out.display()
     );
     let mut texts = Vec::new();
-    for path in documents::files(&data)? {
-        texts.extend(documents::parse(&path, documents::read(&path)?)?);
+    let warn = |text: String| eprintln!("warning: {text}");
+    let found = documents::find(&data, Named::Now)?;
+    found.notes.into_iter().for_each(warn);
+    for source in found.sources {
+        let keep = |some| {
+            texts.extend::<Vec<String>>(some);
+            Ok(())
+        };
+        documents::read(&source, keep, warn)?;
     }
     let bytes: usize = texts.iter().map(String::len).sum();
     let json = train_bpe(texts.iter().cloned(), vocab_size)?;

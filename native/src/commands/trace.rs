@@ -6,6 +6,7 @@ use nitp_core::train::{Tensors, Trace};
 
 use super::train::settings_tokenizer;
 use crate::args::TraceArgs;
+use crate::documents::Named;
 use crate::output::outln;
 use crate::{checkpoints, device, settings, token_cache, whole_file};
 
@@ -21,7 +22,7 @@ pub fn run(args: TraceArgs) -> Result<()> {
         None => Tensors::new(),
     };
     let warn = |text: String| eprintln!("warning: {text}");
-    let corpus = token_cache::corpus(&config.data.paths, &tokenizer, warn)?;
+    let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, warn)?;
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let choice = device::choose_for(&args.run.device, &config, None)?;
     outln!("{}", choice.why);

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::args::TrainArgs;
 use crate::device::Device;
+use crate::documents::{self, Named};
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::output::outln;
@@ -96,7 +97,14 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
 
     let mut warnings = Vec::new();
-    let corpus = token_cache::corpus(&config.data.paths, &tokenizer, |text| warnings.push(text))?;
+    let named = match &args.resume {
+        Some(_) if args.run.data.is_empty() => Named::Before(
+            "If it was moved or piped, give the same text again: nitp train --resume RUN --data PATH",
+        ),
+        _ => Named::Now,
+    };
+    let warn = |text| warnings.push(text);
+    let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
     let fingerprint = corpus.fingerprint().to_owned();
     if let Start::Checkpoint(checkpoint) = &start {
         check_data(checkpoint, &fingerprint, &config)?;
@@ -263,7 +271,7 @@ fn check_data(checkpoint: &Checkpoint, fingerprint: &str, config: &Config) -> Re
         "the data changed since the checkpoint: {} holds other text than the run was trained on, \
          and going on would mix held-out text into training. Put the old text back, or start a new \
          run from these weights with --init",
-        config.data.paths.join(", ")
+        documents::listed(config.data.paths.iter().cloned())
     );
     Ok(())
 }

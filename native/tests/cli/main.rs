@@ -8,5 +8,6 @@ mod interruptions;
 mod precision;
 mod receipts;
 mod runs;
+mod text;
 mod torture;
 mod tuning;

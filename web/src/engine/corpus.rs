@@ -65,17 +65,18 @@ impl Corpus {
                 let text = demo().ok_or(
                     "the demo corpus could not be loaded: check the connection, and start again",
                 )?;
-                fingerprint.add("corpus.jsonl", text.as_bytes());
-                let texts =
-                    documents("corpus.jsonl", text.into()).map_err(|error| error.to_string())?;
+                let (texts, digest) = documents("corpus.jsonl", text.as_bytes())
+                    .map_err(|error| error.to_string())?;
+                fingerprint.add(&digest);
                 ("the demo corpus".to_owned(), texts, demo_labels(text))
             }
             Text::Own(files) => {
                 let mut texts = Vec::new();
                 for file in files {
-                    fingerprint.add(&file.name, &file.bytes);
-                    let found = documents(&file.name, file.bytes.clone());
-                    texts.extend(found.map_err(|error| error.to_string())?);
+                    let (found, digest) =
+                        documents(&file.name, &file.bytes).map_err(|error| error.to_string())?;
+                    fingerprint.add(&digest);
+                    texts.extend(found);
                 }
                 let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
                 (names.join(", "), texts, Vec::new())

@@ -1,0 +1,163 @@
+//! The documents in a file's bytes, wherever they come from.
+//!
+//! Bytes are decompressed ([`gzip`]) and decoded to UTF-8 ([`encoding`]) as they are read, then cut
+//! into documents by their [`format`](format()). The digest is of that UTF-8, so a text keeps its
+//! name when it is compressed or saved in UTF-16.
+
+mod encoding;
+mod error;
+mod fingerprint;
+mod format;
+mod gzip;
+mod json_lines;
+
+use std::io::{self, BufRead, Read};
+
+use sha2::{Digest, Sha256};
+
+pub use error::DocumentError;
+pub use fingerprint::{Fingerprint, TextDigest};
+
+use encoding::Position;
+use format::Format;
+
+/// A file that is being read: an iterator of its documents, each read when it is asked for.
+///
+/// A text is one document; each line of JSONL is one. The last item is an error where none of them
+/// held any text.
+pub struct TextFile<'a> {
+    name: String,
+    format: Format,
+    text: Hashing<'a>,
+    position: Position,
+    lone_surrogates: usize,
+    has_text: bool,
+    ended: bool,
+}
+
+impl<'a> TextFile<'a> {
+    /// Begins to read the bytes of the file `name`, which may be compressed and in UTF-16 and says
+    /// by its ending what format it has.
+    ///
+    /// # Errors
+    /// If the first bytes are no text, or the file can't be read.
+    pub fn open(name: &str, bytes: impl Read + 'a) -> Result<Self, DocumentError> {
+        let name = error::shortened(name);
+        let text = gzip::decompressed(bytes)
+            .and_then(encoding::decoded)
+            .map_err(|error| DocumentError::of(&name, error))?;
+        let (format, text) = format::format(&name, text)?;
+        Ok(Self {
+            name,
+            format,
+            text: Hashing { text, sha256: Sha256::new() },
+            position: Position::default(),
+            lone_surrogates: 0,
+            has_text: false,
+            ended: false,
+        })
+    }
+
+    /// Reads what is left and gives the digest of the whole text.
+    ///
+    /// # Errors
+    /// If the file can't be read or decoded; documents are not looked at.
+    pub fn digest(mut self) -> Result<TextDigest, DocumentError> {
+        io::copy(&mut self.text, &mut io::sink())
+            .map_err(|error| DocumentError::of(&self.name, error))?;
+        Ok(TextDigest::new(self.format, self.text.sha256))
+    }
+
+    /// Documents so far in which half of a surrogate pair became U+FFFD.
+    pub fn lone_surrogates(&self) -> usize {
+        self.lone_surrogates
+    }
+
+    fn next_document(&mut self) -> Result<Option<String>, DocumentError> {
+        loop {
+            let mut bytes = Vec::new();
+            match self.format {
+                Format::Text => self.text.read_to_end(&mut bytes),
+                Format::JsonLines => self.text.read_until(b'\n', &mut bytes),
+            }
+            .map_err(|error| DocumentError::of(&self.name, error))?;
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            let start = self.position;
+            self.position.pass(&bytes);
+            let text = encoding::utf8(&self.name, bytes, start)?;
+            if self.format == Format::Text {
+                return Ok(Some(text));
+            }
+            if text.trim().is_empty() {
+                continue;
+            }
+            let line = json_lines::parse(&text).map_err(|error| DocumentError::Line {
+                name: self.name.clone(),
+                line: start.line,
+                reason: error.reason,
+            })?;
+            self.lone_surrogates += usize::from(line.lone_surrogate);
+            return Ok(Some(line.text));
+        }
+    }
+}
+
+impl Iterator for TextFile<'_> {
+    type Item = Result<String, DocumentError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let next = self.next_document();
+        self.has_text |= matches!(&next, Ok(Some(text)) if !text.is_empty());
+        self.ended = !matches!(next, Ok(Some(_)));
+        match next.transpose() {
+            None if !self.has_text => Some(Err(DocumentError::Empty { name: self.name.clone() })),
+            item => item,
+        }
+    }
+}
+
+/// All documents of a file, and the digest of its text.
+///
+/// # Errors
+/// What is no text, lines that are no JSON with a `text` field: with the line.
+pub fn documents(name: &str, bytes: &[u8]) -> Result<(Vec<String>, TextDigest), DocumentError> {
+    let mut file = TextFile::open(name, bytes)?;
+    let documents = file.by_ref().collect::<Result<_, _>>()?;
+    Ok((documents, file.digest()?))
+}
+
+/// A text whose digest is taken of what is read.
+struct Hashing<'a> {
+    text: Box<dyn BufRead + 'a>,
+    sha256: Sha256,
+}
+
+impl BufRead for Hashing<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.text.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        // Filled before, so that nothing is read and nothing can fail.
+        if let (1.., Ok(bytes)) = (amount, self.text.fill_buf()) {
+            self.sha256.update(&bytes[..amount]);
+            self.text.consume(amount);
+        }
+    }
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let len = self.fill_buf()?.read(to)?;
+        self.consume(len);
+        Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests;

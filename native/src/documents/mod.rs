@@ -1,0 +1,215 @@
+//! Text on disk or out of a pipe as documents: text files, JSONL files with a `text` field, folders
+//! of both, compressed or not.
+
+mod folder;
+mod source;
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail, ensure};
+use nitp_core::data::TextDigest;
+
+pub use source::Source;
+
+/// The path that stands for the standard input.
+pub const STANDARD_INPUT: &str = "-";
+
+/// Who named the text.
+#[derive(Clone, Copy, Debug)]
+pub enum Named<'a> {
+    /// The user, now.
+    Now,
+    /// A run, when it began: its text may have been moved, and its pipes are gone. Holds what to
+    /// do then.
+    Before(&'a str),
+}
+
+/// The text behind paths.
+#[derive(Debug)]
+pub struct Found {
+    /// Each once, in the order given, folders in the order of their file names.
+    pub sources: Vec<Source>,
+    /// What the user should hear: what was skipped, what is there twice.
+    pub notes: Vec<String>,
+}
+
+/// The text behind `paths`.
+///
+/// # Errors
+/// A path that does not exist, a folder without text, a pipe that can't be read again.
+pub fn find(paths: &[impl AsRef<Path>], named: Named<'_>) -> Result<Found> {
+    ensure!(
+        !paths.is_empty(),
+        "no text to read: give --data with text files, JSONL files or folders, or set data.paths"
+    );
+    let mut found = Found { sources: Vec::new(), notes: Vec::new() };
+    let mut seen = Seen::default();
+    for path in paths.iter().map(AsRef::as_ref) {
+        if is_standard_input(path) {
+            ensure_now(path, named)?;
+            if seen.is_new(path, path.to_owned()) {
+                found.sources.push(Source::standard_input()?);
+            }
+            continue;
+        }
+        if is_descriptor(path) {
+            ensure_now(path, named)?;
+        }
+        let metadata = fs::metadata(path).map_err(|error| cannot_read(path, &error, named))?;
+        if metadata.is_dir() {
+            let (files, note) = folder::files(path)?;
+            found.notes.extend(note);
+            let new = files.into_iter().filter(|file| seen.is_new(file, canonical(file)));
+            found.sources.extend(new.map(Source::File));
+        } else if seen.is_new(path, canonical(path)) {
+            if metadata.is_file() {
+                ensure!(
+                    metadata.len() > 0,
+                    "{} is empty: there is nothing to train on",
+                    path.display()
+                );
+                found.sources.push(Source::File(path.to_owned()));
+            } else {
+                ensure_now(path, named)?;
+                found.sources.push(Source::named_pipe(path)?);
+            }
+        }
+    }
+    found.notes.extend(seen.told());
+    Ok(found)
+}
+
+/// Whether a path stands for the standard input.
+pub fn is_standard_input(path: &Path) -> bool {
+    path == Path::new(STANDARD_INPUT)
+}
+
+/// Whether a path is that of a process's open file, as shells give for `<(command)`.
+fn is_descriptor(path: &Path) -> bool {
+    let is_proc =
+        path.starts_with("/proc") && path.components().any(|part| part.as_os_str() == "fd");
+    path.starts_with("/dev/fd") || path == Path::new("/dev/stdin") || is_proc
+}
+
+fn ensure_now(pipe: &Path, named: Named<'_>) -> Result<()> {
+    match named {
+        Named::Now => Ok(()),
+        Named::Before(advice) => bail!(
+            "the run read its text from a pipe ({}), which can't be read again. {advice}",
+            pipe.display()
+        ),
+    }
+}
+
+fn cannot_read(path: &Path, error: &std::io::Error, named: Named<'_>) -> anyhow::Error {
+    let path = path.display();
+    match named {
+        Named::Now => anyhow!("can't read the data {path} ({error}): is the path right?"),
+        Named::Before(advice) => anyhow!("can't read the run's data {path} ({error}). {advice}"),
+    }
+}
+
+/// The same for every way to name a file; that a pipe has none does no harm.
+fn canonical(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Files that were met, by their canonical path, and those that were met again.
+#[derive(Default)]
+struct Seen {
+    files: HashSet<PathBuf>,
+    again: Vec<PathBuf>,
+}
+
+impl Seen {
+    fn is_new(&mut self, path: &Path, canonical: PathBuf) -> bool {
+        let is_new = self.files.insert(canonical);
+        if !is_new {
+            self.again.push(path.to_owned());
+        }
+        is_new
+    }
+
+    fn told(&self) -> Option<String> {
+        let names = self.again.iter().map(|path| path.display().to_string());
+        (!self.again.is_empty())
+            .then(|| format!("given more than once, and used once: {}", listed(names)))
+    }
+}
+
+/// What to tell of files with the same text, given the digest of each.
+pub fn equal_texts(sources: &[Source], digests: &[TextDigest]) -> Option<String> {
+    let mut first = HashMap::new();
+    let pairs: Vec<String> = sources
+        .iter()
+        .zip(digests)
+        .filter_map(|(source, digest)| match first.get(digest) {
+            Some(&first) => Some(format!("{} and {}", Source::name(first), source.name())),
+            None => {
+                first.insert(digest, source);
+                None
+            }
+        })
+        .collect();
+    (!pairs.is_empty()).then(|| {
+        format!(
+            "the same text under two names counts twice: {}. None of it is both trained on and \
+             held out",
+            listed(pairs.into_iter())
+        )
+    })
+}
+
+/// Some of many names, and how many more there are.
+pub fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
+    const MOST: usize = 4;
+    let more = names.len().saturating_sub(MOST);
+    let mut text = names.take(MOST).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text += &format!(" and {more} more");
+    }
+    text
+}
+
+/// Calls `each` with the documents of a source, some at a time, and gives the digest of what was
+/// read. `note` hears of what was replaced in them.
+///
+/// # Errors
+/// What holds no text, with its place, and the errors of `each`.
+pub fn read(
+    source: &Source,
+    mut each: impl FnMut(Vec<String>) -> Result<()>,
+    mut note: impl FnMut(String),
+) -> Result<TextDigest> {
+    /// Documents are given on when they come to this many bytes: enough to be tokenised side by
+    /// side.
+    const SOME: usize = 4 << 20;
+    let mut file = source.open()?;
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    while let Some(text) = file.next().transpose()? {
+        bytes += text.len();
+        texts.push(text);
+        if bytes >= SOME {
+            each(std::mem::take(&mut texts))?;
+            bytes = 0;
+        }
+    }
+    if !texts.is_empty() {
+        each(texts)?;
+    }
+    let replaced = file.lone_surrogates();
+    if replaced > 0 {
+        note(format!(
+            "{}: halves of surrogate pairs, which are no characters, became U+FFFD in {replaced} \
+             document{}",
+            source.name(),
+            if replaced == 1 { "" } else { "s" }
+        ));
+    }
+    Ok(file.digest()?)
+}
+
+#[cfg(test)]
+mod tests;

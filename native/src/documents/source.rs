@@ -1,0 +1,86 @@
+//! Where text is read from.
+
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use nitp_core::data::{TextDigest, TextFile};
+
+/// A file, or what came out of a pipe: that can be read only once.
+#[derive(Debug)]
+pub enum Source {
+    /// A file that can be read again.
+    File(PathBuf),
+    /// The bytes of a pipe.
+    Pipe {
+        /// As messages call it.
+        name: String,
+        /// All that came out of it.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Source {
+    /// Reads the standard input to its end.
+    ///
+    /// # Errors
+    /// If it is a terminal, or empty.
+    pub fn standard_input() -> Result<Self> {
+        let mut input = std::io::stdin();
+        ensure!(
+            !input.is_terminal(),
+            "--data - reads the standard input, but that is a terminal: pipe text into it, as in \
+             `zcat book.gz | nitp train --data -`"
+        );
+        Self::pipe("the standard input", &mut input)
+    }
+
+    /// Reads a pipe to its end.
+    ///
+    /// # Errors
+    /// What the system says, or if it is empty.
+    pub fn named_pipe(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let mut file = File::open(path).with_context(|| format!("reading {name}"))?;
+        Self::pipe(&name, &mut file)
+    }
+
+    fn pipe(name: &str, from: &mut dyn Read) -> Result<Self> {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).with_context(|| format!("reading {name}"))?;
+        ensure!(!bytes.is_empty(), "{name} is empty: there is nothing to train on");
+        Ok(Self::Pipe { name: name.to_owned(), bytes })
+    }
+
+    /// As messages call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Pipe { name, .. } => name.clone(),
+        }
+    }
+
+    /// Begins to read its documents.
+    ///
+    /// # Errors
+    /// What the file system says, and first bytes that are no text.
+    pub fn open(&self) -> Result<TextFile<'_>> {
+        let name = self.name();
+        match self {
+            Self::File(path) => {
+                let file = File::open(path).with_context(|| format!("reading {name}"))?;
+                Ok(TextFile::open(&name, file)?)
+            }
+            Self::Pipe { bytes, .. } => Ok(TextFile::open(&name, bytes.as_slice())?),
+        }
+    }
+
+    /// The digest of its text.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn digest(&self) -> Result<TextDigest> {
+        Ok(self.open()?.digest()?)
+    }
+}
