@@ -48,6 +48,21 @@ fn inverse_length(squares: f32) -> f32 {
     return select(0.0, inverseSqrt(max(squares, SHORTEST_SQUARED)), squares > SHORTEST_SQUARED);
 }
 
+// e^x - 1 - x for x in -1..1: its series up to x^10.
+fn excess(x: f32) -> f32 {
+    var tail = 1.0;
+    for (var k = 10.0; k > 2.0; k -= 1.0) { tail = 1.0 + tail * x / k; }
+    return 0.5 * x * x * tail;
+}
+
+// s - q and s - q - q r with r = ln s - ln q: where the two are close, by way of r, without
+// cancellation.
+fn differences(s: f32, q: f32, ratio: f32) -> vec2f {
+    let term = q * excess(clamp(ratio, -1.0, 1.0));
+    let far = vec2f(s - q, s - q - q * ratio);
+    return select(far, vec2f(q * ratio + term, term), abs(ratio) < 1.0);
+}
+
 // What the loss and its slopes need to know of the whole vectors; the last element is the loss.
 fn statistics(lane: u32, pair: Pair) -> vec3f {
     if KIND == COSINE {
@@ -67,16 +82,20 @@ fn statistics(lane: u32, pair: Pair) -> vec3f {
             largest = max(largest, vec2f(p[pair.p + i], z[pair.z + i]));
         }
         largest = vec2f(workgroup_max(lane, largest.x), workgroup_max(lane, largest.y));
-        var sums = vec3f(); // of e^p, e^z and e^z (z - p), the largest taken off
+        var sums = vec2f(); // of e^p and e^z, the largest taken off
         for (var i = lane; i < sizes.width; i += THREADS) {
-            let x = p[pair.p + i] - largest.x;
-            let y = z[pair.z + i] - largest.y;
-            let e = exp(y);
-            sums += vec3f(exp(x), e, e * (y - x));
+            sums += exp(vec2f(p[pair.p + i], z[pair.z + i]) - largest);
         }
-        sums = workgroup_sum_vec3(lane, sums);
-        let logs = log(sums.xy);
-        return vec3f(logs + largest, sums.z / sums.y - logs.y + logs.x);
+        sums = vec2f(workgroup_sum(lane, sums.x), workgroup_sum(lane, sums.y));
+        let offset = largest.x - largest.y + log(sums.x / sums.y);
+        var divergence = 0.0;
+        for (var i = lane; i < sizes.width; i += THREADS) {
+            let x = p[pair.p + i];
+            let y = z[pair.z + i];
+            let both = exp(vec2f(x, y) - largest) / sums;
+            divergence += differences(both.x, both.y, x - y - offset).y;
+        }
+        return vec3f(largest.y + log(sums.y), offset, workgroup_sum(lane, divergence));
     }
     var total = 0.0;
     for (var i = lane; i < sizes.width; i += THREADS) {
@@ -100,10 +119,11 @@ fn slopes(about: vec3f, x: f32, y: f32) -> vec2f {
         return vec2f(c * u - v, c * v - u) * about.xy;
     }
     if KIND == KL {
-        let log_s = x - about.x;
-        let log_q = y - about.y;
+        let log_q = y - about.x;
+        let ratio = x - y - about.y;
         let q = exp(log_q);
-        return vec2f(exp(log_s) - q, q * (log_q - log_s - about.z));
+        let slope = differences(exp(log_q + ratio), q, ratio).x;
+        return vec2f(slope, -q * (ratio + about.z));
     }
     let e = x - y;
     let slope = select(clamp(e, -1.0, 1.0), 2.0 * e, KIND == MSE) / f32(sizes.width);

@@ -25,10 +25,10 @@ pub enum ExecutorError {
     },
     /// The adapter gave no device.
     #[error(
-        "adapter `{adapter}` refused a device: {reason}. Use another with `--device NAME`, or `--device cpu`"
+        "{adapter} refused a device: {reason}. Use another with `--device NAME`, or `--device cpu`"
     )]
     NoDevice {
-        /// The adapter's name.
+        /// The adapter, in words.
         adapter: String,
         /// What it said.
         reason: String,

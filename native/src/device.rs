@@ -51,10 +51,10 @@ pub fn choose(args: &DeviceArgs) -> Result<Choice> {
 fn without_half(all: &[AdapterSummary]) -> String {
     match all {
         [] => "there is no GPU adapter".to_owned(),
-        [only] if only.software => format!("the only one, `{}`, is software", only.name),
-        [only] => format!("the only one, `{}`, lacks it", only.name),
+        [only] if only.software => format!("the only one, {}, is software", only.quoted()),
+        [only] => format!("the only one, {}, lacks it", only.quoted()),
         all => {
-            let names: Vec<String> = all.iter().map(|it| format!("`{}`", it.name)).collect();
+            let names: Vec<String> = all.iter().map(AdapterSummary::quoted).collect();
             format!("no GPU among {} has it", names.join(", "))
         }
     }
@@ -224,7 +224,7 @@ fn software_only() -> Option<String> {
             why += &format!(
                 " (the only GPU adapter, {}, is software on this CPU, and the CPU executor is \
                  faster)",
-                adapter.name
+                adapter.label()
             );
         }
         None => why.push_str(" (no GPU adapter found)"),
@@ -234,7 +234,7 @@ fn software_only() -> Option<String> {
 
 /// An adapter in a few words.
 pub fn describe(adapter: &AdapterSummary) -> String {
-    format!("{}, {}", adapter.name, adapter.backend)
+    format!("{}, {}", adapter.label(), adapter.backend)
 }
 
 fn cpu() -> String {
@@ -257,6 +257,18 @@ impl Device {
             Device::Cpu => Device::Cpu,
             Device::Gpu(gpu) => Device::Gpu(gpu.clone()),
         }
+    }
+
+    /// As [`Device::executor`], for training steps of which no checkpoint is made: on the CPU only if
+    /// this machine's memory could hold them.
+    ///
+    /// # Errors
+    /// If it could not.
+    pub fn executor_for_steps(self, config: &Config) -> Result<Box<dyn Executor>> {
+        if matches!(self, Device::Cpu) {
+            memory::check_steps(config)?;
+        }
+        self.executor(config)
     }
 
     /// An executor that holds the parameters of this model.

@@ -11,6 +11,7 @@ mod machine;
 mod memory;
 mod output;
 mod progress;
+mod reasons;
 mod run_folder;
 mod settings;
 mod token_cache;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let style = console::style("error:").for_stderr().red().bold();
             // Nothing is left to do if even this can't be written.
-            let text = output::shortened(&format!("{error:#}"));
+            let text = output::shortened(&reasons::reasons(&error));
             let _ = writeln!(std::io::stderr(), "{style} {text}");
             ExitCode::FAILURE
         }

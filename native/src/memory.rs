@@ -12,12 +12,20 @@ use nitp_core::plan::Limits;
 /// # Errors
 /// If it needs more than there is.
 pub fn check_machine(config: &Config) -> Result<()> {
+    let memory = Memory::of(config, Limits::NONE)?;
+    check(memory.total() + memory.checkpoint)
+}
+
+/// As [`check_machine`], for steps of which no checkpoint is made.
+pub fn check_steps(config: &Config) -> Result<()> {
+    check(Memory::of(config, Limits::NONE)?.total())
+}
+
+fn check(needs: u64) -> Result<()> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
     let has = system.total_memory().min(limit);
-    let memory = Memory::of(config, Limits::NONE)?;
-    let needs = memory.total() + memory.checkpoint;
     ensure!(
         needs <= has || has == 0,
         "training this model on the CPU needs {} of memory, and this machine has {}. Set a smaller \

@@ -55,7 +55,7 @@ pub fn measured(
         eprintln!(
             "Measured {} op shapes on {} in {:.0} s; kept in {}",
             HumanCount(new.choices().count() as u64),
-            gpu.summary.name,
+            gpu.summary.label(),
             begin.elapsed().as_secs_f64(),
             path.display()
         );

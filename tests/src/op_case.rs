@@ -187,15 +187,23 @@ impl OpCase {
         outputs: &[View],
         exact: &[Vec<f64>],
     ) {
-        let twin = self.run::<f32>(ops, outputs);
-        self.compare("f32 twin", right, ops, outputs, exact, &twin);
-        let mut fast = CpuExecutor::fast(no_parameters());
-        let result = self.run_on(&mut fast, ops, outputs);
-        self.compare("fast CPU", right, ops, outputs, exact, &result);
-        for variant in ops.last().expect("an op").variants() {
-            let result = self.gpu_by(variant, ops, outputs);
-            self.compare(&format!("GPU, {variant}"), right, ops, outputs, exact, &result);
+        for (executor, found) in self.in_f32(ops, outputs) {
+            self.compare(&executor, right, ops, outputs, exact, &found);
         }
+    }
+
+    /// The outputs of each executor in f32, by its name: the twin, the fast CPU path, each way of the
+    /// GPU.
+    pub fn in_f32(&self, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<(String, Vec<Vec<f32>>)> {
+        let mut fast = CpuExecutor::fast(no_parameters());
+        let mut all = vec![
+            ("f32 twin".to_owned(), self.run::<f32>(ops, outputs)),
+            ("fast CPU".to_owned(), self.run_on(&mut fast, ops, outputs)),
+        ];
+        for variant in ops.last().expect("an op").variants() {
+            all.push((format!("GPU, {variant}"), self.gpu_by(variant, ops, outputs)));
+        }
+        all
     }
 
     /// The GPU's outputs.

@@ -4,26 +4,47 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use tiny_http::{Header, Response, Server};
+use tiny_http::{Header, Request, Response, Server};
 
 /// Serves a folder until it is stopped.
 pub fn run(folder: &Path, port: u16) -> Result<()> {
     if !folder.join("index.html").exists() {
         anyhow::bail!("{} holds no page: run `cargo xtask web` first", folder.display());
     }
-    let server = Server::http(("127.0.0.1", port))
-        .map_err(|error| anyhow!("{error}"))
-        .with_context(|| format!("listening on port {port}; choose another with --port"))?;
+    let mut server = listen(port)?;
     println!("The page is at http://{}/  (Ctrl-C ends it)", server.server_addr());
-    for request in server.incoming_requests() {
-        let response = match find(folder, request.url()) {
-            Some(path) => Response::from_data(fs::read(&path)?).with_header(header(&path)),
-            None => Response::from_data("not here").with_status_code(404),
-        };
-        // A visitor that went away is no failure.
-        let _ = request.respond(response);
+    let port = server.server_addr().to_ip().map_or(port, |address| address.port());
+    loop {
+        match server.recv() {
+            Ok(request) => answer(folder, request),
+            // A visitor that was gone before the connection was taken: tiny_http stops listening then.
+            Err(error) => {
+                eprintln!("warning: a connection failed ({error}); the server goes on");
+                drop(server);
+                server = listen(port)?;
+            }
+        }
     }
-    Ok(())
+}
+
+fn listen(port: u16) -> Result<Server> {
+    Server::http(("127.0.0.1", port))
+        .map_err(|error| anyhow!("{error}"))
+        .with_context(|| format!("listening on port {port}; choose another with --port"))
+}
+
+/// Answers with a file, or says that it is not there; a visitor that went away is no failure.
+fn answer(folder: &Path, request: Request) {
+    let response = match find(folder, request.url()).map(|path| (fs::read(&path), path)) {
+        Some((Ok(bytes), path)) => Response::from_data(bytes).with_header(header(&path)),
+        // It may be gone since it was found: a page that is built anew is removed first.
+        Some((Err(error), path)) => {
+            let words = format!("{} can't be read: {error}", path.display());
+            Response::from_data(words).with_status_code(500)
+        }
+        None => Response::from_data("not here").with_status_code(404),
+    };
+    let _ = request.respond(response);
 }
 
 /// The file of a URL, if it lies in the folder.
@@ -38,6 +59,7 @@ fn header(path: &Path) -> Header {
     let kind = match path.extension().and_then(|it| it.to_str()) {
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript",
+        Some("css") => "text/css; charset=utf-8",
         Some("wasm") => "application/wasm",
         _ => "application/octet-stream",
     };

@@ -25,6 +25,10 @@ const FEATURES: [&str; 7] = [
 /// left.
 const PROGRAMS: [(&str, [&str; 2]); 2] = [("page", ["-Oz", "-Os"]), ("worker", ["-O2", "-Os"])];
 
+/// What goes into the page as it is.
+const COPIED: [&str; 4] =
+    ["web/page.css", "web/start-page.js", "web/start-worker.js", "demo-data/corpus.jsonl"];
+
 /// What a visitor loads only when it is needed.
 const LATER: &str = "corpus.jsonl";
 
@@ -58,7 +62,7 @@ pub fn run() -> Result<()> {
             .with_context(|| format!("wasm-bindgen on {}", input.display()))?;
         optimise(&dist.join(format!("{name}_bg.wasm")), level)?;
     }
-    for file in ["web/start-worker.js", "demo-data/corpus.jsonl"] {
+    for file in COPIED {
         let name = Path::new(file).file_name().expect("it has one");
         fs::copy(file, dist.join(name)).with_context(|| format!("copying {file}"))?;
     }
@@ -66,22 +70,13 @@ pub fn run() -> Result<()> {
     report(&dist)
 }
 
-/// index.html with the page's program in place of Trunk's links.
+/// index.html without Trunk's links.
 fn index() -> Result<String> {
     let text = fs::read_to_string("index.html").context("reading index.html")?;
     let kept = text.lines().filter(|line| {
         !line.contains("data-trunk") && !line.trim_start().starts_with("<!-- For Trunk")
     });
-    let start = "    <link rel=\"preload\" href=\"./page_bg.wasm\" as=\"fetch\" crossorigin />\n    \
-                 <script type=\"module\">import start from \"./page.js\"; \
-                 start().catch((error) => document.getElementById(\"loading\").textContent = \
-                 `This page could not be loaded (${error}). It needs a browser with WebAssembly SIMD; \
-                 reload it, or use a newer one.`);</script>\n  </head>";
-    let page = kept.collect::<Vec<_>>().join("\n").replacen("  </head>", start, 1);
-    if !page.contains("./page.js") {
-        bail!("index.html has no `</head>` on a line of its own");
-    }
-    Ok(page + "\n")
+    Ok(kept.collect::<Vec<_>>().join("\n") + "\n")
 }
 
 fn optimise(file: &Path, levels: [&str; 2]) -> Result<()> {

@@ -107,7 +107,7 @@ pub(super) fn require_positive(field: &str, value: f64) -> Result<(), ConfigErro
         field,
         value,
         "it must be a finite number above 0",
-        format!("Set {field} above 0"),
+        format!("Set {field} to a finite number above 0"),
     )
 }
 

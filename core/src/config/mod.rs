@@ -9,6 +9,7 @@
 mod cost;
 mod data;
 mod error;
+mod limits;
 mod load;
 mod model;
 mod nitp;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use cost::{FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts};
 pub use data::{BYTE_TOKENIZER, DataConfig};
 pub use error::ConfigError;
+pub use limits::MAX_VOCAB;
 pub use load::load;
 pub use model::{MAX_HEAD_DIM, ModelConfig, MoeConfig};
 pub use nitp::{NitpConfig, NitpLoss, Projector, Regularizer, Shift, Source};
@@ -72,14 +74,7 @@ impl Config {
             "NITP compares positions of one row, so it must be at least 2",
             "Set a longer context, or nitp.enabled = false",
         )?;
-        let counts = parameter_counts(&self.model, &self.nitp);
-        require(
-            counts.total.saturating_add(counts.projector) < i64::MAX as u64 / 64,
-            "model.hidden_size",
-            self.model.hidden_size,
-            "with the other sizes of [model] the bytes of the parameters can't be counted in 64 bits",
-            "Set smaller sizes",
-        )
+        limits::check(self)
     }
 
     /// The configuration as TOML, complete: every default is written out, in the order `[model]`,

@@ -16,12 +16,12 @@ pub const MAX_HEAD_DIM: usize = 256;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// V, rows of the embedding and of the unembedding. At least 1, at least 256 with the byte
-    /// tokenizer, and at least the size of a tokenizer file's vocabulary. Default 1024.
+    /// V, rows of the embedding and of the unembedding. 1 to [`MAX_VOCAB`](super::MAX_VOCAB), at least
+    /// 256 with the byte tokenizer, and at least the size of a tokenizer file's vocabulary. Default 1024.
     pub vocab_size: usize,
     /// d, the width of the residual stream. At least 1, no multiple required. Default 128.
     pub hidden_size: usize,
-    /// L, the number of blocks. At least 1. Default 4.
+    /// L, the number of blocks. 1 to 1,000. Default 4.
     pub num_hidden_layers: usize,
     /// Query heads. A multiple of `num_key_value_heads`. Default 4.
     pub num_attention_heads: usize,
@@ -57,7 +57,7 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MoeConfig {
-    /// E, routed experts of a block. At least 1. Default 8.
+    /// E, routed experts of a block. At least 1, and 100,000 in all blocks together. Default 8.
     pub num_experts: usize,
     /// k, routed experts of a token: 1 to `num_experts`. Default 2.
     pub num_experts_per_tok: usize,
@@ -128,7 +128,6 @@ impl ModelConfig {
             ("model.num_hidden_layers", self.num_hidden_layers),
             ("model.num_attention_heads", self.num_attention_heads),
             ("model.num_key_value_heads", self.num_key_value_heads),
-            ("model.head_dim", self.head_dim),
             ("model.intermediate_size", self.intermediate_size),
         ] {
             require_size(field, value, 1)?;
@@ -142,24 +141,34 @@ impl ModelConfig {
             "Set model.num_key_value_heads to a divisor of the query heads, or to the same number \
              for plain multi-head attention",
         )?;
-        require(
-            self.head_dim.is_multiple_of(2),
-            "model.head_dim",
-            self.head_dim,
-            "it must be even, because rotary positions turn pairs of its entries",
-            format!("Set model.head_dim to {} or {}", self.head_dim - 1, self.head_dim + 1),
-        )?;
-        require(
-            self.head_dim <= MAX_HEAD_DIM,
-            "model.head_dim",
-            self.head_dim,
-            format!("it must be at most {MAX_HEAD_DIM}: attention on a GPU has room for no more"),
-            "Set more model.num_attention_heads, each of them narrower",
-        )?;
+        self.validate_head_dim()?;
         require_positive("model.rope_theta", self.rope_theta)?;
         require_positive("model.rms_norm_eps", self.rms_norm_eps)?;
         require_positive("model.initializer_range", self.initializer_range)?;
         self.moe.as_ref().map_or(Ok(()), |moe| moe.validate(self.num_hidden_layers))
+    }
+
+    fn validate_head_dim(&self) -> Result<(), ConfigError> {
+        let head_dim = self.head_dim;
+        let advice = match head_dim {
+            0 | 1 => "Set model.head_dim to 32 or 64, or another of these".to_owned(),
+            2..MAX_HEAD_DIM => {
+                format!("Set model.head_dim to {} or {}", head_dim - 1, head_dim + 1)
+            }
+            _ => format!(
+                "Set model.head_dim to {MAX_HEAD_DIM} or less, and more model.num_attention_heads"
+            ),
+        };
+        require(
+            (2..=MAX_HEAD_DIM).contains(&head_dim) && head_dim.is_multiple_of(2),
+            "model.head_dim",
+            head_dim,
+            format!(
+                "it must be an even number from 2 to {MAX_HEAD_DIM}, because rotary positions turn \
+                 pairs of its entries, and attention on a GPU has room for no more"
+            ),
+            advice,
+        )
     }
 }
 
@@ -178,7 +187,11 @@ impl MoeConfig {
             "model.moe.num_experts_per_tok",
             top_k,
             format!("it must be from 1 to model.moe.num_experts = {experts}"),
-            "Set fewer experts per token, or more experts",
+            if top_k == 0 {
+                "Set 1 or more experts per token, or model.moe = false for a dense model"
+            } else {
+                "Set fewer experts per token, or more experts"
+            },
         )?;
         require(
             self.first_k_dense_replace <= num_hidden_layers,

@@ -13,7 +13,7 @@ use super::error::{
 pub struct TrainConfig {
     /// Optimizer steps of the whole run. At least 1. Default 800.
     pub steps: usize,
-    /// Rows of one micro-batch. At least 1. Default 8.
+    /// Rows of one micro-batch. 1 to 2^20. Default 8.
     pub batch_size: usize,
     /// T, tokens of a row. At least 1, at least 2 for a loss over pairs of positions. Default 128.
     pub context_length: usize,

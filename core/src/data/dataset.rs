@@ -14,20 +14,23 @@ use crate::config::{Config, Shift};
 pub enum DataError {
     /// The training text has no whole row.
     #[error(
-        "the training text has {tokens} tokens, but a row needs train.context_length + 1 = \
-         {needed}: give more text, or set a smaller train.context_length"
+        "the training text has {tokens} of {total} tokens, but a row needs train.context_length + 1 = \
+         {needed}: {}",
+        advice(*total, *needed, "set a smaller data.validation_fraction")
     )]
     TrainingTooShort {
-        /// Tokens that there are.
+        /// Tokens that are trained on.
         tokens: usize,
+        /// Tokens of the corpus.
+        total: usize,
         /// Tokens of a row and its last label.
         needed: usize,
     },
     /// The held-out text has no whole row.
     #[error(
         "the held-out text has {tokens} of {total} tokens, but a row needs train.context_length + \
-         1 = {needed}: give more text, set a larger data.validation_fraction or a smaller \
-         train.context_length, or data.validation_fraction=0 to train without evaluations"
+         1 = {needed}: {}",
+        advice(*total, *needed, "set a larger data.validation_fraction")
     )]
     HeldOutTooShort {
         /// Tokens that are held out.
@@ -37,6 +40,27 @@ pub enum DataError {
         /// Tokens of a row and its last label.
         needed: usize,
     },
+    /// Text that is given to be evaluated on has no whole row.
+    #[error(
+        "the text to evaluate on has {tokens} tokens, but a row of this model needs \
+         train.context_length + 1 = {needed}: give more text"
+    )]
+    EvaluationTooShort {
+        /// Tokens that there are.
+        tokens: usize,
+        /// Tokens of a row and its last label.
+        needed: usize,
+    },
+}
+
+/// What to do about a part of a text of `total` tokens that has no row of `needed`. To `divide` it otherwise
+/// helps only where there is a row for either part, to hold nothing out only where there is one.
+fn advice(total: usize, needed: usize, divide: &str) -> String {
+    let whole = "set data.validation_fraction=0 to train without evaluations";
+    let mut ways = vec!["give more text"];
+    ways.extend((total >= 2 * needed).then_some(divide));
+    ways.extend((total >= needed).then_some(whole));
+    format!("{}, or set a smaller train.context_length", ways.join(", "))
 }
 
 /// A row of evaluation.
@@ -78,7 +102,8 @@ impl Dataset {
         let split = Split::new(&corpus, config.data.validation_fraction);
         let (tokens, needed) = (split.train.len(), config.train.context_length + 1);
         if tokens < needed {
-            return Err(DataError::TrainingTooShort { tokens, needed });
+            let total = corpus.tokens().len();
+            return Err(DataError::TrainingTooShort { tokens, total, needed });
         }
         let evaluates = config.data.validation_fraction > 0.0;
         let sampler = WindowSampler::new(config.train.seed, tokens, config.train.context_length);
@@ -95,6 +120,10 @@ impl Dataset {
         corpus: TokenCorpus,
     ) -> Result<Self, DataError> {
         let split = Split::held_out_only(&corpus);
+        let (tokens, needed) = (split.held_out.len(), config.train.context_length + 1);
+        if tokens < needed {
+            return Err(DataError::EvaluationTooShort { tokens, needed });
+        }
         Self::with_split(config, tokenizer, corpus, split, None, true)
     }
 
@@ -317,17 +346,39 @@ mod tests {
     fn text_that_is_too_short_says_how_much_is_missing() {
         let text = vec!["x".repeat(100)]; // and an end of text
         let error = dataset(&config(101, 0.0), &text).unwrap_err();
-        assert_eq!(error, DataError::TrainingTooShort { tokens: 101, needed: 102 });
+        assert_eq!(error, DataError::TrainingTooShort { tokens: 101, total: 101, needed: 102 });
+        assert!(
+            error
+                .to_string()
+                .ends_with("102: give more text, or set a smaller train.context_length")
+        );
         assert!(dataset(&config(100, 0.0), &text).is_ok());
         let error = dataset(&config(20, 0.1), &text).unwrap_err();
         assert_eq!(error, DataError::HeldOutTooShort { tokens: 10, total: 101, needed: 21 });
-        assert!(error.to_string().contains("validation_fraction=0"));
+        assert!(
+            error
+                .to_string()
+                .contains("set a larger data.validation_fraction, set data.validation_fraction=0")
+        );
+        // A row for either part there is not, whatever the fraction.
+        for (fraction, part) in [(0.1, "held-out text has 10"), (0.9, "training text has 10")] {
+            let error = dataset(&config(60, fraction), &text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+            assert!(
+                error.contains("more text, set data.validation_fraction=0 to train"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
     fn a_corpus_can_be_evaluated_on_alone() {
         let config = config(16, 0.5);
         let tokenizer = Tokenizer::new("byte", 257).unwrap();
+        let corpus = TokenCorpus::from_texts(&tokenizer, ["short"]).unwrap();
+        let error = Dataset::held_out_only(&config, &tokenizer, corpus).unwrap_err();
+        assert_eq!(error, DataError::EvaluationTooShort { tokens: 6, needed: 17 });
+        assert!(!error.to_string().contains("validation_fraction"), "{error}");
         let text = "y".repeat(16 * 4 * 3);
         let corpus = TokenCorpus::from_texts(&tokenizer, [text.as_str()]).unwrap();
         let dataset = Dataset::held_out_only(&config, &tokenizer, corpus).unwrap();

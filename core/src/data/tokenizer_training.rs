@@ -9,6 +9,8 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Model, NormalizerWrapper, TokenizerBuilder};
 
+use crate::config::MAX_VOCAB;
+
 /// The token that ends a document; it always has id 0, before the 256 bytes.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
 
@@ -27,6 +29,28 @@ pub enum TokenizerTrainingError {
         /// The size that was asked for, in tokens.
         vocab_size: usize,
     },
+    /// The vocabulary is larger than a model's can be.
+    #[error(
+        "vocabulary size {vocab_size} is more than a model can have: ask for {MAX_VOCAB} tokens or fewer; \
+         usual are 4,096 to 262,144"
+    )]
+    MoreThanAModel {
+        /// The size that was asked for, in tokens.
+        vocab_size: usize,
+    },
+    /// There are more tokens than merges could make of the text, whatever it says.
+    #[error(
+        "vocabulary size {vocab_size} is more than the text can fill: its {bytes} bytes become {most} tokens at \
+         most; give more text or ask for far fewer"
+    )]
+    MoreThanText {
+        /// The size that was asked for, in tokens.
+        vocab_size: usize,
+        /// Bytes of the text.
+        bytes: usize,
+        /// The bytes and [`END_OF_TEXT`], and a merge for each byte but one.
+        most: usize,
+    },
     /// Every pair in the text was merged before the vocabulary was full.
     #[error(
         "the text has too few different words for a vocabulary of {vocab_size}: after every possible merge it holds \
@@ -39,7 +63,7 @@ pub enum TokenizerTrainingError {
         reached: usize,
     },
     /// The tokenizers crate gave up.
-    #[error("the tokenizers library could not train on this text: {0}")]
+    #[error("the tokenizers library could not train on this text")]
     Library(#[from] tokenizers::Error),
 }
 
@@ -50,14 +74,26 @@ pub enum TokenizerTrainingError {
 /// any order, give the same bytes: ties between pairs go to the lower ids.
 ///
 /// # Errors
-/// [`TokenizerTrainingError::VocabularyTooSmall`] under [`MIN_VOCAB_SIZE`], [`TokenizerTrainingError::TooLittleText`] where the
-/// text can't fill the vocabulary.
+/// [`TokenizerTrainingError::VocabularyTooSmall`] under [`MIN_VOCAB_SIZE`], [`TokenizerTrainingError::MoreThanAModel`] above
+/// [`MAX_VOCAB`], [`TokenizerTrainingError::MoreThanText`] and [`TokenizerTrainingError::TooLittleText`] where the text can't
+/// fill the vocabulary: the first before anything is made of it, the second after every merge.
 pub fn train_bpe(
     texts: impl Iterator<Item = String>,
     vocab_size: usize,
 ) -> Result<String, TokenizerTrainingError> {
     if vocab_size < MIN_VOCAB_SIZE {
         return Err(TokenizerTrainingError::VocabularyTooSmall { vocab_size });
+    }
+    if vocab_size > MAX_VOCAB {
+        return Err(TokenizerTrainingError::MoreThanAModel { vocab_size });
+    }
+    // The library takes memory for the whole vocabulary before it looks at the text.
+    let texts: Vec<String> = texts.collect();
+    let bytes: usize = texts.iter().map(String::len).sum();
+    // Each merge leaves the text one token shorter at least.
+    let most = MIN_VOCAB_SIZE + bytes.saturating_sub(1);
+    if vocab_size > most {
+        return Err(TokenizerTrainingError::MoreThanText { vocab_size, bytes, most });
     }
     let byte_level = ByteLevel::default().add_prefix_space(false);
     let mut tokenizer = TokenizerBuilder::<BPE, NormalizerWrapper, _, _, _>::new()
@@ -73,8 +109,7 @@ pub fn train_bpe(
         .special_tokens(vec![AddedToken::from(END_OF_TEXT, true)])
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
-    // The library parallelises over rayon and reads what it is fed lazily, so the iterator has to be Send: a Vec is.
-    let texts: Vec<String> = texts.collect();
+    // The library parallelises over rayon and reads what it is fed lazily, so the iterator has to be Send: a Vec's is.
     tokenizer.train(&mut trainer, texts.into_iter())?;
     let reached = tokenizer.get_model().get_vocab_size();
     if reached != vocab_size {
@@ -123,7 +158,15 @@ mod tests {
     fn says_what_is_wrong_with_a_size() {
         let error = train_bpe(texts().into_iter(), 256).unwrap_err();
         assert!(matches!(error, TokenizerTrainingError::VocabularyTooSmall { vocab_size: 256 }));
+        for huge in [u32::MAX as usize + 1, usize::MAX, MAX_VOCAB + 1] {
+            let error = train_bpe(texts().into_iter(), huge).unwrap_err();
+            assert!(matches!(error, TokenizerTrainingError::MoreThanAModel { .. }), "{error}");
+        }
         let error = train_bpe(texts().into_iter(), 5000).unwrap_err();
+        let bytes = texts().concat().len();
+        let TokenizerTrainingError::MoreThanText { most, .. } = error else { panic!("{error}") };
+        assert_eq!(most, 256 + bytes);
+        let error = train_bpe(texts().into_iter(), most).unwrap_err();
         let TokenizerTrainingError::TooLittleText { reached, .. } = error else {
             panic!("{error}");
         };

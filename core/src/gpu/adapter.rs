@@ -12,7 +12,8 @@ use crate::plan::Limits;
 /// An adapter as people see it.
 #[derive(Clone, Debug)]
 pub struct AdapterSummary {
-    /// The adapter's name.
+    /// The adapter's name; empty where a browser hides it, so sentences take
+    /// [`AdapterSummary::quoted`] or [`AdapterSummary::label`].
     pub name: String,
     /// Vulkan, Metal, DirectX 12 or WebGPU.
     pub backend: String,
@@ -27,6 +28,22 @@ pub struct AdapterSummary {
 }
 
 impl AdapterSummary {
+    /// The name within a sentence: in backticks, or `an adapter without a name`.
+    pub fn quoted(&self) -> String {
+        match self.name.trim() {
+            "" => "an adapter without a name".to_owned(),
+            name => format!("`{name}`"),
+        }
+    }
+
+    /// The name by itself, or `adapter without a name`.
+    pub fn label(&self) -> &str {
+        match self.name.trim() {
+            "" => "adapter without a name",
+            name => name,
+        }
+    }
+
     /// Checks that a plan with halves runs here.
     ///
     /// # Errors
@@ -35,7 +52,7 @@ impl AdapterSummary {
         if self.half {
             return Ok(());
         }
-        Err(ExecutorError::NoHalf { adapter: format!("`{}` lacks it", self.name) })
+        Err(ExecutorError::NoHalf { adapter: format!("{} lacks it", self.quoted()) })
     }
 }
 
@@ -209,8 +226,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
     };
     let chosen = all.iter().find(named).or_else(|| all.iter().find(suits));
     let Some(adapter) = chosen else {
-        let names: Vec<String> =
-            all.iter().map(|adapter| format!("`{}`", adapter.get_info().name)).collect();
+        let names: Vec<String> = all.iter().map(|adapter| summarize(adapter).quoted()).collect();
         return Err(ExecutorError::NoAdapter {
             wanted: match request {
                 DeviceRequest::RealGpu => "other than software ones".into(),
@@ -234,7 +250,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         })
         .await
         .map_err(|error| ExecutorError::NoDevice {
-            adapter: summary.name.clone(),
+            adapter: summary.quoted(),
             reason: error.to_string(),
         })?;
     let failure = Failure::default();
@@ -295,5 +311,36 @@ fn summarize(adapter: &wgpu::Adapter) -> AdapterSummary {
             binding: (limits.max_storage_buffer_binding_size / 4).min(u64::from(u32::MAX / 4))
                 as usize,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> AdapterSummary {
+        AdapterSummary {
+            name: name.to_owned(),
+            backend: "WebGPU".to_owned(),
+            driver: String::new(),
+            software: true,
+            half: false,
+            limits: Limits::NONE,
+        }
+    }
+
+    #[test]
+    fn a_hidden_name_leaves_no_hole_in_a_sentence() {
+        assert_eq!(
+            (named("llvmpipe").quoted().as_str(), named("llvmpipe").label()),
+            ("`llvmpipe`", "llvmpipe")
+        );
+        for hidden in ["", " "] {
+            let adapter = named(hidden);
+            assert_eq!(adapter.quoted(), "an adapter without a name");
+            assert_eq!(adapter.label(), "adapter without a name");
+            let error = adapter.check_half().unwrap_err().to_string();
+            assert!(error.contains("and an adapter without a name lacks it."), "{error}");
+        }
     }
 }

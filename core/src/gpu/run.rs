@@ -70,7 +70,7 @@ impl GpuExecutor {
 
 impl Executor for GpuExecutor {
     fn description(&self) -> String {
-        format!("{} ({})", self.gpu.summary.name, self.gpu.summary.backend)
+        format!("{} ({})", self.gpu.summary.label(), self.gpu.summary.backend)
     }
 
     fn parameters(&self) -> &ParameterLayout {

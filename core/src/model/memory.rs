@@ -34,7 +34,7 @@ impl Memory {
         let store = parameter_layout(config, limits)?;
         let plan = train_plan(config, &store);
         let layout = Layout::new(&plan, &store, limits)?;
-        let weights = 4 * store.chunks.iter().sum::<usize>() as u64;
+        let weights = 4 * store.chunks.iter().map(|&len| len as u64).sum::<u64>();
         let of = |layout: &Layout, space: fn(DType) -> Space| -> u64 {
             DType::ALL.iter().map(|&dtype| layout.bytes(space(dtype))).sum()
         };

@@ -26,6 +26,12 @@ const SHORTEST_SQUARED: f64 = 1e-24;
 /// | kl | `Σ q (ln q - ln s)` | `s - q` | `q (ln q - ln s - loss)` |
 ///
 /// A vector shorter than 1e-12 counts as 0 in the cosine, and gets no gradient.
+///
+/// The terms of the divergence as they stand cancel: of nearly uniform `s` and `q` they are of the
+/// order of `q` and of either sign, and their sum is far smaller. With `r = ln s - ln q` it is computed
+/// as `Σ q (e^r - 1 - r)`, which is the same, since `Σ q (e^r - 1) = Σ s - Σ q = 0`, and has no
+/// negative term. An error `ε` of all `r` alike, from `ln Σ e^p - ln Σ e^z`, moves it by no more than
+/// `ε² / 2`.
 #[derive(Clone, Copy, Debug)]
 pub struct Nitp {
     /// Predictions, `[rows * context, width]`.
@@ -204,11 +210,13 @@ fn compare<R: Real>(kind: NitpLoss, p: &[R], z: &[R]) -> (R, Vec<R>, Vec<R>) {
             (difference.iter().map(|&e| value(e)).sum::<R>() / width, in_p, in_z)
         }
         NitpLoss::Kl => {
-            let (ln_s, ln_q) = (log_softmax(p), log_softmax(z));
-            let terms = || ln_q.iter().zip(&ln_s).map(|(&ln_q, &ln_s)| (ln_q.exp(), ln_q - ln_s));
-            let divergence: R = terms().map(|(q, ratio)| q * ratio).sum();
-            let in_p = ln_q.iter().zip(&ln_s).map(|(&q, &s)| s.exp() - q.exp()).collect();
-            let in_z = terms().map(|(q, ratio)| q * (ratio - divergence)).collect();
+            let (s, q) = (Distribution::softmax(p), Distribution::softmax(z));
+            let offset = (s.total / q.total).ln();
+            let ratio = |i: usize| s.logits[i] - q.logits[i] - offset;
+            let (in_p, terms): (Vec<R>, Vec<R>) =
+                (0..p.len()).map(|i| differences(s.of(i), q.of(i), ratio(i))).unzip();
+            let divergence: R = terms.into_iter().sum();
+            let in_z = (0..z.len()).map(|i| -q.of(i) * (ratio(i) + divergence)).collect();
             (divergence, in_p, in_z)
         }
     }
@@ -222,8 +230,41 @@ fn unit<R: Real>(x: &[R]) -> (Vec<R>, R) {
     (x.iter().map(|&x| x * inverse).collect(), inverse)
 }
 
-fn log_softmax<R: Real>(x: &[R]) -> Vec<R> {
-    let largest = x.iter().copied().fold(R::neg_infinity(), R::max);
-    let total: R = x.iter().map(|&x| (x - largest).exp()).sum();
-    x.iter().map(|&x| x - largest - total.ln()).collect()
+/// A softmax whose logarithms are at hand.
+struct Distribution<R> {
+    /// Less the largest.
+    logits: Vec<R>,
+    /// Of their exponentials.
+    total: R,
+}
+
+impl<R: Real> Distribution<R> {
+    fn softmax(x: &[R]) -> Self {
+        let largest = x.iter().copied().fold(R::neg_infinity(), R::max);
+        let logits: Vec<R> = x.iter().map(|&x| x - largest).collect();
+        let total = logits.iter().map(|logit| logit.exp()).sum();
+        Self { logits, total }
+    }
+
+    /// One probability.
+    fn of(&self, index: usize) -> R {
+        self.logits[index].exp() / self.total
+    }
+}
+
+/// `s - q` and `s - q - q r` with `r = ln s - ln q`: where the two are close, by way of `r`, without
+/// cancellation.
+fn differences<R: Real>(s: R, q: R, ratio: R) -> (R, R) {
+    if ratio.abs() < R::one() {
+        let term = q * excess(ratio);
+        (q * ratio + term, term)
+    } else {
+        (s - q, s - q - q * ratio)
+    }
+}
+
+/// `e^x - 1 - x` for `x` in ±1, by its series `x² / 2 (1 + x / 3 (1 + x / 4 (…)))` up to `x²⁰`.
+fn excess<R: Real>(x: R) -> R {
+    let tail = (3..=20).rev().fold(R::one(), |tail, k| R::one() + tail * x / R::of(f64::from(k)));
+    R::of(0.5) * x * x * tail
 }

@@ -130,7 +130,7 @@ impl ParameterLayout {
             check(name, len, DType::Real, limits)?;
             let padded = align(len, DType::Real);
             let mut chunk = layout.chunks.len() - 1;
-            if layout.chunks[chunk].saturating_add(padded) > limit {
+            if !holds(layout.chunks[chunk], padded, limit) {
                 layout.chunks.push(0);
                 layout.decay_ends.push(0);
                 chunk += 1;
@@ -197,6 +197,9 @@ impl Layout {
             frees: vec![Vec::new(); plan.nodes().count()],
             arena_lower_bound: 0,
         };
+        let roles = [Role::Parameter, Role::Gradient, Role::Moment1, Role::Moment2];
+        let chunks = |role| (0..parameters.chunks.len()).map(move |it| (packed_name(role, it), it));
+        let packed: HashMap<String, usize> = roles.into_iter().flat_map(chunks).collect();
         for (index, info) in plan.tensors.iter().enumerate() {
             check(&info.name, info.len(), info.dtype, limits)?;
             let space = match info.role {
@@ -211,9 +214,9 @@ impl Layout {
                 Role::Activation => continue,
             };
             let (chunk, offset) = if Space::STORE.contains(&space) {
-                (0..parameters.chunks.len())
-                    .find(|&chunk| info.name == packed_name(info.role, chunk))
-                    .map(|chunk| (chunk, 0))
+                packed
+                    .get(&info.name)
+                    .map(|&chunk| (chunk, 0))
                     .or_else(|| {
                         let name = info.name.strip_prefix("grad/").unwrap_or(&info.name);
                         parameters.place(name)
@@ -222,10 +225,11 @@ impl Layout {
             } else {
                 let sizes = layout.sizes.entry(space).or_insert_with(|| vec![0]);
                 let len = align(info.len(), info.dtype);
-                if sizes.last().unwrap() + len > limits.buffer_of(info.dtype) {
+                let mut chunk = sizes.len() - 1;
+                if !holds(sizes[chunk], len, limits.buffer_of(info.dtype)) {
                     sizes.push(0);
+                    chunk += 1;
                 }
-                let chunk = sizes.len() - 1;
                 sizes[chunk] += len;
                 (chunk, sizes[chunk] - len)
             };
@@ -250,8 +254,8 @@ impl Layout {
 
     /// Bytes of the plan's own buffers in a space.
     pub fn bytes(&self, space: Space) -> u64 {
-        let bytes = |sizes: &Vec<usize>| space.dtype().bytes() * sizes.iter().sum::<usize>();
-        self.sizes.get(&space).map_or(0, |sizes| bytes(sizes) as u64)
+        let elements = |sizes: &Vec<usize>| sizes.iter().map(|&size| size as u64).sum::<u64>();
+        self.sizes.get(&space).map_or(0, |sizes| space.dtype().bytes() as u64 * elements(sizes))
     }
 
     /// Largest first, each at the lowest offset that is free during its whole life.
@@ -270,47 +274,49 @@ impl Layout {
         if order.is_empty() {
             return;
         }
-        let nodes = self.frees.len();
-        let mut live = vec![0u64; nodes];
+        // Bytes that begin to live at a node, and those that lived up to the one before.
+        let mut changes = vec![(0u64, 0u64); self.frees.len() + 1];
         for &i in &order {
-            for node in &mut live[lifetimes[i].0..=lifetimes[i].1] {
-                *node += (dtype.bytes() * align(plan.tensors[i].len(), dtype)) as u64;
-            }
+            let bytes = dtype.bytes() as u64 * align(plan.tensors[i].len(), dtype) as u64;
+            changes[lifetimes[i].0].0 += bytes;
+            changes[lifetimes[i].1 + 1].1 += bytes;
         }
-        self.arena_lower_bound += live.into_iter().max().unwrap_or(0);
+        let live = changes.into_iter().scan(0, |live, (more, fewer)| {
+            *live = *live + more - fewer;
+            Some(*live)
+        });
+        self.arena_lower_bound += live.max().unwrap_or(0);
         order.sort_by_key(|&i| std::cmp::Reverse(plan.tensors[i].len()));
-        // (chunk, offset, end, tensor) of what is placed.
-        let mut placed: Vec<(usize, usize, usize, usize)> = Vec::new();
+        // (offset, end, tensor) of what is placed in each chunk, sorted.
+        let mut placed: Vec<Vec<(usize, usize, usize)>> = vec![Vec::new()];
         let mut sizes: Vec<usize> = vec![0];
         for &i in &order {
             let len = align(plan.tensors[i].len(), dtype);
             let (first, last) = lifetimes[i];
             let mut chunk = 0;
             let offset = loop {
-                let mut busy: Vec<(usize, usize)> = placed
+                let busy = placed[chunk]
                     .iter()
-                    .filter(|&&(c, _, _, j)| {
-                        c == chunk && lifetimes[j].0 <= last && first <= lifetimes[j].1
-                    })
-                    .map(|&(_, start, end, _)| (start, end))
-                    .collect();
-                busy.sort_unstable();
-                let mut offset = 0;
-                for (start, end) in busy {
-                    if offset + len <= start {
+                    .filter(|&&(_, _, j)| lifetimes[j].0 <= last && first <= lifetimes[j].1);
+                let mut offset: usize = 0;
+                for &(start, end, _) in busy {
+                    if holds(offset, len, start) {
                         break;
                     }
                     offset = offset.max(end);
                 }
-                if offset + len <= limit {
+                if holds(offset, len, limit) {
                     break offset;
                 }
                 chunk += 1;
                 if chunk == sizes.len() {
                     sizes.push(0);
+                    placed.push(Vec::new());
                 }
             };
-            placed.push((chunk, offset, offset + len, i));
+            let place = (offset, offset + len, i);
+            let at = placed[chunk].partition_point(|&other| other < place);
+            placed[chunk].insert(at, place);
             sizes[chunk] = sizes[chunk].max(offset + len);
             self.places[i] = Place { space, chunk, offset };
         }
@@ -339,6 +345,12 @@ fn lifetimes(plan: &Plan) -> Vec<(usize, usize)> {
         }
     }
     lifetimes
+}
+
+/// Whether `len` elements from `offset` on end at `limit` or before it: where addresses have 32 bits, the
+/// end may be none of them.
+fn holds(offset: usize, len: usize, limit: usize) -> bool {
+    offset.checked_add(len).is_some_and(|end| end <= limit)
 }
 
 fn align(len: usize, dtype: DType) -> usize {

@@ -19,7 +19,7 @@ pub fn run() -> Result<()> {
         table.set_header(["adapter", "interface", "kind", "largest binding", "f16", "driver"]);
         for adapter in &adapters {
             table.add_row([
-                adapter.name.clone(),
+                adapter.label().to_owned(),
                 adapter.backend.clone(),
                 if adapter.software { "software" } else { "GPU" }.to_owned(),
                 BinaryBytes(4 * adapter.limits.binding as u64).to_string(),

@@ -26,7 +26,7 @@ pub fn run(args: TraceArgs) -> Result<()> {
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let choice = device::choose_for(&args.run.device, &config, None)?;
     outln!("{}", choice.why);
-    let mut executor = choice.device.executor(&config)?;
+    let mut executor = choice.device.executor_for_steps(&config)?;
     let steps = args.run.steps.unwrap_or(DEFAULT_STEPS.min(config.train.steps));
     let trace = Trace::record(&config, executor.as_mut(), &dataset, &weights, steps, |step| {
         outln!(

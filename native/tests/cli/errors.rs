@@ -110,7 +110,7 @@ fn devices_that_are_not_there_or_too_small() {
     // More than any machine has.
     refused(
         &place,
-        &["--set=model.hidden_size=1000000"],
+        &["--set=model.hidden_size=100000"],
         &["needs", "this machine has", "nitp info"],
     );
 }

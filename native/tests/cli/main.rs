@@ -5,6 +5,7 @@ mod errors;
 mod harness;
 mod inspect;
 mod interruptions;
+mod limits;
 mod precision;
 mod receipts;
 mod runs;

@@ -356,6 +356,7 @@ fn serve(folder: PathBuf) -> (Arc<Server>, String) {
             let kind = match path.extension().and_then(|it| it.to_str()) {
                 Some("html") => "text/html",
                 Some("js") => "text/javascript",
+                Some("css") => "text/css",
                 Some("wasm") => "application/wasm",
                 _ => "application/octet-stream",
             };

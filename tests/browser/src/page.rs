@@ -64,6 +64,30 @@ fn both_runs_learn_and_everything_is_painted() {
         "return performance.getEntriesByType('resource').every(it => it.name.startsWith(location.origin))",
     );
     assert_eq!(own, Value::Bool(true));
+    // Nothing that the page did was against its security policy, which refuses what it doesn't need.
+    let refused = browser.script_later(
+        "const done = arguments[arguments.length - 1];
+        const told = [];
+        const tell = (reports) => told.push(...reports.map(it => it.body.effectiveDirective));
+        new ReportingObserver(tell, { types: ['csp-violation'], buffered: true }).observe();
+        setTimeout(() => {
+            told.push('and then');
+            const script = document.createElement('script');
+            script.textContent = 'window.injected = true';
+            document.body.append(script);
+            fetch('https://example.org/').catch(() => {});
+            try { told.push(String(eval('1 + 1'))); } catch {}
+            setTimeout(() => done([told.join(', '), window.injected ?? null]), 500);
+        }, 500);",
+    );
+    assert_eq!(refused[1], Value::Null, "{refused}");
+    let refused = refused[0].as_str().unwrap_or_default();
+    let (before, after) = refused.split_once("and then, ").unwrap_or_else(|| panic!("{refused}"));
+    assert_eq!(before, "", "{refused}");
+    for directive in ["script-src-elem", "connect-src"] {
+        assert!(after.contains(directive), "{refused}");
+    }
+    assert!(!after.contains('2'), "{refused}");
     // The address is the experiment.
     let hash = browser.script("return location.hash");
     let hash = hash.as_str().unwrap_or_default();

@@ -148,3 +148,67 @@ fn vectors_without_length_have_a_finite_loss_and_no_gradient() {
         }
     }
 }
+
+/// What a model starts with: predictions and targets near 0, whose softmaxes are nearly uniform. Written as
+/// `Σ q (ln q - ln s)`, the f32 sum is off by a thousandth and more of the divergence.
+#[test]
+fn divergence_of_nearly_uniform_distributions_does_not_cancel() {
+    for width in [128, 2048] {
+        for deviation in [0.02, 0.002] {
+            let shape = (1, 8, width);
+            let mut case = OpCase::new(6);
+            // A sum of three has a deviation of 1, as each has one of 1 / √3.
+            let mut values = || {
+                let sum = |_| deviation * (0..3).map(|_| case.uniform()).sum::<f64>();
+                (0..8 * width).map(sum).collect::<Vec<f64>>()
+            };
+            let data = [values(), values()];
+            let setting =
+                Setting { kind: NitpLoss::Kl, shift: Shift::Current, gradient: Some(true) };
+            let op = op(&mut case, shape, data, setting, 1.0);
+            let outputs = outputs(&op);
+            let exact = case.twin(&[&op], &outputs);
+            for (executor, found) in case.in_f32(&[&op], &outputs) {
+                for (&found, &exact) in found[0].iter().zip(&exact[0]) {
+                    let error = (f64::from(found) - exact).abs();
+                    assert!(
+                        error <= 1e-5 * exact,
+                        "{executor}, {width} of deviation {deviation}: {found:e}, not {exact:e}"
+                    );
+                }
+                let length = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+                for (found, exact) in found[1..].iter().zip(&exact[1..]) {
+                    let error: Vec<f64> =
+                        found.iter().zip(exact).map(|(&f, e)| f64::from(f) - e).collect();
+                    // An error of 1e-6 in the logarithms of both sums is one of every ratio.
+                    assert!(
+                        length(&error) <= 2e-6 / deviation * length(exact),
+                        "{executor}, {width} of deviation {deviation}: gradient off by {:e}",
+                        length(&error) / length(exact)
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The closed form of two entries: `q ln(q / s)` of `q = (1/2, 1/2)` and `s = (3/4, 1/4)`, and of
+/// distributions that have nothing in common, whose ratio no f32 holds.
+#[test]
+fn divergence_by_hand() {
+    let mut case = OpCase::new(7);
+    let op = Nitp {
+        p: case.reals("p", &[3, 2], vec![3f64.ln(), 0.0, 200.0, 0.0, 5.0, 5.0]),
+        z: case.reals("z", &[3, 2], vec![0.0, 0.0, 0.0, 200.0, -7.0, -7.0]),
+        mask: case.ints("mask", &[3], vec![1; 3]),
+        loss: case.output("loss", &[3]),
+        gradient: None,
+        kind: NitpLoss::Kl,
+        shift: Shift::Current,
+        rows: 1,
+        context: 3,
+        width: 2,
+    };
+    let expected = [0.5 * (4f64 / 3.0).ln(), 200.0, 0.0];
+    case.expect(&[&op], &[(op.loss, &expected)]);
+}

@@ -14,6 +14,9 @@ use crate::protocol::Lane;
 /// Below it a curvature is left out: it is rounding.
 const FLOOR: f64 = 1e-10;
 
+/// A direction with less curvature counts as flat.
+const FLAT: f64 = 1e-4;
+
 /// The tab.
 pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     ui.label(
@@ -97,15 +100,12 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
             }
         }
     });
-    let flat = curvature.cross_entropy.iter().filter(|&&it| it < 1e-4).count();
-    let all = curvature.cross_entropy.len();
-    ui.label(format!("{flat} of {all} directions have a next-token curvature below 1e-4."));
+    ui.label(flat(&curvature.cross_entropy, "The next-token loss alone"));
     match &curvature.nitp {
         Some(lift) => {
-            let still = lift.lifted.iter().filter(|&&it| it < 1e-4).count();
+            ui.label(flat(&lift.lifted, "The loss with NITP"));
             ui.label(format!(
-                "With NITP {still}. Its prediction has cosine s = {} with the target and length \
-                 r = {}.",
+                "NITP's prediction has cosine s = {} with the target and length r = {}.",
                 number(lift.cosine),
                 number(lift.norm)
             ));
@@ -119,5 +119,25 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
                  that has a successor.",
             );
         }
+    }
+}
+
+/// In how many directions a loss hardly bends, as a sentence.
+fn flat(curvatures: &[f64], loss: &str) -> String {
+    let flat = curvatures.iter().filter(|&&it| it < FLAT).count();
+    let all = curvatures.len();
+    format!("{loss} has a curvature below {FLAT} in {flat} of {all} directions.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_of_flat_directions_is_a_sentence() {
+        assert_eq!(
+            flat(&[1.0, 2e-5, -1.0, 0.5], "The loss with NITP"),
+            "The loss with NITP has a curvature below 0.0001 in 2 of 4 directions."
+        );
     }
 }

@@ -24,6 +24,9 @@ const SNAPSHOTS: &str = "snapshots.json";
 const EXPERIMENT: &str = "experiment.json";
 const TEXT: &str = "text/";
 
+/// Most bytes and files that a zip may unpack to. A tab has 4 GiB for the zip, its files and the runs.
+const MOST: (usize, usize) = (2 << 30, 10_000);
+
 /// Files by path.
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -217,17 +220,67 @@ fn pack(files: impl Iterator<Item = (String, Vec<u8>)>, size: usize) -> Vec<u8> 
 }
 
 fn unpack(bytes: &[u8]) -> Result<Files, String> {
+    unpack_within(bytes, MOST)
+}
+
+/// As [`unpack`], up to this many bytes and files: what a zip says of its sizes need not be true.
+fn unpack_within(bytes: &[u8], (most, most_files): (usize, usize)) -> Result<Files, String> {
     let words = |error: &dyn std::fmt::Display| format!("the zip can't be read: {error}");
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| words(&error))?;
+    if zip.len() > most_files {
+        return Err(format!(
+            "the zip has {} files, and a run has a few dozen: choose the zip of one run alone (at \
+             most {most_files} files)",
+            zip.len()
+        ));
+    }
     let mut files = Files::new();
+    let mut left = most;
     for index in 0..zip.len() {
         let mut file = zip.by_index(index).map_err(|error| words(&error))?;
         if file.is_file() {
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(|error| words(&error))?;
+            // One more than there may be, to know of it.
+            let limit = left as u64 + 1;
+            file.by_ref().take(limit).read_to_end(&mut bytes).map_err(|error| words(&error))?;
+            left = left.checked_sub(bytes.len()).ok_or_else(|| {
+                format!(
+                    "the zip unpacks to more than the {} MiB that there is room for: zip the run with its \
+                     newest checkpoint alone",
+                    most >> 20
+                )
+            })?;
             let name = file.name().map_err(|error| words(&error))?.into_owned();
             files.insert(name, bytes);
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files of zeros, which deflate to a thousandth.
+    fn bomb(files: usize, size: usize) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+        for index in 0..files {
+            zip.start_file(format!("{index}"), options).unwrap();
+            zip.write_all(&vec![0; size]).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn a_zip_that_unpacks_to_too_much_is_refused_in_words() {
+        const MIB: usize = 1 << 20;
+        let zip = bomb(3, MIB);
+        assert!(zip.len() < MIB / 100);
+        assert_eq!(unpack_within(&zip, (3 * MIB, 3)).unwrap().len(), 3);
+        let error = unpack_within(&zip, (3 * MIB - 1, 3)).unwrap_err();
+        assert!(error.contains("more than the 2 MiB"), "{error}");
+        let error = unpack_within(&zip, (3 * MIB, 2)).unwrap_err();
+        assert!(error.contains("has 3 files") && error.contains("at most 2"), "{error}");
+    }
 }

@@ -32,7 +32,7 @@ impl Device {
         };
         match open(&request).await {
             Ok(gpu) => {
-                let words = format!("{} ({})", gpu.summary.name, gpu.summary.backend);
+                let words = format!("{} ({})", gpu.summary.label(), gpu.summary.backend);
                 (Self::Gpu(Box::new(gpu)), words)
             }
             Err(ExecutorError::NoAdapter { found, .. }) if found == "none" => {
@@ -73,7 +73,7 @@ impl Device {
         }
         let lacking = match self {
             Self::Cpu => "this page trains on the CPU".to_owned(),
-            Self::Gpu(gpu) => format!("`{}` lacks it", gpu.summary.name),
+            Self::Gpu(gpu) => format!("{} lacks it", gpu.summary.quoted()),
         };
         Err(Failure::Input(format!(
             "train.precision = \"mixed\" needs a WebGPU adapter with 16-bit numbers (shader-f16), and \

@@ -1,6 +1,7 @@
 //! Tests of the configuration, by subject; here is what they share.
 
 mod cost;
+mod fuzz;
 mod laying;
 mod presets;
 mod rules;

@@ -7,19 +7,22 @@ use super::*;
 const BROKEN: &str = r#"
 model.vocab_size=0 | model.vocab_size = 0 | from 1 to
 model.vocab_size=4294967296 | model.vocab_size = 4294967296 | from 1 to
+model.vocab_size=16777217 | model.vocab_size = 16777217 | at most 16777216
 model.hidden_size=0 | model.hidden_size = 0 | from 1 to
 model.num_hidden_layers=0 | model.num_hidden_layers = 0 | from 1 to
+model.num_hidden_layers=1001 | model.num_hidden_layers = 1001 | at most 1000
 model.num_attention_heads=0 | model.num_attention_heads = 0 | from 1 to
 model.num_key_value_heads=0 | model.num_key_value_heads = 0 | from 1 to
-model.head_dim=0 | model.head_dim = 0 | from 1 to
+model.head_dim=0 | model.head_dim = 0 | even number from 2 to 256
 model.intermediate_size=0 | model.intermediate_size = 0 | from 1 to
 model.num_key_value_heads=3 | model.num_attention_heads = 4 | a multiple of model.num_key_value_heads = 3
 model.head_dim=33 | model.head_dim = 33 | even
-model.head_dim=258 | model.head_dim = 258 | at most 256
+model.head_dim=258 | model.head_dim = 258 | even number from 2 to 256
 model.rope_theta=0 | model.rope_theta = 0 | above 0
 model.rms_norm_eps=0.0 | model.rms_norm_eps = 0 | above 0
 model.initializer_range=inf | model.initializer_range = inf | finite
 model.moe.num_experts=0 | model.moe.num_experts = 0 | from 1 to
+model.moe.num_experts=33334 | model.moe.num_experts = 33334 | in 3 blocks that is 100002 experts
 model.moe.moe_intermediate_size=0 | model.moe.moe_intermediate_size = 0 | from 1 to
 model.moe.num_experts_per_tok=9 | model.moe.num_experts_per_tok = 9 | from 1 to model.moe.num_experts = 8
 model.moe.num_experts_per_tok=0 | model.moe.num_experts_per_tok = 0 | from 1 to
@@ -33,6 +36,8 @@ nitp.shift=current ; nitp.projector=none ; nitp.source=pre_norm ; nitp.target_la
 train.steps=0 | train.steps = 0 | from 1 to
 train.batch_size=0 | train.batch_size = 0 | from 1 to
 train.batch_size=100000000 | train.batch_size = 100000000 | 32-bit
+train.batch_size=1048577 ; nitp.enabled=false ; train.context_length=1 | train.batch_size = 1048577 | at most 1048576
+train.batch_size=1048576 ; train.context_length=2047 ; model.moe.num_experts_per_tok=2 | model.moe.num_experts_per_tok = 2 | pairs of a token
 train.context_length=0 | train.context_length = 0 | from 1 to
 train.context_length=1 | train.context_length = 1 | at least 2
 train.context_length=1 ; nitp.shift=current ; nitp.regularizer=token_cosine | train.context_length = 1 | at least 2
@@ -56,7 +61,13 @@ data.paths=["a", " "] | data.paths = ["a", " "] | name a file
 data.tokenizer="" | data.tokenizer = "" | "byte"
 data.validation_fraction=1 | data.validation_fraction = 1 | below 1
 data.tokenizer=byte ; model.vocab_size=255 | model.vocab_size = 255 | at least 256
-model.hidden_size=2000000000 ; model.intermediate_size=2000000000 ; model.num_hidden_layers=9 | model.hidden_size = 2000000000 | 64 bits
+model.hidden_size=2000000000 | model.hidden_size = 2000000000 | with model.vocab_size = 1024, the embedding would have up to 2.0e12 numbers
+model.vocab_size=2 ; model.hidden_size=1000000 ; train.batch_size=1 | model.hidden_size = 1000000 | the first matrix of NITP's projector would have up to 8.0e12
+model.num_attention_heads=2000000000 | model.num_attention_heads = 2000000000 | with model.head_dim = 32 and model.hidden_size = 128, the projection to queries
+model.intermediate_size=2000000000 ; train.batch_size=100 | model.intermediate_size = 2000000000 | inner states of a SwiGLU
+model.moe.moe_intermediate_size=2000000000 | model.moe.moe_intermediate_size = 2000000000 | the experts
+model.moe.shared_expert_intermediate_size=2000000000 ; train.batch_size=100 | model.moe.shared_expert_intermediate_size = 2000000000 | shared expert's inner states
+train.context_length=2000000000 ; train.batch_size=1 ; model.vocab_size=16777216 | train.context_length = 2000000000 | a chunk of the logits
 "#;
 
 #[test]

@@ -125,21 +125,61 @@ fn mean(
     reduce(p, z, |p, z| value(p - z)) / p.len() as f32
 }
 
+/// Of `s = softmax(p)` from `q = softmax(z)`, with the logarithm of `s / q` in each term: see
+/// [`Nitp`].
 #[inline(always)]
 fn divergence(p: &[f32], z: &[f32], factor: f32, dp: &mut [f32], dz: &mut [f32]) -> f32 {
-    let log_sum = |x: &[f32]| {
-        let largest = max(x);
-        largest + reduce(x, x, |x, _| exp(x - largest)).ln()
-    };
-    let (p_log, z_log) = (log_sum(p), log_sum(z));
-    // ln q - ln s = z - p - offset
-    let offset = z_log - p_log;
-    let divergence = reduce(p, z, |p, z| exp(z - z_log) * (z - p - offset));
+    let (p_max, z_max) = (max(p), max(z));
+    let total = |x: &[f32], largest: f32| reduce(x, x, |x, _| exp(x - largest));
+    let (p_sum, z_sum) = (total(p, p_max), total(z, z_max));
+    let (p_log, z_log) = (p_max + p_sum.ln(), z_max + z_sum.ln());
+    // ln s - ln q = p - z - offset
+    let offset = p_max - z_max + (p_sum / z_sum).ln();
+    let both = |p: f32, z: f32| differences(exp(p - p_log), exp(z - z_log), p - z - offset);
+    let divergence = reduce(p, z, |p, z| both(p, z).1);
     for ((dp, &p), &z) in dp.iter_mut().zip(p).zip(z) {
-        *dp = factor * (exp(p - p_log) - exp(z - z_log));
+        *dp = factor * both(p, z).0;
     }
     for ((dz, &p), &z) in dz.iter_mut().zip(p).zip(z) {
-        *dz = factor * exp(z - z_log) * (z - p - offset - divergence);
+        *dz = factor * exp(z - z_log) * (z - p + offset - divergence);
     }
     divergence
+}
+
+/// `s - q` and `s - q - q r` with `r = ln s - ln q`: where the two are close, by way of `r`, without
+/// cancellation.
+#[inline(always)]
+fn differences(s: f32, q: f32, ratio: f32) -> (f32, f32) {
+    let term = q * excess(ratio);
+    let near = ratio.abs() < 1.0;
+    (if near { q * ratio + term } else { s - q }, if near { term } else { s - q - q * ratio })
+}
+
+/// `e^x - 1 - x` for `x` in ±1, to about 2 units in the last place: its series up to `x¹⁰`.
+#[inline(always)]
+fn excess(x: f32) -> f32 {
+    let tail = 1.0 + x * (1.0 / 10.0);
+    let tail = 1.0 + x * (1.0 / 9.0) * tail;
+    let tail = 1.0 + x * (1.0 / 8.0) * tail;
+    let tail = 1.0 + x * (1.0 / 7.0) * tail;
+    let tail = 1.0 + x * (1.0 / 6.0) * tail;
+    let tail = 1.0 + x * (1.0 / 5.0) * tail;
+    let tail = 1.0 + x * (1.0 / 4.0) * tail;
+    let tail = 1.0 + x * (1.0 / 3.0) * tail;
+    0.5 * x * x * tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excess;
+
+    #[test]
+    fn excess_is_within_two_units_in_the_last_place() {
+        for i in -1000..=1000 {
+            let x = i as f32 * 0.001;
+            let exact = f64::from(x).exp_m1() - f64::from(x);
+            let error = (f64::from(excess(x)) - exact).abs();
+            assert!(error <= 2.5e-7 * exact, "of {x}: error {error:e}");
+        }
+    }
 }

@@ -57,7 +57,7 @@ fn ops(args: &BenchArgs, presets: &[String]) -> Result<()> {
     for name in presets {
         let config = load(preset(name)?, None, &args.sets)?;
         let choice = device::choose_tuned(&args.device, &config)?;
-        let mut rehearsal = Rehearsal::new(&config, choice.device.executor(&config)?)?;
+        let mut rehearsal = Rehearsal::new(&config, choice.device.executor_for_steps(&config)?)?;
         let ceilings = match report.ceilings() {
             Some(ceilings) => ceilings,
             None => {

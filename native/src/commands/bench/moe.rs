@@ -77,7 +77,7 @@ fn measure(name: &str, config: Config, args: &BenchArgs) -> Result<Layers> {
         moe.num_experts_per_tok * moe.moe_intermediate_size + moe.shared_expert_intermediate_size;
     let rehearsal = |config: &Config| -> Result<Rehearsal> {
         let choice = device::choose_tuned(&args.device, config)?;
-        Ok(Rehearsal::new(config, choice.device.executor(config)?)?)
+        Ok(Rehearsal::new(config, choice.device.executor_for_steps(config)?)?)
     };
     let (mut with_moe, mut with_dense) = (rehearsal(&config)?, rehearsal(&dense)?);
     let (mut moe_seconds, mut dense_seconds) = (Vec::new(), Vec::new());

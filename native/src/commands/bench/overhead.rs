@@ -47,7 +47,7 @@ fn measure(name: &str, mut config: Config, args: &BenchArgs) -> Result<Overhead>
     let mut rehearsal = |enabled: bool| -> Result<Rehearsal> {
         config.nitp.enabled = enabled;
         let choice = device::choose_tuned(&args.device, &config)?;
-        Ok(Rehearsal::new(&config, choice.device.executor(&config)?)?)
+        Ok(Rehearsal::new(&config, choice.device.executor_for_steps(&config)?)?)
     };
     let (mut with, mut without) = (rehearsal(true)?, rehearsal(false)?);
     let mut pairs = Vec::new();
