@@ -6,17 +6,48 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use nitp_core::config::Config;
-use nitp_core::model::parameters;
-use nitp_core::train::{Checkpoint, Tensors, TrainerState, checkpoint_file, read_weights};
+use nitp_core::train::{
+    Checkpoint, CheckpointError, Manifest, Origin, Tensors, TrainerState, checkpoint_file,
+    read_weights, same_meaning,
+};
+
+use crate::output::errln;
+use crate::run_folder::go_on_command;
 
 /// Prefix of folders that are being written or removed; what a killed process leaves of them is
 /// cleared away by the next.
-const UNFINISHED: &str = ".unfinished-";
+pub const UNFINISHED: &str = ".unfinished-";
 
 /// The checkpoints of a run: `step-00000500` and so on.
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Checkpoints that are whole as far as names, lengths and `trainer.json` tell, steps rising.
+    pub whole: Vec<(usize, Manifest)>,
+    /// Folders that are named like one and are none, in the order of their steps, with the reason.
+    pub broken: Vec<(PathBuf, String)>,
+}
+
+impl Found {
+    /// The newest whole one.
+    pub fn newest(&self) -> Option<usize> {
+        self.whole.last().map(|&(step, _)| step)
+    }
+
+    /// Warns of what is passed over.
+    pub fn tell(&self) {
+        for (path, reason) in &self.broken {
+            errln!(
+                "warning: {} is passed over: it is no whole checkpoint ({reason})",
+                path.display()
+            );
+        }
+    }
 }
 
 impl Checkpoints {
@@ -25,24 +56,47 @@ impl Checkpoints {
         Self { folder }
     }
 
-    /// Steps that have a checkpoint, rising.
+    /// All there are. The large files are not read.
     ///
     /// # Errors
     /// If the folder can't be read.
-    pub fn steps(&self) -> Result<Vec<usize>> {
+    pub fn find(&self) -> Result<Found> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::default()),
             Err(error) => return Err(error).context(format!("reading {}", self.folder.display())),
         };
         let mut steps = Vec::new();
         for entry in entries {
             let name = entry?.file_name();
-            let step = name.to_str().and_then(|name| name.strip_prefix("step-"));
-            steps.extend(step.and_then(|step| step.parse::<usize>().ok()));
+            steps.extend(name.to_str().and_then(checkpoint_file::step));
         }
         steps.sort_unstable();
-        Ok(steps)
+        let mut found = Found::default();
+        for step in steps {
+            match self.check(step) {
+                Ok(manifest) => found.whole.push((step, manifest)),
+                Err(reason) => found.broken.push((self.path(step), crate::output::words(&reason))),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Checks that a checkpoint is whole, without reading its large files.
+    fn check(&self, step: usize) -> Result<Manifest> {
+        let folder = self.path(step);
+        let origin = folder.display().to_string();
+        let trainer = folder.join(checkpoint_file::TRAINER);
+        let lacks = |name: &str| format!("it has no {name}");
+        let bytes = fs::read(&trainer).with_context(|| lacks(checkpoint_file::TRAINER))?;
+        let manifest = Manifest::read(checkpoint_file::TRAINER, &bytes)?;
+        manifest.check_step(checkpoint_file::TRAINER, step)?;
+        for name in [checkpoint_file::MODEL, checkpoint_file::OPTIMIZER] {
+            let metadata = fs::metadata(folder.join(name)).with_context(|| lacks(name))?;
+            ensure!(metadata.is_file(), lacks(name));
+            manifest.check_len(&origin, name, metadata.len())?;
+        }
+        Ok(manifest)
     }
 
     /// Where the checkpoint of a step lies.
@@ -50,50 +104,93 @@ impl Checkpoints {
         self.folder.join(checkpoint_file::folder(step))
     }
 
-    /// Writes a checkpoint beside its place, syncs it, and renames it.
+    /// Writes a checkpoint beside its place, syncs it, and renames it; just before that,
+    /// `before_naming` lets other files of the run catch up.
     ///
     /// # Errors
     /// What the file system says, a full disk among it; other checkpoints are untouched then.
-    pub fn save(&self, checkpoint: &Checkpoint) -> Result<PathBuf> {
+    pub fn save(
+        &self,
+        checkpoint: &Checkpoint,
+        before_naming: impl FnOnce() -> Result<()>,
+    ) -> Result<PathBuf> {
         let step = checkpoint.state.step;
         let target = self.path(step);
-        if target.exists() {
+        if target.exists() && self.check(step).is_ok() {
             // The run was gone on with from it and stopped before another step.
             return Ok(target);
         }
-        self.write(checkpoint, step, &target).with_context(|| {
+        self.write(checkpoint, step, &target, before_naming).with_context(|| {
+            let run = self.folder.parent().unwrap_or(Path::new("."));
             format!(
                 "saving the checkpoint of step {step} in {}; what was saved before is intact. Make \
-                 room, then go on with --resume",
-                self.folder.display()
+                 room, then go on with `{}`",
+                self.folder.display(),
+                go_on_command(run)
             )
         })?;
         Ok(target)
     }
 
-    fn write(&self, checkpoint: &Checkpoint, step: usize, target: &Path) -> Result<()> {
+    fn write(
+        &self,
+        checkpoint: &Checkpoint,
+        step: usize,
+        target: &Path,
+        before_naming: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         fs::create_dir_all(&self.folder)?;
         self.clear_unfinished()?;
         let beside = self.folder.join(format!("{UNFINISHED}{step:08}"));
-        fs::create_dir(&beside)?;
-        let written = checkpoint.to_files().try_for_each(|(name, bytes)| {
-            let mut file = File::create(beside.join(name))?;
-            file.write_all(&bytes)?;
-            file.sync_all()
+        let written = fs::create_dir(&beside).and_then(|()| {
+            checkpoint.to_files().try_for_each(|(name, bytes)| {
+                let mut file = File::create(beside.join(name))?;
+                file.write_all(&bytes)?;
+                file.sync_all()
+            })?;
+            sync_folder(&beside)
         });
-        if let Err(error) = written.and_then(|()| sync_folder(&beside)) {
+        if let Err(error) = written.map_err(anyhow::Error::from).and_then(|()| before_naming()) {
             // The disk may be full: give back what this try took.
             let _ = fs::remove_dir_all(&beside);
-            return Err(error.into());
+            return Err(error);
+        }
+        if target.exists() {
+            self.set_aside(target)?;
         }
         fs::rename(&beside, target)?;
         sync_folder(&self.folder)?;
+        // The first time, the folder itself is new.
+        self.folder.parent().map_or(Ok(()), sync_folder)?;
+        Ok(())
+    }
+
+    /// Makes room where a folder that is no whole checkpoint has the name of one.
+    fn set_aside(&self, target: &Path) -> Result<()> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let aside = (1..)
+            .map(|number| self.folder.join(format!("broken-{number}-{name}")))
+            .find(|path| !path.exists())
+            .context("every name is taken")?;
+        fs::rename(target, &aside)?;
+        errln!(
+            "warning: {} was no whole checkpoint; it is now {}",
+            target.display(),
+            aside.display()
+        );
         Ok(())
     }
 
     /// Removes what a killed process left.
-    fn clear_unfinished(&self) -> Result<()> {
-        for entry in fs::read_dir(&self.folder)? {
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn clear_unfinished(&self) -> Result<()> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
                 fs::remove_dir_all(entry.path())?;
@@ -102,20 +199,17 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes all but the newest `keep` and the one with the lowest held-out loss.
+    /// Removes all but the newest `keep` and the one with the lowest held-out loss. What is no
+    /// whole checkpoint neither counts nor goes.
     ///
     /// # Errors
     /// What the file system says.
     pub fn prune(&self, keep: usize) -> Result<()> {
-        let steps = self.steps()?;
-        let losses = steps.iter().filter_map(|&step| {
-            let text = fs::read(self.path(step).join(checkpoint_file::TRAINER)).ok()?;
-            let state: TrainerState = serde_json::from_slice(&text).ok()?;
-            Some((state.val_loss?, step))
-        });
+        let whole = self.find()?.whole;
+        let losses = whole.iter().filter_map(|(step, it)| Some((it.state.val_loss?, *step)));
         let best = losses.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, step)| step);
-        let old = &steps[..steps.len().saturating_sub(keep)];
-        for &step in old.iter().filter(|&&step| Some(step) != best) {
+        let old = &whole[..whole.len().saturating_sub(keep)];
+        for &(step, _) in old.iter().filter(|(step, _)| Some(*step) != best) {
             // Renamed first, so that it disappears at once.
             let beside = self.folder.join(format!("{UNFINISHED}pruned-{step:08}"));
             fs::rename(self.path(step), &beside)
@@ -131,38 +225,122 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
+/// Calls `with` on a checkpoint's name and step, for its messages and checks.
+fn with_origin<T>(folder: &Path, with: impl FnOnce(Origin<'_>) -> T) -> T {
+    let path = folder.display().to_string();
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    with(Origin { path: &path, step: checkpoint_file::step(&name) })
+}
+
+fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
+    let path = folder.join(name);
+    fs::read(&path).with_context(|| format!("reading the checkpoint's {}", path.display()))
+}
+
+fn warn_without_digests(folder: &Path) {
+    errln!(
+        "warning: {} was saved before checkpoints had digests: whether its files were damaged \
+         since can't be told",
+        folder.display()
+    );
+}
+
 /// Reads a whole checkpoint of this model.
 ///
 /// # Errors
-/// Files that are missing, cut short or of another model.
+/// Files that are missing, damaged, cut short or of another model.
 pub fn load(folder: &Path, config: &Config) -> Result<Checkpoint> {
-    let read = |name: &str| {
-        let path = folder.join(name);
-        fs::read(&path).with_context(|| format!("reading the checkpoint's {}", path.display()))
-    };
-    let model = read(checkpoint_file::MODEL)?;
-    let optimizer = read(checkpoint_file::OPTIMIZER)?;
-    let trainer = read(checkpoint_file::TRAINER)?;
-    let origin = folder.display().to_string();
-    Ok(Checkpoint::from_files(&origin, &parameters(config), &model, &optimizer, &trainer)?)
+    let model = read(folder, checkpoint_file::MODEL)?;
+    let optimizer = read(folder, checkpoint_file::OPTIMIZER)?;
+    let trainer = read(folder, checkpoint_file::TRAINER)?;
+    let checkpoint = with_origin(folder, |origin| {
+        Checkpoint::from_files(origin, config, &model, &optimizer, &trainer)
+    })?;
+    if !Manifest::read(checkpoint_file::TRAINER, &trainer)?.has_digests() {
+        warn_without_digests(folder);
+    }
+    Ok(checkpoint)
 }
 
-/// Weights of this model from a `model.safetensors`; NITP's projector may be absent.
+/// Reads the weights of a checkpoint of this model and where its run stood; NITP's projector may
+/// be absent.
 ///
 /// # Errors
-/// A file that is missing, cut short or of another model.
-pub fn load_weights(file: &Path, config: &Config) -> Result<Tensors> {
-    let bytes =
-        fs::read(file).with_context(|| format!("reading the weights {}", file.display()))?;
-    let needed = |name: &str| !name.starts_with("nitp.");
-    Ok(read_weights(&file.display().to_string(), &parameters(config), &bytes, needed)?)
+/// As [`load`].
+pub fn load_weights(folder: &Path, config: &Config) -> Result<(Tensors, TrainerState)> {
+    let (weights, manifest) = weights_and_manifest(folder, config)?;
+    Ok((weights, manifest.state))
+}
+
+fn weights_and_manifest(folder: &Path, config: &Config) -> Result<(Tensors, Manifest)> {
+    let model = read(folder, checkpoint_file::MODEL)?;
+    let trainer = read(folder, checkpoint_file::TRAINER)?;
+    let found = with_origin(folder, |origin| {
+        Checkpoint::weights_from_files(origin, config, &model, &trainer)
+    })?;
+    if !found.1.has_digests() {
+        warn_without_digests(folder);
+    }
+    Ok(found)
+}
+
+/// The weights that a new run starts from: those of a run's newest checkpoint, of a checkpoint, or
+/// of a file. Where it is known which model they are of, in `trainer.json` or in the run's
+/// `config.toml`, it must be this one.
+///
+/// # Errors
+/// If there are none, or they are damaged, cut short or of another model.
+pub fn initial_weights(path: &Path, config: &Config) -> Result<Tensors> {
+    let file = weights_file(path)?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let is_ours =
+        file.ends_with(checkpoint_file::MODEL) && folder.join(checkpoint_file::TRAINER).is_file();
+    let (weights, known) = if is_ours {
+        let (weights, manifest) =
+            weights_and_manifest(folder, config).map_err(|error| meant(&file, error))?;
+        (weights, manifest.model().is_some())
+    } else {
+        let bytes =
+            fs::read(&file).with_context(|| format!("reading the weights {}", file.display()))?;
+        (read_weights(&file.display().to_string(), config, &bytes)?, false)
+    };
+    if let Some(made_with) = made_with(folder).transpose()?.filter(|_| !known) {
+        same_meaning(&config.model, &made_with.model).map_err(|differences| {
+            let file_name = file.display().to_string();
+            meant(&file, CheckpointError::Model { file: file_name, differences }.into())
+        })?;
+    }
+    Ok(weights)
+}
+
+/// Says how another model may be made of weights after all.
+fn meant(file: &Path, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(CheckpointError::Model { .. }) => anyhow::anyhow!(
+            "{error}; or, if the change is meant, copy {} alone to another place, and give --init \
+             that file",
+            file.display()
+        ),
+        _ => error,
+    }
+}
+
+/// The configuration beside weights, or of the run that their folder is a checkpoint of.
+fn made_with(folder: &Path) -> Option<Result<Config>> {
+    const CONFIG: &str = "config.toml";
+    let run = fs::canonicalize(folder).ok()?;
+    let run = run.parent().filter(|checkpoints| checkpoints.ends_with("checkpoints"));
+    let of_run = run.and_then(Path::parent).map(|run| run.join(CONFIG));
+    let path = [Some(folder.join(CONFIG)), of_run].into_iter().flatten().find(|it| it.is_file())?;
+    let read = || {
+        let text = fs::read_to_string(&path)?;
+        Ok::<_, anyhow::Error>(Config::from_toml(&text)?)
+    };
+    Some(read().with_context(|| format!("in {}", path.display())))
 }
 
 /// The `model.safetensors` behind a path: that file, its checkpoint, or a run's newest checkpoint.
-///
-/// # Errors
-/// If there is none.
-pub fn weights_file(path: &Path) -> Result<PathBuf> {
+fn weights_file(path: &Path) -> Result<PathBuf> {
     ensure!(path.exists(), "there is no checkpoint at {}", path.display());
     if path.is_file() {
         return Ok(path.to_owned());
@@ -172,8 +350,10 @@ pub fn weights_file(path: &Path) -> Result<PathBuf> {
         return Ok(direct);
     }
     let checkpoints = Checkpoints::new(path.join("checkpoints"));
-    match checkpoints.steps()?.last() {
-        Some(&step) => Ok(checkpoints.path(step).join(checkpoint_file::MODEL)),
+    let found = checkpoints.find()?;
+    found.tell();
+    match found.newest() {
+        Some(step) => Ok(checkpoints.path(step).join(checkpoint_file::MODEL)),
         None => bail!(
             "{} is no checkpoint: it holds neither {} nor a folder checkpoints/ with any",
             path.display(),
@@ -190,19 +370,61 @@ mod tests {
         let mut state = TrainerState::new("print".to_owned());
         (state.step, state.val_loss) = (step, val_loss);
         let empty = Tensors::new;
-        Checkpoint { weights: empty(), moment1: empty(), moment2: empty(), state }
+        let model = Config::default().model;
+        Checkpoint { weights: empty(), moment1: empty(), moment2: empty(), state, model }
+    }
+
+    fn steps(checkpoints: &Checkpoints) -> Vec<usize> {
+        checkpoints.find().unwrap().whole.iter().map(|&(step, _)| step).collect()
+    }
+
+    fn save(checkpoints: &Checkpoints, step: usize, loss: f64) {
+        checkpoints.save(&checkpoint(step, Some(loss)), || Ok(())).unwrap();
     }
 
     #[test]
     fn the_newest_and_the_best_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(folder.path().join("checkpoints"));
-        assert!(checkpoints.steps().unwrap().is_empty());
+        assert!(steps(&checkpoints).is_empty());
         for (step, loss) in [(100, 3.0), (200, 2.0), (300, 2.5), (400, 2.6), (500, 2.7)] {
-            checkpoints.save(&checkpoint(step, Some(loss))).unwrap();
+            save(&checkpoints, step, loss);
             checkpoints.prune(2).unwrap();
         }
-        assert_eq!(checkpoints.steps().unwrap(), [200, 400, 500]);
+        assert_eq!(steps(&checkpoints), [200, 400, 500]);
+    }
+
+    #[test]
+    fn what_is_no_whole_checkpoint_neither_counts_nor_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path().to_owned());
+        for name in ["step-99999999", "step-00000007", "step-7", "step-+0000008", "other"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("step-00000007/trainer.json"), "{}").unwrap();
+        for (step, loss) in [(1, 3.0), (2, 2.0), (3, 4.0)] {
+            save(&checkpoints, step, loss);
+            checkpoints.prune(1).unwrap();
+        }
+        assert_eq!(steps(&checkpoints), [2, 3]);
+        let broken = checkpoints.find().unwrap().broken;
+        assert_eq!(broken.len(), 2);
+        assert!(broken[0].0.ends_with("step-00000007") && broken[0].1.contains("broken"));
+        assert!(broken[1].0.ends_with("step-99999999") && broken[1].1.contains("trainer.json"));
+        // A run that comes to that step saves it, and what was there stays.
+        save(&checkpoints, 7, 1.0);
+        assert_eq!(steps(&checkpoints), [2, 3, 7]);
+        assert!(folder.path().join("broken-1-step-00000007/trainer.json").is_file());
+    }
+
+    #[test]
+    fn a_checkpoint_is_named_after_the_log_has_caught_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path().to_owned());
+        let failing = checkpoints.save(&checkpoint(1, None), || bail!("the log is full"));
+        let error = crate::output::words(&failing.unwrap_err());
+        assert!(error.contains("the log is full") && error.contains("intact"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -212,9 +434,9 @@ mod tests {
         let left = folder.path().join(format!("{UNFINISHED}00000100"));
         fs::create_dir(&left).unwrap();
         fs::write(left.join("model.safetensors"), "half").unwrap();
-        assert!(checkpoints.steps().unwrap().is_empty());
-        checkpoints.save(&checkpoint(100, None)).unwrap();
-        assert_eq!(checkpoints.steps().unwrap(), [100]);
+        assert!(steps(&checkpoints).is_empty());
+        save(&checkpoints, 100, 1.0);
+        assert_eq!(steps(&checkpoints), [100]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -9,14 +9,23 @@ use nitp_core::config::{BYTE_TOKENIZER, Config};
 use nitp_core::data::Tokenizer;
 use nitp_core::train::checkpoint_file;
 
-use crate::checkpoints::Checkpoints;
+use crate::checkpoints::{Checkpoints, UNFINISHED};
 use crate::machine::Machine;
+use crate::output::{errln, quoted, words};
 use crate::whole_file;
 
 const CONFIG: &str = "config.toml";
 const TOKENIZER: &str = "tokenizer.json";
 const MACHINE: &str = "machine.json";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
+
+/// A log that was being cut back.
+const NEW_METRICS: &str = "metrics.jsonl.new";
+
+/// Prefix of files that were being written.
+const TEMPORARY: &str = ".tmp";
 
 /// A run's folder.
 #[derive(Debug)]
@@ -29,16 +38,43 @@ pub struct RunFolder {
 pub struct Lock(#[allow(dead_code, reason = "it is held, not used")] File);
 
 impl RunFolder {
-    /// A new folder: `out`, which must be free, or the next free `runs/<name>-<number>`.
+    /// A new folder, taken for this process: `out`, which must be free, or the next free
+    /// `runs/<name>-<number>`. Also whether a run that ended before its first checkpoint lay
+    /// there, whose files make room.
     ///
     /// # Errors
     /// If `out` is taken or can't be made.
-    pub fn create(out: Option<&Path>, name: &str) -> Result<Self> {
-        let Some(out) = out else { return Self::create_numbered(Path::new("runs"), name) };
+    pub fn create(out: Option<&Path>, name: &str) -> Result<(Self, Lock, bool)> {
+        let Some(out) = out else {
+            let folder = Self::create_numbered(Path::new("runs"), name)?;
+            let lock = folder.lock()?;
+            return Ok((folder, lock, false));
+        };
         check_free(out)?;
         fs::create_dir_all(out)
             .with_context(|| format!("creating the run folder {}", out.display()))?;
-        Ok(Self { path: out.to_owned() })
+        let folder = Self { path: out.to_owned() };
+        let left = fs::read_dir(out)?.next().is_some();
+        let lock = folder.lock()?;
+        if left {
+            // Once more: no other process is at it from here on.
+            check_free(out)?;
+            folder.clear().with_context(|| format!("clearing {}", out.display()))?;
+        }
+        Ok((folder, lock, left))
+    }
+
+    /// Removes what a run that ended before its first checkpoint left, but for what is written anew.
+    fn clear(&self) -> Result<()> {
+        self.checkpoints().clear_unfinished()?;
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            let is_temporary = name.to_string_lossy().starts_with(TEMPORARY);
+            if is_temporary || [METRICS, NEW_METRICS].iter().any(|it| name == *it) {
+                fs::remove_file(self.path.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     fn create_numbered(runs: &Path, name: &str) -> Result<Self> {
@@ -64,12 +100,12 @@ impl RunFolder {
 
     /// Its checkpoints.
     pub fn checkpoints(&self) -> Checkpoints {
-        Checkpoints::new(self.path.join("checkpoints"))
+        Checkpoints::new(self.path.join(CHECKPOINTS))
     }
 
     /// Its log.
     pub fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS)
     }
 
     /// Takes the run for this process.
@@ -83,7 +119,10 @@ impl RunFolder {
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),
             Err(fs::TryLockError::WouldBlock) => {
-                bail!("another process trains in {}: stop it first", self.path.display())
+                bail!(
+                    "another process trains in {}: stop it first, or give another folder",
+                    self.path.display()
+                )
             }
             // A file system without locks.
             Err(fs::TryLockError::Error(_)) => Ok(Lock(file)),
@@ -125,10 +164,11 @@ impl RunFolder {
                 .and_then(|text| Ok(serde_json::from_str::<Machine>(&text)?)),
         };
         read.inspect_err(|error| {
-            eprintln!(
-                "warning: {} is not used: it is broken ({error}). The device and its kernels are \
+            errln!(
+                "warning: {} is not used: it is broken ({}). The device and its kernels are \
                  chosen anew.",
-                path.display()
+                path.display(),
+                words(error)
             );
         })
         .ok()
@@ -156,18 +196,80 @@ impl RunFolder {
     }
 }
 
-/// Checks that a new run may be made at `out`.
+/// Checks that a new run may be made at `out`: nothing is there, or a run that ended before its
+/// first checkpoint and that no process is at.
 ///
 /// # Errors
-/// If something is there.
+/// If something else is there.
 pub fn check_free(out: &Path) -> Result<()> {
-    let empty = || fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+    let entries = match fs::read_dir(out) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(_) => bail!("{} exists already, and is no folder: give another `--out`", out.display()),
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect::<std::io::Result<_>>()?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let found = Checkpoints::new(out.join(CHECKPOINTS)).find()?;
     ensure!(
-        !out.exists() || empty(),
-        "{} exists already. Go on with it by `--resume {0}`, or give another `--out`",
-        out.display()
+        found.whole.is_empty(),
+        "{} exists already. Go on with it by `nitp train --resume {}`, or give another `--out`",
+        out.display(),
+        quoted(out)
     );
+    if let Some(other) = not_of_a_beginning(out, &names)? {
+        bail!(
+            "{} exists already, and holds {other}: only what a run leaves that ended before its \
+             first checkpoint makes room for a new one. Give another `--out`",
+            out.display()
+        );
+    }
     Ok(())
+}
+
+/// Something in a folder that a run which ended before its first checkpoint does not leave there.
+fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>> {
+    let files = [CONFIG, TOKENIZER, MACHINE, METRICS, NEW_METRICS, LOCK];
+    let is_ours = |name: &str| {
+        let path = folder.join(name);
+        match name {
+            CHECKPOINTS => path.is_dir(),
+            name => path.is_file() && (files.contains(&name) || name.starts_with(TEMPORARY)),
+        }
+    };
+    if let Some(other) = names.iter().find(|name| !is_ours(name)) {
+        return Ok(Some(other.clone()));
+    }
+    // A run's first file; a configuration alone may be someone's own.
+    if !names.iter().any(|name| name == LOCK) {
+        return Ok(names.first().cloned());
+    }
+    if !names.iter().any(|name| name == CHECKPOINTS) {
+        return Ok(None);
+    }
+    for entry in fs::read_dir(folder.join(CHECKPOINTS))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(UNFINISHED) {
+            return Ok(Some(format!("{CHECKPOINTS}/{name}")));
+        }
+    }
+    Ok(None)
+}
+
+/// The command that goes on with a run, or that begins it anew in its place where nothing of it is
+/// saved.
+pub fn go_on_command(run: &Path) -> String {
+    let checkpoints = Checkpoints::new(run.join(CHECKPOINTS));
+    let config = run.join(CONFIG);
+    if checkpoints.find().is_ok_and(|found| found.newest().is_some()) {
+        format!("nitp train --resume {}", quoted(run))
+    } else if config.is_file() {
+        format!("nitp train --config {} --out {}", quoted(&config), quoted(run))
+    } else {
+        format!("nitp train --out {}", quoted(run))
+    }
 }
 
 /// The tokenizer in `file`, or bytes.
@@ -215,31 +317,130 @@ pub fn locate(path: &Path) -> Result<Saved> {
     } else {
         Some(path.to_owned())
     };
-    let run = run_path.filter(|run| run.join(CONFIG).is_file()).map(|path| RunFolder { path });
-    let Some(run) = run else {
+    let Some(run) = run_path.clone().filter(|run| run.join(CONFIG).is_file()) else {
+        if run_path.is_some_and(|run| run.join(LOCK).is_file()) {
+            bail!(
+                "the run {} ended before anything of it was saved. Begin it anew with `{}` and the \
+                 options that it had",
+                path.display(),
+                go_on_command(path)
+            );
+        }
+        if path.parent().is_some_and(|folder| folder.ends_with(CHECKPOINTS)) {
+            bail!(
+                "{} is no whole checkpoint: it has no {}. Give another of its run, or the run's \
+                 folder for the newest",
+                path.display(),
+                checkpoint_file::MODEL
+            );
+        }
         bail!(
             "{} is no run folder: it has no {CONFIG}. Give the folder that `nitp train` named at \
              its end, or a folder in its checkpoints/",
             path.display()
         )
     };
+    let run = RunFolder { path: run };
     let checkpoints = run.checkpoints();
-    let steps = checkpoints.steps()?;
-    let Some(&last) = steps.last() else {
+    let found = checkpoints.find()?;
+    let Some(last) = found.newest() else {
+        if check_free(run.path()).is_ok() {
+            bail!(
+                "the run {} has no checkpoint: it ended before its first. Begin it anew in its \
+                 place, with the settings that it had: `{}` (and its --init, if it had one)",
+                run.path.display(),
+                go_on_command(run.path())
+            );
+        }
+        let reasons: Vec<String> = found
+            .broken
+            .iter()
+            .map(|(path, reason)| format!("{}: {reason}", path.display()))
+            .collect();
         bail!(
-            "the run {} has no checkpoint yet: it ended before its first. Start it anew",
-            run.path.display()
+            "the run {} has no whole checkpoint ({}). Start a new run with its settings: `nitp \
+             train --config {} --out DIR`",
+            run.path.display(),
+            if reasons.is_empty() { "none at all".to_owned() } else { reasons.join("; ") },
+            quoted(&run.path.join(CONFIG))
         )
     };
     let step = if is_checkpoint {
-        let name = fs::canonicalize(path)?;
-        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let found = steps.iter().find(|&&step| checkpoints.path(step).ends_with(&name));
-        *found.with_context(|| {
+        let folder = fs::canonicalize(path)?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let broken = found.broken.iter().find(|(path, _)| path.ends_with(&name));
+        if let Some((path, reason)) = broken {
+            bail!(
+                "{} is no whole checkpoint: {reason}. Give another of its run, or the run's folder \
+                 for the newest",
+                path.display()
+            );
+        }
+        let step = checkpoint_file::step(&name);
+        let whole = step.filter(|step| found.whole.iter().any(|(whole, _)| whole == step));
+        whole.with_context(|| {
             format!("{} does not lie in the checkpoints/ of its run", path.display())
         })?
     } else {
+        found.tell();
         last
     };
     Ok(Saved { checkpoint: checkpoints.path(step), step, newest: step == last, run })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn only_the_beginning_of_a_run_makes_room() {
+        let begun = [".lock", "config.toml", "metrics.jsonl", ".tmpX1", "machine.json"];
+        let unfinished = "checkpoints/.unfinished-00000004/model.safetensors";
+        for files in [&[][..], &[".lock"], &begun, &[&begun[..], &[unfinished]].concat()] {
+            let folder = folder_with(files);
+            check_free(folder.path()).unwrap();
+            let (run, _lock, taken_over) = RunFolder::create(Some(folder.path()), "").unwrap();
+            assert_eq!(taken_over, !files.is_empty());
+            assert!(!run.metrics().exists() && !folder.path().join(".tmpX1").exists());
+            assert!(!folder.path().join(unfinished).exists());
+        }
+        for (files, named) in [
+            (&["config.toml"][..], "config.toml"),
+            (&[".lock", "notes.txt"], "notes.txt"),
+            (&[".lock", "checkpoints/step-00000004/model.safetensors"], "step-00000004"),
+            (&[".lock", "config.toml/x"], "config.toml"),
+        ] {
+            let folder = folder_with(files);
+            let error = RunFolder::create(Some(folder.path()), "").unwrap_err().to_string();
+            assert!(error.contains("exists already") && error.contains(named), "{error}");
+            assert!(files.iter().all(|file| folder.path().join(file).is_file()));
+        }
+    }
+
+    #[test]
+    fn a_folder_that_a_process_is_at_is_not_taken_over() {
+        let folder = folder_with(&[".lock", "metrics.jsonl"]);
+        let (_run, _lock, _) = RunFolder::create(Some(folder.path()), "").unwrap();
+        let error = RunFolder::create(Some(folder.path()), "").unwrap_err().to_string();
+        assert!(error.contains("another process"), "{error}");
+    }
+
+    #[test]
+    fn the_command_that_goes_on_can_be_copied() {
+        let folder = folder_with(&["a run/config.toml"]);
+        let run = folder.path().join("a run");
+        let path = run.display();
+        let expected = format!("nitp train --config '{path}/config.toml' --out '{path}'");
+        assert_eq!(go_on_command(&run), expected);
+    }
 }

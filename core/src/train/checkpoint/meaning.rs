@@ -107,8 +107,8 @@ mod tests {
             model.rms_norm_eps = 1e-5;
             model.moe.as_mut().unwrap().norm_topk_prob = true;
         });
-        assert!(both.contains("model.rms_norm_eps is 1e-5 here"), "{both}");
-        assert!(both.contains("; model.moe.norm_topk_prob is true here and was false"), "{both}");
+        assert!(both.contains("model.rms_norm_eps is 0.00001 here and was 1e-6"), "{both}");
+        assert!(both.contains("model.moe.norm_topk_prob is true here and was false"), "{both}");
         assert_eq!(
             differ(|model| model.moe = None),
             "model.moe is none here and was a mixture of 8 experts"
