@@ -1,5 +1,7 @@
 //! A run on disk: `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`, `checkpoints/`.
 
+mod place;
+
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,9 @@ use nitp_core::config::{BYTE_TOKENIZER, Config};
 use nitp_core::data::Tokenizer;
 use nitp_core::train::checkpoint_file;
 
-use crate::checkpoints::{Checkpoints, UNFINISHED};
+pub use place::{check_free, go_on_command};
+
+use crate::checkpoints::Checkpoints;
 use crate::machine::Machine;
 use crate::output::{errln, quoted, words};
 use crate::whole_file;
@@ -24,8 +28,10 @@ const LOCK: &str = ".lock";
 /// A log that was being cut back.
 const NEW_METRICS: &str = "metrics.jsonl.new";
 
-/// Prefix of files that were being written.
-const TEMPORARY: &str = ".tmp";
+/// Whether a file was being written when a process was killed, by this version or an earlier one.
+fn is_unfinished(name: &str) -> bool {
+    name.starts_with(".tmp") || (name.starts_with(".nitp-") && name.ends_with(".unfinished"))
+}
 
 /// A run's folder.
 #[derive(Debug)]
@@ -69,8 +75,9 @@ impl RunFolder {
         self.checkpoints().clear_unfinished()?;
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            let is_temporary = name.to_string_lossy().starts_with(TEMPORARY);
-            if is_temporary || [METRICS, NEW_METRICS].iter().any(|it| name == *it) {
+            if is_unfinished(&name.to_string_lossy())
+                || [METRICS, NEW_METRICS].iter().any(|it| name == *it)
+            {
                 fs::remove_file(self.path.join(name))?;
             }
         }
@@ -196,82 +203,6 @@ impl RunFolder {
     }
 }
 
-/// Checks that a new run may be made at `out`: nothing is there, or a run that ended before its
-/// first checkpoint and that no process is at.
-///
-/// # Errors
-/// If something else is there.
-pub fn check_free(out: &Path) -> Result<()> {
-    let entries = match fs::read_dir(out) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(_) => bail!("{} exists already, and is no folder: give another `--out`", out.display()),
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    let names: Vec<String> = names.collect::<std::io::Result<_>>()?;
-    if names.is_empty() {
-        return Ok(());
-    }
-    let found = Checkpoints::new(out.join(CHECKPOINTS)).find()?;
-    ensure!(
-        found.whole.is_empty(),
-        "{} exists already. Go on with it by `nitp train --resume {}`, or give another `--out`",
-        out.display(),
-        quoted(out)
-    );
-    if let Some(other) = not_of_a_beginning(out, &names)? {
-        bail!(
-            "{} exists already, and holds {other}: only what a run leaves that ended before its \
-             first checkpoint makes room for a new one. Give another `--out`",
-            out.display()
-        );
-    }
-    Ok(())
-}
-
-/// Something in a folder that a run which ended before its first checkpoint does not leave there.
-fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>> {
-    let files = [CONFIG, TOKENIZER, MACHINE, METRICS, NEW_METRICS, LOCK];
-    let is_ours = |name: &str| {
-        let path = folder.join(name);
-        match name {
-            CHECKPOINTS => path.is_dir(),
-            name => path.is_file() && (files.contains(&name) || name.starts_with(TEMPORARY)),
-        }
-    };
-    if let Some(other) = names.iter().find(|name| !is_ours(name)) {
-        return Ok(Some(other.clone()));
-    }
-    // A run's first file; a configuration alone may be someone's own.
-    if !names.iter().any(|name| name == LOCK) {
-        return Ok(names.first().cloned());
-    }
-    if !names.iter().any(|name| name == CHECKPOINTS) {
-        return Ok(None);
-    }
-    for entry in fs::read_dir(folder.join(CHECKPOINTS))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with(UNFINISHED) {
-            return Ok(Some(format!("{CHECKPOINTS}/{name}")));
-        }
-    }
-    Ok(None)
-}
-
-/// The command that goes on with a run, or that begins it anew in its place where nothing of it is
-/// saved.
-pub fn go_on_command(run: &Path) -> String {
-    let checkpoints = Checkpoints::new(run.join(CHECKPOINTS));
-    let config = run.join(CONFIG);
-    if checkpoints.find().is_ok_and(|found| found.newest().is_some()) {
-        format!("nitp train --resume {}", quoted(run))
-    } else if config.is_file() {
-        format!("nitp train --config {} --out {}", quoted(&config), quoted(run))
-    } else {
-        format!("nitp train --out {}", quoted(run))
-    }
-}
-
 /// The tokenizer in `file`, or bytes.
 ///
 /// # Errors
@@ -386,61 +317,4 @@ pub fn locate(path: &Path) -> Result<Saved> {
         last
     };
     Ok(Saved { checkpoint: checkpoints.path(step), step, newest: step == last, run })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder_with(files: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for name in files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "x").unwrap();
-        }
-        folder
-    }
-
-    #[test]
-    fn only_the_beginning_of_a_run_makes_room() {
-        let begun = [".lock", "config.toml", "metrics.jsonl", ".tmpX1", "machine.json"];
-        let unfinished = "checkpoints/.unfinished-00000004/model.safetensors";
-        for files in [&[][..], &[".lock"], &begun, &[&begun[..], &[unfinished]].concat()] {
-            let folder = folder_with(files);
-            check_free(folder.path()).unwrap();
-            let (run, _lock, taken_over) = RunFolder::create(Some(folder.path()), "").unwrap();
-            assert_eq!(taken_over, !files.is_empty());
-            assert!(!run.metrics().exists() && !folder.path().join(".tmpX1").exists());
-            assert!(!folder.path().join(unfinished).exists());
-        }
-        for (files, named) in [
-            (&["config.toml"][..], "config.toml"),
-            (&[".lock", "notes.txt"], "notes.txt"),
-            (&[".lock", "checkpoints/step-00000004/model.safetensors"], "step-00000004"),
-            (&[".lock", "config.toml/x"], "config.toml"),
-        ] {
-            let folder = folder_with(files);
-            let error = RunFolder::create(Some(folder.path()), "").unwrap_err().to_string();
-            assert!(error.contains("exists already") && error.contains(named), "{error}");
-            assert!(files.iter().all(|file| folder.path().join(file).is_file()));
-        }
-    }
-
-    #[test]
-    fn a_folder_that_a_process_is_at_is_not_taken_over() {
-        let folder = folder_with(&[".lock", "metrics.jsonl"]);
-        let (_run, _lock, _) = RunFolder::create(Some(folder.path()), "").unwrap();
-        let error = RunFolder::create(Some(folder.path()), "").unwrap_err().to_string();
-        assert!(error.contains("another process"), "{error}");
-    }
-
-    #[test]
-    fn the_command_that_goes_on_can_be_copied() {
-        let folder = folder_with(&["a run/config.toml"]);
-        let run = folder.path().join("a run");
-        let path = run.display();
-        let expected = format!("nitp train --config '{path}/config.toml' --out '{path}'");
-        assert_eq!(go_on_command(&run), expected);
-    }
 }
