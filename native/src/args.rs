@@ -10,7 +10,9 @@ Examples:
   nitp train --data book.txt --steps 2000      your own text
   nitp train --set nitp.enabled=false          the same by next-token prediction alone
   nitp generate runs/tiny-1 --prompt \"The sea\"
-  nitp eval runs/tiny-1 --json";
+  nitp eval runs/tiny-1 --json
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM";
 
 /// Trains language models with Next Implicit Token Prediction (arXiv 2605.24956): on any GPU
 /// through WebGPU, or on the CPU.
@@ -100,7 +102,7 @@ pub struct RunArgs {
     /// The machine
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Start from the weights of this checkpoint, run folder or model.safetensors
+    /// Start from the weights of this checkpoint, run folder or model.safetensors, made with the same settings of [model]
     #[arg(long, value_name = "CHECKPOINT")]
     pub init: Option<PathBuf>,
 }
@@ -111,7 +113,7 @@ pub struct TrainArgs {
     /// What it shares with `trace`
     #[command(flatten)]
     pub run: RunArgs,
-    /// The run folder; must not exist yet [default: runs/NAME-NUMBER, the name that of the preset or configuration]
+    /// The run folder; must not exist yet, or hold nothing but a run that ended before its first checkpoint [default: runs/NAME-NUMBER, the name that of the preset or configuration]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Go on with a run from its newest checkpoint; with `--out`, branch off from any checkpoint
@@ -121,7 +123,7 @@ pub struct TrainArgs {
         conflicts_with_all = ["config", "preset", "init"]
     )]
     pub resume: Option<PathBuf>,
-    /// Checkpoint and end after this step, as Ctrl-C would; `--resume` goes on
+    /// Checkpoint and end after this step, as Ctrl-C would, with exit code 0; `--resume` goes on
     #[arg(long, value_name = "STEP")]
     pub stop_at: Option<usize>,
 }

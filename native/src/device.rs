@@ -11,6 +11,8 @@ use nitp_core::train::Rehearsal;
 
 use crate::args::DeviceArgs;
 use crate::machine::Machine;
+use crate::output::errln;
+use crate::reasons::reasons;
 use crate::{memory, tuning};
 
 /// A chosen machine.
@@ -86,7 +88,7 @@ pub fn choose_for(args: &DeviceArgs, config: &Config, before: Option<&Machine>) 
     let name = picked.why.clone();
     let choice = match tuned(picked, args, config, before) {
         Err(error) if may_be_cpu => {
-            let why = format!("{}: {name} can't train this model: {error:#}", cpu());
+            let why = format!("{}: {name} can't train this model: {}", cpu(), reasons(&error));
             return Ok(Choice { device: Device::Cpu, why });
         }
         other => other?,
@@ -105,9 +107,10 @@ fn same(machine: &Machine) -> Option<Choice> {
         Machine::Cpu => Some(Choice { device: Device::Cpu, why: format!("{} ({WHY})", cpu()) }),
         Machine::Gpu { adapter, .. } => gpu(&DeviceRequest::Named(adapter.clone()), WHY)
             .inspect_err(|error| {
-                eprintln!(
-                    "warning: the run trained on {adapter} before ({error:#}). It goes on elsewhere, \
-                     and its numbers will differ in their last digits from those it would have had."
+                errln!(
+                    "warning: the run trained on {adapter} before ({}). It goes on elsewhere, \
+                     and its numbers will differ in their last digits from those it would have had.",
+                    reasons(error)
                 );
             })
             .ok(),
@@ -167,7 +170,11 @@ fn race(config: &Config, device: Device, name: String) -> Result<Choice> {
     let on_gpu = match step_seconds(&short, device.again(), f64::INFINITY) {
         Ok(seconds) => seconds,
         Err(error) => {
-            let why = format!("{}: {name} fails at a short step of this model: {error:#}", cpu());
+            let why = format!(
+                "{}: {name} fails at a short step of this model: {}",
+                cpu(),
+                reasons(&error)
+            );
             return Ok(Choice { device: Device::Cpu, why });
         }
     };

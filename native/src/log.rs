@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::run_folder::go_on_command;
+
 /// Writes a run's events.
 #[derive(Debug)]
 pub struct Log {
@@ -16,17 +18,22 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log of a run that has done `step` steps: later events, which a killed run wrote
-    /// and which will come again, are cut off, and so is half a line.
+    /// Opens the log of a run that has done `step` steps, and tells how many spoiled lines it lost.
+    ///
+    /// Later events, which a killed run wrote and which will come again, are cut off, and so is
+    /// half a line at the end. Lines that are no events of a run, which no kill leaves, are dropped
+    /// and counted.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn open(path: PathBuf, step: usize) -> Result<Self> {
-        let name = path.display().to_string();
-        let file = cut(&path, step)
-            .and_then(|()| OpenOptions::new().create(true).append(true).open(&path))
-            .with_context(|| format!("opening the log {name}"))?;
-        Ok(Self { path, file })
+    pub fn open(path: PathBuf, step: usize) -> Result<(Self, usize)> {
+        let opened = cut(&path, step).and_then(|spoiled| {
+            let file = OpenOptions::new().create(true).append(true).open(&path)?;
+            Ok((file, spoiled))
+        });
+        let (file, spoiled) =
+            opened.with_context(|| format!("opening the log {}", path.display()))?;
+        Ok((Self { path, file }, spoiled))
     }
 
     /// Appends an event.
@@ -36,60 +43,122 @@ impl Log {
     pub fn write(&mut self, event: &impl Serialize) -> Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
-        self.file.write_all(&line).with_context(|| {
-            format!(
-                "writing the log {}; the checkpoints are intact. Make room, then go on with \
-                 --resume",
-                self.path.display()
-            )
-        })
+        self.file.write_all(&line).with_context(|| self.failed())
+    }
+
+    /// Waits until all that was written has reached the disk.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_all().with_context(|| self.failed())
+    }
+
+    fn failed(&self) -> String {
+        let run = self.path.parent().unwrap_or(Path::new("."));
+        format!(
+            "writing the log {}; the checkpoints are intact. Make room, then go on with `{}`",
+            self.path.display(),
+            go_on_command(run)
+        )
     }
 }
 
-/// Keeps the events of the first `step` steps.
-fn cut(path: &Path, step: usize) -> std::io::Result<()> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+/// What becomes of a line when a run goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Kept,
+    /// Of what will come again.
+    Cut,
+    Spoiled,
+}
+
+/// Keeps the events of the first `step` steps; how many lines were spoiled.
+fn cut(path: &Path, step: usize) -> std::io::Result<usize> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
-    let kept: String = text.split_inclusive('\n').filter(|line| is_kept(line, step)).collect();
-    if kept != text {
+    let (mut kept, mut spoiled) = (Vec::with_capacity(bytes.len()), 0);
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        let (text, whole) = match line.strip_suffix(b"\n") {
+            Some(text) => (text, true),
+            None => (line, false),
+        };
+        match fate(text, step) {
+            Fate::Kept => {
+                kept.extend_from_slice(text);
+                kept.push(b'\n');
+            }
+            // A kill leaves half a line at the end.
+            Fate::Spoiled => spoiled += usize::from(whole),
+            Fate::Cut => {}
+        }
+    }
+    if kept != bytes {
         let beside = path.with_extension("jsonl.new");
         let mut file = File::create(&beside)?;
-        file.write_all(kept.as_bytes())?;
+        file.write_all(&kept)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
     }
-    Ok(())
+    Ok(spoiled)
 }
 
-fn is_kept(line: &str, step: usize) -> bool {
-    let Ok(event) = serde_json::from_str::<Value>(line) else { return false };
-    let done = event["step"].as_u64().is_some_and(|at| at <= step as u64);
-    let kind = event["event"].as_str().unwrap_or_default();
+fn fate(line: &[u8], step: usize) -> Fate {
+    if line.trim_ascii().is_empty() {
+        return Fate::Cut;
+    }
+    let event = serde_json::from_slice::<Value>(line).unwrap_or_default();
+    let (Some(at), Some(kind)) = (event["step"].as_u64(), event["event"].as_str()) else {
+        return Fate::Spoiled;
+    };
     // What precedes the first step comes again with it.
     let again = step == 0 && matches!(kind, "evaluation" | "geometry");
     // The run goes on: it has not finished.
-    done && line.ends_with('\n') && kind != "finished" && !again
+    let kept = at <= step as u64 && kind != "finished" && !again;
+    if kept { Fate::Kept } else { Fate::Cut }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_resumed_log_goes_on_where_the_checkpoint_is() {
+    fn line(event: &str, step: usize) -> String {
+        format!("{{\"event\":\"{event}\",\"step\":{step}}}\n")
+    }
+
+    /// The log after it was opened at step 2 and written to, and how many lines were spoiled.
+    fn reopened(before: &[u8]) -> (String, usize) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
-        let line =
-            |event: &str, step: usize| format!("{{\"event\":\"{event}\",\"step\":{step}}}\n");
+        fs::write(&path, before).unwrap();
+        let (mut log, spoiled) = Log::open(path.clone(), 2).unwrap();
+        log.write(&serde_json::json!({"event": "step", "step": 3})).unwrap();
+        log.sync().unwrap();
+        (fs::read_to_string(&path).unwrap(), spoiled)
+    }
+
+    #[test]
+    fn a_resumed_log_goes_on_where_the_checkpoint_is() {
         let kept = [line("step", 1), line("step", 2), line("evaluation", 2)].concat();
         let later = [line("finished", 2), line("step", 3), "{\"event\":\"st".to_owned()].concat();
-        fs::write(&path, format!("{kept}{later}")).unwrap();
-        let mut log = Log::open(path.clone(), 2).unwrap();
-        log.write(&serde_json::json!({"event": "step", "step": 3})).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, format!("{kept}{}", line("step", 3)));
+        let (text, spoiled) = reopened(format!("{kept}{later}").as_bytes());
+        assert_eq!((text, spoiled), (format!("{kept}{}", line("step", 3)), 0));
+    }
+
+    #[test]
+    fn spoiled_lines_are_counted_and_stop_nothing() {
+        let (one, two) = (line("step", 1), line("step", 2));
+        let before = [one.as_bytes(), b"\xff\0\0\n", b"{\"event\":\"step\"}\n", b"\n", b"[1]\n"];
+        let (text, spoiled) = reopened(&[&before.concat(), two.as_bytes()].concat());
+        assert_eq!((text, spoiled), ([one, two, line("step", 3)].concat(), 3));
+    }
+
+    #[test]
+    fn a_last_line_whose_end_an_editor_took_is_kept() {
+        let (text, spoiled) = reopened(line("step", 2).trim_end().as_bytes());
+        assert_eq!((text, spoiled), ([line("step", 2), line("step", 3)].concat(), 0));
     }
 }

@@ -5,6 +5,7 @@ use nitp_core::gpu::{AdapterSummary, GpuDevice, Tuning};
 use serde::{Deserialize, Serialize};
 
 use crate::device::Device;
+use crate::output::errln;
 
 /// `machine.json` of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ impl Machine {
             Self::Gpu { adapter: before, .. } if *before != adapter.name => None,
             Self::Gpu { tuning, .. } => Tuning::read(&tuning.to_string(), adapter)
                 .inspect_err(|error| {
-                    eprintln!(
+                    errln!(
                         "warning: which kernels the run took before can't be used: {error}. They are \
                          chosen anew, and its numbers will differ in their last digits from those it \
                          would have had."

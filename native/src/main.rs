@@ -1,4 +1,5 @@
-//! `nitp`: train, evaluate, generate, inspect. Exit codes: 0, 1 for a failure, 2 for wrong usage.
+//! `nitp`: train, evaluate, generate, inspect. Exit codes: 0, 1 for a failure, 2 for wrong usage, 130
+//! for a run that a signal stopped.
 
 mod args;
 mod cache;
@@ -14,21 +15,30 @@ mod progress;
 mod reasons;
 mod run_folder;
 mod settings;
+mod signals;
 mod token_cache;
 mod tuning;
 mod whole_file;
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 
 use args::{Arguments, Command};
 
 fn main() -> ExitCode {
     quiet_vulkan();
-    // A reader that went away (`nitp info | head`) is no failure of ours.
-    let result = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(usage) if usage.use_stderr() => usage.exit(),
+        Err(help) => {
+            output::note(help.print());
+            return exit_code(Ok(()));
+        }
+    };
+    let result = match arguments.command {
         Command::Train(args) => commands::train::run(args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Generate(args) => commands::generate::run(args),
@@ -39,17 +49,29 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&args),
         Command::Gui(args) => commands::gui::run(&args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            let style = console::style("error:").for_stderr().red().bold();
-            // Nothing is left to do if even this can't be written.
-            let text = output::shortened(&reasons::reasons(&error));
-            let _ = writeln!(std::io::stderr(), "{style} {text}");
-            ExitCode::FAILURE
+    exit_code(result)
+}
+
+/// Tells what failed, the standard output included.
+fn exit_code(result: Result<()>) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for result in [result, output::finish()] {
+        match result {
+            Ok(()) => {}
+            Err(error) if error.is::<signals::Interrupted>() => {
+                return ExitCode::from(signals::EXIT_CODE);
+            }
+            // A reader that went away (`nitp info | head`) is no failure of ours.
+            Err(error) if is_broken_pipe(&error) => {}
+            Err(error) => {
+                let style = console::style("error:").for_stderr().red().bold();
+                let text = output::shortened(&reasons::reasons(&error));
+                output::errln!("{style} {text}");
+                code = ExitCode::FAILURE;
+            }
         }
     }
+    code
 }
 
 /// Mesa's Vulkan drivers print an error for each adapter where this variable is not set (servers,

@@ -1,17 +1,23 @@
-//! Lines to the standard output, whose reader may go away (`nitp info | head`): that is no failure.
+//! What people read: lines to the standard output, words about errors, commands to copy.
+//!
+//! A reader of the standard output may go away (`nitp info | head`), which is no failure; a disk
+//! that is full is one. Either way a run goes on: the first failure is kept, and [`finish`] makes
+//! it the program's.
 
 use std::fmt::Arguments;
-use std::io::{ErrorKind, Write};
+use std::io::{Error, ErrorKind, Write};
+use std::path::Path;
+use std::sync::Mutex;
 
-/// Writes a line; what is wrong with it, but for a reader that went away, goes to the standard
-/// error.
+use anyhow::{Context, Result};
+
+/// The first failure to write to the standard output.
+static FAILED: Mutex<Option<Error>> = Mutex::new(None);
+
+/// Writes a line, unless one before it could not be written.
 pub fn line(text: Arguments<'_>) {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            // Nothing is left to do if even this can't be written.
-            let _ = writeln!(std::io::stderr(), "error: writing to the standard output: {error}");
-        }
-        _ => {}
+    if failure().is_none() {
+        note(writeln!(std::io::stdout(), "{text}"));
     }
 }
 
@@ -30,12 +36,53 @@ pub fn shortened(error: &str) -> String {
     format!("{} […] {}", part(0, first), part(count - last, last))
 }
 
+/// Keeps a failure to write to the standard output for [`finish`].
+pub fn note(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        failure().get_or_insert(error);
+    }
+}
+
+/// Writes what is buffered still, and tells whether all that was to be read could be written.
+///
+/// # Errors
+/// The first failure, but for a reader that went away.
+pub fn finish() -> Result<()> {
+    note(std::io::stdout().flush());
+    match failure().take() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context(
+            "writing to the standard output; what the command prints is incomplete, what it saves \
+             is not",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn failure() -> std::sync::MutexGuard<'static, Option<Error>> {
+    FAILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 /// As `println!`, by way of [`line()`].
 macro_rules! outln {
     ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
 }
 
-pub(crate) use outln;
+/// As `eprintln!`, which panics where nothing can be written; then nothing is left to do.
+macro_rules! errln {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
+pub(crate) use {errln, outln};
+
+/// A path as a shell reads it back.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    // It fails for a NUL alone, which no path holds.
+    shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into_owned())
+}
 
 #[cfg(test)]
 mod tests {
@@ -48,5 +95,14 @@ mod tests {
         let short = shortened(&long);
         assert!(short.chars().count() <= LONGEST_ERROR);
         assert!(short.starts_with("first é") && short.ends_with("é last"));
+    }
+
+    #[test]
+    fn commands_can_be_copied() {
+        for (path, expected) in
+            [("runs/tiny-1", "runs/tiny-1"), ("my run", "'my run'"), ("a$b", "'a$b'")]
+        {
+            assert_eq!(quoted(Path::new(path)), expected);
+        }
     }
 }

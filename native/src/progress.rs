@@ -1,6 +1,5 @@
 //! A run as people watch it: a bar at the bottom, a row for each evaluation above it.
 
-use std::io::Write;
 use std::time::Duration;
 
 use console::style;
@@ -8,6 +7,8 @@ use human_format::{Formatter, Scales};
 use indicatif::{ProgressBar, ProgressStyle};
 use nitp_core::config::Config;
 use nitp_core::train::{EvaluationEvent, Event, GeometryEvent, StepEvent};
+
+use crate::output::outln;
 
 /// Without a terminal: this many lines of progress in a run.
 const PLAIN_LINES: usize = 20;
@@ -56,7 +57,7 @@ impl Progress {
     /// Prints a line above the bar.
     pub fn line(&self, text: &str) {
         // Whoever reads may have gone; the run goes on.
-        self.bar.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
+        self.bar.suspend(|| outln!("{text}"));
     }
 
     /// Shows an event.

@@ -10,6 +10,8 @@ use nitp_core::gpu::{GpuDevice, Tuning};
 use nitp_core::train::tune;
 
 use crate::args::Tune;
+use crate::output::errln;
+use crate::reasons::reasons;
 use crate::{cache, whole_file};
 
 /// Measuring ends after this long; what it did not come to is measured by a later run.
@@ -48,11 +50,11 @@ pub fn measured(
     if new.choices().next().is_some() {
         for (op, choice) in new.choices() {
             for (variant, reason) in &choice.failed {
-                eprintln!("warning: {op}: `{variant}` does not work on this adapter: {reason}");
+                errln!("warning: {op}: `{variant}` does not work on this adapter: {reason}");
             }
         }
         let path = path(&gpu);
-        eprintln!(
+        errln!(
             "Measured {} op shapes on {} in {:.0} s; kept in {}",
             HumanCount(new.choices().count() as u64),
             gpu.summary.label(),
@@ -62,7 +64,7 @@ pub fn measured(
         kept.extend(new);
         // A run doesn't fail for it: it would be measured again.
         if let Err(error) = write(&path, &kept) {
-            eprintln!("warning: what was measured can't be kept ({error:#})");
+            errln!("warning: what was measured can't be kept ({})", reasons(&error));
         }
     }
     Ok(gpu.tuned(kept))
@@ -89,7 +91,7 @@ fn read(gpu: &GpuDevice) -> Tuning {
         Ok(text) => Tuning::read(&text, &gpu.summary).map_err(|error| error.to_string()),
     };
     read.unwrap_or_else(|why| {
-        eprintln!("warning: {} is not used: {why}. All is measured anew.", path.display());
+        errln!("warning: {} is not used: {why}. All is measured anew.", path.display());
         nothing
     })
 }

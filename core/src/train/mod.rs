@@ -15,8 +15,8 @@ mod trainer;
 mod tune;
 
 pub use checkpoint::{
-    Checkpoint, CheckpointError, LossScale, TrainerState, file as checkpoint_file, read_weights,
-    serialize,
+    Checkpoint, CheckpointError, Difference, Differences, LossScale, Manifest, Origin,
+    TrainerState, file as checkpoint_file, read_weights, same_meaning, serialize,
 };
 pub use evaluation::{Evaluator, Sums, geometry_event};
 pub use events::{

@@ -56,6 +56,19 @@ pub enum TrainError {
         /// Its value.
         value: f64,
     },
+    /// The loop would never end.
+    #[error(
+        "the run waits at step {submitted} of {end} for nothing that is under way: {why}. This is a \
+         fault of the program; what was saved is intact: go on with `--resume`"
+    )]
+    Stuck {
+        /// Steps submitted.
+        submitted: usize,
+        /// Where the run is to end.
+        end: usize,
+        /// What was found.
+        why: &'static str,
+    },
 }
 
 /// What [`Trainer::advance`] did.
@@ -65,6 +78,8 @@ pub enum Progress {
     Submitted,
     /// Enough is under way: wait for the executor (native) or yield (browser), then call again.
     Waiting,
+    /// All is done up to the step that [`Trainer::hold_at`] named, and nothing is under way.
+    Held,
     /// Everything is done and told.
     Finished,
 }
@@ -251,9 +266,15 @@ impl Trainer {
         }
     }
 
-    /// Ends the run after this step (counted from 1), with a checkpoint, unless it ends before.
+    /// Ends the run after this step (counted from 1), with a checkpoint, unless it ends before; for
+    /// a step that is submitted already as [`Trainer::stop`].
     pub fn stop_at(&mut self, step: usize) {
-        self.end = self.end.min(step.max(self.submitted));
+        if step <= self.submitted {
+            // What is due after it was planned when it was submitted, the end not among it.
+            self.stop();
+        } else {
+            self.end = self.end.min(step);
+        }
     }
 
     /// Ends the run after the steps submitted so far and what is due after them, with a
@@ -269,8 +290,19 @@ impl Trainer {
     /// Takes in what arrived and submits the next piece of work, without waiting for anything.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] when the run diverged; what the executor reports.
+    /// [`TrainError::NotFinite`] when the run diverged; what the executor reports. Nothing is to be
+    /// had of a run after its failure.
     pub fn advance(&mut self) -> Result<Progress, TrainError> {
+        let progress = self.work();
+        if progress.is_err() {
+            self.pending.clear();
+            self.todo.clear();
+            self.finished = true;
+        }
+        progress
+    }
+
+    fn work(&mut self) -> Result<Progress, TrainError> {
         self.pace.call(self.submitted);
         self.collect_all()?;
         if self.finished {
@@ -282,14 +314,16 @@ impl Trainer {
         match self.todo.pop_front() {
             Some(unit) => self.submit(unit)?,
             None if self.submitted < self.end.min(self.hold) => self.submit_step()?,
-            None => return Ok(Progress::Waiting),
+            None if !self.pending.is_empty() => return Ok(Progress::Waiting),
+            None if self.submitted < self.end => return Ok(Progress::Held),
+            None => return Err(self.stuck("no step is left, and the end was never planned")),
         }
         // On the CPU it is done already: told at once, nothing else is in its time.
         self.collect_all()?;
         Ok(Progress::Submitted)
     }
 
-    /// Takes in what arrived. Nothing is to be had of a run after its failure.
+    /// Takes in what arrived.
     fn collect_all(&mut self) -> Result<(), TrainError> {
         let first = self.events.len();
         let mut steps = 0;
@@ -302,12 +336,7 @@ impl Trainer {
                     self.pending.push_front(pending);
                     break;
                 }
-                Err(error) => {
-                    self.pending.clear();
-                    self.todo.clear();
-                    self.finished = true;
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
         if let Some(seconds) = self.pace.arrive(Instant::now(), self.state.step, steps) {
@@ -330,6 +359,7 @@ impl Trainer {
         &mut self,
         mut each: impl FnMut(&mut Self, Event) -> std::ops::ControlFlow<()>,
     ) -> Result<(), TrainError> {
+        let mut waited_for = None;
         loop {
             let progress = self.advance();
             // What was done before a failure is told all the same: a checkpoint may be among it.
@@ -341,21 +371,33 @@ impl Trainer {
             }
             match progress? {
                 Progress::Submitted => {}
-                Progress::Waiting => self.wait()?,
+                Progress::Waiting => {
+                    // A read that was waited for is here, and is taken in by the next call.
+                    let ticket = self.oldest_read();
+                    if ticket.is_none() || ticket == waited_for {
+                        return Err(self.stuck("a read was waited for and did not arrive"));
+                    }
+                    waited_for = ticket;
+                    ticket.map_or(Ok(()), |ticket| self.executor.wait_for(ticket))?;
+                }
+                Progress::Held => return Err(self.stuck("it is held, and no one will let it go")),
                 Progress::Finished => return Ok(()),
             }
         }
     }
 
-    /// Waits for the oldest work under way; what is behind it stays under way.
-    fn wait(&mut self) -> Result<(), ExecutorError> {
-        let ticket = match self.pending.front() {
-            Some(Pending::Step { metrics }) => Some(*metrics),
-            Some(Pending::Evaluate { reads, .. }) => reads.next(),
-            Some(Pending::Geometry { reads, .. } | Pending::Checkpoint { reads }) => reads.next(),
-            Some(Pending::Finish) | None => None,
-        };
-        ticket.map_or(Ok(()), |ticket| self.executor.wait_for(ticket))
+    fn stuck(&self, why: &'static str) -> TrainError {
+        TrainError::Stuck { submitted: self.submitted, end: self.end, why }
+    }
+
+    /// The oldest read under way.
+    fn oldest_read(&self) -> Option<Ticket> {
+        match self.pending.front()? {
+            Pending::Step { metrics } => Some(*metrics),
+            Pending::Evaluate { reads, .. } => reads.next(),
+            Pending::Geometry { reads, .. } | Pending::Checkpoint { reads } => reads.next(),
+            Pending::Finish => None,
+        }
     }
 }
 

@@ -7,14 +7,13 @@ use nitp_core::executor::Executor;
 use nitp_core::model::parameters;
 use nitp_core::plan::Space;
 use nitp_core::train::{
-    BatchSource, EvaluationEvent, Evaluator, GeometryEvent, Tensors, TrainerState, checkpoint_file,
-    geometry_event, pack, write,
+    BatchSource, EvaluationEvent, Evaluator, GeometryEvent, Tensors, geometry_event, pack, write,
 };
 use serde_json::Value;
 
 use crate::args::EvalArgs;
 use crate::documents::Named;
-use crate::output::outln;
+use crate::output::{errln, outln};
 use crate::run_folder::{Saved, locate};
 use crate::{checkpoints, device, token_cache};
 
@@ -29,14 +28,13 @@ pub fn run(args: EvalArgs) -> Result<()> {
         config.train.eval_batches = i32::MAX as usize;
     }
     let tokenizer = run.tokenizer(&config)?;
-    let weights = checkpoints::load_weights(&checkpoint.join(checkpoint_file::MODEL), &config)?;
+    let (weights, state) = checkpoints::load_weights(&checkpoint, &config)?;
     let has_projector = weights.keys().any(|name| name.starts_with("nitp."));
     if config.nitp.has_projector() && !has_projector {
         // Its loss can't be measured without the head; the rest can.
         config.nitp.enabled = false;
     }
-    let state = state(&checkpoint)?;
-    let warn = |text: String| eprintln!("warning: {text}");
+    let warn = |text: String| errln!("warning: {text}");
     let dataset = if args.data.is_empty() {
         let named = Named::Before(
             "Put it back to measure on its held-out part, or measure on all of another text: nitp \
@@ -44,7 +42,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
         );
         let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
         if state.data_fingerprint != corpus.fingerprint() {
-            eprintln!(
+            errln!(
                 "warning: the data changed since the checkpoint: what is held out now may have \
                  been trained on"
             );
@@ -76,6 +74,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
         states.extend(evaluator.hidden_now(executor, &dataset.validation_batch(index))?);
     }
     let geometry = geometry_event(state.step, state.tokens, states, config.model.hidden_size);
+    check_finite(&evaluation, &geometry)?;
     if args.json {
         outln!("{}", json(&evaluation, &geometry)?);
     } else {
@@ -98,10 +97,22 @@ pub fn write_weights(
     Ok(write(executor, Space::Parameter, &chunks)?)
 }
 
-fn state(checkpoint: &std::path::Path) -> Result<TrainerState> {
-    let path = checkpoint.join(checkpoint_file::TRAINER);
-    let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is broken", path.display()))
+/// Numbers that are none would be printed as such, and be `null` in JSON.
+fn check_finite(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Result<()> {
+    for (what, value) in [
+        ("held-out loss", evaluation.val_loss),
+        ("NITP loss", evaluation.nitp_loss),
+        ("balance loss", evaluation.balance_loss),
+        ("effective rank", geometry.effective_rank),
+        ("mean cosine", geometry.mean_cosine),
+    ] {
+        ensure!(
+            value.is_finite(),
+            "the {what} is {value}: this model's numbers overflow, and nothing that is measured of \
+             it counts. Use an earlier checkpoint"
+        );
+    }
+    Ok(())
 }
 
 /// Both events as one object, with the keys of metrics.jsonl.

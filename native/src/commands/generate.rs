@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Result, ensure};
-use nitp_core::train::{Generator, Sampling, checkpoint_file};
+use nitp_core::train::{Generator, Sampling};
 
 use super::eval::write_weights;
 use crate::args::GenerateArgs;
@@ -17,7 +17,7 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     // A generating model is without projector.
     config.nitp.enabled = false;
     let tokenizer = run.tokenizer(&config)?;
-    let weights = checkpoints::load_weights(&checkpoint.join(checkpoint_file::MODEL), &config)?;
+    let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
     let prompt = tokenizer.encode(&args.prompt)?;
     ensure!(
         !prompt.is_empty() || tokenizer.end_of_text().is_some(),

@@ -6,7 +6,7 @@ use nitp_core::data::tokenizer_training::train_bpe;
 
 use crate::args::TokenizerCommand;
 use crate::documents::{self, Named};
-use crate::output::outln;
+use crate::output::{outln, quoted};
 use crate::progress::thousands;
 use crate::whole_file;
 
@@ -44,7 +44,7 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
     );
     outln!(
         "Train with it: --set data.tokenizer={} --set model.vocab_size={vocab_size}",
-        out.display()
+        quoted(&out)
     );
     Ok(())
 }

@@ -7,7 +7,7 @@ use nitp_core::train::{Tensors, Trace};
 use super::train::settings_tokenizer;
 use crate::args::TraceArgs;
 use crate::documents::Named;
-use crate::output::outln;
+use crate::output::{errln, outln, quoted};
 use crate::{checkpoints, device, settings, token_cache, whole_file};
 
 /// Steps that are traced where `--steps` does not say: the first of the run as configured.
@@ -18,10 +18,10 @@ pub fn run(args: TraceArgs) -> Result<()> {
     let config = settings::run_config(&args.run)?;
     let tokenizer = settings_tokenizer(&config)?;
     let weights = match &args.run.init {
-        Some(path) => checkpoints::load_weights(&checkpoints::weights_file(path)?, &config)?,
+        Some(path) => checkpoints::initial_weights(path, &config)?,
         None => Tensors::new(),
     };
-    let warn = |text: String| eprintln!("warning: {text}");
+    let warn = |text: String| errln!("warning: {text}");
     let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, warn)?;
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let choice = device::choose_for(&args.run.device, &config, None)?;
@@ -41,8 +41,9 @@ pub fn run(args: TraceArgs) -> Result<()> {
     })?;
     whole_file::write(&args.out, &trace.to_safetensors())?;
     outln!(
-        "{}\nCheck it with PyTorch: python3 tests/reference/check_trace.py {0}",
-        args.out.display()
+        "{}\nCheck it with PyTorch: python3 tests/reference/check_trace.py {}",
+        args.out.display(),
+        quoted(&args.out)
     );
     Ok(())
 }

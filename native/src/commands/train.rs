@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -21,10 +19,11 @@ use crate::device::Device;
 use crate::documents::{self, Named};
 use crate::log::Log;
 use crate::machine::Machine;
-use crate::output::outln;
+use crate::output::{outln, quoted};
 use crate::progress::{Progress, short, thousands};
+use crate::reasons::reasons;
 use crate::run_folder::{self, RunFolder, Saved, read_tokenizer};
-use crate::{checkpoints, device, memory, settings, token_cache};
+use crate::{checkpoints, device, memory, settings, signals, token_cache};
 
 /// Tokens of the sample at the end.
 const SAMPLE_TOKENS: usize = 80;
@@ -77,7 +76,7 @@ struct Summary {
 
 /// Trains, keeps the run, tells about it.
 pub fn run(args: TrainArgs) -> Result<()> {
-    let stop = stop_on_signals()?;
+    signals::listen()?;
     let plan = match &args.resume {
         Some(path) => resume(&args, run_folder::locate(path)?)?,
         None => fresh(&args)?,
@@ -88,8 +87,15 @@ pub fn run(args: TrainArgs) -> Result<()> {
         "no text to train on: give --data with text files, JSONL files or folders, or set data.paths"
     );
     let steps = config.train.steps;
-    if done >= steps {
+    if done == steps {
         outln!("The run is complete: step {done} of {steps}. To train on, give a larger --steps.");
+        return Ok(());
+    }
+    if done > steps {
+        outln!(
+            "Nothing to do: the run is at step {done} already, and is to have {steps}. To train \
+             on, give --steps above {done}."
+        );
         return Ok(());
     }
     if let Some(stop_at) = args.stop_at {
@@ -122,18 +128,27 @@ pub fn run(args: TrainArgs) -> Result<()> {
         trainer.stop_at(step);
     }
 
-    let folder = match folder {
+    let (folder, _lock, taken_over) = match folder {
         Folder::New { out, name } => RunFolder::create(out.as_deref(), &name)?,
-        Folder::Existing(folder) => folder,
+        Folder::Existing(folder) => {
+            let lock = folder.lock()?;
+            let newest = folder.checkpoints().find()?.newest();
+            ensure!(
+                newest == Some(done),
+                "another process trained in {} meanwhile: give the same command once more",
+                folder.path().display()
+            );
+            (folder, lock, false)
+        }
     };
-    let _lock = folder.lock()?;
     folder.write_config(&config)?;
     folder.write_tokenizer(&tokenizer)?;
     folder.write_machine(&machine)?;
     outln!("{about}");
-    outln!("  {:<8}{}\n", "run", folder.path().display());
+    let remark = if taken_over { " (in place of one without a checkpoint)" } else { "" };
+    outln!("  {:<8}{}{remark}\n", "run", folder.path().display());
 
-    let mut log = Log::open(folder.metrics(), done)?;
+    let (mut log, spoiled) = Log::open(folder.metrics(), done)?;
     log.write(&StartLine {
         event: "start",
         step: done,
@@ -143,11 +158,23 @@ pub fn run(args: TrainArgs) -> Result<()> {
         data_fingerprint: &fingerprint,
     })?;
     let mut progress = Progress::new(&config, done);
+    if spoiled > 0 {
+        warnings.push(format!(
+            "{spoiled} spoiled line{} of {} dropped: the run's past has gaps",
+            if spoiled == 1 { " was" } else { "s were" },
+            folder.metrics().display()
+        ));
+    }
     warnings.into_iter().for_each(|warning| trainer.warn(warning));
     let mut summary = Summary::default();
     let mut failure = None;
     let begin = Instant::now();
+    let saving = signals::Saving::begin();
     let outcome = trainer.run(|_, event| {
+        if failure.is_some() {
+            // What comes after what could not be kept is not true of what was.
+            return ControlFlow::Break(());
+        }
         progress.show(&event);
         let kept = keep(&folder, &mut log, &event, config.train.keep_checkpoints);
         summary.take(event);
@@ -156,14 +183,16 @@ pub fn run(args: TrainArgs) -> Result<()> {
                 failure.get_or_insert(error);
                 ControlFlow::Break(())
             }
-            Ok(()) if stop.load(Ordering::Relaxed) => ControlFlow::Break(()),
+            Ok(()) if signals::asked() => ControlFlow::Break(()),
             Ok(()) => ControlFlow::Continue(()),
         }
     });
     progress.finish();
+    drop(saving);
     if let Some(error) = failure {
         return Err(error);
     }
+    log.sync()?;
     outcome.with_context(|| format!("the run {} stopped", folder.path().display()))?;
     let seconds = begin.elapsed().as_secs_f64();
     summary.print(&config, &folder, seconds);
@@ -171,21 +200,10 @@ pub fn run(args: TrainArgs) -> Result<()> {
         sample(&mut trainer, &config, &tokenizer);
     }
     farewell(&folder, summary.interrupted);
+    if summary.interrupted && signals::asked() {
+        return Err(signals::Interrupted.into());
+    }
     Ok(())
-}
-
-/// The first Ctrl-C (or termination) asks for an end, the second takes it.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
-    ctrlc::set_handler(move || {
-        if asked.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("\nStopping after a checkpoint; once more to stop at once.");
-    })
-    .context("listening for Ctrl-C")?;
-    Ok(stop)
 }
 
 fn fresh(args: &TrainArgs) -> Result<Plan> {
@@ -195,10 +213,7 @@ fn fresh(args: &TrainArgs) -> Result<Plan> {
     let config = settings::run_config(&args.run)?;
     let tokenizer = settings_tokenizer(&config)?;
     let start = match &args.run.init {
-        Some(path) => {
-            let file = checkpoints::weights_file(path)?;
-            Start::Weights(checkpoints::load_weights(&file, &config)?)
-        }
+        Some(path) => Start::Weights(checkpoints::initial_weights(path, &config)?),
         None => Start::Seed,
     };
     let folder = Folder::New { out: args.out.clone(), name: settings::name(&args.run.config) };
@@ -217,9 +232,10 @@ fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     ensure!(
         newest || args.out.is_some(),
         "{} is not the newest checkpoint of its run, and going on from it would overwrite later \
-         ones. Give --out with a new folder to branch off, or --resume {} to go on from the newest",
+         ones. Give --out with a new folder to branch off, or `nitp train --resume {}` to go on from \
+         the newest",
         checkpoint.display(),
-        run.path().display()
+        quoted(run.path())
     );
     let old = run.config()?;
     let config = settings::override_config(old.clone(), &args.run)?;
@@ -279,7 +295,8 @@ fn check_data(checkpoint: &Checkpoint, fingerprint: &str, config: &Config) -> Re
 /// Writes what has to last. The checkpoint comes before the line that tells of it.
 fn keep(folder: &RunFolder, log: &mut Log, event: &Event, newest: usize) -> Result<()> {
     if let Event::Checkpoint(event) = event {
-        folder.checkpoints().save(&event.checkpoint)?;
+        // Nor does a checkpoint get its name before the log up to it is on the disk.
+        folder.checkpoints().save(&event.checkpoint, || log.sync())?;
         folder.checkpoints().prune(newest)?;
     }
     log.write(event)
@@ -430,12 +447,12 @@ fn sample(trainer: &mut Trainer, config: &Config, tokenizer: &Tokenizer) {
                 outln!("  {line}");
             }
         }
-        Err(error) => outln!("\nNo sample: {error:#}"),
+        Err(error) => outln!("\nNo sample: {}", reasons(&error)),
     }
 }
 
 fn farewell(folder: &RunFolder, interrupted: bool) {
-    let run = folder.path().display();
+    let run = quoted(folder.path());
     outln!("\n{}", style("Next:").bold());
     if interrupted {
         outln!("  nitp train --resume {run}");

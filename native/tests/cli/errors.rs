@@ -138,11 +138,12 @@ fn broken_and_foreign_checkpoints() {
     succeed(place.train("run", &["--steps", "4", "--device", "cpu"]));
     let checkpoint = "run/checkpoints/step-00000004";
     let model = format!("{checkpoint}/model.safetensors");
-    // Of another shape, and of another kind.
-    let wider = ["--init", "run", "--set=model.hidden_size=64"];
+    // Of another shape, and of another kind; a file of which nothing more is known.
+    place.write("plain.safetensors", place.read(&model));
+    let wider = ["--init", "plain.safetensors", "--set=model.hidden_size=64"];
     let error = fail(place.train("wide", &[&["--device", "cpu"], &wider[..]].concat()), 1);
     assert!(error.contains("[256, 32]") && error.contains("[256, 64]"), "{error}");
-    let moe = ["--init", "run", "--set=model.moe.num_experts=4"];
+    let moe = ["--init", "plain.safetensors", "--set=model.moe.num_experts=4"];
     let error = fail(place.train("moe", &[&["--device", "cpu"], &moe[..]].concat()), 1);
     assert!(error.contains("no tensor `model.layers.1.mlp"), "{error}");
     // Cut short.

@@ -123,20 +123,25 @@ fn last_checkpoint(place: &Place, run: &str) -> usize {
 
 #[test]
 #[cfg(unix)]
-fn one_interrupt_checkpoints_and_ends_well() {
+fn one_signal_checkpoints_and_ends_with_its_code() {
     let place = Place::new();
-    let mut child = start_long(&place, "run", 10);
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(killed.expect("kill runs").success());
-    let status = child.wait().expect("it ends");
-    assert!(status.success(), "{status}");
-    let step = last_checkpoint(&place, "run");
-    let events = place.metrics("run");
-    let last = events.last().expect("events");
-    assert_eq!((&last["event"], last["interrupted"].as_bool()), (&"finished".into(), Some(true)));
-    assert_eq!(last["step"].as_u64(), Some(step as u64));
-    let more = (step + 2).to_string();
-    succeed(place.nitp(&["train", "--resume", "run", "--stop-at", &more, "--device", "cpu"]));
+    for (signal, run) in [("-INT", "interrupted"), ("-TERM", "terminated")] {
+        let mut child = start_long(&place, run, 10);
+        let killed = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+        let status = child.wait().expect("it ends");
+        // So that `nitp train && nitp eval` goes no further.
+        assert_eq!(status.code(), Some(130));
+        let step = last_checkpoint(&place, run);
+        let events = place.metrics(run);
+        let last = events.last().expect("events");
+        let end = (&last["event"], last["interrupted"].as_bool());
+        assert_eq!(end, (&"finished".into(), Some(true)));
+        assert_eq!(last["step"].as_u64(), Some(step as u64));
+        // A stop that was asked for is none.
+        let more = (step + 2).to_string();
+        succeed(place.nitp(&["train", "--resume", run, "--stop-at", &more, "--device", "cpu"]));
+    }
 }
 
 #[test]

@@ -11,4 +11,5 @@ mod receipts;
 mod runs;
 mod text;
 mod torture;
+mod trust;
 mod tuning;

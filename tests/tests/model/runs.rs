@@ -8,8 +8,8 @@ use nitp_core::executor::{Executor, ExecutorError};
 use nitp_core::gpu::{DeviceRequest, GpuExecutor, open};
 use nitp_core::model::parameters;
 use nitp_core::train::{
-    BatchSource, Checkpoint, Evaluator, Event, Prober, Progress, Start, TrainError, Trainer,
-    initialize,
+    BatchSource, Checkpoint, Evaluator, Event, Origin, Prober, Progress, Start, TrainError,
+    Trainer, initialize,
 };
 use nitp_tests::model_case::{
     MOE, RandomBatches, Steps, config, fast_executor, gpu_executor, initial_weights, layout,
@@ -57,9 +57,9 @@ fn same_bits_and_exact_resume(sets: &[&str], executor: impl Fn(&Config) -> Box<d
     assert!((4..8).contains(&at), "stopped at {at}");
     // Through the bytes of files, as apps do.
     let files: Vec<_> = half.to_files().collect();
-    let half =
-        Checkpoint::from_files("test", &parameters(&config), &files[0].1, &files[1].1, &files[2].1)
-            .expect("what was written can be read");
+    let origin = Origin { path: "test", step: Some(at) };
+    let half = Checkpoint::from_files(origin, &config, &files[0].1, &files[1].1, &files[2].1)
+        .expect("what was written can be read");
     let (resumed, rest) =
         run(&config, executor(&config), Start::Checkpoint(Box::new(half)), usize::MAX);
     assert_eq!(rest, steps[at..]);
@@ -205,6 +205,60 @@ fn a_held_run_goes_no_further_and_saves_when_asked() {
     trainer.hold_at(usize::MAX);
     while trainer.advance().expect("it runs") != Progress::Finished {}
     assert_eq!(trainer.step(), 9);
+}
+
+/// A step at or below those submitted: the end was never planned, and the run waited for ever.
+#[test]
+fn a_run_that_is_to_stop_where_it_is_ends() {
+    for (submitted, stop_at) in [(0, 0), (3, 3), (3, 1)] {
+        let config = config(&["train.steps=9", "train.checkpoint_interval=0"]);
+        let source = Box::new(RandomBatches::new(&config));
+        let executor = Box::new(fast_executor(&config));
+        let mut trainer = Trainer::new(&config, executor, source, Start::Seed).expect("it fits");
+        trainer.hold_at(submitted);
+        while trainer.advance().expect("it runs") != Progress::Held {}
+        trainer.stop_at(stop_at);
+        let mut saved = 0;
+        trainer
+            .run(|_, event| {
+                saved += usize::from(matches!(event, Event::Checkpoint(_)));
+                ControlFlow::Continue(())
+            })
+            .expect("it ends");
+        assert_eq!((trainer.step(), saved), (submitted, 1));
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_nothing_fails_with_words() {
+    let config = config(&["train.steps=9"]);
+    let source = Box::new(RandomBatches::new(&config));
+    let executor = Box::new(fast_executor(&config));
+    let mut trainer = Trainer::new(&config, executor, source, Start::Seed).expect("it fits");
+    trainer.hold_at(2);
+    let error = trainer.run(|_, _| ControlFlow::Continue(())).expect_err("it is held");
+    assert!(matches!(error, TrainError::Stuck { submitted: 2, end: 9, .. }), "{error}");
+    // After a failure there is nothing to do either.
+    assert_eq!(trainer.advance().expect("it is over"), Progress::Finished);
+}
+
+/// The losses of the last step are of the weights before it.
+#[test]
+fn a_checkpoint_with_weights_that_are_no_numbers_is_never_told() {
+    let sets = ["train.steps=1", "train.learning_rate=1e300", "train.eval_interval=0"];
+    let config = config(&sets);
+    let source = Box::new(RandomBatches::new(&config));
+    let executor = Box::new(fast_executor(&config));
+    let mut trainer = Trainer::new(&config, executor, source, Start::Seed).expect("it fits");
+    let mut told = 0;
+    let error = trainer
+        .run(|_, event| {
+            told += usize::from(matches!(event, Event::Checkpoint(_)));
+            ControlFlow::Continue(())
+        })
+        .expect_err("the weights are infinite");
+    let TrainError::NotFinite { step: 1, what: "a weight", .. } = error else { panic!("{error}") };
+    assert_eq!(told, 0);
 }
 
 #[test]

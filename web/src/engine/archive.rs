@@ -6,8 +6,7 @@ use std::io::{Cursor, Read, Write};
 
 use nitp_core::config::{BYTE_TOKENIZER, Config, DataConfig};
 use nitp_core::data::Tokenizer;
-use nitp_core::model::parameters;
-use nitp_core::train::{Checkpoint, checkpoint_file};
+use nitp_core::train::{Checkpoint, Origin, checkpoint_file};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
@@ -166,24 +165,21 @@ fn past(files: &Files) -> Result<Past, String> {
     let snapshots = files.get(SNAPSHOTS);
     let snapshots = snapshots.and_then(|it| serde_json::from_slice(it).ok()).unwrap_or_default();
     let history = History::from_jsonl(&text(METRICS).unwrap_or_default(), snapshots);
-    let newest = files
-        .keys()
-        .rfind(|path| path.starts_with("checkpoints/") && path.ends_with(checkpoint_file::TRAINER));
-    let Some(folder) = newest.and_then(|path| path.strip_suffix(checkpoint_file::TRAINER)) else {
-        return Err("the run has no checkpoint: choose its whole folder".to_owned());
-    };
-    let part = |name: &str| {
-        files.get(&format!("{folder}{name}")).ok_or_else(|| format!("{folder}{name} is missing"))
+    // A folder that lacks files, or that no run of ours names so, is no checkpoint.
+    let folders = files.keys().rev().filter_map(|path| path.strip_suffix(checkpoint_file::TRAINER));
+    let mut whole = folders.filter_map(|folder| {
+        let name = folder.strip_prefix("checkpoints/")?.strip_suffix('/')?;
+        let [model, optimizer, trainer] =
+            checkpoint_file::ALL.map(|name| files.get(&format!("{folder}{name}")));
+        Some((folder, checkpoint_file::step(name)?, model?, optimizer?, trainer?))
+    });
+    let Some((folder, step, model, optimizer, trainer)) = whole.next() else {
+        return Err("the run has no whole checkpoint: choose its whole folder".to_owned());
     };
     let config = text(CONFIG).ok_or_else(|| format!("{CONFIG} is missing"))?;
     let config = Config::from_toml(&config).map_err(|error| error.to_string())?;
-    let checkpoint = Checkpoint::from_files(
-        folder.trim_end_matches('/'),
-        &parameters(&config),
-        part(checkpoint_file::MODEL)?,
-        part(checkpoint_file::OPTIMIZER)?,
-        part(checkpoint_file::TRAINER)?,
-    );
+    let origin = Origin { path: folder.trim_end_matches('/'), step: Some(step) };
+    let checkpoint = Checkpoint::from_files(origin, &config, model, optimizer, trainer);
     Ok((history, Some(Box::new(checkpoint.map_err(|error| error.to_string())?))))
 }
 

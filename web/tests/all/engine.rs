@@ -1,6 +1,7 @@
 //! The engine without a browser: two runs in lock step, kept, restored, exported, opened.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use nitp_core::config::Config;
 use web::app::from_query;
@@ -144,6 +145,42 @@ fn what_is_exported_can_be_opened_and_goes_on() {
     let found = losses(&told);
     assert_eq!(found.get(&Lane::Nitp), None, "it was one run");
     assert_eq!(found[&Lane::Ntp], expected[&Lane::Ntp]);
+}
+
+#[test]
+fn a_saved_run_is_opened_as_it_was_written_or_not_at_all() {
+    let config = config("");
+    let (mut engine, _) = open(None);
+    does(&mut engine, prepare(experiment(&config)));
+    does(&mut engine, Command::Run(Some(2)));
+    let told = does(&mut engine, Command::Export(Lane::Ntp));
+    let file = told.iter().find_map(|it| if let Update::File(it) = it { Some(it) } else { None });
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(&file.expect("a file").bytes))
+        .expect("a whole zip");
+    let mut files: Vec<File> = (0..zip.len())
+        .map(|index| {
+            let mut entry = zip.by_index(index).expect("an entry");
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).expect("it is whole");
+            File { name: entry.name().expect("a name").into_owned(), bytes }
+        })
+        .collect();
+    // A folder that lacks files is none of its checkpoints.
+    let empty = "ntp-step-2/checkpoints/step-99999999/trainer.json".to_owned();
+    files.push(File { name: empty, bytes: b"{}".to_vec() });
+    let (mut engine, _) = open(None);
+    assert_eq!(errors(&does(&mut engine, import(files.clone()))), [""; 0]);
+    for name in ["model.safetensors", "optimizer.safetensors", "trainer.json"] {
+        let mut damaged = files.clone();
+        let path = format!("step-00000002/{name}");
+        let file = damaged.iter_mut().find(|it| it.name.ends_with(&path)).expect("the file");
+        let middle = file.bytes.len() / 2;
+        file.bytes[middle] ^= 1;
+        let (mut engine, _) = open(None);
+        let told = does(&mut engine, import(damaged));
+        let error = errors(&told).first().map_or("none", |error| error.as_str()).to_owned();
+        assert!(error.contains(&path) && error.contains("written"), "{error}");
+    }
 }
 
 #[test]
@@ -379,7 +416,7 @@ fn a_run_of_the_program_has_a_cloud_at_once() {
         let mut file = zip.by_index(index).expect("a file");
         let name = file.name().expect("a name").into_owned();
         let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut file, &mut bytes).expect("its bytes");
+        file.read_to_end(&mut bytes).expect("its bytes");
         // The program logs no clouds; macOS puts a folder of its own into its zips.
         if !name.ends_with("snapshots.json") {
             files.push(File { name: format!("__MACOSX/{name}"), bytes: vec![0] });

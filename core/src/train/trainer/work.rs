@@ -158,6 +158,8 @@ impl Trainer {
                 if last {
                     let event =
                         std::mem::take(&mut self.sums).event(self.state.step, self.state.tokens);
+                    // Neither a checkpoint nor a log can hold what is no number.
+                    check_finite(event.step, "the held-out loss", event.val_loss)?;
                     self.state.val_loss = Some(event.val_loss);
                     if self.state.best.is_none_or(|(best, _)| event.val_loss < best) {
                         self.state.best = Some((event.val_loss, self.state.step));
@@ -185,7 +187,7 @@ impl Trainer {
                 let Some(chunks) = reads.take(self.executor.as_mut())? else {
                     return Ok(Some(Pending::Checkpoint { reads }));
                 };
-                self.finish_checkpoint(chunks);
+                self.finish_checkpoint(chunks)?;
             }
             Pending::Finish => {
                 self.finished = true;
@@ -208,9 +210,7 @@ impl Trainer {
             ("balance_loss", event.balance_loss),
             ("grad_norm", event.grad_norm),
         ] {
-            if !value.is_finite() {
-                return Err(TrainError::NotFinite { step, what, value });
-            }
+            check_finite(step, what, value)?;
         }
         if let Some(scale) = event.loss_scale.filter(|&scale| scale < 1.0) {
             return Err(TrainError::LossScale { step, scale });
@@ -222,7 +222,7 @@ impl Trainer {
         Ok(())
     }
 
-    fn finish_checkpoint(&mut self, mut chunks: Vec<Vec<f32>>) {
+    fn finish_checkpoint(&mut self, mut chunks: Vec<Vec<f32>>) -> Result<(), TrainError> {
         let loss_scale = self.loss_scale().and_then(|_| chunks.pop());
         let layout = self.executor.parameters();
         let count = layout.chunks.len();
@@ -232,14 +232,25 @@ impl Trainer {
             unpack(&self.parameters, layout, &space)
         };
         let (moment2, moment1, weights) = (last(), last(), last());
+        // The losses of a step are of the weights before it: what it made of them is not seen there.
+        let values = weights.values().flat_map(|tensor| &tensor.data);
+        if let Some(&value) = values.into_iter().find(|value| !value.is_finite()) {
+            check_finite(self.state.step, "a weight", f64::from(value))?;
+        }
         let mut state = self.state.clone();
         state.loss_scale = loss_scale.map(|tensor| LossScale::from_tensor(&tensor));
-        let checkpoint = Checkpoint { weights, moment1, moment2, state };
+        let model = self.config.model.clone();
+        let checkpoint = Checkpoint { weights, moment1, moment2, state, model };
         let step = self.state.step;
         self.events.push_back(Event::Checkpoint(CheckpointEvent {
             step,
             best: self.state.best.is_some_and(|(_, best)| best == step),
             checkpoint: Box::new(checkpoint),
         }));
+        Ok(())
     }
+}
+
+fn check_finite(step: usize, what: &'static str, value: f64) -> Result<(), TrainError> {
+    if value.is_finite() { Ok(()) } else { Err(TrainError::NotFinite { step, what, value }) }
 }

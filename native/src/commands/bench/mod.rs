@@ -16,7 +16,7 @@ use nitp_core::train::{Ceilings, Rehearsal};
 
 use crate::args::{BenchArgs, BenchWhat};
 use crate::device;
-use crate::output::outln;
+use crate::output::{errln, outln};
 use report::{PresetReport, Report, Row};
 
 /// Steps that are not counted: caches, clocks and memory come to rest.
@@ -80,7 +80,7 @@ fn ops(args: &BenchArgs, presets: &[String]) -> Result<()> {
     }
     if let Some(baseline) = baseline {
         let words = baseline::compare(&baseline, &report);
-        if args.json { eprintln!("{words}") } else { outln!("\n{words}") }
+        if args.json { errln!("{words}") } else { outln!("\n{words}") }
     }
     Ok(())
 }

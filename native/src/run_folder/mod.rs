@@ -1,5 +1,7 @@
 //! A run on disk: `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`, `checkpoints/`.
 
+mod place;
+
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,14 +11,28 @@ use nitp_core::config::{BYTE_TOKENIZER, Config};
 use nitp_core::data::Tokenizer;
 use nitp_core::train::checkpoint_file;
 
+pub use place::{check_free, go_on_command};
+
 use crate::checkpoints::Checkpoints;
 use crate::machine::Machine;
+use crate::output::{errln, quoted};
+use crate::reasons::reasons;
 use crate::whole_file;
 
 const CONFIG: &str = "config.toml";
 const TOKENIZER: &str = "tokenizer.json";
 const MACHINE: &str = "machine.json";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINTS: &str = "checkpoints";
 const LOCK: &str = ".lock";
+
+/// A log that was being cut back.
+const NEW_METRICS: &str = "metrics.jsonl.new";
+
+/// Whether a file was being written when a process was killed, by this version or an earlier one.
+fn is_unfinished(name: &str) -> bool {
+    name.starts_with(".tmp") || (name.starts_with(".nitp-") && name.ends_with(".unfinished"))
+}
 
 /// A run's folder.
 #[derive(Debug)]
@@ -29,16 +45,44 @@ pub struct RunFolder {
 pub struct Lock(#[allow(dead_code, reason = "it is held, not used")] File);
 
 impl RunFolder {
-    /// A new folder: `out`, which must be free, or the next free `runs/<name>-<number>`.
+    /// A new folder, taken for this process: `out`, which must be free, or the next free
+    /// `runs/<name>-<number>`. Also whether a run that ended before its first checkpoint lay
+    /// there, whose files make room.
     ///
     /// # Errors
     /// If `out` is taken or can't be made.
-    pub fn create(out: Option<&Path>, name: &str) -> Result<Self> {
-        let Some(out) = out else { return Self::create_numbered(Path::new("runs"), name) };
+    pub fn create(out: Option<&Path>, name: &str) -> Result<(Self, Lock, bool)> {
+        let Some(out) = out else {
+            let folder = Self::create_numbered(Path::new("runs"), name)?;
+            let lock = folder.lock()?;
+            return Ok((folder, lock, false));
+        };
         check_free(out)?;
         fs::create_dir_all(out)
             .with_context(|| format!("creating the run folder {}", out.display()))?;
-        Ok(Self { path: out.to_owned() })
+        let folder = Self { path: out.to_owned() };
+        let left = fs::read_dir(out)?.next().is_some();
+        let lock = folder.lock()?;
+        if left {
+            // Once more: no other process is at it from here on.
+            check_free(out)?;
+            folder.clear().with_context(|| format!("clearing {}", out.display()))?;
+        }
+        Ok((folder, lock, left))
+    }
+
+    /// Removes what a run that ended before its first checkpoint left, but for what is written anew.
+    fn clear(&self) -> Result<()> {
+        self.checkpoints().clear_unfinished()?;
+        for entry in fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            if is_unfinished(&name.to_string_lossy())
+                || [METRICS, NEW_METRICS].iter().any(|it| name == *it)
+            {
+                fs::remove_file(self.path.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     fn create_numbered(runs: &Path, name: &str) -> Result<Self> {
@@ -64,12 +108,12 @@ impl RunFolder {
 
     /// Its checkpoints.
     pub fn checkpoints(&self) -> Checkpoints {
-        Checkpoints::new(self.path.join("checkpoints"))
+        Checkpoints::new(self.path.join(CHECKPOINTS))
     }
 
     /// Its log.
     pub fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        self.path.join(METRICS)
     }
 
     /// Takes the run for this process.
@@ -86,7 +130,10 @@ impl RunFolder {
                 Ok(Lock(file))
             }
             Err(fs::TryLockError::WouldBlock) => {
-                bail!("another process trains in {}: stop it first", self.path.display())
+                bail!(
+                    "another process trains in {}: stop it first, or give another folder",
+                    self.path.display()
+                )
             }
             // A file system without locks.
             Err(fs::TryLockError::Error(_)) => Ok(Lock(file)),
@@ -128,10 +175,11 @@ impl RunFolder {
                 .and_then(|text| Ok(serde_json::from_str::<Machine>(&text)?)),
         };
         read.inspect_err(|error| {
-            eprintln!(
-                "warning: {} is not used: it is broken ({error}). The device and its kernels are \
+            errln!(
+                "warning: {} is not used: it is broken ({}). The device and its kernels are \
                  chosen anew.",
-                path.display()
+                path.display(),
+                reasons(error)
             );
         })
         .ok()
@@ -157,20 +205,6 @@ impl RunFolder {
         let file = (config.data.tokenizer != BYTE_TOKENIZER).then_some(kept);
         read_tokenizer(file.as_deref(), config.model.vocab_size)
     }
-}
-
-/// Checks that a new run may be made at `out`.
-///
-/// # Errors
-/// If something is there.
-pub fn check_free(out: &Path) -> Result<()> {
-    let empty = || fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
-    ensure!(
-        !out.exists() || empty(),
-        "{} exists already. Go on with it by `--resume {0}`, or give another `--out`",
-        out.display()
-    );
-    Ok(())
 }
 
 /// The tokenizer in `file`, or bytes.
@@ -218,30 +252,72 @@ pub fn locate(path: &Path) -> Result<Saved> {
     } else {
         Some(path.to_owned())
     };
-    let run = run_path.filter(|run| run.join(CONFIG).is_file()).map(|path| RunFolder { path });
-    let Some(run) = run else {
+    let Some(run) = run_path.clone().filter(|run| run.join(CONFIG).is_file()) else {
+        if run_path.is_some_and(|run| run.join(LOCK).is_file()) {
+            bail!(
+                "the run {} ended before anything of it was saved. Begin it anew with `{}` and the \
+                 options that it had",
+                path.display(),
+                go_on_command(path)
+            );
+        }
+        if path.parent().is_some_and(|folder| folder.ends_with(CHECKPOINTS)) {
+            bail!(
+                "{} is no whole checkpoint: it has no {}. Give another of its run, or the run's \
+                 folder for the newest",
+                path.display(),
+                checkpoint_file::MODEL
+            );
+        }
         bail!(
             "{} is no run folder: it has no {CONFIG}. Give the folder that `nitp train` named at \
              its end, or a folder in its checkpoints/",
             path.display()
         )
     };
+    let run = RunFolder { path: run };
     let checkpoints = run.checkpoints();
-    let steps = checkpoints.steps()?;
-    let Some(&last) = steps.last() else {
+    let found = checkpoints.find()?;
+    let Some(last) = found.newest() else {
+        if check_free(run.path()).is_ok() {
+            bail!(
+                "the run {} has no checkpoint: it ended before its first. Begin it anew in its \
+                 place, with the settings that it had: `{}` (and its --init, if it had one)",
+                run.path.display(),
+                go_on_command(run.path())
+            );
+        }
+        let reasons: Vec<String> = found
+            .broken
+            .iter()
+            .map(|(path, reason)| format!("{}: {reason}", path.display()))
+            .collect();
         bail!(
-            "the run {} has no checkpoint yet: it ended before its first. Start it anew",
-            run.path.display()
+            "the run {} has no whole checkpoint ({}). Start a new run with its settings: `nitp \
+             train --config {} --out DIR`",
+            run.path.display(),
+            if reasons.is_empty() { "none at all".to_owned() } else { reasons.join("; ") },
+            quoted(&run.path.join(CONFIG))
         )
     };
     let step = if is_checkpoint {
-        let name = fs::canonicalize(path)?;
-        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let found = steps.iter().find(|&&step| checkpoints.path(step).ends_with(&name));
-        *found.with_context(|| {
+        let folder = fs::canonicalize(path)?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let broken = found.broken.iter().find(|(path, _)| path.ends_with(&name));
+        if let Some((path, reason)) = broken {
+            bail!(
+                "{} is no whole checkpoint: {reason}. Give another of its run, or the run's folder \
+                 for the newest",
+                path.display()
+            );
+        }
+        let step = checkpoint_file::step(&name);
+        let whole = step.filter(|step| found.whole.iter().any(|(whole, _)| whole == step));
+        whole.with_context(|| {
             format!("{} does not lie in the checkpoints/ of its run", path.display())
         })?
     } else {
+        found.tell();
         last
     };
     Ok(Saved { checkpoint: checkpoints.path(step), step, newest: step == last, run })

@@ -1,0 +1,126 @@
+//! The settings that say what weights mean: two models with tensors of the same shapes are not the
+//! same model if their heads, their rotary base or their routing differ.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::config::ModelConfig;
+
+/// Keys of `[model]` that only say how a model is trained: how its weights begin, and what its
+/// loss adds.
+const OF_TRAINING: [&str; 2] = ["model.initializer_range", "model.moe.router_aux_loss_coef"];
+
+/// A key of `[model]` with two values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The whole key, section included.
+    pub key: String,
+    /// Its value in the configuration at hand.
+    pub here: String,
+    /// Its value where the weights were made.
+    pub made_with: String,
+}
+
+/// Every key in which two models differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Differences(pub Vec<Difference>);
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Difference { key, here, made_with }) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "; " } else { "" };
+            write!(f, "{comma}{key} is {here} here and was {made_with}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys of `[model]` and `[model.moe]` that decide what the weights mean and differ.
+///
+/// # Errors
+/// If there are any: all of them.
+pub fn same_meaning(here: &ModelConfig, made_with: &ModelConfig) -> Result<(), Differences> {
+    let (mut mine, mut theirs) = (keys(here), keys(made_with));
+    if here.moe.is_some() != made_with.moe.is_some() {
+        // One line rather than one for each key of the section.
+        let words = |model: &ModelConfig| {
+            let experts = |experts: usize| format!("a mixture of {experts} experts");
+            model.moe.as_ref().map_or_else(|| "none".to_owned(), |moe| experts(moe.num_experts))
+        };
+        for (keys, model) in [(&mut mine, here), (&mut theirs, made_with)] {
+            keys.retain(|(key, _)| !key.starts_with("model.moe."));
+            keys.push(("model.moe".to_owned(), words(model)));
+        }
+    }
+    let differing = mine.into_iter().zip(theirs).filter(|(mine, theirs)| mine.1 != theirs.1);
+    let differences: Vec<_> = differing
+        .map(|((key, here), (_, made_with))| Difference { key, here, made_with })
+        .collect();
+    if differences.is_empty() { Ok(()) } else { Err(Differences(differences)) }
+}
+
+/// The keys that count, with their values; two models that both have `[model.moe]`, or both lack
+/// it, have the same keys in the same order.
+fn keys(model: &ModelConfig) -> Vec<(String, String)> {
+    let value = serde_json::to_value(model).expect("plain data serialises");
+    let mut keys = Vec::new();
+    flatten("model", &value, &mut keys);
+    keys.retain(|(key, _)| !OF_TRAINING.contains(&key.as_str()));
+    keys
+}
+
+fn flatten(name: &str, value: &Value, keys: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                flatten(&format!("{name}.{key}"), value, keys);
+            }
+        }
+        value => keys.push((name.to_owned(), value.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::MoeConfig;
+
+    fn differ(change: impl FnOnce(&mut ModelConfig)) -> String {
+        let made_with = ModelConfig { moe: Some(MoeConfig::default()), ..ModelConfig::default() };
+        let mut here = made_with.clone();
+        change(&mut here);
+        match same_meaning(&here, &made_with) {
+            Ok(()) => String::new(),
+            Err(differences) => differences.to_string(),
+        }
+    }
+
+    #[test]
+    fn each_setting_that_changes_the_model_is_named_with_both_values() {
+        assert_eq!(differ(|_| {}), "");
+        assert_eq!(
+            differ(|model| model.rope_theta = 5e5),
+            "model.rope_theta is 500000.0 here and was 10000.0"
+        );
+        let both = differ(|model| {
+            model.rms_norm_eps = 1e-5;
+            model.moe.as_mut().unwrap().norm_topk_prob = true;
+        });
+        assert!(both.contains("model.rms_norm_eps is 0.00001 here and was 1e-6"), "{both}");
+        assert!(both.contains("model.moe.norm_topk_prob is true here and was false"), "{both}");
+        assert_eq!(
+            differ(|model| model.moe = None),
+            "model.moe is none here and was a mixture of 8 experts"
+        );
+    }
+
+    #[test]
+    fn settings_of_training_may_change() {
+        let changed = differ(|model| {
+            model.initializer_range = 0.5;
+            model.moe.as_mut().unwrap().router_aux_loss_coef = 0.1;
+        });
+        assert_eq!(changed, "");
+    }
+}

@@ -1,0 +1,158 @@
+//! Checkpoints as bytes: what a run is made of, to be kept wherever the app keeps files.
+//!
+//! `model.safetensors` holds the weights under Hugging Face's names, `optimizer.safetensors` the
+//! moments as `moment1/<name>` and `moment2/<name>`, `trainer.json` the position in the run, the
+//! model that the weights are of, and digests of all three. The digests are checked whenever a file
+//! is read: a bit that flipped, a block of zeros and two swapped tensors have the shapes that are
+//! expected, and would be trained on without a word.
+
+mod error;
+mod manifest;
+mod meaning;
+mod state;
+mod tensors;
+
+use crate::config::{Config, ModelConfig};
+use crate::model::parameters;
+use crate::train::store::Tensors;
+
+pub use error::CheckpointError;
+pub use manifest::Manifest;
+pub use meaning::{Difference, Differences, same_meaning};
+pub use state::{LossScale, TrainerState};
+pub use tensors::{read_weights, serialize};
+
+use manifest::{FileDigest, FileDigests};
+use tensors::Archive;
+
+/// A whole checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Weights by file name.
+    pub weights: Tensors,
+    /// First moments by file name.
+    pub moment1: Tensors,
+    /// Second moments by file name.
+    pub moment2: Tensors,
+    /// Where the run stands.
+    pub state: TrainerState,
+    /// The model that the weights are of.
+    pub model: ModelConfig,
+}
+
+/// Names of a checkpoint's folder and files.
+pub mod file {
+    /// Weights.
+    pub const MODEL: &str = "model.safetensors";
+    /// Moments.
+    pub const OPTIMIZER: &str = "optimizer.safetensors";
+    /// Step, model and digests.
+    pub const TRAINER: &str = "trainer.json";
+    /// All of them, in the order in which they are written.
+    pub const ALL: [&str; 3] = [MODEL, OPTIMIZER, TRAINER];
+
+    /// The checkpoint's folder within a run's `checkpoints`.
+    pub fn folder(step: usize) -> String {
+        format!("step-{step:08}")
+    }
+
+    /// The step that a folder is named after; none for a name that [`folder`] doesn't give.
+    pub fn step(name: &str) -> Option<usize> {
+        let step = name.strip_prefix("step-")?.parse().ok()?;
+        (folder(step) == name).then_some(step)
+    }
+}
+
+/// Where a checkpoint's files come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The folder, for messages.
+    pub path: &'a str,
+    /// The step that it is named after, if it is.
+    pub step: Option<usize>,
+}
+
+impl Origin<'_> {
+    fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.path)
+    }
+
+    /// `trainer.json`, of the right step and of a model with this meaning.
+    fn manifest(&self, model: &ModelConfig, bytes: &[u8]) -> Result<Manifest, CheckpointError> {
+        let trainer = self.file(file::TRAINER);
+        let manifest = Manifest::read(&trainer, bytes)?;
+        if let Some(step) = self.step {
+            manifest.check_step(&trainer, step)?;
+        }
+        manifest.check_model(&self.file(file::MODEL), model)?;
+        Ok(manifest)
+    }
+}
+
+impl Checkpoint {
+    /// The files, in the order in which they should be written; each is made when it is asked
+    /// for, so that they are never in memory together. Their digests are taken on the way.
+    pub fn to_files(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> + '_ {
+        let mut digests = Vec::new();
+        file::ALL.into_iter().map(move |name| {
+            let bytes = match name {
+                file::MODEL => tensors::of_weights(&self.weights),
+                file::OPTIMIZER => tensors::of_moments(&self.moment1, &self.moment2),
+                _ => {
+                    let optimizer = digests.pop().expect("the second file came before");
+                    let model = digests.pop().expect("the first file came before");
+                    Manifest::write(&self.state, &self.model, FileDigests { model, optimizer })
+                }
+            };
+            if name != file::TRAINER {
+                digests.push(FileDigest::of(&bytes));
+            }
+            (name, bytes)
+        })
+    }
+
+    /// Reads the files of a checkpoint of this model.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] names the file and what does not fit: bytes that are not those that were
+    /// written, another step than the folder's, other settings of `[model]`, tensors that are
+    /// missing, of other shapes, or without a place in the model.
+    pub fn from_files(
+        origin: Origin<'_>,
+        config: &Config,
+        model: &[u8],
+        optimizer: &[u8],
+        trainer: &[u8],
+    ) -> Result<Self, CheckpointError> {
+        let manifest = origin.manifest(&config.model, trainer)?;
+        manifest.check_bytes(origin.path, file::MODEL, model)?;
+        manifest.check_bytes(origin.path, file::OPTIMIZER, optimizer)?;
+        let parameters = parameters(config);
+        let weights = Archive::open(origin.file(file::MODEL), model)?;
+        let moments = Archive::open(origin.file(file::OPTIMIZER), optimizer)?;
+        moments.check_surplus(&parameters, &["moment1/", "moment2/"])?;
+        Ok(Self {
+            weights: weights.weights(&parameters, |_| true)?,
+            moment1: moments.read(&parameters, "moment1/", |_| true)?,
+            moment2: moments.read(&parameters, "moment2/", |_| true)?,
+            state: manifest.state,
+            model: config.model.clone(),
+        })
+    }
+
+    /// Reads the weights alone, for measuring, generating and new runs, with what `trainer.json`
+    /// says; NITP's projector may be absent.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::from_files`].
+    pub fn weights_from_files(
+        origin: Origin<'_>,
+        config: &Config,
+        model: &[u8],
+        trainer: &[u8],
+    ) -> Result<(Tensors, Manifest), CheckpointError> {
+        let manifest = origin.manifest(&config.model, trainer)?;
+        manifest.check_bytes(origin.path, file::MODEL, model)?;
+        Ok((read_weights(&origin.file(file::MODEL), config, model)?, manifest))
+    }
+}
