@@ -20,7 +20,7 @@ mod train;
 use serde::{Deserialize, Serialize};
 
 pub use cost::{FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts};
-pub use data::{BYTE_TOKENIZER, DataConfig};
+pub use data::{AUTO_END_OF_TEXT, BYTE_TOKENIZER, DataConfig};
 pub use error::ConfigError;
 pub use load::load;
 pub use model::{MAX_HEAD_DIM, ModelConfig, MoeConfig};

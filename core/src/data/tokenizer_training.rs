@@ -15,6 +15,9 @@ pub const END_OF_TEXT: &str = "<|endoftext|>";
 /// The smallest vocabulary: 256 bytes and [`END_OF_TEXT`], with no merge at all.
 pub const MIN_VOCAB_SIZE: usize = 257;
 
+/// The largest vocabulary: the library takes memory for all of it at once.
+pub const MAX_VOCAB_SIZE: usize = 1 << 20;
+
 /// Why no tokenizer came out of the text.
 #[derive(Debug, Error)]
 pub enum TokenizerTrainingError {
@@ -24,6 +27,15 @@ pub enum TokenizerTrainingError {
          ask for {MIN_VOCAB_SIZE} or more"
     )]
     VocabularyTooSmall {
+        /// The size that was asked for, in tokens.
+        vocab_size: usize,
+    },
+    /// The vocabulary could not be held.
+    #[error(
+        "vocabulary size {vocab_size} is too large: ask for {MAX_VOCAB_SIZE} or fewer (the largest of well-known \
+         tokenizers have a quarter of that)"
+    )]
+    VocabularyTooLarge {
         /// The size that was asked for, in tokens.
         vocab_size: usize,
     },
@@ -50,14 +62,17 @@ pub enum TokenizerTrainingError {
 /// any order, give the same bytes: ties between pairs go to the lower ids.
 ///
 /// # Errors
-/// [`TokenizerTrainingError::VocabularyTooSmall`] under [`MIN_VOCAB_SIZE`], [`TokenizerTrainingError::TooLittleText`] where the
-/// text can't fill the vocabulary.
+/// [`TokenizerTrainingError::VocabularyTooSmall`] under [`MIN_VOCAB_SIZE`], [`TokenizerTrainingError::VocabularyTooLarge`]
+/// over [`MAX_VOCAB_SIZE`], [`TokenizerTrainingError::TooLittleText`] where the text can't fill the vocabulary.
 pub fn train_bpe(
-    texts: impl Iterator<Item = String>,
+    texts: impl Iterator<Item = impl AsRef<str> + Send> + Send,
     vocab_size: usize,
 ) -> Result<String, TokenizerTrainingError> {
     if vocab_size < MIN_VOCAB_SIZE {
         return Err(TokenizerTrainingError::VocabularyTooSmall { vocab_size });
+    }
+    if vocab_size > MAX_VOCAB_SIZE {
+        return Err(TokenizerTrainingError::VocabularyTooLarge { vocab_size });
     }
     let byte_level = ByteLevel::default().add_prefix_space(false);
     let mut tokenizer = TokenizerBuilder::<BPE, NormalizerWrapper, _, _, _>::new()
@@ -73,9 +88,7 @@ pub fn train_bpe(
         .special_tokens(vec![AddedToken::from(END_OF_TEXT, true)])
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
-    // The library parallelises over rayon and reads what it is fed lazily, so the iterator has to be Send: a Vec is.
-    let texts: Vec<String> = texts.collect();
-    tokenizer.train(&mut trainer, texts.into_iter())?;
+    tokenizer.train(&mut trainer, texts)?;
     let reached = tokenizer.get_model().get_vocab_size();
     if reached != vocab_size {
         return Err(TokenizerTrainingError::TooLittleText { vocab_size, reached });
@@ -123,6 +136,8 @@ mod tests {
     fn says_what_is_wrong_with_a_size() {
         let error = train_bpe(texts().into_iter(), 256).unwrap_err();
         assert!(matches!(error, TokenizerTrainingError::VocabularyTooSmall { vocab_size: 256 }));
+        let error = train_bpe(texts().into_iter(), 1 << 32).unwrap_err();
+        assert!(matches!(error, TokenizerTrainingError::VocabularyTooLarge { .. }));
         let error = train_bpe(texts().into_iter(), 5000).unwrap_err();
         let TokenizerTrainingError::TooLittleText { reached, .. } = error else {
             panic!("{error}");

@@ -8,4 +8,5 @@ mod interruptions;
 mod precision;
 mod receipts;
 mod runs;
+mod tokenizers;
 mod tuning;
