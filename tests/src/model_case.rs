@@ -77,6 +77,7 @@ impl RandomBatches {
             label_count: labels.iter().filter(|&&label| label != u32::MAX).count(),
             pair_count: nitp_mask.iter().filter(|&&mask| mask == 1).count(),
             byte_count: n,
+            unknown_count: 0,
             padding_rows: 0,
             input_ids,
             labels,

@@ -15,6 +15,9 @@ pub struct DataConfig {
     pub paths: Vec<String>,
     /// "byte", or the path of a Hugging Face `tokenizer.json`. Default "demo-data/tokenizer.json".
     pub tokenizer: String,
+    /// The token that ends a document, by its content, such as "<|im_end|>"; "auto" takes the
+    /// special token that has one of the usual names for it. Default "auto".
+    pub end_of_text: String,
     /// Share of the text that is held out for evaluation and never trained on: at least 0, below
     /// 1; 0 holds nothing out and leaves a run without evaluations. Default 0.05.
     pub validation_fraction: f64,
@@ -23,11 +26,15 @@ pub struct DataConfig {
 /// The value of [`DataConfig::tokenizer`] that makes each of the 256 bytes a token.
 pub const BYTE_TOKENIZER: &str = "byte";
 
+/// The value of [`DataConfig::end_of_text`] that finds the token by its name.
+pub const AUTO_END_OF_TEXT: &str = "auto";
+
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
             paths: vec!["demo-data/corpus.jsonl".to_owned()],
             tokenizer: "demo-data/tokenizer.json".to_owned(),
+            end_of_text: AUTO_END_OF_TEXT.to_owned(),
             validation_fraction: 0.05,
         }
     }
@@ -48,6 +55,13 @@ impl DataConfig {
             format!("{:?}", self.tokenizer),
             "it must be \"byte\" or the path of a tokenizer.json",
             "Set data.tokenizer = \"byte\"",
+        )?;
+        require(
+            !self.end_of_text.is_empty(),
+            "data.end_of_text",
+            format!("{:?}", self.end_of_text),
+            "it must be the content of a token, or \"auto\"",
+            "Set data.end_of_text = \"auto\"",
         )?;
         require_below_one("data.validation_fraction", self.validation_fraction)
     }

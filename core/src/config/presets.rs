@@ -3,8 +3,8 @@
 
 use super::load::suggest;
 use super::{
-    BYTE_TOKENIZER, Config, ConfigError, DataConfig, ModelConfig, MoeConfig, NitpConfig,
-    TrainConfig,
+    AUTO_END_OF_TEXT, BYTE_TOKENIZER, Config, ConfigError, DataConfig, ModelConfig, MoeConfig,
+    NitpConfig, TrainConfig,
 };
 
 /// Every preset's name, with what it is in one line.
@@ -350,6 +350,7 @@ impl PaperRow {
             data: DataConfig {
                 paths: Vec::new(),
                 tokenizer: "tokenizer.json".to_owned(),
+                end_of_text: AUTO_END_OF_TEXT.to_owned(),
                 validation_fraction: 0.001,
             },
         }

@@ -23,6 +23,8 @@ pub struct Batch {
     pub pair_count: usize,
     /// Bytes of text behind the labels that are not ignored.
     pub byte_count: usize,
+    /// Labels that are the unknown token, of whose text the bytes are not known.
+    pub unknown_count: usize,
     /// Rows at the end that only fill the batch: none of their positions counts.
     pub padding_rows: usize,
 }
@@ -31,12 +33,14 @@ impl Batch {
     /// A row of `len - 1` positions for each window of `len` tokens, of which those from the given
     /// one on count.
     ///
-    /// `token_bytes` is [`Tokenizer::token_bytes`](super::Tokenizer::token_bytes).
+    /// `token_bytes` is [`Tokenizer::token_bytes`](super::Tokenizer::token_bytes), and `unknown`
+    /// [`Tokenizer::unknown`](super::Tokenizer::unknown).
     pub fn new(
         windows: impl Iterator<Item = (Window, usize)>,
         end_of_text: Option<u32>,
         shift: Shift,
         token_bytes: &[u32],
+        unknown: Option<u32>,
     ) -> Self {
         let mut batch = Self::default();
         for (Window { tokens, documents }, from) in windows {
@@ -47,6 +51,7 @@ impl Batch {
                 let label = if counts && (same || Some(tokens[t]) == end_of_text) {
                     batch.label_count += 1;
                     batch.byte_count += token_bytes[tokens[t + 1] as usize] as usize;
+                    batch.unknown_count += usize::from(Some(tokens[t + 1]) == unknown);
                     tokens[t + 1]
                 } else {
                     IGNORED_LABEL
@@ -76,7 +81,7 @@ mod tests {
             Window { tokens: vec![1, 9, 2, 3, 4], documents: vec![0, 0, 1, 1, 2] },
             Window { tokens: vec![5, 6, 7, 8, 3], documents: vec![3; 5] },
         ];
-        Batch::new(windows.into_iter().map(|it| (it, 0)), end_of_text, shift, &BYTES)
+        Batch::new(windows.into_iter().map(|it| (it, 0)), end_of_text, shift, &BYTES, Some(3))
     }
 
     #[test]
@@ -88,6 +93,7 @@ mod tests {
         assert_eq!(batch.nitp_mask, [1, 0, 1, 0, 1, 1, 1, 0]);
         assert_eq!((batch.label_count, batch.pair_count), (6, 5));
         assert_eq!(batch.byte_count, 5 + 1 + 1 + 1 + 5);
+        assert_eq!(batch.unknown_count, 2);
     }
 
     #[test]
@@ -109,7 +115,7 @@ mod tests {
     fn positions_that_were_seen_before_do_not_count() {
         let window = || Window { tokens: vec![1, 2, 3, 4, 5], documents: vec![0; 5] };
         let rows = [(window(), 2), (window(), 4)];
-        let batch = Batch::new(rows.into_iter(), None, Shift::Next, &BYTES);
+        let batch = Batch::new(rows.into_iter(), None, Shift::Next, &BYTES, None);
         let none = IGNORED_LABEL;
         assert_eq!(batch.labels, [none, none, 4, 5, none, none, none, none]);
         assert_eq!(batch.nitp_mask, [0, 0, 1, 0, 0, 0, 0, 0]);

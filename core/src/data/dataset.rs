@@ -82,6 +82,7 @@ pub struct Dataset {
     sampler: Option<WindowSampler>,
     validation_rows: Vec<Row>,
     token_bytes: Vec<u32>,
+    unknown: Option<u32>,
     shift: Shift,
     rows: usize,
     context_length: usize,
@@ -152,6 +153,7 @@ impl Dataset {
             sampler,
             validation_rows,
             token_bytes: tokenizer.token_bytes(),
+            unknown: tokenizer.unknown(),
             shift: config.nitp.shift,
             rows: train.batch_size,
             context_length: train.context_length,
@@ -199,7 +201,7 @@ impl Dataset {
 
     fn batch(&self, stream: &Stream, rows: impl Iterator<Item = Row>) -> Batch {
         let windows = rows.map(|row| (self.window(stream, row.start), row.from));
-        Batch::new(windows, self.corpus.end_of_text(), self.shift, &self.token_bytes)
+        Batch::new(windows, self.corpus.end_of_text(), self.shift, &self.token_bytes, self.unknown)
     }
 
     /// The corpus.

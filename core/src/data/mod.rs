@@ -17,4 +17,4 @@ pub use dataset::{DataError, Dataset};
 pub use documents::{DocumentError, Fingerprint, TextDigest, TextFile, documents};
 pub use sampler::WindowSampler;
 pub use split::{Split, Stream, Window};
-pub use tokenizer::{Tokenizer, TokenizerError};
+pub use tokenizer::{HuggingFace, TextStream, Tokenizer, TokenizerError};

@@ -78,7 +78,7 @@ pub enum TokenizerTrainingError {
 /// [`MAX_VOCAB`], [`TokenizerTrainingError::MoreThanText`] and [`TokenizerTrainingError::TooLittleText`] where the text can't
 /// fill the vocabulary: the first before anything is made of it, the second after every merge.
 pub fn train_bpe(
-    texts: impl Iterator<Item = String>,
+    texts: impl Iterator<Item = impl AsRef<str> + Send> + Send,
     vocab_size: usize,
 ) -> Result<String, TokenizerTrainingError> {
     if vocab_size < MIN_VOCAB_SIZE {
@@ -88,8 +88,8 @@ pub fn train_bpe(
         return Err(TokenizerTrainingError::MoreThanAModel { vocab_size });
     }
     // The library takes memory for the whole vocabulary before it looks at the text.
-    let texts: Vec<String> = texts.collect();
-    let bytes: usize = texts.iter().map(String::len).sum();
+    let texts: Vec<_> = texts.collect();
+    let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
     // Each merge leaves the text one token shorter at least.
     let most = MIN_VOCAB_SIZE + bytes.saturating_sub(1);
     if vocab_size > most {

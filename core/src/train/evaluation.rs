@@ -23,6 +23,7 @@ pub(super) struct BatchReads {
     reads: Reads,
     labels: usize,
     bytes: usize,
+    unknown: usize,
     nitp_terms: usize,
 }
 
@@ -39,6 +40,7 @@ pub struct Sums {
     batches: usize,
     labels: usize,
     bytes: usize,
+    unknown: usize,
     nitp_terms: usize,
     ntp: f64,
     nitp: f64,
@@ -74,6 +76,7 @@ impl Evaluator {
             reads: Reads::new(tickets),
             labels: batch.label_count,
             bytes: batch.byte_count,
+            unknown: batch.unknown_count,
             nitp_terms: nitp_terms(&self.config, batch),
         })
     }
@@ -90,6 +93,7 @@ impl Evaluator {
         sums.batches += 1;
         sums.labels += reads.labels;
         sums.bytes += reads.bytes;
+        sums.unknown += reads.unknown;
         sums.nitp_terms += reads.nitp_terms;
         sums.ntp += f64::from(metrics[metric::NTP_LOSS]);
         sums.nitp += f64::from(metrics[metric::NITP_LOSS]);
@@ -167,7 +171,18 @@ impl Evaluator {
     }
 }
 
+/// Share of unknown tokens above which bits per byte say nothing.
+const MOST_UNKNOWN: f64 = 1e-3;
+
 impl Sums {
+    /// Bits a byte: the cross-entropy of all labels by the bytes of all but the unknown ones, for
+    /// which text of an unknown length stands. A few of them make the number too large by about
+    /// their share; none where they are more than [`MOST_UNKNOWN`], or there is no byte.
+    fn bits_per_byte(&self) -> Option<f64> {
+        let known = self.unknown as f64 <= MOST_UNKNOWN * self.labels as f64;
+        (known && self.bytes > 0).then(|| self.ntp / self.bytes as f64 / std::f64::consts::LN_2)
+    }
+
     /// The means as an event.
     pub fn event(&self, step: usize, tokens: u64) -> EvaluationEvent {
         let mean = |sum: f64, count: usize| if count == 0 { 0.0 } else { sum / count as f64 };
@@ -179,7 +194,8 @@ impl Sums {
             tokens,
             val_loss,
             perplexity: val_loss.exp(),
-            bits_per_byte: mean(self.ntp, self.bytes) / std::f64::consts::LN_2,
+            bits_per_byte: self.bits_per_byte(),
+            unknown_share: mean(self.unknown as f64, self.labels),
             nitp_loss: mean(self.nitp, self.nitp_terms),
             balance_loss: mean(self.balance, self.batches),
             expert_load,
@@ -199,5 +215,21 @@ pub fn geometry_event(step: usize, tokens: u64, states: Vec<f32>, width: usize) 
         projected: found.projected,
         states,
         unembedding: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_per_byte_need_the_bytes() {
+        let sums = Sums { labels: 2000, bytes: 4000, ntp: 4000.0, ..Sums::default() };
+        let bits = sums.event(0, 0).bits_per_byte.unwrap();
+        assert!((bits - 1.0 / std::f64::consts::LN_2).abs() < 1e-12);
+        let few = Sums { unknown: 2, ..sums.clone() }.event(0, 0);
+        assert_eq!((few.bits_per_byte, few.unknown_share), (Some(bits), 1e-3));
+        assert_eq!(Sums { unknown: 3, ..sums.clone() }.event(0, 0).bits_per_byte, None);
+        assert_eq!(Sums { bytes: 0, ..sums }.event(0, 0).bits_per_byte, None);
     }
 }

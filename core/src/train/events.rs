@@ -81,6 +81,10 @@ impl StepEvent {
     }
 }
 
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
+}
+
 /// Numbers of the held-out split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationEvent {
@@ -92,8 +96,13 @@ pub struct EvaluationEvent {
     pub val_loss: f64,
     /// `exp(val_loss)`.
     pub perplexity: f64,
-    /// Cross-entropy in bits a byte of text.
-    pub bits_per_byte: f64,
+    /// Cross-entropy in bits a byte of text; none where more than one token in a thousand is the
+    /// unknown token, because the bytes for which those stand are not known.
+    #[serde(default)]
+    pub bits_per_byte: Option<f64>,
+    /// Share of the held-out tokens that are the unknown token; left out where there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown_share: f64,
     /// Raw NITP loss on the held-out split; 0 where it is off.
     pub nitp_loss: f64,
     /// Raw balance loss on the held-out split, summed over MoE blocks.

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::inputs::{self, find};
 use crate::config::Config;
+use crate::data::Tokenizer;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket, take_now};
 use crate::model::generate_plan;
 
@@ -35,6 +36,9 @@ pub enum SamplingError {
     /// A logit is NaN or infinite.
     #[error("the model's logits are not finite: its weights are broken; use an earlier checkpoint")]
     NotFinite,
+    /// No id of the logits is a token.
+    #[error("the tokenizer has no token among the model's logits: it is another tokenizer")]
+    NoToken,
 }
 
 /// A failure to generate.
@@ -57,24 +61,31 @@ pub enum GenerateError {
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
+    tokens: Vec<bool>,
     rng: ChaCha8Rng,
 }
 
 impl Sampler {
-    /// A sampler at the start of its seed's sequence.
-    pub fn new(sampling: Sampling) -> Self {
-        Self { sampling, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
+    /// A sampler at the start of its seed's sequence, of the ids that are tokens: those that
+    /// [`Tokenizer::token_mask`](crate::data::Tokenizer::token_mask) has. A model may have rows
+    /// for more.
+    pub fn new(sampling: Sampling, tokens: Vec<bool>) -> Self {
+        Self { sampling, tokens, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
     }
 
-    /// Draws from `logits [vocab_size]`. Ties go to the lowest id.
+    /// Draws a token from `logits [vocab_size]`. Ties go to the lowest id.
     ///
     /// # Errors
-    /// If a logit is not finite.
+    /// If a logit is not finite, or no id of them is a token.
     pub fn draw(&mut self, logits: &[f32]) -> Result<u32, SamplingError> {
         if logits.iter().any(|x| !x.is_finite()) {
             return Err(SamplingError::NotFinite);
         }
-        let mut order: Vec<usize> = (0..logits.len()).collect();
+        let is_token = |&id: &usize| self.tokens.get(id).is_some_and(|&token| token);
+        let mut order: Vec<usize> = (0..logits.len()).filter(is_token).collect();
+        if order.is_empty() {
+            return Err(SamplingError::NoToken);
+        }
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         if self.sampling.temperature <= 0.0 {
             return Ok(order[0] as u32);
@@ -160,7 +171,8 @@ impl Generator {
         take_now(executor, ticket)
     }
 
-    /// Goes on from `tokens` until `stop` or `max_tokens` more; `each` gets every new token.
+    /// Goes on from `tokens` until the tokenizer's end of text or `max_tokens` more; `each` gets
+    /// every new token.
     ///
     /// # Errors
     /// An empty prompt, logits that are not finite, what the executor reports.
@@ -169,14 +181,15 @@ impl Generator {
         executor: &mut dyn Executor,
         mut tokens: Vec<u32>,
         max_tokens: usize,
-        stop: Option<u32>,
+        tokenizer: &Tokenizer,
         sampling: Sampling,
         mut each: impl FnMut(u32),
     ) -> Result<Vec<u32>, GenerateError> {
+        let stop = tokenizer.end_of_text();
         if tokens.is_empty() {
             tokens.push(stop.ok_or(GenerateError::EmptyPrompt)?);
         }
-        let mut sampler = Sampler::new(sampling);
+        let mut sampler = Sampler::new(sampling, tokenizer.token_mask());
         let mut new = Vec::new();
         while new.len() < max_tokens {
             let logits = self.logits(executor, &tokens)?;
@@ -197,7 +210,7 @@ mod tests {
     use super::*;
 
     fn draws(sampling: Sampling, logits: &[f32]) -> Vec<u32> {
-        let mut sampler = Sampler::new(sampling);
+        let mut sampler = Sampler::new(sampling, vec![true; logits.len()]);
         (0..2000).map(|_| sampler.draw(logits).unwrap()).collect()
     }
 
@@ -226,7 +239,21 @@ mod tests {
 
     #[test]
     fn broken_logits_are_an_error() {
-        let mut sampler = Sampler::new(Sampling::default());
+        let mut sampler = Sampler::new(Sampling::default(), vec![true; 2]);
         assert_eq!(sampler.draw(&[0.0, f32::NAN]), Err(SamplingError::NotFinite));
+    }
+
+    #[test]
+    fn ids_that_are_no_tokens_are_never_drawn() {
+        let sampling = Sampling { temperature: 1.0, top_k: 2, top_p: 1.0, seed: 3 };
+        // A gap at 1, and a model with rows from 4 on that the tokenizer lacks.
+        let logits = [0.0, 50.0, 1.0, 0.5, 60.0, 70.0];
+        for temperature in [0.0, 1.0] {
+            let sampling = Sampling { temperature, ..sampling };
+            let mut sampler = Sampler::new(sampling, vec![true, false, true, true]);
+            assert!((0..500).all(|_| [2, 3].contains(&sampler.draw(&logits).unwrap())));
+        }
+        let mut sampler = Sampler::new(sampling, vec![false]);
+        assert_eq!(sampler.draw(&logits), Err(SamplingError::NoToken));
     }
 }

@@ -147,6 +147,7 @@ impl BatchSource for MadeUp {
             label_count: tokens,
             pair_count,
             byte_count: tokens,
+            unknown_count: 0,
             padding_rows: 0,
         }
     }

@@ -47,6 +47,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
                  been trained on"
             );
         }
+        tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
         Dataset::new(&config, &tokenizer, corpus)?
     } else {
         let paths = args
@@ -55,6 +56,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
             .map(|path| path.to_str().map(str::to_owned).context("a data path is not UTF-8"))
             .collect::<Result<Vec<_>>>()?;
         let corpus = token_cache::corpus(&paths, Named::Now, &tokenizer, warn)?;
+        tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
         Dataset::held_out_only(&config, &tokenizer, corpus)?
     };
     let batches = BatchSource::validation_batches(&dataset);
@@ -134,7 +136,10 @@ fn print_table(evaluation: &EvaluationEvent, geometry: &GeometryEvent, nitp: boo
     };
     row("held-out loss", format!("{:.4}", evaluation.val_loss), "nats a token".into());
     row("perplexity", format!("{:.2}", evaluation.perplexity), String::new());
-    row("bits per byte", format!("{:.4}", evaluation.bits_per_byte), String::new());
+    match evaluation.bits_per_byte {
+        Some(bits) => row("bits per byte", format!("{bits:.4}"), String::new()),
+        None => row("bits per byte", "-".into(), "the bytes of unknown tokens aren't known".into()),
+    }
     if nitp {
         row("NITP loss", format!("{:.4}", evaluation.nitp_loss), String::new());
     }

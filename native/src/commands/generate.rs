@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Result, ensure};
+use nitp_core::data::TextStream;
 use nitp_core::train::{Generator, Sampling};
 
 use super::eval::write_weights;
@@ -18,7 +19,15 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     config.nitp.enabled = false;
     let tokenizer = run.tokenizer(&config)?;
     let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
-    let prompt = tokenizer.encode(&args.prompt)?;
+    let prompt = tokenizer.encode_prompt(&args.prompt)?;
+    let unknown = prompt.iter().filter(|&&token| Some(token) == tokenizer.unknown()).count();
+    if unknown > 0 {
+        crate::output::errln!(
+            "warning: {unknown} of the prompt's {} tokens are the unknown token: the model doesn't \
+             see that text",
+            prompt.len()
+        );
+    }
     ensure!(
         !prompt.is_empty() || tokenizer.end_of_text().is_some(),
         "this model's bytes have no token that begins a text: give a --prompt"
@@ -36,30 +45,15 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     let mut out = std::io::stdout();
     write!(out, "{}", args.prompt)?;
     out.flush()?;
-    let (mut tokens, mut shown, mut failure) = (prompt.clone(), tokenizer.decode(&prompt), None);
-    generator.generate(
-        executor,
-        prompt,
-        args.max_tokens,
-        tokenizer.end_of_text(),
-        sampling,
-        |token| {
-            tokens.push(token);
-            let text = tokenizer.decode(&tokens);
-            // A character may need more tokens: its bytes wait for the rest.
-            if let Some(new) =
-                text.strip_prefix(shown.as_str()).filter(|_| !text.ends_with('\u{FFFD}'))
-            {
-                let written = write!(out, "{new}").and_then(|()| out.flush());
-                failure = failure.take().or(written.err());
-                shown = text;
-            }
-        },
-    )?;
+    let mut text = TextStream::after(&tokenizer, &prompt);
+    let mut failure = None;
+    generator.generate(executor, prompt, args.max_tokens, &tokenizer, sampling, |token| {
+        let written = write!(out, "{}", text.push(token)).and_then(|()| out.flush());
+        failure = failure.take().or(written.err());
+    })?;
     if let Some(error) = failure {
         return Err(error.into());
     }
-    let text = tokenizer.decode(&tokens);
-    writeln!(out, "{}", text.strip_prefix(shown.as_str()).unwrap_or_default())?;
+    writeln!(out, "{}", text.finish())?;
     Ok(())
 }

@@ -30,7 +30,7 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
         documents::read(&source, keep, warn)?;
     }
     let bytes: usize = texts.iter().map(String::len).sum();
-    let json = train_bpe(texts.iter().cloned(), vocab_size)?;
+    let json = train_bpe(texts.iter().map(String::as_str), vocab_size)?;
     whole_file::write(&out, json.as_bytes())?;
     let encoded = Tokenizer::from_json(&json)?.encode_all(&texts)?;
     let tokens: usize = encoded.iter().map(Vec::len).sum();

@@ -23,6 +23,7 @@ pub fn run(args: TraceArgs) -> Result<()> {
     };
     let warn = |text: String| errln!("warning: {text}");
     let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, warn)?;
+    tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let choice = device::choose_for(&args.run.device, &config, None)?;
     outln!("{}", choice.why);

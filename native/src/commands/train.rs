@@ -111,6 +111,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
     };
     let warn = |text| warnings.push(text);
     let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
+    warnings.extend(tokenizer.check_corpus(&corpus));
     let fingerprint = corpus.fingerprint().to_owned();
     if let Start::Checkpoint(checkpoint) = &start {
         check_data(checkpoint, &fingerprint, &config)?;
@@ -224,7 +225,7 @@ fn fresh(args: &TrainArgs) -> Result<Plan> {
 pub fn settings_tokenizer(config: &Config) -> Result<Tokenizer> {
     let source = &config.data.tokenizer;
     let file = (source != BYTE_TOKENIZER).then(|| PathBuf::from(source));
-    read_tokenizer(file.as_deref(), config.model.vocab_size)
+    read_tokenizer(file.as_deref(), config)
 }
 
 fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
@@ -269,6 +270,7 @@ fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
             ("train.seed", train.seed.to_string()),
             ("data.validation_fraction", data.validation_fraction.to_string()),
             ("data.tokenizer", data.tokenizer.clone()),
+            ("data.end_of_text", data.end_of_text.clone()),
         ]
     };
     for ((key, old), (_, new)) in keys(old).into_iter().zip(keys(new)) {
@@ -408,7 +410,9 @@ impl Summary {
         if let (Some(first), Some(last)) = (&self.first_evaluation, &self.evaluation) {
             line("held-out loss", change(first.val_loss, last.val_loss, 3) + " nats a token");
             line("perplexity", change(first.perplexity, last.perplexity, 1));
-            line("bits per byte", change(first.bits_per_byte, last.bits_per_byte, 3));
+            if let (Some(first), Some(last)) = (first.bits_per_byte, last.bits_per_byte) {
+                line("bits per byte", change(first, last, 3));
+            }
             if config.nitp.enabled {
                 line("NITP loss", change(first.nitp_loss, last.nitp_loss, 3));
             }
@@ -437,8 +441,8 @@ fn sample(trainer: &mut Trainer, config: &Config, tokenizer: &Tokenizer) {
             Some(_) => Vec::new(),
             None => tokenizer.encode("\n")?,
         };
-        let (stop, sampling) = (tokenizer.end_of_text(), Sampling::default());
-        Ok(it.generate(executor, prompt, SAMPLE_TOKENS, stop, sampling, |_| {})?)
+        let sampling = Sampling::default();
+        Ok(it.generate(executor, prompt, SAMPLE_TOKENS, tokenizer, sampling, |_| {})?)
     });
     match written {
         Ok(tokens) => {

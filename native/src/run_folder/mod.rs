@@ -203,7 +203,7 @@ impl RunFolder {
     pub fn tokenizer(&self, config: &Config) -> Result<Tokenizer> {
         let kept = self.path.join(TOKENIZER);
         let file = (config.data.tokenizer != BYTE_TOKENIZER).then_some(kept);
-        read_tokenizer(file.as_deref(), config.model.vocab_size)
+        read_tokenizer(file.as_deref(), config)
     }
 }
 
@@ -211,8 +211,11 @@ impl RunFolder {
 ///
 /// # Errors
 /// If it can't be read or does not fit the model.
-pub fn read_tokenizer(file: Option<&Path>, vocab_size: usize) -> Result<Tokenizer> {
-    let Some(path) = file else { return Ok(Tokenizer::new(BYTE_TOKENIZER, vocab_size)?) };
+pub fn read_tokenizer(file: Option<&Path>, config: &Config) -> Result<Tokenizer> {
+    let new = |source: &str| {
+        Tokenizer::new(source, config.model.vocab_size)?.with_end_of_text(&config.data.end_of_text)
+    };
+    let Some(path) = file else { return Ok(new(BYTE_TOKENIZER)?) };
     let json = fs::read_to_string(path).with_context(|| {
         format!(
             "reading the tokenizer {}; make one with `nitp tokenizer train`, or set \
@@ -220,7 +223,7 @@ pub fn read_tokenizer(file: Option<&Path>, vocab_size: usize) -> Result<Tokenize
             path.display()
         )
     })?;
-    Tokenizer::new(&json, vocab_size).with_context(|| format!("the tokenizer {}", path.display()))
+    new(&json).with_context(|| format!("the tokenizer {}", path.display()))
 }
 
 /// A run and one of its checkpoints.

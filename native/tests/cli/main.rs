@@ -10,6 +10,7 @@ mod precision;
 mod receipts;
 mod runs;
 mod text;
+mod tokenizers;
 mod torture;
 mod trust;
 mod tuning;

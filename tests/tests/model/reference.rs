@@ -63,6 +63,7 @@ impl Recorded {
                 label_count: labels.iter().filter(|&&label| label != -100.0).count(),
                 pair_count: mask.iter().filter(|&&mask| mask == 1.0).count(),
                 byte_count: len,
+                unknown_count: 0,
                 padding_rows: 0,
             })
             .collect();

@@ -100,10 +100,10 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
             }
         }
     });
-    ui.label(flat(&curvature.cross_entropy, "The next-token loss alone"));
+    ui.label(flat(&curvature.cross_entropy, "next-token curvature"));
     match &curvature.nitp {
         Some(lift) => {
-            ui.label(flat(&lift.lifted, "The loss with NITP"));
+            ui.label(flat(&lift.lifted, "curvature with NITP"));
             ui.label(format!(
                 "NITP's prediction has cosine s = {} with the target and length r = {}.",
                 number(lift.cosine),
@@ -123,10 +123,10 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
 }
 
 /// In how many directions a loss hardly bends, as a sentence.
-fn flat(curvatures: &[f64], loss: &str) -> String {
+fn flat(curvatures: &[f64], name: &str) -> String {
     let flat = curvatures.iter().filter(|&&it| it < FLAT).count();
     let all = curvatures.len();
-    format!("{loss} has a curvature below {FLAT} in {flat} of {all} directions.")
+    format!("{flat} of {all} directions have a {name} below {FLAT:e}.")
 }
 
 #[cfg(test)]
@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn a_count_of_flat_directions_is_a_sentence() {
         assert_eq!(
-            flat(&[1.0, 2e-5, -1.0, 0.5], "The loss with NITP"),
-            "The loss with NITP has a curvature below 0.0001 in 2 of 4 directions."
+            flat(&[1.0, 2e-5, -1.0, 0.5], "curvature with NITP"),
+            "2 of 4 directions have a curvature with NITP below 1e-4."
         );
     }
 }

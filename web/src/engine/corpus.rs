@@ -48,6 +48,8 @@ pub struct Corpus {
     pub tokenizer: Tokenizer,
     /// What it is called.
     pub name: String,
+    /// What is to be said of it, such as how much of it the tokenizer doesn't know.
+    pub warnings: Vec<String>,
     /// Labels by document: name, values, value of each document.
     labels: Vec<(String, Vec<String>, Vec<u16>)>,
 }
@@ -87,6 +89,7 @@ impl Corpus {
         let corpus = TokenCorpus::from_texts(&tokenizer, texts)
             .map_err(|error| error.to_string())?
             .with_fingerprint(fingerprint.finish());
+        let warnings = tokenizer.check_corpus(&corpus);
         // Every label needs its document: a text that is split or dropped would shift them.
         let labels = labels
             .into_iter()
@@ -94,7 +97,7 @@ impl Corpus {
             .collect();
         let dataset =
             Dataset::new(config, &tokenizer, corpus).map_err(|error| error.to_string())?;
-        Ok(Self { dataset: Arc::new(dataset), tokenizer, name, labels })
+        Ok(Self { dataset: Arc::new(dataset), tokenizer, name, warnings, labels })
     }
 
     /// The held-out tokens that are shown: the first of the first evaluation batch.
@@ -152,7 +155,9 @@ fn tokenizer(config: &Config, experiment: &Experiment) -> Result<Tokenizer, Stri
             ));
         }
     };
-    Tokenizer::new(source, config.model.vocab_size).map_err(|error| error.to_string())
+    Tokenizer::new(source, config.model.vocab_size)
+        .and_then(|it| it.with_end_of_text(&config.data.end_of_text))
+        .map_err(|error| error.to_string())
 }
 
 /// Labels of the demo corpus by document.

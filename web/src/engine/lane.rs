@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use nitp_core::config::Config;
-use nitp_core::data::Tokenizer;
+use nitp_core::data::{TextStream, Tokenizer};
 use nitp_core::executor::{ExecutorError, Reads, Ticket};
 use nitp_core::train::{
     Checkpoint, Event, Generator, Probe, ProbeReads, Prober, Progress, Sampler, Sampling,
@@ -46,6 +46,8 @@ struct WritingJob {
     prompt: usize,
     left: usize,
     sampler: Sampler,
+    stream: TextStream,
+    text: String,
     next: Vec<(String, f32)>,
     ticket: Option<Ticket>,
 }
@@ -158,7 +160,7 @@ impl Lane {
     /// In words.
     pub fn start_writing(&mut self, wanted: &Writing, shared: &Shared<'_>) -> Result<(), String> {
         let mut tokens =
-            shared.tokenizer.encode(&wanted.prompt).map_err(|error| error.to_string())?;
+            shared.tokenizer.encode_prompt(&wanted.prompt).map_err(|error| error.to_string())?;
         if tokens.is_empty() {
             // A text begins after the end of another one, or on a new line.
             tokens = match shared.tokenizer.end_of_text() {
@@ -170,9 +172,11 @@ impl Lane {
             Sampling { temperature: wanted.temperature, seed: wanted.seed, ..Sampling::default() };
         self.next_writing = Some(WritingJob {
             prompt: tokens.len(),
-            tokens,
             left: wanted.max_tokens,
-            sampler: Sampler::new(sampling),
+            sampler: Sampler::new(sampling, shared.tokenizer.token_mask()),
+            stream: TextStream::after(shared.tokenizer, &tokens),
+            text: String::new(),
+            tokens,
             next: Vec::new(),
             ticket: None,
         });
@@ -202,20 +206,22 @@ impl Lane {
         job.ticket = None;
         let logits = &logits[..shared.vocabulary.len().min(logits.len())];
         if job.tokens.len() == job.prompt {
-            job.next = likeliest(logits, shared.vocabulary);
+            job.next = likeliest(logits, shared);
         }
         let drawn = job.sampler.draw(logits).ok();
         let token = drawn.filter(|&token| Some(token) != shared.tokenizer.end_of_text());
         job.tokens.extend(token);
         job.left = job.left.saturating_sub(1);
         let done = token.is_none() || job.left == 0;
+        if let Some(token) = token {
+            job.text += &job.stream.push(token);
+        }
+        if done {
+            job.text += &job.stream.finish();
+        }
         updates.push_back(Update::Written(
             self.lane,
-            Written {
-                text: readable(&shared.tokenizer.decode(&job.tokens[job.prompt..])),
-                next: job.next.clone(),
-                done,
-            },
+            Written { text: readable(&job.text), next: job.next.clone(), done },
         ));
         if done {
             self.writing = None;
@@ -287,12 +293,13 @@ impl Lane {
     }
 }
 
-/// The likeliest tokens with their probabilities.
-fn likeliest(logits: &[f32], vocabulary: &[String]) -> Vec<(String, f32)> {
-    let mut order: Vec<usize> = (0..logits.len()).collect();
+/// The likeliest tokens with their probabilities. Ids that are no tokens are not drawn either.
+fn likeliest(logits: &[f32], shared: &Shared<'_>) -> Vec<(String, f32)> {
+    let tokens = shared.tokenizer.token_mask();
+    let mut order: Vec<usize> = (0..logits.len()).filter(|&id| tokens[id]).collect();
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
     let largest = order.first().map_or(0.0, |&first| logits[first]);
-    let total: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-    let named = |&id: &usize| (vocabulary[id].clone(), (logits[id] - largest).exp() / total);
+    let total: f32 = order.iter().map(|&id| (logits[id] - largest).exp()).sum();
+    let named = |&id: &usize| (shared.vocabulary[id].clone(), (logits[id] - largest).exp() / total);
     order.iter().take(SHOWN_NEXT).map(named).collect()
 }

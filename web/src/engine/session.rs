@@ -150,7 +150,10 @@ impl Session {
             let mut unkept = config.clone();
             unkept.train.checkpoint_interval = 0;
             let start = start.map_or(Start::Seed, Start::Checkpoint);
-            let trainer = Trainer::new(&unkept, executor, source, start)?;
+            let mut trainer = Trainer::new(&unkept, executor, source, start)?;
+            if lanes.is_empty() {
+                corpus.warnings.iter().for_each(|warning| trainer.warn(warning.clone()));
+            }
             lanes.push(Lane::new(lane, config, trainer, history, kept.clone()));
         }
         Ok(Self {

@@ -121,7 +121,7 @@ fn a_visitor_starts_and_looks_around() {
     for (tab, words) in [
         ("Curves", "Effective rank"),
         ("Hidden states", "Colour by"),
-        ("Why it works", "The next-token loss alone has a curvature below"),
+        ("Why it works", "directions have a next-token curvature below"),
         ("Experts", "This model is dense"),
         ("Text", "Go on with it"),
         ("Runs", "The runs under way"),

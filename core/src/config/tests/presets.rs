@@ -20,9 +20,9 @@ fn toml_is_complete_and_ordered() {
     let text = preset("tiny-moe").unwrap().to_toml();
     let headers: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
     assert_eq!(headers, ["[model]", "[model.moe]", "[nitp]", "[train]", "[data]"]);
-    // Eleven of the model, seven of its mixture, ten of NITP, twenty-two of the recipe, three of the
+    // Eleven of the model, seven of its mixture, ten of NITP, twenty-two of the recipe, four of the
     // data.
-    assert_eq!(text.lines().filter(|line| line.contains(" = ")).count(), 11 + 7 + 10 + 22 + 3);
+    assert_eq!(text.lines().filter(|line| line.contains(" = ")).count(), 11 + 7 + 10 + 22 + 4);
     assert!(!preset("tiny").unwrap().to_toml().contains("moe"));
 }
 

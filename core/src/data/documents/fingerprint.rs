@@ -28,7 +28,7 @@ impl Fingerprint {
     pub fn new(tokenizer: &Tokenizer) -> Self {
         /// Changes when the same files would be tokenised otherwise.
         const VERSION: &[u8] = b"nitptok1";
-        Self(Sha256::new_with_prefix(VERSION).chain_update(tokenizer.to_json()))
+        Self(Sha256::new_with_prefix(VERSION).chain_update(tokenizer.identity()))
     }
 
     /// Adds the next file.

@@ -1,0 +1,90 @@
+//! What can be wrong with a tokenizer or a text for it.
+
+use thiserror::Error;
+
+/// A tokenizer that can't be used, or a text that it can't encode.
+#[derive(Debug, Error)]
+pub enum TokenizerError {
+    /// The text is no `tokenizer.json`.
+    #[error(
+        "not a Hugging Face tokenizer.json: {0}. Give the file that the tokenizers library saves \
+         (`nitp tokenizer train` makes one), or set data.tokenizer = \"byte\""
+    )]
+    Syntax(#[source] tokenizers::Error),
+    /// A part of the file that would make the library panic or take all memory.
+    #[error(
+        "the tokenizer.json can't be used: {place}: {reason}. Correct the file, or use another \
+         tokenizer"
+    )]
+    Unsafe {
+        /// The part, as the keys that lead to it.
+        place: String,
+        /// What is wrong with it and what is allowed.
+        reason: String,
+    },
+    /// The library panicked.
+    #[error(
+        "the tokenizers library failed {during} ({message}): the tokenizer.json is broken or holds \
+         something that the library can't handle; use another tokenizer"
+    )]
+    Panicked {
+        /// While it did what.
+        during: &'static str,
+        /// Its message.
+        message: String,
+    },
+    /// The model has fewer rows of embedding than the tokenizer has tokens.
+    #[error(
+        "the tokenizer has {tokenizer} tokens, but model.vocab_size = {model}: set \
+         model.vocab_size={tokenizer} or more, or use a smaller tokenizer"
+    )]
+    TooLarge {
+        /// Ids that the tokenizer may give: one more than the largest.
+        tokenizer: usize,
+        /// The model's vocabulary.
+        model: usize,
+    },
+    /// `data.end_of_text` is no token.
+    #[error(
+        "data.end_of_text = {name:?}, but the tokenizer has no such token. Set the content of one \
+         that it has{known}, or \"auto\""
+    )]
+    UnknownEndOfText {
+        /// The value of the key.
+        name: String,
+        /// The first special tokens, in brackets.
+        known: String,
+    },
+    /// The tokenizer refused a text.
+    #[error(
+        "the tokenizer can't encode {text:?}: {source}. It has no token for something in it; use a \
+         byte-level tokenizer"
+    )]
+    Encode {
+        /// The beginning of the text.
+        text: String,
+        /// What the library said.
+        source: tokenizers::Error,
+    },
+    /// Characters of which no token tells.
+    #[error(
+        "the tokenizer has no token for {characters} in the text, and no unknown token either. \
+         Leave them out, or use a byte-level tokenizer that has all 256 bytes"
+    )]
+    Inexpressible {
+        /// The first such characters.
+        characters: String,
+    },
+    /// The normalizer would make a text much longer.
+    #[error(
+        "the tokenizer's normalizer makes a text of {bytes} bytes more than {most} long: its \
+         Replace or Precompiled steps insert too much. Correct the tokenizer.json, or use another \
+         tokenizer"
+    )]
+    Grows {
+        /// Bytes of the text.
+        bytes: usize,
+        /// The most that is allowed, in bytes.
+        most: usize,
+    },
+}

@@ -1,0 +1,371 @@
+//! A Hugging Face `tokenizer.json`, and what was found in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use rayon::prelude::*;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::{Decoder, NormalizerWrapper};
+
+use super::bytes::byte_characters;
+use super::cuts::Cuts;
+use super::end_of_text;
+use super::error::TokenizerError;
+use super::expression::Expression;
+use super::growth::Growth;
+use super::safe::contained;
+use super::validate;
+
+/// Pieces that are tokenised side by side before their ids are handed on.
+const PIECES: usize = 64;
+
+/// A `tokenizer.json` and what was found in it.
+#[derive(Clone)]
+pub struct HuggingFace {
+    tokenizer: tokenizers::Tokenizer,
+    json: String,
+    vocab_size: usize,
+    end_of_text: Option<u32>,
+    unknown: Option<u32>,
+    cuts: Cuts,
+    growth: Growth,
+    expression: Expression,
+    dropout: Option<f64>,
+    /// Characters that were left out of texts so far, because no token expresses them.
+    dropped: Arc<Mutex<BTreeMap<char, u64>>>,
+}
+
+/// Short: a file may have a million tokens.
+impl fmt::Debug for HuggingFace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HuggingFace")
+            .field("vocab_size", &self.vocab_size)
+            .field("end_of_text", &self.end_of_text)
+            .field("cuts", &self.cuts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HuggingFace {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// If it is none, or holds what the library can't handle.
+    pub fn new(json: &str) -> Result<Self, TokenizerError> {
+        let json = json.trim_start_matches('\u{feff}');
+        let mut value: Value =
+            serde_json::from_str(json).map_err(|error| TokenizerError::Syntax(error.into()))?;
+        validate::check(&value)?;
+        let dropout = value.pointer("/model/dropout").and_then(Value::as_f64).filter(|&p| p > 0.0);
+        // The same text gives the same tokens.
+        if let Some(Value::Object(model)) = value.get_mut("model").filter(|_| dropout.is_some()) {
+            model.insert("dropout".to_owned(), Value::Null);
+        }
+        let json = match dropout {
+            Some(_) => serde_json::to_string_pretty(&value).expect("it was read from JSON"),
+            None => json.to_owned(),
+        };
+        let model = value.get("model").cloned().unwrap_or_default();
+        // What has no part here: every document is tokenised whole, and no token is put around it.
+        if let Value::Object(file) = &mut value {
+            for part in ["truncation", "padding", "post_processor"] {
+                file.remove(part);
+            }
+        }
+        let growth = growth(&value)?;
+        let tokenizer: tokenizers::Tokenizer = read(value)?;
+        // Ids may have gaps, so that their number is not enough.
+        let largest = tokenizer.get_vocab(true).into_values().max();
+        let vocab_size = largest.map_or(0, |largest| (largest as usize).saturating_add(1));
+        let unknown = match model.get("unk_id").and_then(Value::as_u64) {
+            Some(id) => u32::try_from(id).ok(),
+            None => model
+                .get("unk_token")
+                .and_then(Value::as_str)
+                .and_then(|token| tokenizers::Model::token_to_id(tokenizer.get_model(), token)),
+        };
+        let it = Self {
+            end_of_text: end_of_text::by_name(&tokenizer),
+            cuts: Cuts::of(&tokenizer),
+            growth,
+            expression: Expression::of(&tokenizer, unknown),
+            tokenizer,
+            json,
+            vocab_size,
+            unknown,
+            dropout,
+            dropped: Arc::default(),
+        };
+        it.try_out()?;
+        Ok(it)
+    }
+
+    /// Encodes and decodes a little, so that what can't work is told at once.
+    fn try_out(&self) -> Result<(), TokenizerError> {
+        const TEXT: &str = "The tide, 1999:\n\n\tb\u{f4}ats  \u{6f6e}\u{1F600}. it's\r\n";
+        for text in [TEXT, " ", "a"] {
+            match self.encode_piece(text) {
+                // That it can't encode all characters is told where there are some.
+                Err(TokenizerError::Encode { .. } | TokenizerError::Inexpressible { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(tokens) => drop(self.try_decode(&tokens)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the token with this content for the end of a text.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn set_end_of_text(&mut self, content: &str) -> Result<(), TokenizerError> {
+        self.end_of_text = Some(end_of_text::by_content(&self.tokenizer, content)?);
+        Ok(())
+    }
+
+    /// Hands on the tokens of `text`, a part after the other, until `each` breaks.
+    pub fn encode_parts(
+        &self,
+        text: &str,
+        each: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
+    ) -> Result<(), TokenizerError> {
+        self.note_dropped(text);
+        for pieces in self.cuts.pieces(text).chunks(PIECES) {
+            let tokens: Vec<Vec<u32>> = pieces
+                .into_par_iter()
+                .map(|piece| self.encode_piece(piece))
+                .collect::<Result<_, _>>()?;
+            for tokens in tokens {
+                if each(&tokens).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_piece(&self, piece: &str) -> Result<Vec<u32>, TokenizerError> {
+        self.growth.check(piece)?;
+        let encoded = contained(|| self.tokenizer.encode_fast(piece, false))
+            .map_err(|message| TokenizerError::Panicked { during: "encoding a text", message })?;
+        match encoded {
+            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+            Err(source) => {
+                let refused = piece.chars().find(|c| {
+                    let alone = c.to_string();
+                    !c.is_whitespace()
+                        && !matches!(
+                            contained(|| self.tokenizer.encode_fast(alone, false)),
+                            Ok(Ok(_))
+                        )
+                });
+                Err(match refused {
+                    Some(c) => TokenizerError::Inexpressible { characters: format!("{c:?}") },
+                    None => {
+                        TokenizerError::Encode { text: piece.chars().take(60).collect(), source }
+                    }
+                })
+            }
+        }
+    }
+
+    fn note_dropped(&self, text: &str) {
+        let found = self.expression.missing(&self.tokenizer, text);
+        if !found.is_empty() {
+            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+            for (character, count) in found {
+                *dropped.entry(character).or_default() += count;
+            }
+        }
+    }
+
+    /// Checks that a token expresses each character of a prompt.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Inexpressible`] with the first that have none.
+    pub fn check_expressible(&self, text: &str) -> Result<(), TokenizerError> {
+        let missing = self.expression.missing(&self.tokenizer, text);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(TokenizerError::Inexpressible { characters: listed(missing.into_keys()) })
+    }
+
+    /// What was left out of the texts that were encoded so far, in words.
+    pub fn dropped(&self) -> Option<String> {
+        let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let total: u64 = dropped.values().sum();
+        let advice = "use a tokenizer that has all 256 bytes, or an unknown token";
+        if total > 0 {
+            let mut often: Vec<_> = dropped.iter().map(|(&c, &count)| (count, c)).collect();
+            often.sort_by(|a, b| b.cmp(a));
+            let characters = listed(often.into_iter().map(|(_, c)| c));
+            return Some(format!(
+                "{total} characters of the text have no token and were left out: {characters}; \
+                 {advice}"
+            ));
+        }
+        // Where the tokens come from a cache, no text was seen.
+        let missing = self.expression.missing_in_words()?;
+        Some(format!("{missing}, and text that needs them is left out; {advice}"))
+    }
+
+    /// The text of tokens, special ones left out.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        // Decoders were tried when the file was read; should one fail all the same, its tokens
+        // are better than nothing.
+        self.try_decode(tokens)
+            .unwrap_or_else(|_| tokens.iter().filter_map(|&id| self.shown_token(id)).collect())
+    }
+
+    fn try_decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
+        // Some decoders panic where there is nothing.
+        if tokens.iter().all(|&id| self.shown_token(id).is_none()) {
+            return Ok(String::new());
+        }
+        contained(|| self.tokenizer.decode(tokens, true))
+            .map_err(|message| TokenizerError::Panicked { during: "decoding a text", message })?
+            .map_err(TokenizerError::Syntax)
+    }
+
+    /// A token as the decoder gets it; none if it is special or not in the vocabulary.
+    pub fn shown_token(&self, id: u32) -> Option<String> {
+        let special = self.tokenizer.get_added_vocabulary();
+        self.tokenizer.id_to_token(id).filter(|token| !special.is_special_token(token))
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> Option<&DecoderWrapper> {
+        self.tokenizer.get_decoder()
+    }
+
+    /// The bytes for which a token of a byte-level vocabulary stands; its own where it has other
+    /// characters.
+    pub fn byte_level_bytes(token: &str) -> Vec<u8> {
+        static BYTES: LazyLock<HashMap<char, u8>> =
+            LazyLock::new(|| byte_characters().into_iter().zip(0..=255).collect());
+        let bytes: Option<Vec<u8>> = token.chars().map(|c| BYTES.get(&c).copied()).collect();
+        bytes.unwrap_or_else(|| token.as_bytes().to_vec())
+    }
+
+    /// Where a text can be cut.
+    #[cfg(test)]
+    pub fn cuts(&self) -> &Cuts {
+        &self.cuts
+    }
+
+    /// The id of a token.
+    #[cfg(test)]
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    /// Whether this id is a token.
+    pub fn has(&self, id: u32) -> bool {
+        self.tokenizer.id_to_token(id).is_some()
+    }
+
+    /// One more than the largest id.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The token that ends a document.
+    pub fn end_of_text(&self) -> Option<u32> {
+        self.end_of_text
+    }
+
+    /// The token that stands for whatever the vocabulary lacks.
+    pub fn unknown(&self) -> Option<u32> {
+        self.unknown
+    }
+
+    /// The dropout that the file asks for and that is left out.
+    pub fn dropout(&self) -> Option<f64> {
+        self.dropout
+    }
+
+    /// The file's text, without its dropout.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Whether earlier versions, which cut every text behind line breaks, made the same ids.
+    pub fn ids_are_as_before(&self) -> bool {
+        self.cuts.after_line_breaks()
+            && self.dropout.is_none()
+            && self.end_of_text == end_of_text::known_before(&self.tokenizer)
+    }
+
+    /// Bytes of text behind a token.
+    pub fn token_bytes(&self, id: u32) -> u32 {
+        /// Decoders treat the first token of a text differently: this one stands before.
+        const BEFORE: &str = "a";
+        // Nobody knows how long the text is for which the unknown token stands.
+        if Some(id) == self.unknown || Some(id) == self.end_of_text {
+            return 0;
+        }
+        let Some(token) = self.tokenizer.id_to_token(id) else { return 0 };
+        match self.tokenizer.get_added_vocabulary().get_added_tokens_decoder().get(&id) {
+            Some(added) if added.special => return 0,
+            Some(added) => return added.content.len() as u32,
+            None => {}
+        }
+        if token.len() == 6 && token.starts_with("<0x") && token.ends_with('>') {
+            return 1; // a byte that has no other token
+        }
+        let length = match self.decoder() {
+            // One character stands for one byte.
+            Some(decoder) if is_byte_level(decoder) => token.chars().count(),
+            Some(decoder) => {
+                let decode = || decoder.decode(vec![BEFORE.to_owned(), token.clone()]);
+                let decoded = contained(decode).ok().and_then(Result::ok);
+                decoded.map_or(token.len(), |text| text.len().saturating_sub(BEFORE.len()))
+            }
+            None => token.len(),
+        };
+        length as u32
+    }
+}
+
+/// Reads a part of the file, or all of it.
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, TokenizerError> {
+    contained(|| serde_json::from_value(value))
+        .map_err(|message| TokenizerError::Panicked { during: "reading the file", message })?
+        .map_err(|error| TokenizerError::Syntax(error.into()))
+}
+
+/// What the normalizer may make of a text: found before the rest is read, because the library
+/// normalises added tokens while it reads them.
+fn growth(value: &Value) -> Result<Growth, TokenizerError> {
+    let normalizer = value.get("normalizer").cloned().unwrap_or_default();
+    let normalizer: Option<NormalizerWrapper> = read(normalizer)?;
+    let growth = Growth::of(normalizer.as_ref());
+    for token in value.get("added_tokens").and_then(Value::as_array).into_iter().flatten() {
+        if let Some(content) = token.get("content").and_then(Value::as_str) {
+            growth.check(content)?;
+        }
+    }
+    Ok(growth)
+}
+
+fn is_byte_level(decoder: &DecoderWrapper) -> bool {
+    match decoder {
+        DecoderWrapper::ByteLevel(_) => true,
+        DecoderWrapper::Sequence(sequence) => sequence.get_decoders().iter().any(is_byte_level),
+        _ => false,
+    }
+}
+
+/// The first of these characters, for a message.
+fn listed(characters: impl Iterator<Item = char>) -> String {
+    const SHOWN: usize = 8;
+    let all: Vec<char> = characters.collect();
+    let shown: Vec<String> = all.iter().take(SHOWN).map(|c| format!("{c:?}")).collect();
+    let more = if all.len() > SHOWN { ", ..." } else { "" };
+    format!("{}{more}", shown.join(", "))
+}

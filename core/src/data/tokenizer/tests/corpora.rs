@@ -1,0 +1,139 @@
+//! What is said of a corpus, and which token ends its documents.
+
+use serde_json::{Value, json};
+
+use super::samples::{llama_2, word_piece};
+use crate::data::{TokenCorpus, Tokenizer, TokenizerError};
+
+fn warnings(tokenizer: &Tokenizer, texts: &[&str]) -> Vec<String> {
+    let corpus = TokenCorpus::from_texts(tokenizer, texts.iter().copied()).unwrap();
+    tokenizer.check_corpus(&corpus)
+}
+
+fn edited(json: &str, edit: impl FnOnce(&mut Value)) -> String {
+    let mut value: Value = json.parse().unwrap();
+    edit(&mut value);
+    value.to_string()
+}
+
+#[test]
+fn the_share_of_unknown_tokens_is_told() {
+    let tokenizer = Tokenizer::from_json(&word_piece()).unwrap();
+    assert_eq!(tokenizer.unknown(), Some(1));
+    assert_eq!(tokenizer.token_bytes()[1], 0);
+    assert!(warnings(&tokenizer, &["the tide", "the boat"]).is_empty());
+    let found = warnings(&tokenizer, &["the ½ tide ½"]);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("2 of 5 tokens") && found[0].contains("40.00 %"), "{found:?}");
+}
+
+#[test]
+fn characters_without_a_token_are_named_and_counted() {
+    let bytes = Tokenizer::new("byte", 256).unwrap().to_json();
+    let lacking = edited(&bytes, |it| {
+        it["model"]["vocab"].as_object_mut().unwrap().remove("Ã").unwrap();
+    });
+    let tokenizer = Tokenizer::from_json(&lacking).unwrap();
+    let error = tokenizer.encode_prompt("a\u{e9}b").unwrap_err();
+    assert!(matches!(&error, TokenizerError::Inexpressible { characters } if characters == "'é'"));
+    assert_eq!(tokenizer.encode_prompt("ab").unwrap().len(), 2);
+    let found = warnings(&tokenizer, &["caf\u{e9} \u{e9}t\u{e9} \u{fc}"]);
+    assert!(found[0].contains("4 characters") && found[0].contains("'é', 'ü'"), "{found:?}");
+    // Tokens from a cache: no text was seen.
+    let fresh = Tokenizer::from_json(&lacking).unwrap();
+    let corpus = TokenCorpus::new(vec![97, 98], vec![0], None, String::new());
+    assert!(fresh.check_corpus(&corpus)[0].contains("1 of the 256 bytes"));
+
+    let piece = edited(&llama_2(), |it| {
+        it["model"]["unk_token"] = Value::Null;
+        it["model"]["byte_fallback"] = json!(false);
+    });
+    let tokenizer = Tokenizer::from_json(&piece).unwrap();
+    let error = tokenizer.encode_prompt("the 日 tide ½").unwrap_err().to_string();
+    assert!(error.contains("'½'") && error.contains("'日'"), "{error}");
+    assert!(warnings(&tokenizer, &["a 日 ½ ½"])[0].contains("3 characters"));
+}
+
+#[test]
+fn a_model_that_refuses_a_character_names_it() {
+    let json = json!({ "version": "1.0", "added_tokens": [], "model": {
+        "type": "Unigram", "vocab": [["a", 0.0]], "unk_id": null } });
+    let tokenizer = Tokenizer::from_json(&json.to_string()).unwrap();
+    assert_eq!(tokenizer.encode("aa").unwrap(), [0, 0]);
+    let error = tokenizer.encode("aab").unwrap_err().to_string();
+    assert!(error.contains("'b'"), "{error}");
+}
+
+#[test]
+fn the_end_of_a_text_is_found_by_its_name_or_set() {
+    let named = |names: &[&str]| {
+        let added: Vec<Value> = names
+            .iter()
+            .enumerate()
+            .map(|(id, name)| {
+                json!({ "id": 300 + id, "content": name, "single_word": false,
+                "lstrip": false, "rstrip": false, "normalized": false, "special": true })
+            })
+            .collect();
+        let bytes = Tokenizer::new("byte", 256).unwrap().to_json();
+        Tokenizer::from_json(&edited(&bytes, |it| it["added_tokens"] = json!(added))).unwrap()
+    };
+    for (names, end) in [
+        (&["<|im_start|>", "<|im_end|>"][..], Some(257)),
+        (&["<|im_end|>", "<|endoftext|>"], Some(257)),
+        (&["<|eot_id|>", "<|end_of_text|>"], Some(257)),
+        (&["</s>", "<pad>"], Some(256)),
+        (&["<done>"], None),
+    ] {
+        assert_eq!(named(names).end_of_text(), end, "{names:?}");
+    }
+    let tokenizer = named(&["<done>", "<pad>"]);
+    assert!(warnings(&tokenizer, &["a", "b"])[0].contains("data.end_of_text"));
+    let tokenizer = tokenizer.with_end_of_text("auto").unwrap();
+    let error = tokenizer.clone().with_end_of_text("<end>").unwrap_err().to_string();
+    assert!(error.contains("data.end_of_text") && error.contains("\"<done>\""), "{error}");
+    let set = tokenizer.clone().with_end_of_text("<done>").unwrap();
+    assert_eq!((tokenizer.end_of_text(), set.end_of_text()), (None, Some(256)));
+    assert!(warnings(&set, &["a", "b"]).is_empty());
+    assert_ne!(tokenizer.identity(), set.identity());
+
+    let bytes = Tokenizer::new("byte", 300).unwrap();
+    assert!(bytes.clone().with_end_of_text("<|endoftext|>").is_ok());
+    assert!(bytes.with_end_of_text("</s>").is_err());
+}
+
+#[test]
+fn a_dropout_is_left_out_and_told() {
+    let json = edited(&llama_2(), |it| it["model"]["dropout"] = json!(0.5));
+    let tokenizer = Tokenizer::from_json(&json).unwrap();
+    let text = "the tide the boat under";
+    let plain = Tokenizer::from_json(&llama_2()).unwrap();
+    for _ in 0..5 {
+        assert_eq!(tokenizer.encode(text).unwrap(), plain.encode(text).unwrap());
+    }
+    assert!(warnings(&tokenizer, &[text])[0].contains("dropout of 0.5"));
+    let again: Value = tokenizer.to_json().parse().unwrap();
+    assert!(again["model"]["dropout"].is_null());
+}
+
+#[test]
+fn ids_that_are_no_tokens_are_known() {
+    let json = edited(&llama_2(), |it| {
+        it["model"]["vocab"]["far"] = json!(2000);
+    });
+    let tokenizer = Tokenizer::from_json(&json).unwrap();
+    let mask = tokenizer.token_mask();
+    assert_eq!(mask.len(), 2001);
+    assert!(mask[0] && mask[2000] && !mask[1999]);
+    assert_eq!(Tokenizer::new("byte", 300).unwrap().token_mask(), [true; 257]);
+}
+
+#[test]
+fn tokenizers_whose_ids_did_not_change_keep_their_identity() {
+    let bytes = Tokenizer::new("byte", 257).unwrap();
+    assert_eq!(bytes.identity(), bytes.to_json());
+    let file = Tokenizer::from_json(&format!("\u{feff}{}", bytes.to_json())).unwrap();
+    assert_eq!(file.identity(), bytes.to_json());
+    let llama = Tokenizer::from_json(&llama_2()).unwrap();
+    assert_ne!(llama.identity(), llama.to_json());
+}
