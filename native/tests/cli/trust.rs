@@ -391,8 +391,8 @@ fn a_signal_before_there_is_anything_to_save_is_answered_at_once() {
     place.write("large.txt", line.repeat(1_000_000));
     // Reading and tokenising with the tokenizer of the demo data; planning a deep model.
     let tiny = ["train", "--out", "tiny", "--data", "large.txt", "--device", "cpu"];
-    let deep = ["--set=model.num_hidden_layers=3000", "--device=cpu"];
-    for (signal, after) in [("-TERM", 300), ("-INT", 1500)] {
+    let deep = ["--set=model.num_hidden_layers=1000", "--device=cpu"];
+    for (signal, after) in [("-TERM", 300), ("-INT", 500)] {
         for command in [place.nitp(&tiny), place.train("deep", &deep)] {
             let child = start(command);
             std::thread::sleep(Duration::from_millis(after));

@@ -101,5 +101,5 @@ fn a_termination_is_answered_at_once() {
 
 /// Some megabytes.
 fn large_text() -> String {
-    (0..200_000).map(|i| format!("Line {i}: the tide turns {} times.\n", i * i % 97)).collect()
+    (0..200_000u64).map(|i| format!("Line {i}: the tide turns {} times.\n", i * i % 97)).collect()
 }
