@@ -102,7 +102,7 @@ pub struct RunArgs {
     /// The machine
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Start from the weights of this checkpoint, run folder or model.safetensors, made with the same settings of [model]
+    /// Start from the weights of this checkpoint, run folder or model.safetensors, made with the same `model` settings
     #[arg(long, value_name = "CHECKPOINT")]
     pub init: Option<PathBuf>,
 }

@@ -98,7 +98,7 @@ fn main() -> anyhow::Result<()> {
         }
         Chore::Torture { minutes, seed, part } => {
             let mut test = Command::new("cargo");
-            test.args(["test", "--quiet", "--workspace", "--all-features", "--test", "cli", "--"])
+            test.args(["test", "--quiet", "--workspace", "--all-features", "--tests", "--"])
                 .args([&format!("torture::{part}"), "--nocapture"])
                 .env("NITP_TORTURE_MINUTES", minutes.to_string())
                 .env("NITP_TORTURE_SEED", seed.to_string());

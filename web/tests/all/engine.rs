@@ -13,11 +13,11 @@ use web::protocol::{
 const QUICK: &str = "preset=nano&train.steps=12&train.batch_size=2&train.context_length=32\
                      &train.eval_interval=4&train.eval_batches=2&train.geometry_interval=4";
 
-fn config(more: &str) -> Config {
+pub fn config(more: &str) -> Config {
     from_query(&format!("{QUICK}{more}")).expect("a valid query").1
 }
 
-fn experiment(config: &Config) -> Experiment {
+pub fn experiment(config: &Config) -> Experiment {
     Experiment {
         config: config.to_toml(),
         text: Text::Demo,
@@ -26,16 +26,16 @@ fn experiment(config: &Config) -> Experiment {
     }
 }
 
-fn prepare(experiment: Experiment) -> Command {
+pub fn prepare(experiment: Experiment) -> Command {
     Command::Prepare { experiment: Box::new(experiment), until: 0 }
 }
 
-fn import(files: Vec<File>) -> Command {
+pub fn import(files: Vec<File>) -> Command {
     Command::Import { files, text: Text::Demo }
 }
 
 /// Does a command and what follows, until there is nothing to do.
-fn does(engine: &mut Engine, command: Command) -> Vec<Update> {
+pub fn does(engine: &mut Engine, command: Command) -> Vec<Update> {
     pollster::block_on(engine.handle(command));
     let mut told = Vec::new();
     loop {
@@ -49,7 +49,7 @@ fn does(engine: &mut Engine, command: Command) -> Vec<Update> {
     }
 }
 
-fn open(kept: Option<Vec<u8>>) -> (Engine, Vec<Update>) {
+pub fn open(kept: Option<Vec<u8>>) -> (Engine, Vec<Update>) {
     let mut engine = Engine::new(kept, None);
     let told = does(&mut engine, Command::Open(DeviceWish::Cpu));
     (engine, told)
@@ -66,7 +66,7 @@ fn losses(told: &[Update]) -> BTreeMap<Lane, Vec<(usize, f64, f64)>> {
     losses
 }
 
-fn errors(told: &[Update]) -> Vec<&String> {
+pub fn errors(told: &[Update]) -> Vec<&String> {
     told.iter()
         .filter_map(|it| if let Update::Error(text) = it { Some(text) } else { None })
         .collect()

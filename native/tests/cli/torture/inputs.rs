@@ -3,8 +3,11 @@
 //! settings or tokens are taken as they are.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rand::{Rng, RngExt};
 
 use super::{Budget, Ended, KINDS, start, train};
@@ -35,6 +38,8 @@ const RESUME: &str = "train --resume run --steps 25 --device cpu";
 const INIT: &str =
     "train --init run --preset nano --data text.txt --steps 1 --out next --device cpu";
 const FRESH: &str = "train --data changed.jsonl --preset nano --steps 1 --out next --device cpu";
+const PACKED: &str =
+    "train --data changed.jsonl.gz --preset nano --steps 1 --out next --device cpu";
 
 const CHECKPOINT: &str = "run/checkpoints/step-00000024";
 
@@ -47,6 +52,7 @@ const TARGETS: &[Target] = &[
     Target { file: "run/metrics.jsonl", commands: &[RESUME, EVAL], rule: Rule::SameResults },
     Target { file: "tokens", commands: &[EVAL], rule: Rule::SameResults },
     Target { file: "changed.jsonl", commands: &[FRESH], rule: Rule::Any },
+    Target { file: "changed.jsonl.gz", commands: &[PACKED], rule: Rule::Any },
     Target { file: "tokenizer.json", commands: &["tokenizer"], rule: Rule::Any },
 ];
 
@@ -57,9 +63,14 @@ fn changed_files_are_told_of() {
     let places = KINDS.map(|(name, kind)| {
         let place = Place::new();
         succeed(train(&place, kind, "run"));
+        let tokens = only_tokens(&place);
         let records =
             (0..40).map(|i| format!("{{\"text\": \"Line {i}: the tide turns.\", \"n\": {i}}}\n"));
-        place.write("changed.jsonl", records.collect::<String>().repeat(4));
+        let records = records.collect::<String>().repeat(4);
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(records.as_bytes()).expect("a vector takes every byte");
+        place.write("changed.jsonl.gz", packed.finish().expect("a vector takes every byte"));
+        place.write("changed.jsonl", records);
         succeed(place.nitp(&[
             "tokenizer",
             "train",
@@ -70,13 +81,13 @@ fn changed_files_are_told_of() {
             "--out",
             "tokenizer.json",
         ]));
-        (name, place)
+        (name, place, tokens)
     });
     while tried < TARGETS.len() || !budget.is_over() {
         let target = &TARGETS[tried % TARGETS.len()];
-        let (name, place) = &places[tried / TARGETS.len() % places.len()];
+        let (name, place, tokens) = &places[tried / TARGETS.len() % places.len()];
         let command = target.commands[budget.rng.random_range(0..target.commands.len())];
-        let path = path_of(place, target.file);
+        let path = path_of(place, tokens, target.file);
         let before = fs::read(&path).expect("the file");
         let (changed, how) = change(&before, &mut budget.rng);
         tried += 1;
@@ -148,17 +159,22 @@ fn run(place: &Place, command: &str, case: &str) -> Ended {
     Ended::of(start(&mut place.nitp(&arguments)), case)
 }
 
-fn path_of(place: &Place, file: &str) -> PathBuf {
+fn path_of(place: &Place, tokens: &Path, file: &str) -> PathBuf {
     match file {
-        "tokens" => {
-            let entries = fs::read_dir(place.path("cache")).expect("the cache");
-            let mut files = entries.map(|entry| entry.expect("an entry").path());
-            files.find(|path| path.extension().is_some_and(|it| it == "tokens")).expect("tokens")
-        }
-        "changed.jsonl" | "tokenizer.json" => place.path(file),
+        "tokens" => tokens.to_owned(),
+        "changed.jsonl" | "changed.jsonl.gz" | "tokenizer.json" => place.path(file),
         file if file.starts_with("run/") => place.path(file),
         file => place.path(CHECKPOINT).join(file),
     }
+}
+
+/// The cached tokens of the one text that was trained on so far.
+fn only_tokens(place: &Place) -> PathBuf {
+    let entries = fs::read_dir(place.path("cache")).expect("the cache");
+    let files = entries.map(|entry| entry.expect("an entry").path());
+    let tokens = files.filter(|path| path.extension().is_some_and(|it| it == "tokens"));
+    let [tokens] = tokens.collect::<Vec<_>>().try_into().expect("one file of tokens");
+    tokens
 }
 
 /// As it was before.
