@@ -1,7 +1,7 @@
 //! The documents in a file's bytes, wherever they come from.
 //!
 //! Bytes are decompressed ([`gzip`]) and decoded to UTF-8 ([`encoding`]) as they are read, then cut
-//! into documents by their `format`(format()). The digest is of that UTF-8, so a text keeps its
+//! into documents by their `format`. The digest is of that UTF-8, so a text keeps its
 //! name when it is compressed or saved in UTF-16.
 
 mod encoding;
