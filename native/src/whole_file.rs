@@ -36,7 +36,8 @@ pub fn write_with(
 ) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    clear_abandoned(folder);
+    // The folder may be any: names that other programs take as well are not touched in it.
+    clear(folder, false);
     let try_it = || {
         let file = begin(folder)?;
         let mut writer = std::io::BufWriter::new(file);
@@ -50,16 +51,21 @@ pub fn write_with(
     try_it().with_context(|| format!("writing {}", path.display()))
 }
 
-/// Removes the unfinished files in a folder that no living process writes; what can't be removed
-/// stays.
+/// Removes the unfinished files in a folder of this program's own that no living process writes, those of
+/// earlier versions too; what can't be removed stays.
 pub fn clear_abandoned(folder: &Path) {
+    clear(folder, true);
+}
+
+fn clear(folder: &Path, of_old_versions: bool) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let is_ours = name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1);
         let age = || SystemTime::now().duration_since(entry.metadata().ok()?.modified().ok()?).ok();
-        let is_old = || is_of_old_version(&name) && age().is_some_and(|age| age > OLD);
+        let is_old =
+            || of_old_versions && is_of_old_version(&name) && age().is_some_and(|age| age > OLD);
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         if is_file && (is_ours || is_old()) {
             // Held until the file is removed: who has just made it, and waits for its lock, finds

@@ -62,9 +62,9 @@ enum Chore {
         /// What its cases are drawn from
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// Only the parts whose name has this in it: kills, signals, disk, inputs
-        #[arg(long, default_value = "")]
-        part: String,
+        /// One part alone
+        #[arg(long)]
+        part: Option<Part>,
     },
     /// Draw one or two runs side by side: the README's picture
     Figure {
@@ -75,6 +75,34 @@ enum Chore {
         #[arg(long)]
         out: std::path::PathBuf,
     },
+}
+
+/// A part of the torture.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Part {
+    /// kill -9
+    Kills,
+    /// SIGTERM
+    Signals,
+    /// A full disk
+    Disk,
+    /// Changed files
+    Inputs,
+    /// Changed zips, in the page
+    Zips,
+}
+
+impl Part {
+    /// A part of the names of its tests.
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Kills => "torture::kills",
+            Self::Signals => "torture::signals",
+            Self::Disk => "torture::disk",
+            Self::Inputs => "torture::inputs",
+            Self::Zips => "torture::changed_zips",
+        }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -99,7 +127,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Torture { minutes, seed, part } => {
             let mut test = Command::new("cargo");
             test.args(["test", "--quiet", "--workspace", "--all-features", "--tests", "--"])
-                .args([&format!("torture::{part}"), "--nocapture"])
+                .args([part.map_or("torture::", Part::filter), "--nocapture"])
                 .env("NITP_TORTURE_MINUTES", minutes.to_string())
                 .env("NITP_TORTURE_SEED", seed.to_string());
             ci::succeed(&mut test)

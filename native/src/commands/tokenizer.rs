@@ -19,7 +19,7 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
         out.display()
     );
     let mut texts = Vec::new();
-    let warn = |text: String| eprintln!("warning: {text}");
+    let warn = |text: String| crate::output::errln!("warning: {text}");
     let found = documents::find(&data, Named::Now)?;
     found.notes.into_iter().for_each(warn);
     for source in found.sources {

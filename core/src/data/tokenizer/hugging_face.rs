@@ -297,7 +297,6 @@ impl HuggingFace {
     /// Whether earlier versions, which cut every text behind line breaks, made the same ids.
     pub fn ids_are_as_before(&self) -> bool {
         self.cuts.after_line_breaks()
-            && self.dropout.is_none()
             && self.end_of_text == end_of_text::known_before(&self.tokenizer)
     }
 

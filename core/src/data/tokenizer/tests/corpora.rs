@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::samples::{llama_2, word_piece};
+use super::samples::{kinds, llama_2, word_piece};
 use crate::data::{TokenCorpus, Tokenizer, TokenizerError};
 
 fn warnings(tokenizer: &Tokenizer, texts: &[&str]) -> Vec<String> {
@@ -114,6 +114,22 @@ fn a_dropout_is_left_out_and_told() {
     assert!(warnings(&tokenizer, &[text])[0].contains("dropout of 0.5"));
     let again: Value = tokenizer.to_json().parse().unwrap();
     assert!(again["model"]["dropout"].is_null());
+}
+
+#[test]
+fn a_run_knows_its_text_again_by_the_copy_of_its_tokenizer() {
+    for (kind, json, _) in kinds() {
+        for dropout in [Value::Null, json!(0.5)] {
+            let json = edited(&json, |it| {
+                if it["model"]["type"] == "BPE" {
+                    it["model"]["dropout"] = dropout.clone();
+                }
+            });
+            let tokenizer = Tokenizer::from_json(&json).unwrap();
+            let copy = Tokenizer::from_json(&tokenizer.to_json()).unwrap();
+            assert_eq!(tokenizer.identity(), copy.identity(), "{kind}, dropout {dropout}");
+        }
+    }
 }
 
 #[test]
