@@ -39,15 +39,14 @@ enum Turn {
     Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
-/// The program `nitp`, built with the features that the tests are built with: with others, cargo would
-/// build its dependencies anew.
+/// The program `nitp`, which `cargo test --workspace` has built: cargo would build its dependencies anew,
+/// with other features, to build it alone.
 pub fn nitp() -> Command {
-    let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--workspace", "--all-features", "--bin", "nitp"]);
-    assert!(build.current_dir(root()).status().expect("cargo runs").success());
     let test = std::env::current_exe().expect("this program");
     let profile = test.ancestors().nth(2).expect("it lies in deps");
-    Command::new(profile.join("nitp"))
+    let program = profile.join("nitp");
+    assert!(program.exists(), "{}: run `cargo test --workspace --all-features`", program.display());
+    Command::new(program)
 }
 
 /// The repository's root.

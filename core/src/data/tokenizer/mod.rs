@@ -271,7 +271,9 @@ impl Tokenizer {
                 ));
             }
         }
-        if self.end_of_text().is_none() && corpus.documents() > 1 {
+        // With bytes, whether there is one is a choice of model.vocab_size, which presets make.
+        let is_file = matches!(self, Self::HuggingFace(_));
+        if is_file && self.end_of_text().is_none() && corpus.documents() > 1 {
             warnings.push(format!(
                 "the tokenizer has no end-of-text token with a known name, so the {} documents \
                  follow each other without a mark between them: set data.end_of_text to the \
