@@ -295,11 +295,16 @@ impl Trainer {
     pub fn advance(&mut self) -> Result<Progress, TrainError> {
         let progress = self.work();
         if progress.is_err() {
-            self.pending.clear();
-            self.todo.clear();
-            self.finished = true;
+            self.give_up();
         }
         progress
+    }
+
+    /// Leaves nothing to do.
+    fn give_up(&mut self) {
+        self.pending.clear();
+        self.todo.clear();
+        self.finished = true;
     }
 
     fn work(&mut self) -> Result<Progress, TrainError> {
@@ -354,8 +359,19 @@ impl Trainer {
     /// `each` gets every event.
     ///
     /// # Errors
-    /// As [`Trainer::advance`].
+    /// As [`Trainer::advance`]; [`TrainError::Stuck`] where it would wait for ever.
     pub fn run(
+        &mut self,
+        each: impl FnMut(&mut Self, Event) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), TrainError> {
+        let end = self.run_on(each);
+        if end.is_err() {
+            self.give_up();
+        }
+        end
+    }
+
+    fn run_on(
         &mut self,
         mut each: impl FnMut(&mut Self, Event) -> std::ops::ControlFlow<()>,
     ) -> Result<(), TrainError> {
