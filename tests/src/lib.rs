@@ -15,11 +15,15 @@ use nitp_core::gpu::{DeviceRequest, GpuDevice, open};
 /// If there is none: a test that needs an adapter fails rather than passing by skipping.
 pub fn gpu() -> GpuDevice {
     static DEVICE: OnceLock<GpuDevice> = OnceLock::new();
-    DEVICE
-        .get_or_init(|| {
-            pollster::block_on(open(&DeviceRequest::AnyGpu)).expect(
-                "these tests need a Vulkan adapter; on Debian: apt-get install mesa-vulkan-drivers",
-            )
-        })
-        .clone()
+    DEVICE.get_or_init(gpu_alone).clone()
+}
+
+/// The same adapter, opened for one test alone: one that makes kernels fail, which others that run at the
+/// same time would see.
+///
+/// # Panics
+/// As [`gpu`].
+pub fn gpu_alone() -> GpuDevice {
+    pollster::block_on(open(&DeviceRequest::AnyGpu))
+        .expect("these tests need a Vulkan adapter; on Debian: apt-get install mesa-vulkan-drivers")
 }

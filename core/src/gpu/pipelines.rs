@@ -92,7 +92,9 @@ impl Pipelines {
 /// Names of a dispatch's module and pipeline: what differs by one of them has another text or layout.
 fn keys(dispatch: &Dispatch) -> [String; 2] {
     let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
-    let module = format!("{}{:?}{:?}", kernel.module, kernel.constants, dispatch.halves());
+    // The text by its address: it lies in the program, once.
+    let text = kernel.source.as_ptr();
+    let module = format!("{}{text:p}{:?}{:?}", kernel.module, kernel.constants, dispatch.halves());
     let key = format!("{module}/{}/{bindings}", kernel.entry);
     [module, key]
 }

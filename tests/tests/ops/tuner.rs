@@ -67,7 +67,7 @@ fn tune_all<T: Op + 'static, const N: usize>(
     time: Duration,
 ) -> (Tuning, Vec<f32>) {
     let layout = ParameterLayout::new(std::iter::empty(), Limits::NONE).expect("nothing to place");
-    let mut gpu = GpuExecutor::new(nitp_tests::gpu(), layout).expect("a device");
+    let mut gpu = GpuExecutor::new(nitp_tests::gpu_alone(), layout).expect("a device");
     let mut builder = PlanBuilder::new("case");
     let [a, b, c] = [("a", Role::Input), ("b", Role::Input), ("c", Role::State)]
         .map(|(name, role)| builder.shared(name, &[64, 64], DType::Real, role));

@@ -179,7 +179,9 @@ fn a_saved_run_is_opened_as_it_was_written_or_not_at_all() {
         let (mut engine, _) = open(None);
         let told = does(&mut engine, import(damaged));
         let error = errors(&told).first().map_or("none", |error| error.as_str()).to_owned();
-        assert!(error.contains(&path) && error.contains("written"), "{error}");
+        // What is no JSON of a checkpoint any more is broken; the rest is not as it was written.
+        let told = error.contains("written") || error.contains("broken");
+        assert!(error.contains(&path) && told, "{error}");
     }
 }
 

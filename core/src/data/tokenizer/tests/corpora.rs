@@ -118,7 +118,7 @@ fn a_dropout_is_left_out_and_told() {
 
 #[test]
 fn a_run_knows_its_text_again_by_the_copy_of_its_tokenizer() {
-    for (kind, json, _) in kinds() {
+    for (kind, json, _) in kinds().into_iter().filter(|(kind, ..)| *kind != "byte") {
         for dropout in [Value::Null, json!(0.5)] {
             let json = edited(&json, |it| {
                 if it["model"]["type"] == "BPE" {
