@@ -46,7 +46,10 @@ pub fn nitp() -> Command {
     let profile = test.ancestors().nth(2).expect("it lies in deps");
     let program = profile.join("nitp");
     assert!(program.exists(), "{}: run `cargo test --workspace --all-features`", program.display());
-    Command::new(program)
+    let mut command = Command::new(program);
+    // Where the page's zip and the presets find the demo corpus.
+    command.current_dir(root());
+    command
 }
 
 /// The repository's root.
