@@ -6,6 +6,7 @@
 
 use std::fmt::Arguments;
 use std::io::{Error, ErrorKind, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -19,6 +20,16 @@ pub fn line(text: Arguments<'_>) {
     if failure().is_none() {
         note(writeln!(std::io::stdout(), "{text}"));
     }
+}
+
+/// Writes a part of a line at once, unless something before it could not be written; breaks where it
+/// can't be.
+pub fn part(text: &str) -> ControlFlow<()> {
+    if failure().is_none() {
+        let mut out = std::io::stdout();
+        note(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+    }
+    if failure().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// Most characters of an error.

@@ -1,8 +1,8 @@
 //! A corpus from files: tokenised once, kept on disk, read from there from then on.
 //!
 //! A cache file is named by the digest of the texts and the tokenizer, so a stale one can't be
-//! met: magic, counts of tokens and documents, the SHA-256 of what follows, starts of the documents
-//! (u64), tokens (u32), all little-endian. It is read into memory rather than mapped: reading it
+//! met: magic, counts of tokens, documents and bytes of notes, the SHA-256 of what follows, starts of the
+//! documents (u64), tokens (u32), what tokenising said of the texts (a JSON list), all little-endian. It is read into memory rather than mapped: reading it
 //! once is needed to check it anyway, and a mapped file that another process cuts short ends this
 //! one without a word.
 
@@ -13,20 +13,20 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytemuck::NoUninit;
-use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, TokenCorpus, Tokenizer};
+use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, TokenCorpus, Tokenised, Tokenizer};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::documents::{self, Found, Named, Source};
 use crate::{cache, whole_file};
 
-const MAGIC: [u8; 8] = *b"nitptok2";
+const MAGIC: [u8; 8] = *b"nitptok3";
 
-/// That of files without a digest, which are made anew.
-const OLD_MAGIC: [u8; 8] = *b"nitptok1";
+/// Those of files without a digest, and without notes: they are made anew.
+const OLD_MAGICS: [[u8; 8]; 2] = [*b"nitptok1", *b"nitptok2"];
 
-/// Bytes before the starts: the magic, the two counts, the digest.
-const HEADER: usize = 56;
+/// Bytes before the starts: the magic, the three counts, the digest.
+const HEADER: usize = 64;
 
 /// Bytes of which one digest is taken; that of the file is the digest of those.
 const BLOCK: usize = 4 << 20;
@@ -57,7 +57,8 @@ pub fn corpus(
         Err(error) => warn(format!("the token cache is made anew: {error:#}")),
     }
     let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
-    let read = tokenize(sources, tokenizer, &mut builder, &mut warn)?;
+    let mut notes = Vec::new();
+    let read = tokenize(sources, tokenizer, &mut builder, |note| notes.push(note))?;
     if read != digests {
         // The name must be that of what was tokenised, whatever is there by now.
         fingerprint = self::fingerprint(tokenizer, &read);
@@ -67,14 +68,15 @@ pub fn corpus(
                 .to_owned(),
         );
     }
-    let (tokens, starts) = builder.finish();
-    if let Err(error) = write(&path(&fingerprint), &tokens, &starts) {
+    let mut tokenised = builder.finish();
+    tokenised.notes.extend(notes);
+    if let Err(error) = write(&path(&fingerprint), &tokenised) {
         warn(format!(
             "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to \
              a folder that can be written"
         ));
     }
-    Ok(TokenCorpus::new(tokens, starts, tokenizer.end_of_text(), fingerprint))
+    Ok(TokenCorpus::new(tokenised, tokenizer.end_of_text(), fingerprint))
 }
 
 fn fingerprint(tokenizer: &Tokenizer, digests: &[TextDigest]) -> String {
@@ -88,7 +90,7 @@ fn tokenize(
     sources: Vec<Source>,
     tokenizer: &Tokenizer,
     builder: &mut CorpusBuilder,
-    mut warn: impl FnMut(String),
+    mut note: impl FnMut(String),
 ) -> Result<Vec<TextDigest>> {
     let mut digests = Vec::with_capacity(sources.len());
     for source in sources {
@@ -97,23 +99,26 @@ fn tokenize(
                 .push_texts(tokenizer, texts)
                 .with_context(|| format!("tokenising {}", source.name()))
         };
-        digests.push(documents::read(&source, push, &mut warn)?);
+        digests.push(documents::read(&source, push, &mut note)?);
     }
     Ok(digests)
 }
 
-fn write(path: &Path, tokens: &[u32], starts: &[u64]) -> Result<()> {
+fn write(path: &Path, tokenised: &Tokenised) -> Result<()> {
+    let Tokenised { tokens, starts, notes } = tokenised;
     let folder = path.parent().context("a cache file lies in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let (starts, tokens) = (little_endian(starts, u64::to_le), little_endian(tokens, u32::to_le));
+    let notes = serde_json::to_vec(notes)?;
     whole_file::write_with(path, |file| {
         file.write_all(&MAGIC)?;
-        for count in [tokens.len() / 4, starts.len() / 8] {
+        for count in [tokens.len() / 4, starts.len() / 8, notes.len()] {
             file.write_all(&(count as u64).to_le_bytes())?;
         }
-        file.write_all(&digest(&starts, &tokens))?;
+        file.write_all(&digest([&starts, &tokens, &notes]))?;
         file.write_all(&starts)?;
-        file.write_all(&tokens)
+        file.write_all(&tokens)?;
+        file.write_all(&notes)
     })
 }
 
@@ -132,7 +137,7 @@ fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Result<Option<
     let damaged = || format!("{} is damaged", path.display());
     let mut header = [0; HEADER];
     file.read_exact(&mut header).with_context(damaged)?;
-    if header.starts_with(&OLD_MAGIC) {
+    if OLD_MAGICS.iter().any(|magic| header.starts_with(magic)) {
         return Ok(None);
     }
     ensure!(header.starts_with(&MAGIC), damaged());
@@ -141,29 +146,32 @@ fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Result<Option<
     };
     // That there are as many bytes is checked before there is memory for them.
     let counts = (|| {
-        let (tokens, starts) = (count(8)?, count(16)?);
-        let bytes =
-            HEADER.checked_add(tokens.checked_mul(4)?)?.checked_add(starts.checked_mul(8)?)?;
-        Some((tokens, starts, bytes as u64))
+        let (tokens, starts, notes) = (count(8)?, count(16)?, count(24)?);
+        let parts = [tokens.checked_mul(4)?, starts.checked_mul(8)?, notes];
+        let bytes = parts.into_iter().try_fold(HEADER, usize::checked_add)?;
+        Some((tokens, starts, notes, bytes as u64))
     })();
     let whole = file.metadata().with_context(damaged)?.len();
-    let (tokens, starts) = match counts {
-        Some((tokens, starts, bytes)) if bytes == whole => (tokens, starts),
+    let (tokens, starts, notes) = match counts {
+        Some((tokens, starts, notes, bytes)) if bytes == whole => (tokens, starts, notes),
         _ => bail!(damaged()),
     };
     let (mut starts, mut tokens) = (vec![0u64; starts], vec![0u32; tokens]);
+    let mut notes = vec![0u8; notes];
     file.read_exact(bytemuck::cast_slice_mut(&mut starts)).with_context(damaged)?;
     file.read_exact(bytemuck::cast_slice_mut(&mut tokens)).with_context(damaged)?;
-    let found = digest(bytemuck::cast_slice(&starts), bytemuck::cast_slice(&tokens));
-    ensure!(header[24..] == found, damaged());
+    file.read_exact(&mut notes).with_context(damaged)?;
+    let found = digest([bytemuck::cast_slice(&starts), bytemuck::cast_slice(&tokens), &notes]);
+    ensure!(header[32..] == found, damaged());
+    let notes = serde_json::from_slice(&notes).with_context(damaged)?;
     starts.iter_mut().for_each(|start| *start = u64::from_le(*start));
     tokens.iter_mut().for_each(|token| *token = u32::from_le(*token));
     let rising = starts.windows(2).all(|pair| pair[0] < pair[1]);
     let within = starts.last().is_none_or(|&last| (last as usize) < tokens.len());
     let known = tokens.iter().all(|&token| (token as usize) < tokenizer.vocab_size());
     ensure!(rising && within && known && starts.first().is_none_or(|&first| first == 0), damaged());
-    let end_of_text = tokenizer.end_of_text();
-    Ok(Some(TokenCorpus::new(tokens, starts, end_of_text, fingerprint.to_owned())))
+    let tokenised = Tokenised { tokens, starts, notes };
+    Ok(Some(TokenCorpus::new(tokenised, tokenizer.end_of_text(), fingerprint.to_owned())))
 }
 
 fn little_endian<T: NoUninit>(numbers: &[T], to_le: fn(T) -> T) -> Cow<'_, [u8]> {
@@ -174,10 +182,10 @@ fn little_endian<T: NoUninit>(numbers: &[T], to_le: fn(T) -> T) -> Cow<'_, [u8]>
     Cow::Owned(bytes.collect())
 }
 
-/// The SHA-256 of the two lengths and of the SHA-256 of each block, which are taken side by side.
-fn digest(starts: &[u8], tokens: &[u8]) -> [u8; 32] {
+/// The SHA-256 of each part's length and of the SHA-256 of each of its blocks, which are taken side by side.
+fn digest(parts: [&[u8]; 3]) -> [u8; 32] {
     let mut whole = Sha256::new();
-    for part in [starts, tokens] {
+    for part in parts {
         whole.update((part.len() as u64).to_le_bytes());
         let blocks: Vec<_> = part.par_chunks(BLOCK).map(Sha256::digest).collect();
         blocks.iter().for_each(|block| whole.update(block));
@@ -196,10 +204,11 @@ mod tests {
         let tokenizer = Tokenizer::new("byte", 257).unwrap();
         let open = || open(&path, &tokenizer, "print");
         assert!(open().unwrap().is_none());
-        let (tokens, starts) = (vec![1, 2, 256, 3, 256], vec![0, 3]);
-        write(&path, &tokens, &starts).unwrap();
+        let notes = vec!["3 characters were left out".to_owned()];
+        let tokenised = Tokenised { tokens: vec![1, 2, 256, 3, 256], starts: vec![0, 3], notes };
+        write(&path, &tokenised).unwrap();
         let corpus = open().unwrap().unwrap();
-        assert_eq!(corpus.tokens(), tokens);
+        assert_eq!((corpus.tokens(), corpus.notes()), (&*tokenised.tokens, &*tokenised.notes));
         assert_eq!((corpus.documents(), corpus.document(1)), (2, 3..5));
         let whole = fs::read(&path).unwrap();
         for len in 0..whole.len() {
@@ -211,20 +220,23 @@ mod tests {
             let mut other = whole.clone();
             other[bit / 8] ^= 1 << (bit % 8);
             fs::write(&path, &other).unwrap();
-            // One bit makes the old magic of the new.
-            assert!(open().is_err() || other.starts_with(&OLD_MAGIC), "bit {bit}");
+            // One bit makes an old magic of the new.
+            assert!(
+                open().is_err() || OLD_MAGICS.iter().any(|it| other.starts_with(it)),
+                "bit {bit}"
+            );
         }
         let zeroed = [&whole[..whole.len() - 20], &[0; 20]].concat();
         let longer = [&whole[..], &[0; 4]].concat();
-        let huge = [&MAGIC[..], &[0xff; 48]].concat();
+        let huge = [&MAGIC[..], &[0xff; 56]].concat();
         for broken in [zeroed, longer, huge, b"other bytes than those of a cache".repeat(9)] {
             fs::write(&path, broken).unwrap();
             assert!(open().is_err());
         }
-        fs::write(&path, [&OLD_MAGIC[..], &[0; 64]].concat()).unwrap();
+        fs::write(&path, [&OLD_MAGICS[0][..], &[0; 64]].concat()).unwrap();
         assert!(open().unwrap().is_none());
         // Whole, but of another tokenizer.
-        write(&path, &[400], &[0]).unwrap();
+        write(&path, &Tokenised { tokens: vec![400], starts: vec![0], notes: vec![] }).unwrap();
         assert!(open().is_err());
     }
 
@@ -241,6 +253,6 @@ mod tests {
         let read = tokenize(vec![source], &tokenizer, &mut builder, |_| {}).unwrap();
         assert_ne!(read, [before]);
         assert_eq!(read, [Source::File(path).digest().unwrap()]);
-        assert_eq!(builder.finish().0, b"after".map(u32::from));
+        assert_eq!(builder.finish().tokens, b"after".map(u32::from));
     }
 }

@@ -62,12 +62,11 @@ fn clear(folder: &Path, of_old_versions: bool) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_ours = name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1);
         let age = || SystemTime::now().duration_since(entry.metadata().ok()?.modified().ok()?).ok();
         let is_old =
             || of_old_versions && is_of_old_version(&name) && age().is_some_and(|age| age > OLD);
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && (is_ours || is_old()) {
+        if is_file && (is_of_this_version(&name) || is_old()) {
             // Held until the file is removed: who has just made it, and waits for its lock, finds
             // it gone and makes another.
             // Some file systems lock only what is open for writing.
@@ -78,6 +77,15 @@ fn clear(folder: &Path, of_old_versions: bool) {
             }
         }
     }
+}
+
+/// Whether a file was being written when a process was killed, by this version or an earlier one.
+pub fn is_unfinished(name: &str) -> bool {
+    is_of_this_version(name) || is_of_old_version(name)
+}
+
+fn is_of_this_version(name: &str) -> bool {
+    name.starts_with(UNFINISHED.0) && name.ends_with(UNFINISHED.1)
 }
 
 fn is_of_old_version(name: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tiny_http::{Header, Request, Response, Server};
@@ -21,7 +22,7 @@ pub fn run(folder: &Path, port: u16) -> Result<()> {
             Err(error) => {
                 eprintln!("warning: a connection failed ({error}); the server goes on");
                 drop(server);
-                server = listen(port)?;
+                server = listen_again(port)?;
             }
         }
     }
@@ -31,6 +32,20 @@ fn listen(port: u16) -> Result<Server> {
     Server::http(("127.0.0.1", port))
         .map_err(|error| anyhow!("{error}"))
         .with_context(|| format!("listening on port {port}; choose another with --port"))
+}
+
+/// The port, or the files of a process, may be taken for a moment still.
+fn listen_again(port: u16) -> Result<Server> {
+    const TRIES: usize = 20;
+    let mut last = listen(port);
+    for _ in 1..TRIES {
+        if last.is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(250));
+        last = listen(port);
+    }
+    last
 }
 
 /// Answers with a file, or says that it is not there; a visitor that went away is no failure.

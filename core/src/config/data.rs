@@ -16,7 +16,8 @@ pub struct DataConfig {
     /// "byte", or the path of a Hugging Face `tokenizer.json`. Default "demo-data/tokenizer.json".
     pub tokenizer: String,
     /// The token that ends a document, by its content, such as "<|im_end|>"; "auto" takes the
-    /// special token that has one of the usual names for it. Default "auto".
+    /// special token that has one of the usual names for it, "none" takes none: documents follow each
+    /// other without a mark between them. Default "auto".
     pub end_of_text: String,
     /// Share of the text that is held out for evaluation and never trained on: at least 0, below
     /// 1; 0 holds nothing out and leaves a run without evaluations. Default 0.05.
@@ -28,6 +29,9 @@ pub const BYTE_TOKENIZER: &str = "byte";
 
 /// The value of [`DataConfig::end_of_text`] that finds the token by its name.
 pub const AUTO_END_OF_TEXT: &str = "auto";
+
+/// The value of [`DataConfig::end_of_text`] that takes no token.
+pub const NO_END_OF_TEXT: &str = "none";
 
 impl Default for DataConfig {
     fn default() -> Self {
@@ -60,7 +64,7 @@ impl DataConfig {
             !self.end_of_text.is_empty(),
             "data.end_of_text",
             format!("{:?}", self.end_of_text),
-            "it must be the content of a token, or \"auto\"",
+            "it must be the content of a token, \"auto\" or \"none\"",
             "Set data.end_of_text = \"auto\"",
         )?;
         require_below_one("data.validation_fraction", self.validation_fraction)

@@ -21,7 +21,7 @@ mod train;
 use serde::{Deserialize, Serialize};
 
 pub use cost::{FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts};
-pub use data::{AUTO_END_OF_TEXT, BYTE_TOKENIZER, DataConfig};
+pub use data::{AUTO_END_OF_TEXT, BYTE_TOKENIZER, DataConfig, NO_END_OF_TEXT};
 pub use error::ConfigError;
 pub use limits::MAX_VOCAB;
 pub use load::load;

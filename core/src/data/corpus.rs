@@ -1,48 +1,54 @@
 //! A corpus as one stream of tokens with document boundaries.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::tokenizer::{Tokenizer, TokenizerError};
+use super::tokenizer::{Tokenizer, TokenizerError, listed};
 
 /// Tokens of all documents, one after the other, and where each document starts.
 ///
 /// Where the tokenizer has an end-of-text token, every document ends with it.
 pub struct TokenCorpus {
-    tokens: Vec<u32>,
-    starts: Vec<u64>,
+    tokenised: Tokenised,
     end_of_text: Option<u32>,
     fingerprint: String,
+}
+
+/// What a [`CorpusBuilder`] makes of texts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tokenised {
+    /// Tokens of all documents.
+    pub tokens: Vec<u32>,
+    /// The first token of each document: rising, from 0.
+    pub starts: Vec<u64>,
+    /// What the user should know of the texts, each a sentence: which characters were left out.
+    pub notes: Vec<String>,
 }
 
 impl fmt::Debug for TokenCorpus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCorpus")
-            .field("tokens", &self.tokens.len())
-            .field("documents", &self.starts.len())
+            .field("tokens", &self.tokens().len())
+            .field("documents", &self.documents())
             .field("fingerprint", &self.fingerprint)
             .finish()
     }
 }
 
 impl TokenCorpus {
-    /// A corpus from what a [`CorpusBuilder`] made: its tokens, the first token of each document,
-    /// and the digest by which a run knows its data.
+    /// A corpus from what a [`CorpusBuilder`] made, with the digest by which a run knows its data.
     ///
     /// # Panics
     /// If the starts are no rising positions in the tokens, from 0.
-    pub fn new(
-        tokens: Vec<u32>,
-        starts: Vec<u64>,
-        end_of_text: Option<u32>,
-        fingerprint: String,
-    ) -> Self {
+    pub fn new(tokenised: Tokenised, end_of_text: Option<u32>, fingerprint: String) -> Self {
+        let Tokenised { tokens, starts, .. } = &tokenised;
         assert!(starts.first().is_none_or(|&first| first == 0), "documents start at 0");
         assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "documents have tokens");
         let end = starts.last().map_or(0, |&last| last + 1);
         assert!(end as usize <= tokens.len(), "documents start within the tokens");
-        Self { tokens, starts, end_of_text, fingerprint }
+        Self { tokenised, end_of_text, fingerprint }
     }
 
     /// A corpus in memory, one document a text; its fingerprint is the SHA-256 of the tokens and
@@ -56,15 +62,16 @@ impl TokenCorpus {
     ) -> Result<Self, TokenizerError> {
         let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
         for text in texts {
+            builder.note_left_out(tokenizer, text);
             builder.push_text(tokenizer, text)?;
         }
-        let (tokens, starts) = builder.finish();
+        let tokenised = builder.finish();
         let digest = Sha256::new()
-            .chain_update(bytemuck::cast_slice(&starts))
-            .chain_update(bytemuck::cast_slice(&tokens))
+            .chain_update(bytemuck::cast_slice(&tokenised.starts))
+            .chain_update(bytemuck::cast_slice(&tokenised.tokens))
             .finalize();
         let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self::new(tokens, starts, tokenizer.end_of_text(), fingerprint))
+        Ok(Self::new(tokenised, tokenizer.end_of_text(), fingerprint))
     }
 
     /// The same corpus under the name of its files.
@@ -74,23 +81,29 @@ impl TokenCorpus {
 
     /// All tokens.
     pub fn tokens(&self) -> &[u32] {
-        &self.tokens
+        &self.tokenised.tokens
+    }
+
+    /// What the user should know of the texts behind the tokens.
+    pub fn notes(&self) -> &[String] {
+        &self.tokenised.notes
     }
 
     /// Number of documents.
     pub fn documents(&self) -> usize {
-        self.starts.len()
+        self.tokenised.starts.len()
     }
 
     /// Positions of the tokens of document `index`.
     pub fn document(&self, index: usize) -> std::ops::Range<usize> {
-        let end = self.starts.get(index + 1).map_or(self.tokens().len(), |&start| start as usize);
-        self.starts[index] as usize..end
+        let starts = &self.tokenised.starts;
+        let end = starts.get(index + 1).map_or(self.tokens().len(), |&start| start as usize);
+        starts[index] as usize..end
     }
 
     /// The document that the token at `position` belongs to.
     pub fn document_of(&self, position: usize) -> usize {
-        self.starts.partition_point(|&start| start as usize <= position) - 1
+        self.tokenised.starts.partition_point(|&start| start as usize <= position) - 1
     }
 
     /// The token that ends each document, if the tokenizer has one.
@@ -110,12 +123,14 @@ pub struct CorpusBuilder {
     end_of_text: Option<u32>,
     tokens: Vec<u32>,
     starts: Vec<u64>,
+    /// How often each character was in the texts that the tokenizer has no token for.
+    left_out: BTreeMap<char, u64>,
 }
 
 impl CorpusBuilder {
     /// An empty corpus whose documents end with `end_of_text`, if given.
     pub fn new(end_of_text: Option<u32>) -> Self {
-        Self { end_of_text, tokens: Vec::new(), starts: Vec::new() }
+        Self { end_of_text, tokens: Vec::new(), starts: Vec::new(), left_out: BTreeMap::new() }
     }
 
     /// Appends a text's tokens. A text that holds end-of-text tokens itself is as many documents;
@@ -139,6 +154,9 @@ impl CorpusBuilder {
         tokenizer: &Tokenizer,
         texts: Vec<String>,
     ) -> Result<(), TokenizerError> {
+        for text in &texts {
+            self.note_left_out(tokenizer, text);
+        }
         match texts.as_slice() {
             [text] => self.push_text(tokenizer, text),
             _ if matches!(tokenizer, Tokenizer::Byte { .. }) => {
@@ -148,6 +166,12 @@ impl CorpusBuilder {
                 tokenizer.encode_all(&texts)?.iter().for_each(|tokens| self.push(tokens));
                 Ok(())
             }
+        }
+    }
+
+    fn note_left_out(&mut self, tokenizer: &Tokenizer, text: &str) {
+        for (character, count) in tokenizer.left_out(text) {
+            *self.left_out.entry(character).or_default() += count;
         }
     }
 
@@ -175,9 +199,19 @@ impl CorpusBuilder {
         Ok(())
     }
 
-    /// All tokens, and the first token of each document.
-    pub fn finish(self) -> (Vec<u32>, Vec<u64>) {
-        (self.tokens, self.starts)
+    /// All that the texts became.
+    pub fn finish(self) -> Tokenised {
+        let mut often: Vec<_> = self.left_out.into_iter().map(|(c, count)| (count, c)).collect();
+        often.sort_unstable_by(|a, b| b.cmp(a));
+        let total: u64 = often.iter().map(|(count, _)| count).sum();
+        let notes = (total > 0).then(|| {
+            let characters = listed(often.into_iter().map(|(_, c)| c));
+            format!(
+                "{total} characters of the text have no token and were left out: {characters}; use \
+                 a tokenizer that has all 256 bytes, or an unknown token"
+            )
+        });
+        Tokenised { tokens: self.tokens, starts: self.starts, notes: notes.into_iter().collect() }
     }
 }
 
@@ -191,10 +225,10 @@ mod tests {
         builder.push(&[1, 2]);
         builder.push(&[]);
         builder.push(&[9, 3, 9, 9, 4, 5, 9]);
-        let (tokens, starts) = builder.finish();
-        assert_eq!(tokens, [1, 2, 9, 3, 9, 4, 5, 9]);
-        assert_eq!(starts, [0, 3, 5]);
-        let corpus = TokenCorpus::new(tokens, starts, Some(9), String::new());
+        let tokenised = builder.finish();
+        assert_eq!(tokenised.tokens, [1, 2, 9, 3, 9, 4, 5, 9]);
+        assert_eq!(tokenised.starts, [0, 3, 5]);
+        let corpus = TokenCorpus::new(tokenised, Some(9), String::new());
         let documents: Vec<_> = (0..3).map(|i| corpus.document(i)).collect();
         assert_eq!(documents, [0..3, 3..5, 5..8]);
         let owners: Vec<_> = (0..8).map(|i| corpus.document_of(i)).collect();

@@ -12,7 +12,7 @@ mod tokenizer;
 pub mod tokenizer_training;
 
 pub use batch::{Batch, IGNORED_LABEL};
-pub use corpus::{CorpusBuilder, TokenCorpus};
+pub use corpus::{CorpusBuilder, TokenCorpus, Tokenised};
 pub use dataset::{DataError, Dataset};
 pub use documents::{DocumentError, Fingerprint, TextDigest, TextFile, documents};
 pub use sampler::WindowSampler;

@@ -181,8 +181,7 @@ mod tests {
         for (i, &len) in lens.iter().enumerate() {
             builder.push(&(0..len).map(|j| token(i, j)).collect::<Vec<_>>());
         }
-        let (tokens, starts) = builder.finish();
-        TokenCorpus::new(tokens, starts, None, String::new())
+        TokenCorpus::new(builder.finish(), None, String::new())
     }
 
     fn all(stream: &Stream, corpus: &TokenCorpus) -> Window {

@@ -1,5 +1,7 @@
 //! Sampling text from a model, one token a run of the generate plan.
 
+use std::ops::ControlFlow;
+
 use rand::SeedableRng;
 use rand::distr::{Distribution, weighted::WeightedIndex};
 use rand_chacha::ChaCha8Rng;
@@ -171,8 +173,8 @@ impl Generator {
         take_now(executor, ticket)
     }
 
-    /// Goes on from `tokens` until the tokenizer's end of text or `max_tokens` more; `each` gets
-    /// every new token.
+    /// Goes on from `tokens` until the tokenizer's end of text, `max_tokens` more, or a break of
+    /// `each`, which gets every new token.
     ///
     /// # Errors
     /// An empty prompt, logits that are not finite, what the executor reports.
@@ -183,7 +185,7 @@ impl Generator {
         max_tokens: usize,
         tokenizer: &Tokenizer,
         sampling: Sampling,
-        mut each: impl FnMut(u32),
+        mut each: impl FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Vec<u32>, GenerateError> {
         let stop = tokenizer.end_of_text();
         if tokens.is_empty() {
@@ -197,9 +199,11 @@ impl Generator {
             if Some(token) == stop {
                 break;
             }
-            each(token);
             tokens.push(token);
             new.push(token);
+            if each(token).is_break() {
+                break;
+            }
         }
         Ok(new)
     }

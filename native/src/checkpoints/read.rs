@@ -12,6 +12,7 @@ use nitp_core::train::{
 
 use super::Checkpoints;
 use crate::output::errln;
+use crate::reasons::reasons;
 
 /// Calls `with` on a checkpoint's name and step, for its messages and checks.
 fn with_origin<T>(folder: &Path, with: impl FnOnce(Origin<'_>) -> T) -> T {
@@ -80,7 +81,8 @@ fn weights_and_manifest(folder: &Path, config: &Config) -> Result<(Tensors, Mani
 /// If there are none, or they are damaged, cut short or of another model.
 pub fn initial_weights(path: &Path, config: &Config) -> Result<Tensors> {
     let file = weights_file(path)?;
-    let folder = file.parent().unwrap_or(Path::new("."));
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
     let is_ours =
         file.ends_with(checkpoint_file::MODEL) && folder.join(checkpoint_file::TRAINER).is_file();
     let (weights, known) = if is_ours {
@@ -92,7 +94,7 @@ pub fn initial_weights(path: &Path, config: &Config) -> Result<Tensors> {
             fs::read(&file).with_context(|| format!("reading the weights {}", file.display()))?;
         (read_weights(&file.display().to_string(), config, &bytes)?, false)
     };
-    if let Some(made_with) = made_with(folder).transpose()?.filter(|_| !known) {
+    if !known && let Some(made_with) = made_with(folder) {
         same_meaning(&config.model, &made_with.model).map_err(|differences| {
             let file_name = file.display().to_string();
             meant(&file, CheckpointError::Model { file: file_name, differences }.into())
@@ -113,8 +115,9 @@ fn meant(file: &Path, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// The configuration beside weights, or of the run that their folder is a checkpoint of.
-fn made_with(folder: &Path) -> Option<Result<Config>> {
+/// The configuration beside weights, or of the run that their folder is a checkpoint of. Another
+/// program's file of that name is told and left alone.
+fn made_with(folder: &Path) -> Option<Config> {
     const CONFIG: &str = "config.toml";
     let run = fs::canonicalize(folder).ok()?;
     let run = run.parent().filter(|checkpoints| checkpoints.ends_with("checkpoints"));
@@ -124,7 +127,16 @@ fn made_with(folder: &Path) -> Option<Result<Config>> {
         let text = fs::read_to_string(&path)?;
         Ok::<_, anyhow::Error>(Config::from_toml(&text)?)
     };
-    Some(read().with_context(|| format!("in {}", path.display())))
+    read()
+        .inspect_err(|error| {
+            errln!(
+                "warning: {} is no configuration of nitp: that the weights beside it belong to this \
+                 model is judged by their shapes alone ({})",
+                path.display(),
+                reasons(error)
+            );
+        })
+        .ok()
 }
 
 /// The `model.safetensors` behind a path: that file, its checkpoint, or a run's newest checkpoint.

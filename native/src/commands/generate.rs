@@ -1,13 +1,12 @@
 //! `nitp generate`.
 
-use std::io::Write;
-
 use anyhow::{Result, ensure};
 use nitp_core::data::TextStream;
 use nitp_core::train::{Generator, Sampling};
 
 use super::eval::write_weights;
 use crate::args::GenerateArgs;
+use crate::output::{self, errln, outln};
 use crate::run_folder::{Saved, locate};
 use crate::{checkpoints, device};
 
@@ -22,7 +21,7 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     let prompt = tokenizer.encode_prompt(&args.prompt)?;
     let unknown = prompt.iter().filter(|&&token| Some(token) == tokenizer.unknown()).count();
     if unknown > 0 {
-        crate::output::errln!(
+        errln!(
             "warning: {unknown} of the prompt's {} tokens are the unknown token: the model doesn't \
              see that text",
             prompt.len()
@@ -42,18 +41,14 @@ pub fn run(args: GenerateArgs) -> Result<()> {
         top_p: args.top_p,
         seed: args.seed,
     };
-    let mut out = std::io::stdout();
-    write!(out, "{}", args.prompt)?;
-    out.flush()?;
-    let mut text = TextStream::after(&tokenizer, &prompt);
-    let mut failure = None;
-    generator.generate(executor, prompt, args.max_tokens, &tokenizer, sampling, |token| {
-        let written = write!(out, "{}", text.push(token)).and_then(|()| out.flush());
-        failure = failure.take().or(written.err());
-    })?;
-    if let Some(error) = failure {
-        return Err(error.into());
+    // What could not be written, because the disk is full or the reader went away, is told at the end.
+    if output::part(&args.prompt).is_break() {
+        return Ok(());
     }
-    writeln!(out, "{}", text.finish())?;
+    let mut text = TextStream::after(&tokenizer, &prompt);
+    generator.generate(executor, prompt, args.max_tokens, &tokenizer, sampling, |token| {
+        output::part(&text.push(token))
+    })?;
+    outln!("{}", text.finish());
     Ok(())
 }

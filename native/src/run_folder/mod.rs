@@ -1,5 +1,7 @@
-//! A run on disk: `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`, `checkpoints/`.
+//! A run on disk: `command.json`, `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`,
+//! `checkpoints/`.
 
+mod command;
 mod place;
 
 use std::fs::{self, File};
@@ -11,6 +13,7 @@ use nitp_core::config::{BYTE_TOKENIZER, Config};
 use nitp_core::data::Tokenizer;
 use nitp_core::train::checkpoint_file;
 
+use command::BeginCommand;
 pub use place::{check_free, go_on_command};
 
 use crate::checkpoints::Checkpoints;
@@ -19,6 +22,7 @@ use crate::output::{errln, quoted};
 use crate::reasons::reasons;
 use crate::whole_file;
 
+const COMMAND: &str = "command.json";
 const CONFIG: &str = "config.toml";
 const TOKENIZER: &str = "tokenizer.json";
 const MACHINE: &str = "machine.json";
@@ -28,11 +32,6 @@ const LOCK: &str = ".lock";
 
 /// A log that was being cut back.
 const NEW_METRICS: &str = "metrics.jsonl.new";
-
-/// Whether a file was being written when a process was killed, by this version or an earlier one.
-fn is_unfinished(name: &str) -> bool {
-    name.starts_with(".tmp") || (name.starts_with(".nitp-") && name.ends_with(".unfinished"))
-}
 
 /// A run's folder.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ impl RunFolder {
         self.checkpoints().clear_unfinished()?;
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            if is_unfinished(&name.to_string_lossy())
+            if whole_file::is_unfinished(&name.to_string_lossy())
                 || [METRICS, NEW_METRICS].iter().any(|it| name == *it)
             {
                 fs::remove_file(self.path.join(name))?;
@@ -138,6 +137,14 @@ impl RunFolder {
             // A file system without locks.
             Err(fs::TryLockError::Error(_)) => Ok(Lock(file)),
         }
+    }
+
+    /// Writes the command of this process, which begins the run.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_command(&self) -> Result<()> {
+        BeginCommand::of_this_process()?.write(&self.path.join(COMMAND))
     }
 
     /// Writes the configuration, whole or not at all.
@@ -258,8 +265,7 @@ pub fn locate(path: &Path) -> Result<Saved> {
     let Some(run) = run_path.clone().filter(|run| run.join(CONFIG).is_file()) else {
         if run_path.is_some_and(|run| run.join(LOCK).is_file()) {
             bail!(
-                "the run {} ended before anything of it was saved. Begin it anew with `{}` and the \
-                 options that it had",
+                "the run {} ended before anything of it was saved. Begin it anew: `{}`",
                 path.display(),
                 go_on_command(path)
             );
@@ -285,7 +291,7 @@ pub fn locate(path: &Path) -> Result<Saved> {
         if check_free(run.path()).is_ok() {
             bail!(
                 "the run {} has no checkpoint: it ended before its first. Begin it anew in its \
-                 place, with the settings that it had: `{}` (and its --init, if it had one)",
+                 place: `{}`",
                 run.path.display(),
                 go_on_command(run.path())
             );

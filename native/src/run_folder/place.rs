@@ -6,9 +6,11 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 
-use super::{CHECKPOINTS, CONFIG, LOCK, MACHINE, METRICS, NEW_METRICS, TOKENIZER, is_unfinished};
+use super::command::BeginCommand;
+use super::{CHECKPOINTS, COMMAND, CONFIG, LOCK, MACHINE, METRICS, NEW_METRICS, TOKENIZER};
 use crate::checkpoints::{Checkpoints, UNFINISHED};
 use crate::output::quoted;
+use crate::whole_file::is_unfinished;
 
 /// Checks that a new run may be made at `out`: nothing is there, or a run that ended before its
 /// first checkpoint and that no process is at.
@@ -45,7 +47,7 @@ pub fn check_free(out: &Path) -> Result<()> {
 
 /// Something in a folder that a run which ended before its first checkpoint does not leave there.
 fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>> {
-    let files = [CONFIG, TOKENIZER, MACHINE, METRICS, NEW_METRICS, LOCK];
+    let files = [COMMAND, CONFIG, TOKENIZER, MACHINE, METRICS, NEW_METRICS, LOCK];
     let is_ours = |name: &str| {
         let path = folder.join(name);
         match name {
@@ -79,6 +81,8 @@ pub fn go_on_command(run: &Path) -> String {
     let config = run.join(CONFIG);
     if checkpoints.find().is_ok_and(|found| found.newest().is_some()) {
         format!("nitp train --resume {}", quoted(run))
+    } else if let Some(command) = BeginCommand::read(&run.join(COMMAND)) {
+        command.line(run)
     } else if config.is_file() {
         format!("nitp train --config {} --out {}", quoted(&config), quoted(run))
     } else {
@@ -103,14 +107,14 @@ mod tests {
 
     #[test]
     fn only_the_beginning_of_a_run_makes_room() {
-        let begun = [".lock", "config.toml", "metrics.jsonl", ".tmpX1", "machine.json"];
+        let begun = [".lock", "command.json", "config.toml", "metrics.jsonl", ".tmpAb3dEf"];
         let unfinished = "checkpoints/.unfinished-00000004/model.safetensors";
         for files in [&[][..], &[".lock"], &begun, &[&begun[..], &[unfinished]].concat()] {
             let folder = folder_with(files);
             check_free(folder.path()).unwrap();
             let (run, _lock, taken_over) = RunFolder::create(Some(folder.path()), "").unwrap();
             assert_eq!(taken_over, !files.is_empty());
-            assert!(!run.metrics().exists() && !folder.path().join(".tmpX1").exists());
+            assert!(!run.metrics().exists() && !folder.path().join(".tmpAb3dEf").exists());
             assert!(!folder.path().join(unfinished).exists());
         }
         for (files, named) in [

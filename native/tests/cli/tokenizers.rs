@@ -115,6 +115,9 @@ fn a_prompt_that_can_not_be_expressed_and_a_broken_file_are_told() {
     place.write("t.json", json.to_string());
     let (out, err) = succeed(place.train("run", &[&SETTINGS[..], &["--steps=1"]].concat()));
     assert!((out.clone() + &err).contains("have no token and were left out"), "{out}\n{err}");
+    // And where the tokens come from the cache.
+    let (out, err) = succeed(place.train("again", &[&SETTINGS[..], &["--steps=1"]].concat()));
+    assert!((out.clone() + &err).contains("have no token and were left out"), "{out}\n{err}");
     let err = fail(place.nitp(&["generate", "run", "--prompt=the Øre"]), 1);
     assert!(err.contains("'Ø'"), "{err}");
 

@@ -205,6 +205,33 @@ fn settings_that_make_another_model_of_the_weights_are_named() {
     let arguments = init("--set=model.initializer_range=0.5");
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     succeed(place.train("range", &arguments));
+    // A bare file name, with a configuration beside it; and one of another program's.
+    for (name, text) in [
+        ("beside/config.toml", place.read("run/config.toml")),
+        ("foreign/config.toml", b"[server]\nport = 1\n".to_vec()),
+    ] {
+        place.write(name, text);
+        let file = name.replace("config.toml", "model.safetensors");
+        place.write(&file, place.read("copy.safetensors"));
+    }
+    let inside = |folder: &str| {
+        let mut command = place.train(
+            "../inside",
+            &[
+                "--steps=1",
+                "--device=cpu",
+                "--init=model.safetensors",
+                theta,
+                "--data",
+                "../text.txt",
+            ],
+        );
+        command.current_dir(place.path(folder));
+        command
+    };
+    contains(&fail(inside("beside"), 1), &["model.rope_theta is 500000.0 here and was 10000.0"]);
+    let (out, err) = succeed(inside("foreign"));
+    contains(&(out + &err), &["config.toml is no configuration of nitp"]);
     // A configuration that was edited under its checkpoint, with and without digests.
     let config = String::from_utf8(place.read("run/config.toml")).expect("UTF-8");
     let edited = config.replace("rope_theta = 10000.0", "rope_theta = 20000.0");
@@ -301,8 +328,14 @@ fn wait_for(what: impl Fn() -> bool) {
 
 #[test]
 fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew_in_its_place() {
-    let place = Place::new();
-    let long = ["--steps=100000", "--set=train.checkpoint_interval=0", "--device=cpu"];
+    let place = short_run();
+    let long = [
+        "--steps=100000",
+        "--set=train.checkpoint_interval=0",
+        "--device=cpu",
+        "--init=run",
+        "--set=nitp.weight=0.25",
+    ];
     let mut child = start(place.train("a run", &long));
     let log = place.path("a run/metrics.jsonl");
     wait_for(|| fs::read_to_string(&log).is_ok_and(|text| text.lines().count() > 5));
@@ -312,12 +345,12 @@ fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew_in_its_place() 
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
     let error = fail(place.nitp(&["train", "--resume", "a run"]), 1);
-    contains(&error, &["has no checkpoint", "--config 'a run/config.toml' --out 'a run'"]);
+    contains(&error, &["has no checkpoint", "nitp train --out 'a run'", "'--init=run'"]);
     let out = suggested(&place, &error, &["--stop-at", "2"]);
     contains(&out, &["in place of one without a checkpoint", "nitp train --resume 'a run'"]);
     assert_eq!(place.checkpoints("a run"), ["step-00000002"]);
     let config = String::from_utf8(place.read("a run/config.toml")).expect("UTF-8");
-    contains(&config, &["steps = 100000"]);
+    contains(&config, &["steps = 100000", "weight = 0.25"]);
     // What has a checkpoint, and what is someone's own, stays.
     let error = fail(place.train("a run", &["--steps", "2"]), 1);
     contains(&error, &["exists already", "`nitp train --resume 'a run'`"]);

@@ -52,13 +52,14 @@ pub fn ramp(x: f32) -> Color32 {
     Color32::from_rgb(mix(0), mix(1), mix(2))
 }
 
-/// Ubuntu for words, Hack for numbers and for what Ubuntu lacks. egui's own set has two fonts of
-/// emoji more, half a megabyte to load, for signs that are not used here.
+/// Ubuntu for words, Hack for numbers and for characters that Ubuntu lacks, both without their hinting (see
+/// `web/fonts/make.py`): half the size. egui's own set has two fonts of emoji more, half a megabyte to load,
+/// for signs that are not used here.
 fn fonts() -> egui::FontDefinitions {
     let mut fonts = egui::FontDefinitions::empty();
     for (name, bytes) in [
-        ("Ubuntu-Light", epaint_default_fonts::UBUNTU_LIGHT),
-        ("Hack", epaint_default_fonts::HACK_REGULAR),
+        ("Ubuntu-Light", &include_bytes!("../../fonts/Ubuntu-Light-derivative-nitp.ttf")[..]),
+        ("Hack", include_bytes!("../../fonts/Hack-Regular-unhinted.ttf")),
         ("egui-icons", epaint_default_fonts::EGUI_ICONS),
     ] {
         fonts.font_data.insert(name.to_owned(), egui::FontData::from_static(bytes).into());

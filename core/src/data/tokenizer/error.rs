@@ -47,7 +47,7 @@ pub enum TokenizerError {
     /// `data.end_of_text` is no token.
     #[error(
         "data.end_of_text = {name:?}, but the tokenizer has no such token. Set the content of one \
-         that it has{known}, or \"auto\""
+         that it has{known}, \"auto\" or \"none\""
     )]
     UnknownEndOfText {
         /// The value of the key.

@@ -40,6 +40,11 @@ impl Expression {
         if model.byte_fallback && (0..BYTES).all(byte) { Self::All } else { Self::Characters }
     }
 
+    /// Whether any may be.
+    pub fn leaves_out(&self) -> bool {
+        !matches!(self, Self::All)
+    }
+
     /// How often each character that is left out is in `text`.
     pub fn missing(&self, tokenizer: &tokenizers::Tokenizer, text: &str) -> BTreeMap<char, u64> {
         let mut found = BTreeMap::new();
@@ -65,19 +70,6 @@ impl Expression {
             }
         }
         found
-    }
-
-    /// What has no token, in words.
-    pub fn missing_in_words(&self) -> Option<String> {
-        match self {
-            Self::All => None,
-            Self::Bytes(missing) => {
-                let count = missing.iter().filter(|&&missing| missing).count();
-                Some(format!("the tokenizer has no token for {count} of the 256 bytes"))
-            }
-            // Characters without a token are no fault of a text that has none of them.
-            Self::Characters => None,
-        }
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokenizers::decoders::DecoderWrapper;
-use tokenizers::{Decoder, NormalizerWrapper};
+use tokenizers::{Decoder, NormalizerWrapper, OffsetReferential, OffsetType};
 
 use super::bytes::byte_characters;
 use super::cuts::Cuts;
@@ -35,8 +35,7 @@ pub struct HuggingFace {
     growth: Growth,
     expression: Expression,
     dropout: Option<f64>,
-    /// Characters that were left out of texts so far, because no token expresses them.
-    dropped: Arc<Mutex<BTreeMap<char, u64>>>,
+    joins_documents: bool,
 }
 
 /// Short: a file may have a million tokens.
@@ -98,7 +97,7 @@ impl HuggingFace {
             vocab_size,
             unknown,
             dropout,
-            dropped: Arc::default(),
+            joins_documents: false,
         };
         it.try_out()?;
         Ok(it)
@@ -127,13 +126,23 @@ impl HuggingFace {
         Ok(())
     }
 
+    /// Takes no token for the end of a text.
+    pub fn clear_end_of_text(&mut self) {
+        self.end_of_text = None;
+        self.joins_documents = true;
+    }
+
+    /// Whether documents are meant to follow each other without a mark between them.
+    pub fn joins_documents(&self) -> bool {
+        self.joins_documents
+    }
+
     /// Hands on the tokens of `text`, a part after the other, until `each` breaks.
     pub fn encode_parts(
         &self,
         text: &str,
         each: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
     ) -> Result<(), TokenizerError> {
-        self.note_dropped(text);
         for pieces in self.cuts.pieces(text).chunks(PIECES) {
             let tokens: Vec<Vec<u32>> = pieces
                 .into_par_iter()
@@ -173,45 +182,30 @@ impl HuggingFace {
         }
     }
 
-    fn note_dropped(&self, text: &str) {
-        let found = self.expression.missing(&self.tokenizer, text);
-        if !found.is_empty() {
-            let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-            for (character, count) in found {
-                *dropped.entry(character).or_default() += count;
+    /// How often each character is in `text` that no token expresses and that is left out in silence.
+    pub fn left_out(&self, text: &str) -> BTreeMap<char, u64> {
+        let mut found = BTreeMap::new();
+        if !self.expression.leaves_out() {
+            return found;
+        }
+        for piece in self.cuts.pieces(text) {
+            if self.expression.missing(&self.tokenizer, piece).is_empty() {
+                continue;
+            }
+            // What added tokens stand for needs no others.
+            let added = self.tokenizer.get_added_vocabulary();
+            let normalizer = self.tokenizer.get_normalizer();
+            let extract = || added.extract_and_normalize(normalizer, piece);
+            let Ok(parts) = contained(extract) else { continue }; // encoding it will say what is wrong
+            let parts = parts.get_splits(OffsetReferential::Original, OffsetType::Byte);
+            for (_, (from, to), _) in parts.into_iter().filter(|(_, _, token)| token.is_none()) {
+                let text = piece.get(from..to).unwrap_or_default();
+                for (character, count) in self.expression.missing(&self.tokenizer, text) {
+                    *found.entry(character).or_default() += count;
+                }
             }
         }
-    }
-
-    /// Checks that a token expresses each character of a prompt.
-    ///
-    /// # Errors
-    /// [`TokenizerError::Inexpressible`] with the first that have none.
-    pub fn check_expressible(&self, text: &str) -> Result<(), TokenizerError> {
-        let missing = self.expression.missing(&self.tokenizer, text);
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(TokenizerError::Inexpressible { characters: listed(missing.into_keys()) })
-    }
-
-    /// What was left out of the texts that were encoded so far, in words.
-    pub fn dropped(&self) -> Option<String> {
-        let dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: u64 = dropped.values().sum();
-        let advice = "use a tokenizer that has all 256 bytes, or an unknown token";
-        if total > 0 {
-            let mut often: Vec<_> = dropped.iter().map(|(&c, &count)| (count, c)).collect();
-            often.sort_by(|a, b| b.cmp(a));
-            let characters = listed(often.into_iter().map(|(_, c)| c));
-            return Some(format!(
-                "{total} characters of the text have no token and were left out: {characters}; \
-                 {advice}"
-            ));
-        }
-        // Where the tokens come from a cache, no text was seen.
-        let missing = self.expression.missing_in_words()?;
-        Some(format!("{missing}, and text that needs them is left out; {advice}"))
+        found
     }
 
     /// The text of tokens, special ones left out.
@@ -358,13 +352,4 @@ fn is_byte_level(decoder: &DecoderWrapper) -> bool {
         DecoderWrapper::Sequence(sequence) => sequence.get_decoders().iter().any(is_byte_level),
         _ => false,
     }
-}
-
-/// The first of these characters, for a message.
-fn listed(characters: impl Iterator<Item = char>) -> String {
-    const SHOWN: usize = 8;
-    let all: Vec<char> = characters.collect();
-    let shown: Vec<String> = all.iter().take(SHOWN).map(|c| format!("{c:?}")).collect();
-    let more = if all.len() > SHOWN { ", ..." } else { "" };
-    format!("{}{more}", shown.join(", "))
 }

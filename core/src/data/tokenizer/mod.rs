@@ -9,11 +9,13 @@ mod growth;
 mod hugging_face;
 mod precompiled;
 mod safe;
+mod splits;
 mod streaming;
 #[cfg(test)]
 mod tests;
 mod validate;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use rayon::prelude::*;
 
 use super::corpus::TokenCorpus;
 use super::tokenizer_training::END_OF_TEXT;
-use crate::config::{AUTO_END_OF_TEXT, BYTE_TOKENIZER};
+use crate::config::{AUTO_END_OF_TEXT, BYTE_TOKENIZER, NO_END_OF_TEXT};
 use bytes::{BYTES, byte_json};
 
 pub use error::TokenizerError;
@@ -68,13 +70,17 @@ impl Tokenizer {
     }
 
     /// With the token of this content as the end of a text: the key `data.end_of_text`, whose
-    /// value "auto" takes the token that has a usual name for it.
+    /// value "auto" takes the token that has a usual name for it, and "none" takes none.
     ///
     /// # Errors
     /// If the tokenizer has no such token.
     pub fn with_end_of_text(mut self, content: &str) -> Result<Self, TokenizerError> {
         match &mut self {
             _ if content == AUTO_END_OF_TEXT => {}
+            Self::HuggingFace(it) if content == NO_END_OF_TEXT => {
+                Arc::make_mut(it).clear_end_of_text();
+            }
+            Self::Byte { end_of_text } if content == NO_END_OF_TEXT => *end_of_text = None,
             Self::HuggingFace(it) => Arc::make_mut(it).set_end_of_text(content)?,
             Self::Byte { end_of_text: Some(_) } if content == END_OF_TEXT => {}
             Self::Byte { end_of_text } => {
@@ -150,10 +156,20 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`]; and where that leaves characters out in silence, because no token
     /// expresses them, with those characters.
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        if let Self::HuggingFace(it) = self {
-            it.check_expressible(text)?;
+        let left_out = self.left_out(text);
+        if !left_out.is_empty() {
+            return Err(TokenizerError::Inexpressible { characters: listed(left_out.into_keys()) });
         }
         self.encode(text)
+    }
+
+    /// How often each character is in `text` that [`Tokenizer::encode`] leaves out in silence, because
+    /// no token expresses it.
+    pub fn left_out(&self, text: &str) -> BTreeMap<char, u64> {
+        match self {
+            Self::Byte { .. } => BTreeMap::new(),
+            Self::HuggingFace(it) => it.left_out(text),
+        }
     }
 
     /// [`Tokenizer::encode`] of many texts, side by side.
@@ -248,7 +264,7 @@ impl Tokenizer {
     /// unknown tokens, characters that were left out, documents that are joined for want of an
     /// end-of-text token, a dropout that is not used.
     pub fn check_corpus(&self, corpus: &TokenCorpus) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = corpus.notes().to_vec();
         let tokens = corpus.tokens();
         if let Some(unknown) = self.unknown() {
             let count = tokens.iter().filter(|&&token| token == unknown).count();
@@ -263,7 +279,6 @@ impl Tokenizer {
             }
         }
         if let Self::HuggingFace(it) = self {
-            warnings.extend(it.dropped());
             if let Some(dropout) = it.dropout() {
                 warnings.push(format!(
                     "the tokenizer's dropout of {dropout} is left out: the same text always gives \
@@ -272,17 +287,26 @@ impl Tokenizer {
             }
         }
         // With bytes, whether there is one is a choice of model.vocab_size, which presets make.
-        let is_file = matches!(self, Self::HuggingFace(_));
-        if is_file && self.end_of_text().is_none() && corpus.documents() > 1 {
+        let is_wanted = matches!(self, Self::HuggingFace(it) if !it.joins_documents());
+        if is_wanted && self.end_of_text().is_none() && corpus.documents() > 1 {
             warnings.push(format!(
                 "the tokenizer has no end-of-text token with a known name, so the {} documents \
                  follow each other without a mark between them: set data.end_of_text to the \
-                 content of the token that ends a document",
+                 content of the token that ends a document, or to \"none\" if that is meant",
                 corpus.documents()
             ));
         }
         warnings
     }
+}
+
+/// The first of these characters, for a message.
+pub(super) fn listed(characters: impl Iterator<Item = char>) -> String {
+    const SHOWN: usize = 8;
+    let all: Vec<char> = characters.collect();
+    let shown: Vec<String> = all.iter().take(SHOWN).map(|c| format!("{c:?}")).collect();
+    let more = if all.len() > SHOWN { ", ..." } else { "" };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// A share in percent; never 0 % for what is there.

@@ -39,10 +39,16 @@ fn characters_without_a_token_are_named_and_counted() {
     assert_eq!(tokenizer.encode_prompt("ab").unwrap().len(), 2);
     let found = warnings(&tokenizer, &["caf\u{e9} \u{e9}t\u{e9} \u{fc}"]);
     assert!(found[0].contains("4 characters") && found[0].contains("'é', 'ü'"), "{found:?}");
-    // Tokens from a cache: no text was seen.
-    let fresh = Tokenizer::from_json(&lacking).unwrap();
-    let corpus = TokenCorpus::new(vec![97, 98], vec![0], None, String::new());
-    assert!(fresh.check_corpus(&corpus)[0].contains("1 of the 256 bytes"));
+    assert!(warnings(&tokenizer, &["ab"]).is_empty());
+    // A character of an added token is expressed by that token, and only there.
+    let added = edited(&lacking, |it| {
+        it["added_tokens"] = json!([{ "id": 256, "content": "<caf\u{e9}>", "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false, "special": true }]);
+    });
+    let added = Tokenizer::from_json(&added).unwrap();
+    assert_eq!(added.encode_prompt("a<caf\u{e9}>b").unwrap().len(), 3);
+    assert!(added.encode_prompt("caf\u{e9}<caf\u{e9}>").is_err());
+    assert!(warnings(&added, &["\u{e9}<caf\u{e9}>\u{e9}"])[0].contains("2 characters"));
 
     let piece = edited(&llama_2(), |it| {
         it["model"]["unk_token"] = Value::Null;
@@ -97,7 +103,13 @@ fn the_end_of_a_text_is_found_by_its_name_or_set() {
     assert!(warnings(&set, &["a", "b"]).is_empty());
     assert_ne!(tokenizer.identity(), set.identity());
 
+    let none = named(&["</s>"]).with_end_of_text("none").unwrap();
+    assert_eq!(none.end_of_text(), None);
+    assert!(warnings(&none, &["a", "b"]).is_empty());
+    assert_ne!(none.identity(), named(&["</s>"]).identity());
+
     let bytes = Tokenizer::new("byte", 300).unwrap();
+    assert_eq!(bytes.clone().with_end_of_text("none").unwrap().end_of_text(), None);
     assert!(bytes.clone().with_end_of_text("<|endoftext|>").is_ok());
     assert!(bytes.with_end_of_text("</s>").is_err());
 }

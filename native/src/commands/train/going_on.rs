@@ -1,0 +1,85 @@
+//! `nitp train --resume`: what must be as it was for a run to go on.
+
+use anyhow::{Context, Result, ensure};
+use nitp_core::config::Config;
+use nitp_core::train::{Checkpoint, Start};
+
+use super::{Folder, Plan};
+use crate::args::TrainArgs;
+use crate::output::quoted;
+use crate::run_folder::{self, Saved};
+use crate::{checkpoints, documents, settings};
+
+/// What the run goes on from.
+///
+/// # Errors
+/// If it can't go on with these options.
+pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
+    let Saved { run, checkpoint, step, newest } = saved;
+    ensure!(
+        newest || args.out.is_some(),
+        "{} is not the newest checkpoint of its run, and going on from it would overwrite later \
+         ones. Give --out with a new folder to branch off, or `nitp train --resume {}` to go on from \
+         the newest",
+        checkpoint.display(),
+        quoted(run.path())
+    );
+    let old = run.config()?;
+    let config = settings::override_config(old.clone(), &args.run)?;
+    check_unchanged(&old, &config)?;
+    let tokenizer = run.tokenizer(&config)?;
+    let start = checkpoints::load(&checkpoint, &config).with_context(|| {
+        let others =
+            "other checkpoints of the run can be gone on with: --resume CHECKPOINT --out DIR";
+        format!("can't go on from {} ({others})", checkpoint.display())
+    })?;
+    let machine = run.machine();
+    let folder = match &args.out {
+        Some(out) => {
+            run_folder::check_free(out)?;
+            Folder::New { out: Some(out.clone()), name: String::new() }
+        }
+        None => Folder::Existing(run),
+    };
+    let start = Start::Checkpoint(Box::new(start));
+    Ok(Plan { config, tokenizer, start, done: step, machine, folder })
+}
+
+/// What decides which text a step sees, and which text none sees, stays as it was.
+fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
+    let keys = |config: &Config| {
+        let (train, data) = (&config.train, &config.data);
+        [
+            ("train.batch_size", train.batch_size.to_string()),
+            ("train.context_length", train.context_length.to_string()),
+            ("train.gradient_accumulation_steps", train.gradient_accumulation_steps.to_string()),
+            ("train.seed", train.seed.to_string()),
+            ("data.validation_fraction", data.validation_fraction.to_string()),
+            ("data.tokenizer", data.tokenizer.clone()),
+            ("data.end_of_text", data.end_of_text.clone()),
+        ]
+    };
+    for ((key, old), (_, new)) in keys(old).into_iter().zip(keys(new)) {
+        ensure!(
+            old == new,
+            "{key} is {old} in the run and can't become {new} when it goes on: its place in the \
+             data, and what is held out, depend on it. Start a new run from its weights with --init"
+        );
+    }
+    Ok(())
+}
+
+/// Checks that the text is that of the checkpoint.
+///
+/// # Errors
+/// If it is another.
+pub fn check_data(checkpoint: &Checkpoint, fingerprint: &str, config: &Config) -> Result<()> {
+    ensure!(
+        checkpoint.state.data_fingerprint == fingerprint,
+        "the data changed since the checkpoint: {} holds other text than the run was trained on, \
+         and going on would mix held-out text into training. Put the old text back, or start a new \
+         run from these weights with --init",
+        documents::listed(config.data.paths.iter().cloned())
+    );
+    Ok(())
+}

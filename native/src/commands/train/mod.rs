@@ -1,0 +1,227 @@
+//! `nitp train`.
+
+mod going_on;
+mod told;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use nitp_core::config::{BYTE_TOKENIZER, Config, parameter_counts};
+use nitp_core::data::{Dataset, Tokenizer};
+use nitp_core::train::{Event, Start, Trainer};
+use serde::Serialize;
+
+use crate::args::TrainArgs;
+use crate::device::Device;
+use crate::documents::Named;
+use crate::log::Log;
+use crate::machine::Machine;
+use crate::output::outln;
+use crate::progress::Progress;
+use crate::run_folder::{self, RunFolder, read_tokenizer};
+use crate::{checkpoints, device, memory, settings, signals, token_cache};
+use going_on::{check_data, resume};
+use told::{Summary, about, farewell, sample};
+
+/// What a run starts from.
+struct Plan {
+    config: Config,
+    tokenizer: Tokenizer,
+    start: Start,
+    /// Steps done.
+    done: usize,
+    /// What it trained on so far.
+    machine: Option<Machine>,
+    folder: Folder,
+}
+
+/// Where a run is kept.
+enum Folder {
+    /// Made once all else is known to work.
+    New {
+        out: Option<PathBuf>,
+        name: String,
+    },
+    Existing(RunFolder),
+}
+
+/// First line of the log, and of each time that the run goes on.
+#[derive(Serialize)]
+struct StartLine<'a> {
+    event: &'static str,
+    step: usize,
+    version: &'static str,
+    device: &'a str,
+    parameters: u64,
+    data_fingerprint: &'a str,
+}
+
+/// Trains, keeps the run, tells about it.
+pub fn run(args: TrainArgs) -> Result<()> {
+    signals::listen()?;
+    let plan = match &args.resume {
+        Some(path) => resume(&args, run_folder::locate(path)?)?,
+        None => fresh(&args)?,
+    };
+    let Plan { config, tokenizer, start, done, machine, folder } = plan;
+    ensure!(
+        !config.data.paths.is_empty(),
+        "no text to train on: give --data with text files, JSONL files or folders, or set data.paths"
+    );
+    let steps = config.train.steps;
+    if done == steps {
+        outln!("The run is complete: step {done} of {steps}. To train on, give a larger --steps.");
+        return Ok(());
+    }
+    if done > steps {
+        outln!(
+            "Nothing to do: the run is at step {done} already, and is to have {steps}. To train \
+             on, give --steps above {done}."
+        );
+        return Ok(());
+    }
+    if let Some(stop_at) = args.stop_at {
+        ensure!(stop_at > done, "--stop-at {stop_at}: the run is at step {done} already");
+    }
+
+    let mut warnings = Vec::new();
+    let named = match &args.resume {
+        Some(_) if args.run.data.is_empty() => Named::Before(
+            "If it was moved or piped, give the same text again: nitp train --resume RUN --data PATH",
+        ),
+        _ => Named::Now,
+    };
+    let warn = |text| warnings.push(text);
+    let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
+    warnings.extend(tokenizer.check_corpus(&corpus));
+    let fingerprint = corpus.fingerprint().to_owned();
+    if let Start::Checkpoint(checkpoint) = &start {
+        check_data(checkpoint, &fingerprint, &config)?;
+    }
+    let dataset = Dataset::new(&config, &tokenizer, corpus)?;
+    let choice = device::choose_for(&args.run.device, &config, machine.as_ref())?;
+    let about = about(&config, &choice.why, &tokenizer, &dataset);
+    if matches!(choice.device, Device::Cpu) {
+        memory::check_machine(&config)?;
+    }
+    let machine = Machine::of(&choice.device);
+    let executor = choice.device.executor(&config)?;
+    let mut trainer = Trainer::new(&config, executor, Box::new(dataset), start)?;
+    if let Some(step) = args.stop_at {
+        trainer.stop_at(step);
+    }
+
+    let (folder, _lock, taken_over) = match folder {
+        Folder::New { out, name } => {
+            let created = RunFolder::create(out.as_deref(), &name)?;
+            created.0.write_command()?;
+            created
+        }
+        Folder::Existing(folder) => {
+            let lock = folder.lock()?;
+            let newest = folder.checkpoints().find()?.newest();
+            ensure!(
+                newest == Some(done),
+                "another process trained in {} meanwhile: give the same command once more",
+                folder.path().display()
+            );
+            (folder, lock, false)
+        }
+    };
+    folder.write_config(&config)?;
+    folder.write_tokenizer(&tokenizer)?;
+    folder.write_machine(&machine)?;
+    outln!("{about}");
+    let remark = if taken_over { " (in place of one without a checkpoint)" } else { "" };
+    outln!("  {:<8}{}{remark}\n", "run", folder.path().display());
+
+    let (mut log, spoiled) = Log::open(folder.metrics(), done)?;
+    log.write(&StartLine {
+        event: "start",
+        step: done,
+        version: env!("CARGO_PKG_VERSION"),
+        device: &choice.why,
+        parameters: parameter_counts(&config.model, &config.nitp).total,
+        data_fingerprint: &fingerprint,
+    })?;
+    let mut progress = Progress::new(&config, done);
+    if spoiled > 0 {
+        warnings.push(format!(
+            "{spoiled} spoiled line{} of {} dropped: the run's past has gaps",
+            if spoiled == 1 { " was" } else { "s were" },
+            folder.metrics().display()
+        ));
+    }
+    warnings.into_iter().for_each(|warning| trainer.warn(warning));
+    let mut summary = Summary::default();
+    let mut failure = None;
+    let begin = Instant::now();
+    let saving = signals::Saving::begin();
+    let outcome = trainer.run(|_, event| {
+        if failure.is_some() {
+            // What comes after what could not be kept is not true of what was.
+            return ControlFlow::Break(());
+        }
+        progress.show(&event);
+        let kept = keep(&folder, &mut log, &event, config.train.keep_checkpoints);
+        summary.take(event);
+        match kept {
+            Err(error) => {
+                failure.get_or_insert(error);
+                ControlFlow::Break(())
+            }
+            Ok(()) if signals::asked() => ControlFlow::Break(()),
+            Ok(()) => ControlFlow::Continue(()),
+        }
+    });
+    progress.finish();
+    drop(saving);
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    log.sync()?;
+    outcome.with_context(|| format!("the run {} stopped", folder.path().display()))?;
+    let seconds = begin.elapsed().as_secs_f64();
+    summary.print(&config, &folder, seconds);
+    if !summary.interrupted {
+        sample(&mut trainer, &config, &tokenizer);
+    }
+    farewell(&folder, summary.interrupted);
+    if summary.interrupted && signals::asked() {
+        return Err(signals::Interrupted.into());
+    }
+    Ok(())
+}
+
+fn fresh(args: &TrainArgs) -> Result<Plan> {
+    if let Some(out) = &args.out {
+        run_folder::check_free(out)?;
+    }
+    let config = settings::run_config(&args.run)?;
+    let tokenizer = settings_tokenizer(&config)?;
+    let start = match &args.run.init {
+        Some(path) => Start::Weights(checkpoints::initial_weights(path, &config)?),
+        None => Start::Seed,
+    };
+    let folder = Folder::New { out: args.out.clone(), name: settings::name(&args.run.config) };
+    Ok(Plan { config, tokenizer, start, done: 0, machine: None, folder })
+}
+
+/// The tokenizer that a configuration names.
+pub fn settings_tokenizer(config: &Config) -> Result<Tokenizer> {
+    let source = &config.data.tokenizer;
+    let file = (source != BYTE_TOKENIZER).then(|| PathBuf::from(source));
+    read_tokenizer(file.as_deref(), config)
+}
+
+/// Writes what has to last. The checkpoint comes before the line that tells of it.
+fn keep(folder: &RunFolder, log: &mut Log, event: &Event, newest: usize) -> Result<()> {
+    if let Event::Checkpoint(event) = event {
+        // Nor does a checkpoint get its name before the log up to it is on the disk.
+        folder.checkpoints().save(&event.checkpoint, || log.sync())?;
+        folder.checkpoints().prune(newest)?;
+    }
+    log.write(event)
+}
