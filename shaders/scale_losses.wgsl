@@ -1,7 +1,6 @@
 // Each scalar times the loss scale (core/src/ops/loss_scale.rs).
 
-// No sizes: the layout of bindings begins with a uniform block.
-struct Sizes { unused: u32 }
+struct Sizes { len: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 @group(0) @binding(1) var<storage, read_write> scalars: array<f32>;
@@ -12,5 +11,5 @@ const THREADS: u32 = 64;
 
 @compute @workgroup_size(THREADS)
 fn scale_losses(@builtin(local_invocation_index) lane: u32) {
-    for (var i = lane; i < arrayLength(&scaled); i += THREADS) { scaled[i] = state[0] * scalars[i]; }
+    for (var i = lane; i < sizes.len; i += THREADS) { scaled[i] = state[0] * scalars[i]; }
 }

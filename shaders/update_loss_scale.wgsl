@@ -17,6 +17,7 @@ struct Sizes {
     rest1: f32, // 1 - beta1
     beta2: f32,
     rest2: f32, // 1 - beta2
+    scalars: u32, // how many
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -56,7 +57,7 @@ fn update_loss_scale() {
         state[0] = scale / 2;
         state[1] = 0.0;
     }
-    for (var i = 0u; i < arrayLength(&corrected); i++) { corrected[i] = scalars[i]; }
+    for (var i = 0u; i < sizes.scalars; i++) { corrected[i] = scalars[i]; }
     corrected[BIAS_CORRECTION1] = state[2];
     corrected[BIAS_CORRECTION2] = state[3];
 }

@@ -57,8 +57,7 @@ pub fn corpus(
         Err(error) => warn(format!("the token cache is made anew: {error:#}")),
     }
     let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
-    let mut notes = Vec::new();
-    let read = tokenize(sources, tokenizer, &mut builder, |note| notes.push(note))?;
+    let (read, replaced) = tokenize(sources, tokenizer, &mut builder)?;
     if read != digests {
         // The name must be that of what was tokenised, whatever is there by now.
         fingerprint = self::fingerprint(tokenizer, &read);
@@ -69,7 +68,8 @@ pub fn corpus(
         );
     }
     let mut tokenised = builder.finish();
-    tokenised.notes.extend(notes);
+    // Without names: the cache serves files of other names with the same text too.
+    tokenised.notes.extend(documents::replaced(replaced));
     if let Err(error) = write(&path(&fingerprint), &tokenised) {
         warn(format!(
             "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to \
@@ -85,23 +85,25 @@ fn fingerprint(tokenizer: &Tokenizer, digests: &[TextDigest]) -> String {
     fingerprint.finish()
 }
 
-/// Tokenises all sources and gives the digests of the very text that was tokenised.
+/// Tokenises all sources and gives the digests of the very text that was tokenised, with the number of documents
+/// in which something was replaced.
 fn tokenize(
     sources: Vec<Source>,
     tokenizer: &Tokenizer,
     builder: &mut CorpusBuilder,
-    mut note: impl FnMut(String),
-) -> Result<Vec<TextDigest>> {
-    let mut digests = Vec::with_capacity(sources.len());
+) -> Result<(Vec<TextDigest>, usize)> {
+    let (mut digests, mut replaced) = (Vec::with_capacity(sources.len()), 0);
     for source in sources {
         let push = |texts| {
             builder
                 .push_texts(tokenizer, texts)
                 .with_context(|| format!("tokenising {}", source.name()))
         };
-        digests.push(documents::read(&source, push, &mut note)?);
+        let (digest, in_documents) = documents::read(&source, push)?;
+        digests.push(digest);
+        replaced += in_documents;
     }
-    Ok(digests)
+    Ok((digests, replaced))
 }
 
 fn write(path: &Path, tokenised: &Tokenised) -> Result<()> {
@@ -250,7 +252,7 @@ mod tests {
         let before = source.digest().unwrap();
         fs::write(&path, "after").unwrap();
         let mut builder = CorpusBuilder::new(None);
-        let read = tokenize(vec![source], &tokenizer, &mut builder, |_| {}).unwrap();
+        let (read, _) = tokenize(vec![source], &tokenizer, &mut builder).unwrap();
         assert_ne!(read, [before]);
         assert_eq!(read, [Source::File(path).digest().unwrap()]);
         assert_eq!(builder.finish().tokens, b"after".map(u32::from));

@@ -4,6 +4,7 @@
 pub mod as_real;
 pub mod model_case;
 pub mod op_case;
+pub mod vectors;
 
 use std::sync::OnceLock;
 

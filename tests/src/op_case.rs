@@ -1,26 +1,54 @@
 //! One op (or a few in a row) with its operands: run it everywhere, compare everything.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
-
+use half::f16;
 use nitp_core::cpu::{CpuExecutor, Real};
-use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now};
+use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now, take_now};
 use nitp_core::gpu::GpuExecutor;
+use nitp_core::ops::copy::Copy;
 use nitp_core::ops::tolerance::{self, Tolerance};
 use nitp_core::ops::{BASELINE, DynOp, Op};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role, View};
-use safetensors::{Dtype, SafeTensors};
 
-/// What an output holds before the op runs: an element that no one wrote shows.
-const UNWRITTEN: f64 = 7777.25;
+/// What an output holds before the op runs: an element that no one wrote shows. A half has it exactly.
+const UNWRITTEN: f64 = 7776.0;
+
+/// Elements behind each operand that no op may read or write.
+const GUARD: usize = 64;
+
+/// What they are: an index that is none, and numbers that show in every sum. Reals have a NaN for each operand,
+/// so that what was computed of one is not taken for another.
+const GUARD_SCRATCH: f32 = f32::NAN;
+const GUARD_HALF: f32 = 65504.0;
+const GUARD_INT: u32 = 0xDEAD_BEEF;
 
 /// Operands and ops under test.
 #[derive(Default)]
 pub struct OpCase {
-    tensors: Vec<(String, Vec<usize>, Data)>,
-    views: Vec<View>,
+    operands: Vec<Operand>,
+    halves: &'static [&'static str],
     random: u64,
     exact: bool,
+}
+
+/// An operand, with the guard words behind it.
+struct Operand {
+    name: String,
+    shape: Vec<usize>,
+    data: Data,
+    places: Places,
+    /// What the words behind it read as.
+    guard: f32,
+}
+
+/// Where an operand's elements and its guard words are in a plan.
+#[derive(Clone, Copy)]
+struct Places {
+    /// Where the host writes them.
+    written: View,
+    /// What ops use.
+    used: View,
+    /// Where the host reads them.
+    read: View,
 }
 
 #[derive(Clone)]
@@ -33,6 +61,12 @@ impl OpCase {
     /// No operands yet; random ones follow from the seed.
     pub fn new(seed: u64) -> Self {
         Self { random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1, ..Self::default() }
+    }
+
+    /// Like [`OpCase::new`], with halves in the operands of these names: an op before those under test
+    /// makes them of the host's reals, and one behind makes reals of them for the host to read.
+    pub fn with_halves(seed: u64, halves: &'static [&'static str]) -> Self {
+        Self { halves, ..Self::new(seed) }
     }
 
     /// Like [`OpCase::new`], but operands keep their f64 bits: for gradient checks, where a saved
@@ -63,10 +97,15 @@ impl OpCase {
         self.reals(name, shape, data)
     }
 
-    /// An operand of these reals (rounded to f32 unless the case is exact).
+    /// An operand of these reals (rounded to what it holds, unless the case is exact).
     pub fn reals(&mut self, name: &str, shape: &[usize], mut data: Vec<f64>) -> View {
+        let is_half = self.halves.contains(&name);
         if !self.exact {
-            data.iter_mut().for_each(|x| *x = f64::from(*x as f32));
+            let round = |x: f64| match is_half {
+                true => f16::from_f64(x).to_f64(),
+                false => f64::from(x as f32),
+            };
+            data.iter_mut().for_each(|x| *x = round(*x));
         }
         self.add(name, shape, Data::Reals(data))
     }
@@ -90,71 +129,100 @@ impl OpCase {
 
     fn add(&mut self, name: &str, shape: &[usize], data: Data) -> View {
         let len: usize = shape.iter().product();
-        match &data {
-            Data::Reals(data) => assert_eq!(data.len(), len, "{name}"),
-            Data::Ints(data) => assert_eq!(data.len(), len, "{name}"),
-        }
-        self.tensors.push((name.to_owned(), shape.to_vec(), data));
+        assert_eq!(data.len(), len, "{name}");
         // Ids are given in the order of addition, by this plan builder and by that of `load`.
         let mut builder = PlanBuilder::new("ids");
-        let view = self.declare(&mut builder).pop().expect("just pushed");
-        self.views.push(view);
-        view
+        for before in &self.operands {
+            self.declare(&mut builder, &before.name, &before.data);
+        }
+        let places = self.declare(&mut builder, name, &data);
+        let guard = match (&data, places.used.dtype) {
+            (Data::Ints(_), _) => f32::from_bits(GUARD_INT),
+            (_, DType::Half) => GUARD_HALF,
+            _ => f32::from_bits(f32::NAN.to_bits() + 1 + self.operands.len() as u32),
+        };
+        let (name, shape) = (name.to_owned(), shape.to_vec());
+        self.operands.push(Operand { name, shape, data, places, guard });
+        View { len, ..places.used }
     }
 
-    fn declare(&self, builder: &mut PlanBuilder) -> Vec<View> {
-        self.tensors
-            .iter()
-            .map(|(name, shape, data)| {
-                let dtype = match data {
-                    Data::Reals(_) => DType::Real,
-                    Data::Ints(_) => DType::U32,
-                };
-                builder.shared(name, shape, dtype, Role::Input)
-            })
-            .collect()
+    fn declare(&self, builder: &mut PlanBuilder, name: &str, data: &Data) -> Places {
+        let shape = [data.len() + GUARD];
+        let dtype = match data {
+            Data::Reals(_) => DType::Real,
+            Data::Ints(_) => DType::U32,
+        };
+        let written = builder.shared(name, &shape, dtype, Role::Input);
+        if !self.halves.contains(&name) {
+            return Places { written, used: written, read: written };
+        }
+        let half = builder.shared(&format!("{name} in halves"), &shape, DType::Half, Role::Kept);
+        let read = builder.shared(&format!("{name} of halves"), &shape, DType::Real, Role::State);
+        Places { written, used: half, read }
     }
 
     fn load(&self, executor: &mut dyn Executor, ops: &[&dyn CloneOp]) -> PlanId {
         let mut builder = PlanBuilder::new("case");
-        self.declare(&mut builder);
+        for operand in &self.operands {
+            self.declare(&mut builder, &operand.name, &operand.data);
+        }
+        let of_halves = || self.operands.iter().filter(|it| it.places.used != it.places.written);
+        for Operand { places, .. } in of_halves() {
+            builder.push(Copy { x: places.written, y: places.used });
+        }
         for op in ops {
             op.push_to(&mut builder);
+        }
+        for Operand { places, .. } in of_halves() {
+            builder.push(Copy { x: places.used, y: places.read });
         }
         executor.load(builder.finish()).expect("the case fits")
     }
 
+    /// What the host writes, guard words behind each.
     fn inputs(&self) -> MicroInputs {
         let mut inputs = MicroInputs::default();
-        for (view, (_, _, data)) in self.views.iter().zip(&self.tensors) {
-            match data {
+        for operand in &self.operands {
+            let id = operand.places.written.id;
+            match &operand.data {
                 Data::Reals(x) => {
-                    inputs.reals.push((view.id, x.iter().map(|&x| x as f32).collect()));
+                    let guard = [operand.guard; GUARD];
+                    inputs.reals.push((id, x.iter().map(|&x| x as f32).chain(guard).collect()));
                 }
-                Data::Ints(x) => inputs.ints.push((view.id, x.clone())),
+                Data::Ints(x) => inputs.ints.push((id, [&x[..], &[GUARD_INT; GUARD]].concat())),
             }
         }
         inputs
     }
 
+    fn operand(&self, view: View) -> &Operand {
+        let found = self.operands.iter().find(|it| it.places.used.id == view.id);
+        found.expect("an operand of the case")
+    }
+
+    /// Where the host reads a view of an operand.
+    fn read(&self, view: View) -> View {
+        let Places { read, .. } = self.operand(view).places;
+        View { offset: view.offset, len: view.len, ..read }
+    }
+
     fn run<R: Real>(&self, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<Vec<R>> {
         let mut executor = CpuExecutor::<R>::twin(no_parameters());
         let id = self.load(&mut executor, ops);
-        for (view, (_, _, data)) in self.views.iter().zip(&self.tensors) {
+        for Operand { data, places, .. } in &self.operands {
             match data {
                 Data::Reals(x) => {
-                    let to = executor.tensor_mut(id, view.id);
+                    let to = executor.tensor_mut(id, places.written.id);
                     to.iter_mut().zip(x).for_each(|(to, &x)| *to = R::of(x));
                 }
-                Data::Ints(x) => executor.tensor_u32_mut(id, view.id).copy_from_slice(x),
+                Data::Ints(x) => {
+                    executor.tensor_u32_mut(id, places.written.id)[..x.len()].copy_from_slice(x);
+                }
             }
         }
         executor.run(id, &[MicroInputs::default()], &[]).expect("a CPU run does not fail");
-        outputs
-            .iter()
-            .map(|view| {
-                executor.tensor_mut(id, view.id)[view.offset..view.offset + view.len].to_vec()
-            })
+        let read = outputs.iter().map(|&view| self.read(view));
+        read.map(|it| executor.tensor_mut(id, it.id)[it.offset..it.offset + it.len].to_vec())
             .collect()
     }
 
@@ -211,11 +279,38 @@ impl OpCase {
         self.gpu_by(BASELINE, ops, outputs)
     }
 
-    /// The GPU's outputs, of this variant.
+    /// The GPU's outputs, of this variant; no kernel has read or written a guard word.
     pub fn gpu_by(&self, variant: &str, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<Vec<f32>> {
-        let device = crate::gpu().forcing(variant);
+        let device = crate::gpu().guarded(4 * GUARD as u64).forcing(variant);
         let mut gpu = GpuExecutor::new(device, no_parameters()).expect("a device");
-        self.run_on(&mut gpu, ops, outputs)
+        let id = self.load(&mut gpu, ops);
+        let scratch = ops.iter().map(|op| op.scratch(variant)).max().unwrap_or(0);
+        let behind_scratch = (scratch > 0).then(|| View::scratch_from(scratch, GUARD));
+        if let Some(view) = behind_scratch {
+            gpu.write_constant(id, view, &[GUARD_SCRATCH; GUARD]).expect("it is written");
+        }
+        let results = outputs.iter().map(|&view| self.read(view));
+        let guards = self.operands.iter().map(|it| {
+            let Places { read, .. } = it.places;
+            View { offset: it.data.len(), len: GUARD, ..read }
+        });
+        let sources = results.chain(guards).chain(behind_scratch);
+        let sources: Vec<Source> = sources.map(|view| Source::Tensor { plan: id, view }).collect();
+        let tickets = gpu.run(id, &[self.inputs()], &sources).expect("the run is accepted");
+        let mut found: Vec<Vec<f32>> = tickets
+            .into_iter()
+            .map(|ticket| take_now(&mut gpu, ticket).expect("a read-back"))
+            .collect();
+        let guards = found.split_off(outputs.len());
+        let op = ops.last().map_or("none", |op| op.op_name());
+        let names = self.operands.iter().map(|it| (it.name.as_str(), it.guard));
+        for ((name, expected), guard) in names.chain([("scratch", GUARD_SCRATCH)]).zip(guards) {
+            let changed = guard.iter().position(|x| x.to_bits() != expected.to_bits());
+            if let Some(at) = changed {
+                panic!("{op}: GPU, {variant}: element {at} behind {name} was written");
+            }
+        }
+        found
     }
 
     fn run_on(
@@ -226,12 +321,11 @@ impl OpCase {
     ) -> Vec<Vec<f32>> {
         let id = self.load(executor, ops);
         executor.run(id, &[self.inputs()], &[]).expect("the run is accepted");
-        outputs
-            .iter()
-            .map(|&view| {
-                read_now(executor, Source::Tensor { plan: id, view }).expect("a read-back")
-            })
-            .collect()
+        let mut read = |&view: &View| {
+            let source = Source::Tensor { plan: id, view: self.read(view) };
+            read_now(executor, source).expect("a read-back")
+        };
+        outputs.iter().map(&mut read).collect()
     }
 
     fn compare<R: Real>(
@@ -244,9 +338,12 @@ impl OpCase {
         found: &[Vec<R>],
     ) {
         let op = ops.last().expect("an op").op_name();
-        let Tolerance { atol, rtol } = tolerance::of(op);
-        for ((view, exact), found) in outputs.iter().zip(exact).zip(found) {
-            let (name, shape, _) = &self.tensors[view.id.index()];
+        for ((&view, exact), found) in outputs.iter().zip(exact).zip(found) {
+            let Tolerance { atol, rtol } = match view.dtype {
+                DType::Half => tolerance::of_halves(op),
+                DType::Real | DType::U32 => tolerance::of(op),
+            };
+            let Operand { name, shape, .. } = self.operand(view);
             assert_eq!(exact.len(), found.len(), "{op}: {name} {shape:?}");
             for (i, (&e, f)) in exact.iter().zip(found).enumerate() {
                 let f = f.f64();
@@ -276,19 +373,22 @@ impl OpCase {
             outputs.iter().map(|view| (0..view.len).map(|_| self.uniform()).collect()).collect();
         let found = backward(&weights, &self.twin(forward, outputs));
         for (input, found) in inputs.iter().zip(&found) {
-            let index = self.views.iter().position(|view| view.id == input.id).expect("operand");
-            let name = self.tensors[index].0.clone();
+            let index = self.operands.iter().position(|it| it.places.used.id == input.id);
+            let index = index.expect("an operand of the case");
+            let name = self.operands[index].name.clone();
             let scale = found.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
             for i in 0..input.len {
                 let loss = |case: &mut Self, x: f64| {
-                    if let Data::Reals(data) = &mut case.tensors[index].2 {
+                    if let Data::Reals(data) = &mut case.operands[index].data {
                         data[input.offset + i] = x;
                     }
                     let outputs = case.twin(forward, outputs);
                     let terms = outputs.iter().flatten().zip(weights.iter().flatten());
                     terms.map(|(y, w)| y * w).sum::<f64>()
                 };
-                let Data::Reals(data) = &self.tensors[index].2 else { panic!("a real operand") };
+                let Data::Reals(data) = &self.operands[index].data else {
+                    panic!("a real operand")
+                };
                 let x = data[input.offset + i];
                 let step = 1e-5 * x.abs().max(1.0);
                 let (up, down) = (loss(self, x + step), loss(self, x - step));
@@ -305,6 +405,15 @@ impl OpCase {
     }
 }
 
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::Reals(data) => data.len(),
+            Self::Ints(data) => data.len(),
+        }
+    }
+}
+
 /// An op that can be planned more than once.
 pub trait CloneOp {
     /// Plans a copy.
@@ -313,6 +422,8 @@ pub trait CloneOp {
     fn op_name(&self) -> &'static str;
     /// The names of its variants that [the adapter](crate::gpu) has what it takes for.
     fn variants(&self) -> Vec<&'static str>;
+    /// Elements of scratch that this variant of it needs; 0 where it has no such variant.
+    fn scratch(&self, variant: &str) -> usize;
 }
 
 impl<T: Op + Clone + 'static> CloneOp for T {
@@ -329,81 +440,12 @@ impl<T: Op + Clone + 'static> CloneOp for T {
         }
         usable
     }
+    fn scratch(&self, variant: &str) -> usize {
+        let variants = DynOp::variants(self);
+        variants.iter().find(|it| it.name == variant).map_or(0, |it| it.scratch())
+    }
 }
 
 fn no_parameters() -> ParameterLayout {
     ParameterLayout::new(std::iter::empty(), Limits::NONE).expect("nothing to place")
-}
-
-/// Tensors that PyTorch made: a file of `tests/vectors`.
-pub struct Vectors {
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
-    metadata: HashMap<String, String>,
-}
-
-impl Vectors {
-    fn folder() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors")
-    }
-
-    /// The names of all files, without `.safetensors`.
-    pub fn list() -> BTreeSet<String> {
-        let folder = std::fs::read_dir(Self::folder()).expect("tests/vectors is committed");
-        folder
-            .filter_map(|entry| {
-                let name = entry.expect("a readable folder").file_name();
-                let name = name.to_str().expect("an ASCII name");
-                Some(name.strip_suffix(".safetensors")?.to_owned())
-            })
-            .collect()
-    }
-
-    /// Reads a file of [`Vectors::list`].
-    pub fn load(name: &str) -> Self {
-        let path = Self::folder().join(format!("{name}.safetensors"));
-        let bytes = std::fs::read(&path)
-            .unwrap_or_else(|error| panic!("{} is committed: {error}", path.display()));
-        let (_, header) = SafeTensors::read_metadata(&bytes).expect("a safetensors header");
-        let file = SafeTensors::deserialize(&bytes).expect("a safetensors file");
-        let tensors = file.iter().map(|(name, tensor)| {
-            let data = tensor.data();
-            // Each of these types fits an f64: token ids and labels are small.
-            let data = match tensor.dtype() {
-                Dtype::F32 => numbers(data, |b| f64::from(f32::from_le_bytes(b))),
-                Dtype::F64 => numbers(data, f64::from_le_bytes),
-                Dtype::I64 => numbers(data, |b| i64::from_le_bytes(b) as f64),
-                other => panic!("{name} holds {other:?}"),
-            };
-            (name.to_owned(), (tensor.shape().to_vec(), data))
-        });
-        Self { tensors: tensors.collect(), metadata: header.metadata().clone().unwrap_or_default() }
-    }
-
-    /// The names of all tensors.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
-    }
-
-    fn tensor(&self, name: &str) -> &(Vec<usize>, Vec<f64>) {
-        self.tensors.get(name).unwrap_or_else(|| panic!("the file has no {name}"))
-    }
-
-    /// Row-major extents of a tensor.
-    pub fn shape(&self, name: &str) -> &[usize] {
-        &self.tensor(name).0
-    }
-
-    /// The elements of a tensor.
-    pub fn get(&self, name: &str) -> &[f64] {
-        &self.tensor(name).1
-    }
-
-    /// An entry of the file's metadata.
-    pub fn metadata(&self, key: &str) -> &str {
-        self.metadata.get(key).unwrap_or_else(|| panic!("the file's metadata has no {key}"))
-    }
-}
-
-fn numbers<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-    bytes.as_chunks::<N>().0.iter().map(|&bytes| read(bytes)).collect()
 }

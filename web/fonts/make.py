@@ -1,7 +1,8 @@
 """Makes the page's fonts: Ubuntu Light and Hack without their hinting.
 
-Hinting is half of each file, and egui hints by itself at the sizes that the page uses. Every character of a
-script stays; of Hack, those that draw boxes, bars and ornaments are left out. The originals are those of the crate epaint_default_fonts; cargo keeps its sources:
+Hinting is half of each file, and egui hints by itself at the sizes that the page uses. Box drawing,
+dingbats and private characters are left out, and no script. The originals are those of the crate
+epaint_default_fonts; cargo keeps its sources:
 
     pip install fonttools==4.68.0
     python web/fonts/make.py ~/.cargo/registry/src/*/epaint_default_fonts-0.37.0/fonts
@@ -18,17 +19,16 @@ FONTS = [
     ("Ubuntu-Light.ttf", "Ubuntu-Light-derivative-nitp.ttf", "Ubuntu Light derivative nitp"),
     ("Hack-Regular.ttf", "Hack-Regular-unhinted.ttf", "Hack Regular unhinted"),
 ]
-# Box drawing and blocks, ornaments, supplemental mathematical operators, private use.
-LEFT_OUT = [(0x2500, 0x259F), (0x2600, 0x28FF), (0x2980, 0x2DFF), (0xE000, 0xF8FF)]
-# Copyright and licence stay in the files.
-FAMILY, FULL_NAME, POSTSCRIPT_NAME, TYPOGRAPHIC_FAMILY = 1, 4, 6, 16
+# Box drawing; dingbats but for circled digits and arrows; private use.
+LEFT_OUT = [(0x2500, 0x257F), (0x2701, 0x2775), (0xE000, 0xF8FF)]
+UNIQUE_NAME, FAMILY, FULL_NAME, POSTSCRIPT_NAME, TYPOGRAPHIC_FAMILY = 3, 1, 4, 6, 16
 
 
 def make(original: Path, made: Path, name: str) -> None:
     options = subset.Options(
         hinting=False,
         layout_features=["kern", "mark", "mkmk"],
-        name_IDs=[0, 1, 2, 3, 4, 5, 6, 13, 14, 16],
+        name_IDs=["*"],
         notdef_outline=True,
         drop_tables=subset.Options().drop_tables + ["TTFA"],
     )
@@ -41,7 +41,7 @@ def make(original: Path, made: Path, name: str) -> None:
     lost = characters - font.getBestCmap().keys()
     assert not lost, [hex(code) for code in lost]
     for record in font["name"].names:
-        if record.nameID in (FAMILY, FULL_NAME, TYPOGRAPHIC_FAMILY):
+        if record.nameID in (UNIQUE_NAME, FAMILY, FULL_NAME, TYPOGRAPHIC_FAMILY):
             record.string = name
         elif record.nameID == POSTSCRIPT_NAME:
             record.string = name.replace(" ", "-")

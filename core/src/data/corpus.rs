@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::tokenizer::{Tokenizer, TokenizerError, listed};
@@ -62,7 +63,7 @@ impl TokenCorpus {
     ) -> Result<Self, TokenizerError> {
         let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
         for text in texts {
-            builder.note_left_out(tokenizer, text);
+            builder.note_left_out(tokenizer.left_out(text));
             builder.push_text(tokenizer, text)?;
         }
         let tokenised = builder.finish();
@@ -154,9 +155,8 @@ impl CorpusBuilder {
         tokenizer: &Tokenizer,
         texts: Vec<String>,
     ) -> Result<(), TokenizerError> {
-        for text in &texts {
-            self.note_left_out(tokenizer, text);
-        }
+        let left_out: Vec<_> = texts.par_iter().map(|text| tokenizer.left_out(text)).collect();
+        left_out.into_iter().for_each(|it| self.note_left_out(it));
         match texts.as_slice() {
             [text] => self.push_text(tokenizer, text),
             _ if matches!(tokenizer, Tokenizer::Byte { .. }) => {
@@ -169,8 +169,8 @@ impl CorpusBuilder {
         }
     }
 
-    fn note_left_out(&mut self, tokenizer: &Tokenizer, text: &str) {
-        for (character, count) in tokenizer.left_out(text) {
+    fn note_left_out(&mut self, left_out: BTreeMap<char, u64>) {
+        for (character, count) in left_out {
             *self.left_out.entry(character).or_default() += count;
         }
     }

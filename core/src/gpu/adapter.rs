@@ -105,6 +105,8 @@ pub struct GpuDevice {
     tuning: Arc<Tuning>,
     /// See [`GpuDevice::forcing`].
     forced: Option<String>,
+    /// See [`GpuDevice::guarded`].
+    pub(super) guard: Option<u64>,
 }
 
 impl GpuDevice {
@@ -179,6 +181,13 @@ impl GpuDevice {
     /// for tests and comparisons.
     pub fn forcing(self, variant: &str) -> Self {
         Self { forced: Some(variant.to_owned()), ..self }
+    }
+
+    /// The same device for tests of ops: kernels run without the range checks that wgpu puts into them, as in
+    /// release builds, and each binding reaches up to `bytes` past its view, where a test has put words
+    /// that no kernel may read or write.
+    pub fn guarded(self, bytes: u64) -> Self {
+        Self { guard: Some(bytes), ..self }
     }
 
     /// What was measured of its ops.
@@ -264,7 +273,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
     });
     let tuning = Arc::new(Tuning::new(&summary));
     let pipelines = Arc::default();
-    Ok(GpuDevice { device, queue, failure, pipelines, summary, tuning, forced: None })
+    Ok(GpuDevice { device, queue, failure, pipelines, summary, tuning, forced: None, guard: None })
 }
 
 fn instance() -> wgpu::Instance {

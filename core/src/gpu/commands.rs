@@ -30,18 +30,24 @@ impl GpuExecutor {
 
     /// As if this variant had never been asked for: what failed is not taken for made the next time.
     pub(super) fn forget(&mut self, variant: &Variant) {
-        variant.dispatches.iter().for_each(|dispatch| self.gpu.pipelines.forget(dispatch));
+        let pipelines = &self.gpu.pipelines;
+        variant.dispatches.iter().for_each(|dispatch| pipelines.forget(&self.gpu, dispatch));
         if variant.scratch() > 0 {
             self.scratch = None;
         }
     }
 
     fn grow_scratch(&mut self, len: usize) {
-        if self.scratch.as_ref().is_none_or(|it| it.size() < 4 * len as u64) && len > 0 {
+        let guard = self.gpu.guard.unwrap_or(0);
+        let size = 4 * len as u64 + guard;
+        if self.scratch.as_ref().is_none_or(|it| it.size() < size) && len > 0 {
+            // What tests put behind it comes and goes by copies.
+            let copies = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+            let copies = if guard > 0 { copies } else { wgpu::BufferUsages::empty() };
             self.scratch = Some(self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("scratch"),
-                size: 4 * len as u64,
-                usage: wgpu::BufferUsages::STORAGE,
+                size,
+                usage: wgpu::BufferUsages::STORAGE | copies,
                 mapped_at_creation: false,
             }));
         }
@@ -62,14 +68,16 @@ impl GpuExecutor {
             dispatch.bindings.iter().map(|&view| self.place_of(id, view)).collect();
         let mut entries =
             vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
+        let guard = self.gpu.guard.unwrap_or(0);
         for (i, ((buffer, offset), view)) in buffers.iter().zip(&dispatch.bindings).enumerate() {
+            // An odd number of halves ends in the room that aligning leaves.
+            let size = view.bytes().next_multiple_of(4) + guard;
             entries.push(wgpu::BindGroupEntry {
                 binding: i as u32 + 1,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,
                     offset: *offset,
-                    // An odd number of halves ends in the room that aligning leaves.
-                    size: wgpu::BufferSize::new(view.bytes().next_multiple_of(4)),
+                    size: wgpu::BufferSize::new(size.min(buffer.size() - *offset)),
                 }),
             });
         }

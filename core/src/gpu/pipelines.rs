@@ -54,7 +54,7 @@ impl Pipelines {
         dispatch: &Dispatch,
     ) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
         let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
-        let [module, key] = keys(dispatch);
+        let [module, key] = keys(gpu, dispatch);
         let (module, pipeline, (bind_group_layout, pipeline_layout)) = {
             let mut caches = self.lock();
             let layouts =
@@ -77,8 +77,8 @@ impl Pipelines {
     }
 
     /// As if this dispatch had never been asked for.
-    pub(super) fn forget(&self, dispatch: &Dispatch) {
-        let [module, key] = keys(dispatch);
+    pub(super) fn forget(&self, gpu: &GpuDevice, dispatch: &Dispatch) {
+        let [module, key] = keys(gpu, dispatch);
         let mut caches = self.lock();
         caches.modules.remove(&module);
         caches.pipelines.remove(&key);
@@ -90,13 +90,19 @@ impl Pipelines {
 }
 
 /// Names of a dispatch's module and pipeline: what differs by one of them has another text or layout.
-fn keys(dispatch: &Dispatch) -> [String; 2] {
+fn keys(gpu: &GpuDevice, dispatch: &Dispatch) -> [String; 2] {
     let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
     // The text by its address: it lies in the program, once.
     let text = kernel.source.as_ptr();
-    let module = format!("{}{text:p}{:?}{:?}", kernel.module, kernel.constants, dispatch.halves());
+    let (halves, checks) = (dispatch.halves(), checks(gpu));
+    let module = format!("{}{text:p}{:?}{halves:?}{checks}", kernel.module, kernel.constants);
     let key = format!("{module}/{}/{bindings}", kernel.entry);
     [module, key]
+}
+
+/// Whether wgpu puts range checks into the kernels.
+fn checks(gpu: &GpuDevice) -> bool {
+    cfg!(target_arch = "wasm32") || cfg!(debug_assertions) && gpu.guard.is_none()
 }
 
 fn compile(gpu: &GpuDevice, dispatch: &Dispatch) -> wgpu::ShaderModule {
@@ -104,11 +110,11 @@ fn compile(gpu: &GpuDevice, dispatch: &Dispatch) -> wgpu::ShaderModule {
         label: Some(dispatch.kernel.module),
         source: wgpu::ShaderSource::Wgsl(assemble(dispatch).into()),
     };
-    if cfg!(debug_assertions) || cfg!(target_arch = "wasm32") {
+    if checks(gpu) {
         return gpu.device.create_shader_module(descriptor);
     }
-    // SAFETY: the kernels are this crate's own; the same ones run with the checks on in every
-    // test, and none indexes past the sizes in its uniform block.
+    // SAFETY: the kernels are this crate's own, and none indexes past the sizes in its uniform block: the tests
+    // of ops run them without the checks and find what they read or write past their views.
     unsafe {
         gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
     }

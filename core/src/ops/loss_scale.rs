@@ -63,7 +63,7 @@ impl Op for ScaleLosses {
         vec![Dispatch {
             kernel: kernel("scale_losses"),
             bindings: vec![self.scalars, self.state, self.scaled],
-            uniform: Uniform::new(),
+            uniform: Uniform::new().size(self.scaled.len),
             grid: [1, 1, 1],
         }]
     }
@@ -183,7 +183,8 @@ impl Op for UpdateLossScale {
                 .real(self.beta1 as f32)
                 .real((1.0 - self.beta1) as f32)
                 .real(self.beta2 as f32)
-                .real((1.0 - self.beta2) as f32),
+                .real((1.0 - self.beta2) as f32)
+                .size(self.corrected.len),
             grid: [1, 1, 1],
         }]
     }

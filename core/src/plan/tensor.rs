@@ -114,6 +114,11 @@ impl View {
         View { id: TensorId(u32::MAX), offset: 0, len, dtype: DType::Real }
     }
 
+    /// The `len` elements of that memory from `offset` on.
+    pub fn scratch_from(offset: usize, len: usize) -> View {
+        View { offset, ..View::scratch(len) }
+    }
+
     /// Whether this is a range of the executor's scratch.
     pub fn is_scratch(self) -> bool {
         self.id.0 == u32::MAX

@@ -12,7 +12,6 @@ use nitp_core::train::{
 
 use super::Checkpoints;
 use crate::output::errln;
-use crate::reasons::reasons;
 
 /// Calls `with` on a checkpoint's name and step, for its messages and checks.
 fn with_origin<T>(folder: &Path, with: impl FnOnce(Origin<'_>) -> T) -> T {
@@ -94,7 +93,7 @@ pub fn initial_weights(path: &Path, config: &Config) -> Result<Tensors> {
             fs::read(&file).with_context(|| format!("reading the weights {}", file.display()))?;
         (read_weights(&file.display().to_string(), config, &bytes)?, false)
     };
-    if !known && let Some(made_with) = made_with(folder) {
+    if !known && let Some(made_with) = made_with(folder)? {
         same_meaning(&config.model, &made_with.model).map_err(|differences| {
             let file_name = file.display().to_string();
             meant(&file, CheckpointError::Model { file: file_name, differences }.into())
@@ -117,26 +116,26 @@ fn meant(file: &Path, error: anyhow::Error) -> anyhow::Error {
 
 /// The configuration beside weights, or of the run that their folder is a checkpoint of. Another
 /// program's file of that name is told and left alone.
-fn made_with(folder: &Path) -> Option<Config> {
+fn made_with(folder: &Path) -> Result<Option<Config>> {
     const CONFIG: &str = "config.toml";
-    let run = fs::canonicalize(folder).ok()?;
-    let run = run.parent().filter(|checkpoints| checkpoints.ends_with("checkpoints"));
+    let run = fs::canonicalize(folder).ok();
+    let run = run.as_deref().and_then(Path::parent);
+    let run = run.filter(|checkpoints| checkpoints.ends_with("checkpoints"));
     let of_run = run.and_then(Path::parent).map(|run| run.join(CONFIG));
-    let path = [Some(folder.join(CONFIG)), of_run].into_iter().flatten().find(|it| it.is_file())?;
-    let read = || {
-        let text = fs::read_to_string(&path)?;
-        Ok::<_, anyhow::Error>(Config::from_toml(&text)?)
-    };
-    read()
-        .inspect_err(|error| {
-            errln!(
-                "warning: {} is no configuration of nitp: that the weights beside it belong to this \
-                 model is judged by their shapes alone ({})",
-                path.display(),
-                reasons(error)
-            );
-        })
-        .ok()
+    let found = [Some(folder.join(CONFIG)), of_run].into_iter().flatten();
+    let Some(path) = found.into_iter().find(|path| path.is_file()) else { return Ok(None) };
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let is_foreign = toml::from_str::<toml::Table>(&text).is_ok_and(|it| !it.contains_key("model"));
+    if is_foreign {
+        errln!(
+            "warning: {} is no configuration of nitp, having no section [model]: whether the weights \
+             are of this model is judged by their shapes alone",
+            path.display()
+        );
+        return Ok(None);
+    }
+    let config = Config::from_toml(&text).with_context(|| format!("in {}", path.display()))?;
+    Ok(Some(config))
 }
 
 /// The `model.safetensors` behind a path: that file, its checkpoint, or a run's newest checkpoint.

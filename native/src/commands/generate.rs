@@ -29,7 +29,7 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     }
     ensure!(
         !prompt.is_empty() || tokenizer.end_of_text().is_some(),
-        "this model's bytes have no token that begins a text: give a --prompt"
+        "the tokenizer has no token that begins a text: give a --prompt"
     );
     let mut executor = device::choose(&args.device)?.device.executor(&config)?;
     let executor = executor.as_mut();

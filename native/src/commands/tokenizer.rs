@@ -27,7 +27,8 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
             texts.extend::<Vec<String>>(some);
             Ok(())
         };
-        documents::read(&source, keep, warn)?;
+        let (_, replaced) = documents::read(&source, keep)?;
+        documents::replaced(replaced).into_iter().for_each(warn);
     }
     let bytes: usize = texts.iter().map(String::len).sum();
     let json = train_bpe(texts.iter().map(String::as_str), vocab_size)?;

@@ -173,16 +173,26 @@ pub fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
     text
 }
 
+/// In how many documents a half of a surrogate pair was replaced, in words.
+pub fn replaced(documents: usize) -> Option<String> {
+    let ending = if documents == 1 { "" } else { "s" };
+    (documents > 0).then(|| {
+        format!(
+            "halves of surrogate pairs, which are no characters, became U+FFFD in {documents} \
+             document{ending} of the text"
+        )
+    })
+}
+
 /// Calls `each` with the documents of a source, some at a time, and gives the digest of what was
-/// read. `note` hears of what was replaced in them.
+/// read, with the number of documents in which a half of a surrogate pair was replaced.
 ///
 /// # Errors
 /// What holds no text, with its place, and the errors of `each`.
 pub fn read(
     source: &Source,
     mut each: impl FnMut(Vec<String>) -> Result<()>,
-    mut note: impl FnMut(String),
-) -> Result<TextDigest> {
+) -> Result<(TextDigest, usize)> {
     /// Documents are given on when they come to this many bytes: enough to be tokenised side by
     /// side.
     const SOME: usize = 4 << 20;
@@ -200,15 +210,7 @@ pub fn read(
         each(texts)?;
     }
     let replaced = file.lone_surrogates();
-    if replaced > 0 {
-        note(format!(
-            "{}: halves of surrogate pairs, which are no characters, became U+FFFD in {replaced} \
-             document{}",
-            source.name(),
-            if replaced == 1 { "" } else { "s" }
-        ));
-    }
-    Ok(file.digest()?)
+    Ok((file.digest()?, replaced))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! A run on disk: `command.json`, `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`,
+//! A run on disk: `start.json`, `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`,
 //! `checkpoints/`.
 
-mod command;
 mod place;
+mod start;
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -13,8 +13,8 @@ use nitp_core::config::{BYTE_TOKENIZER, Config};
 use nitp_core::data::Tokenizer;
 use nitp_core::train::checkpoint_file;
 
-use command::BeginCommand;
 pub use place::{check_free, go_on_command};
+pub use start::Start;
 
 use crate::checkpoints::Checkpoints;
 use crate::machine::Machine;
@@ -22,8 +22,8 @@ use crate::output::{errln, quoted};
 use crate::reasons::reasons;
 use crate::whole_file;
 
-const COMMAND: &str = "command.json";
 const CONFIG: &str = "config.toml";
+const START: &str = "start.json";
 const TOKENIZER: &str = "tokenizer.json";
 const MACHINE: &str = "machine.json";
 const METRICS: &str = "metrics.jsonl";
@@ -139,12 +139,12 @@ impl RunFolder {
         }
     }
 
-    /// Writes the command of this process, which begins the run.
+    /// Writes what it begins from.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn write_command(&self) -> Result<()> {
-        BeginCommand::of_this_process()?.write(&self.path.join(COMMAND))
+    pub fn write_start(&self, start: &Start) -> Result<()> {
+        start.write(&self.path.join(START))
     }
 
     /// Writes the configuration, whole or not at all.

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 
-use super::command::BeginCommand;
-use super::{CHECKPOINTS, COMMAND, CONFIG, LOCK, MACHINE, METRICS, NEW_METRICS, TOKENIZER};
+use super::{CHECKPOINTS, CONFIG, LOCK, MACHINE, METRICS, NEW_METRICS, START, Start, TOKENIZER};
 use crate::checkpoints::{Checkpoints, UNFINISHED};
 use crate::output::quoted;
 use crate::whole_file::is_unfinished;
@@ -47,7 +46,7 @@ pub fn check_free(out: &Path) -> Result<()> {
 
 /// Something in a folder that a run which ended before its first checkpoint does not leave there.
 fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>> {
-    let files = [COMMAND, CONFIG, TOKENIZER, MACHINE, METRICS, NEW_METRICS, LOCK];
+    let files = [START, CONFIG, TOKENIZER, MACHINE, METRICS, NEW_METRICS, LOCK];
     let is_ours = |name: &str| {
         let path = folder.join(name);
         match name {
@@ -81,10 +80,9 @@ pub fn go_on_command(run: &Path) -> String {
     let config = run.join(CONFIG);
     if checkpoints.find().is_ok_and(|found| found.newest().is_some()) {
         format!("nitp train --resume {}", quoted(run))
-    } else if let Some(command) = BeginCommand::read(&run.join(COMMAND)) {
-        command.line(run)
     } else if config.is_file() {
-        format!("nitp train --config {} --out {}", quoted(&config), quoted(run))
+        // Earlier versions kept no word of it.
+        Start::read(&run.join(START)).unwrap_or(Start::Seed).command(run, &config)
     } else {
         format!("nitp train --out {}", quoted(run))
     }
@@ -107,7 +105,7 @@ mod tests {
 
     #[test]
     fn only_the_beginning_of_a_run_makes_room() {
-        let begun = [".lock", "command.json", "config.toml", "metrics.jsonl", ".tmpAb3dEf"];
+        let begun = [".lock", "start.json", "config.toml", "metrics.jsonl", ".tmpAb3dEf"];
         let unfinished = "checkpoints/.unfinished-00000004/model.safetensors";
         for files in [&[][..], &[".lock"], &begun, &[&begun[..], &[unfinished]].concat()] {
             let folder = folder_with(files);

@@ -93,12 +93,17 @@ fn what_decides_the_data_does_not_change_when_a_run_goes_on() {
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let place = Place::new();
-    let mut command = place.nitp(&["info", "--preset", "tiny"]);
-    let mut child =
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    drop(child.stdout.take());
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    succeed(place.train("run", &["--steps", "1", "--device", "cpu"]));
+    let endless =
+        ["generate", "run", "--prompt", "x", "--max-tokens", "100000000", "--device", "cpu"];
+    for arguments in [&["info", "--preset", "tiny"][..], &endless] {
+        let mut command = place.nitp(arguments);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 /// Starts a run that is too long to end by itself and waits until its log tells of some steps.

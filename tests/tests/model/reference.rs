@@ -11,7 +11,7 @@ use nitp_core::model::parameters;
 use nitp_core::plan::Space;
 use nitp_core::train::{BatchSource, Tensor, Tensors, learning_rate};
 use nitp_tests::model_case::{StepNumbers, Steps, fast_executor, gpu_executor, layout};
-use nitp_tests::op_case::Vectors;
+use nitp_tests::vectors::Vectors;
 
 /// How far an executor may be from PyTorch, relative: numbers one by one, tensors by their norm.
 ///

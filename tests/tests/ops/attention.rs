@@ -19,6 +19,9 @@ const SHAPES: [(usize, usize, usize, usize, usize); 12] = [
     (1, 19, 1, 1, 256),
 ];
 
+/// What mixed precision keeps in halves.
+const HALVES: [&[&str]; 2] = [&[], &["qkv", "out", "dout", "dqkv"]];
+
 fn shapes() -> impl Iterator<Item = Shape> {
     SHAPES.into_iter().map(shape)
 }
@@ -59,19 +62,23 @@ fn both(case: &mut OpCase, shape: Shape) -> (Attention, AttentionBackward) {
 
 #[test]
 fn forward_on_every_executor() {
-    for shape in shapes() {
-        let mut case = OpCase::new(1);
-        let op = random_forward(&mut case, shape, 1.0);
-        case.check(&[&op], &[op.out, op.lse]);
+    for halves in HALVES {
+        for shape in shapes() {
+            let mut case = OpCase::with_halves(1, halves);
+            let op = random_forward(&mut case, shape, 1.0);
+            case.check(&[&op], &[op.out, op.lse]);
+        }
     }
 }
 
 #[test]
 fn backward_on_every_executor() {
-    for shape in shapes() {
-        let mut case = OpCase::new(2);
-        let (forward, backward) = both(&mut case, shape);
-        case.check(&[&forward, &backward], &[backward.dqkv]);
+    for halves in HALVES {
+        for shape in shapes() {
+            let mut case = OpCase::with_halves(2, halves);
+            let (forward, backward) = both(&mut case, shape);
+            case.check(&[&forward, &backward], &[backward.dqkv]);
+        }
     }
 }
 

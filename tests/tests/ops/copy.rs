@@ -3,10 +3,12 @@ use nitp_tests::op_case::OpCase;
 
 #[test]
 fn copies_at_lengths_no_workgroup_divides() {
-    for len in [1, 63, 257, 100_003] {
-        let mut case = OpCase::new(len as u64);
-        let x = case.random("x", &[len]);
-        let y = case.output("y", &[len]);
-        case.check(&[&Copy { x, y }], &[y]);
+    for halves in [&[][..], &["x"], &["y"], &["x", "y"]] {
+        for len in [1, 63, 257, 100_003] {
+            let mut case = OpCase::with_halves(len as u64, halves);
+            let x = case.random("x", &[len]);
+            let y = case.output("y", &[len]);
+            case.check(&[&Copy { x, y }], &[y]);
+        }
     }
 }

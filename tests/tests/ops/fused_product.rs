@@ -13,6 +13,15 @@ use super::moe_dispatch::{ROUTINGS, dispatch};
 const GATES: [(usize, usize, usize); 7] =
     [(1, 1, 1), (5, 12, 8), (33, 65, 17), (70, 6, 20), (37, 36, 44), (130, 68, 36), (9, 344, 64)];
 
+/// What mixed precision keeps in halves.
+const HALVES: [&[&str]; 2] = [&[], &["a", "b", "qkv", "gate_up", "y", "dy", "dgate_up"]];
+
+fn with_and_without_halves<T: Copy>(
+    cases: impl IntoIterator<Item = T> + Clone,
+) -> impl Iterator<Item = (&'static [&'static str], T)> {
+    HALVES.into_iter().flat_map(move |halves| cases.clone().into_iter().map(move |it| (halves, it)))
+}
+
 fn dense(
     case: &mut OpCase,
     c: View,
@@ -33,22 +42,24 @@ fn a_projection_whose_heads_turn() {
         (2, 70, 3, 3, 32, 64),
         (1, 9, 4, 1, 128, 8),
     ] {
-        let mut case = OpCase::new(31);
-        let (m, n) = (batch * context, (q_heads + 2 * kv_heads) * head_dim);
-        let qkv = case.output("qkv", &[m, n]);
-        let product = dense(&mut case, qkv, (m, n, k), Transpose::B);
-        let angles = table(context, head_dim, 10_000.0).into_iter().map(f64::from).collect();
-        let table = case.reals("table", &[context, head_dim], angles);
-        let rope =
-            Rope { qkv, table, tokens: m, context, q_heads, kv_heads, head_dim, inverse: false };
-        case.check(&[&FusedProduct { product, then: Then::Rope(rope) }], &[qkv]);
+        for halves in HALVES {
+            let mut case = OpCase::with_halves(31, halves);
+            let (m, n) = (batch * context, (q_heads + 2 * kv_heads) * head_dim);
+            let qkv = case.output("qkv", &[m, n]);
+            let product = dense(&mut case, qkv, (m, n, k), Transpose::B);
+            let angles = table(context, head_dim, 10_000.0).into_iter().map(f64::from).collect();
+            let table = case.reals("table", &[context, head_dim], angles);
+            let (tokens, inverse) = (m, false);
+            let rope = Rope { qkv, table, tokens, context, q_heads, kv_heads, head_dim, inverse };
+            case.check(&[&FusedProduct { product, then: Then::Rope(rope) }], &[qkv]);
+        }
     }
 }
 
 #[test]
 fn a_projection_to_gates() {
-    for (rows, width, k) in GATES {
-        let mut case = OpCase::new(32);
+    for (halves, (rows, width, k)) in with_and_without_halves(GATES) {
+        let mut case = OpCase::with_halves(32, halves);
         let gate_up = case.output("gate_up", &[rows, 2 * width]);
         let y = case.output("y", &[rows, width]);
         let product = dense(&mut case, gate_up, (rows, 2 * width, k), Transpose::B);
@@ -59,8 +70,8 @@ fn a_projection_to_gates() {
 
 #[test]
 fn the_gradient_of_gates() {
-    for (rows, width, k) in GATES {
-        let mut case = OpCase::new(33);
+    for (halves, (rows, width, k)) in with_and_without_halves(GATES) {
+        let mut case = OpCase::with_halves(33, halves);
         let dy = case.output("dy", &[rows, width]);
         let product = dense(&mut case, dy, (rows, width, k), Transpose::None);
         let gate_up = case.random("gate_up", &[rows, 2 * width]);
@@ -97,11 +108,11 @@ fn experts(
 
 #[test]
 fn gates_of_experts_and_their_gradient() {
-    for routing in ROUTINGS {
+    for (halves, routing) in with_and_without_halves(ROUTINGS) {
         for (width, k) in [(5, 13), (34, 20)] {
             let (tokens, num_experts, top_k, _) = routing;
             let rows = tokens * top_k;
-            let mut case = OpCase::new(34);
+            let mut case = OpCase::with_halves(34, halves);
             let sort = dispatch(&mut case, routing);
             let gate_up = case.output("gate_up", &[rows, 2 * width]);
             let y = case.output("y", &[rows, width]);
@@ -110,7 +121,7 @@ fn gates_of_experts_and_their_gradient() {
             let then = Then::Swiglu(Swiglu { gate_up, y, rows, width });
             case.check(&[&sort, &FusedProduct { product, then }], &[gate_up, y]);
 
-            let mut case = OpCase::new(35);
+            let mut case = OpCase::with_halves(35, halves);
             let sort = dispatch(&mut case, routing);
             let dy = case.output("dy", &[rows, width]);
             let sizes = (rows, width, k);

@@ -44,9 +44,11 @@ fn each_expert_multiplies_its_own_rows() {
         for size in SIZES {
             for transpose in [Transpose::None, Transpose::B] {
                 for accumulate in [false, true] {
-                    let mut case = OpCase::new(1);
-                    let (sort, op) = product(&mut case, routing, size, transpose, accumulate);
-                    case.check(&[&sort, &op], &[op.c]);
+                    for halves in [&[][..], &["a", "b", "c"]] {
+                        let mut case = OpCase::with_halves(1, halves);
+                        let (sort, op) = product(&mut case, routing, size, transpose, accumulate);
+                        case.check(&[&sort, &op], &[op.c]);
+                    }
                 }
             }
         }
@@ -59,19 +61,21 @@ fn each_expert_adds_to_its_own_gradient() {
         for (out_features, in_features) in SIZES {
             let (tokens, num_experts, top_k, _) = routing;
             let rows = tokens * top_k;
-            let mut case = OpCase::new(2);
-            let sort = dispatch(&mut case, routing);
-            let op = GroupedMatmulBackwardWeight {
-                dy: case.random("dy", &[rows, out_features]),
-                x: case.random("x", &[rows, in_features]),
-                dweight: case.random("dweight", &[num_experts, out_features, in_features]),
-                offsets: sort.offsets,
-                rows,
-                out_features,
-                in_features,
-                num_experts,
-            };
-            case.check(&[&sort, &op], &[op.dweight]);
+            for halves in [&[][..], &["dy", "x"]] {
+                let mut case = OpCase::with_halves(2, halves);
+                let sort = dispatch(&mut case, routing);
+                let op = GroupedMatmulBackwardWeight {
+                    dy: case.random("dy", &[rows, out_features]),
+                    x: case.random("x", &[rows, in_features]),
+                    dweight: case.random("dweight", &[num_experts, out_features, in_features]),
+                    offsets: sort.offsets,
+                    rows,
+                    out_features,
+                    in_features,
+                    num_experts,
+                };
+                case.check(&[&sort, &op], &[op.dweight]);
+            }
         }
     }
 }

@@ -26,12 +26,18 @@ fn every_transpose_and_accumulation() {
     for (m, n, k) in SHAPES {
         for transpose in [Transpose::None, Transpose::B, Transpose::A] {
             for accumulate in [false, true] {
-                let mut case = OpCase::new(m as u64);
-                let a = case.random("a", &[m * k]);
-                let b = case.random("b", &[k * n]);
-                let c =
-                    if accumulate { case.random("c", &[m, n]) } else { case.output("c", &[m, n]) };
-                case.check(&[&Matmul { a, b, c, m, n, k, transpose, accumulate }], &[c]);
+                // Activations and working copies in halves; into f32, as gradients of weights are.
+                for halves in [&[][..], &["a", "b", "c"], &["a", "b"]] {
+                    let mut case = OpCase::with_halves(m as u64, halves);
+                    let a = case.random("a", &[m * k]);
+                    let b = case.random("b", &[k * n]);
+                    let c = if accumulate {
+                        case.random("c", &[m, n])
+                    } else {
+                        case.output("c", &[m, n])
+                    };
+                    case.check(&[&Matmul { a, b, c, m, n, k, transpose, accumulate }], &[c]);
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ mod fused_product;
 mod gather_rows;
 mod grad_norm;
 mod grouped_matmul;
+mod guards;
 mod loss_scale;
 mod matmul;
 mod moe_combine;

@@ -6,6 +6,9 @@ use super::moe_dispatch::{Load, ROUTINGS, Routing, dispatch};
 
 const WIDTHS: [usize; 3] = [1, 13, 130];
 
+/// What mixed precision keeps in halves.
+const HALVES: [&[&str]; 2] = [&[], &["y", "shared", "out", "dout", "dy"]];
+
 fn forward(
     case: &mut OpCase,
     routing: Routing,
@@ -53,18 +56,20 @@ fn backward(
 fn on_every_executor() {
     for routing in ROUTINGS {
         for width in WIDTHS {
-            for shared in [false, true] {
+            for halves in HALVES {
+                for shared in [false, true] {
+                    let mut case = OpCase::with_halves(1, halves);
+                    let (sort, op) = forward(&mut case, routing, width, shared);
+                    case.check(&[&sort, &op], &[op.out]);
+                }
                 let mut case = OpCase::new(1);
-                let (sort, op) = forward(&mut case, routing, width, shared);
-                case.check(&[&sort, &op], &[op.out]);
+                let (sort, op) = forward(&mut case, routing, width, false);
+                let operands = case.twin(&[&sort, &op], &[op.y, op.weights, op.out]);
+                let mut case = OpCase::with_halves(1, halves);
+                let operands = operands.try_into().expect("three");
+                let (sort, op) = backward(&mut case, routing, width, operands);
+                case.check(&[&sort, &op], &[op.dy, op.dweights]);
             }
-            let mut case = OpCase::new(1);
-            let (sort, op) = forward(&mut case, routing, width, false);
-            let operands = case.twin(&[&sort, &op], &[op.y, op.weights, op.out]);
-            let mut case = OpCase::new(1);
-            let operands = operands.try_into().expect("three");
-            let (sort, op) = backward(&mut case, routing, width, operands);
-            case.check(&[&sort, &op], &[op.dy, op.dweights]);
         }
     }
 }

@@ -6,6 +6,9 @@ use super::moe_dispatch::{Load, ROUTINGS, Routing, dispatch};
 
 const WIDTHS: [usize; 3] = [1, 13, 130];
 
+/// What mixed precision keeps in halves.
+const HALVES: [&[&str]; 2] = [&[], &["x", "y", "dy", "dx"]];
+
 fn forward(case: &mut OpCase, routing: Routing, hidden_size: usize) -> (MoeDispatch, MoeGather) {
     let (tokens, _, top_k, _) = routing;
     let sort = dispatch(case, routing);
@@ -47,12 +50,12 @@ fn backward(
 #[test]
 fn on_every_executor() {
     for routing in ROUTINGS {
-        for width in WIDTHS {
-            let mut case = OpCase::new(1);
+        for (width, halves) in WIDTHS.into_iter().flat_map(|it| HALVES.map(|halves| (it, halves))) {
+            let mut case = OpCase::with_halves(1, halves);
             let (sort, op) = forward(&mut case, routing, width);
             case.check(&[&sort, &op], &[op.y]);
             for accumulate in [false, true] {
-                let mut case = OpCase::new(2);
+                let mut case = OpCase::with_halves(2, halves);
                 let (sort, op) = backward(&mut case, routing, width, None, accumulate);
                 case.check(&[&sort, &op], &[op.dx]);
             }

@@ -17,7 +17,8 @@ use nitp_core::ops::scalars;
 use nitp_core::ops::swiglu::{Swiglu, SwigluBackward};
 use nitp_core::ops::token_cosine::{TokenCosine, TokenCosineGradient};
 use nitp_core::plan::View;
-use nitp_tests::op_case::{OpCase, Vectors};
+use nitp_tests::op_case::OpCase;
+use nitp_tests::vectors::Vectors;
 
 use super::accumulate_sum::{scalars_with, total};
 use super::moe_dispatch::{dispatch_of, show};

@@ -22,10 +22,12 @@ fn forward(case: &mut OpCase, rows: usize, width: usize, residual: bool) -> (Rms
 #[test]
 fn forward_with_and_without_residual() {
     for (rows, width) in SHAPES {
-        for residual in [false, true] {
-            let mut case = OpCase::new(3);
-            let (op, outputs) = forward(&mut case, rows, width, residual);
-            case.check(&[&op], &outputs);
+        for halves in [&[][..], &["branch", "y"]] {
+            for residual in [false, true] {
+                let mut case = OpCase::with_halves(3, halves);
+                let (op, outputs) = forward(&mut case, rows, width, residual);
+                case.check(&[&op], &outputs);
+            }
         }
     }
 }
@@ -65,10 +67,12 @@ fn backward_on_every_executor() {
             let mut case = OpCase::new(4);
             let (op, _) = forward(&mut case, rows, width, false);
             let operands = case.twin(&[&op], &[op.x, op.gain, op.rstd, op.y]);
-            let mut case = OpCase::new(5);
-            let (op, outputs) =
-                backward(&mut case, &op, operands.try_into().expect("four"), accumulate);
-            case.check(&[&op], &outputs);
+            let operands: [Vec<f64>; 4] = operands.try_into().expect("four");
+            for halves in [&[][..], &["dy"]] {
+                let mut case = OpCase::with_halves(5, halves);
+                let (op, outputs) = backward(&mut case, &op, operands.clone(), accumulate);
+                case.check(&[&op], &outputs);
+            }
         }
     }
 }

@@ -17,8 +17,10 @@ fn rope(case: &mut OpCase, shape: (usize, usize, usize, usize, usize), inverse: 
 #[test]
 fn both_ways_on_every_executor() {
     for shape in SHAPES {
-        for inverse in [false, true] {
-            let mut case = OpCase::new(11);
+        for (inverse, halves) in
+            [(false, &[][..]), (true, &[]), (false, &["qkv"]), (true, &["qkv"])]
+        {
+            let mut case = OpCase::with_halves(11, halves);
             let op = rope(&mut case, shape, inverse);
             case.check(&[&op], &[op.qkv]);
         }

@@ -14,22 +14,26 @@ fn gate_up(case: &mut OpCase, rows: usize, width: usize) -> View {
 
 #[test]
 fn forward_on_every_executor() {
-    for (rows, width) in SHAPES {
-        let mut case = OpCase::new(1);
-        let gate_up = gate_up(&mut case, rows, width);
-        let y = case.output("y", &[rows, width]);
-        case.check(&[&Swiglu { gate_up, y, rows, width }], &[y]);
+    for halves in [&[][..], &["gate_up", "y"]] {
+        for (rows, width) in SHAPES {
+            let mut case = OpCase::with_halves(1, halves);
+            let gate_up = gate_up(&mut case, rows, width);
+            let y = case.output("y", &[rows, width]);
+            case.check(&[&Swiglu { gate_up, y, rows, width }], &[y]);
+        }
     }
 }
 
 #[test]
 fn backward_on_every_executor() {
-    for (rows, width) in SHAPES {
-        let mut case = OpCase::new(2);
-        let gate_up = gate_up(&mut case, rows, width);
-        let dy = case.random("dy", &[rows, width]);
-        let dgate_up = case.output("dgate_up", &[rows, 2 * width]);
-        case.check(&[&SwigluBackward { dy, gate_up, dgate_up, rows, width }], &[dgate_up]);
+    for halves in [&[][..], &["gate_up", "dy", "dgate_up"]] {
+        for (rows, width) in SHAPES {
+            let mut case = OpCase::with_halves(2, halves);
+            let gate_up = gate_up(&mut case, rows, width);
+            let dy = case.random("dy", &[rows, width]);
+            let dgate_up = case.output("dgate_up", &[rows, 2 * width]);
+            case.check(&[&SwigluBackward { dy, gate_up, dgate_up, rows, width }], &[dgate_up]);
+        }
     }
 }
 

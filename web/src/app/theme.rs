@@ -165,3 +165,36 @@ pub fn choice(ui: &mut egui::Ui) {
         .response
         .accessible_name("Theme");
 }
+
+#[cfg(test)]
+mod tests {
+    use walkdir::WalkDir;
+
+    use super::*;
+
+    /// A character that no font has is shown as an empty box.
+    #[test]
+    fn the_fonts_have_every_character_that_the_page_writes() {
+        let context = egui::Context::default();
+        apply(&context);
+        context.begin_pass(egui::RawInput::default());
+        let mut seen = 0;
+        for entry in WalkDir::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")) {
+            let entry = entry.expect("an entry");
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            let text = std::fs::read_to_string(entry.path()).expect("source text");
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            for c in code.flat_map(str::chars).filter(|c| !c.is_ascii()) {
+                seen += 1;
+                for font in [FontId::proportional(14.0), FontId::monospace(12.5)] {
+                    let has_it = context.fonts_mut(|fonts| fonts.has_glyph(&font, c));
+                    assert!(has_it, "{}: no font has {c:?}", entry.path().display());
+                }
+            }
+        }
+        assert!(seen > 10, "{seen}");
+        context.end_pass().textures_delta.clear();
+    }
+}

@@ -75,15 +75,21 @@ impl Expression {
 
 /// Whether the model has tokens for all that the normalizer makes of a character.
 fn has_token(tokenizer: &tokenizers::Tokenizer, c: char) -> bool {
-    let mut normalized = NormalizedString::from(c.to_string());
-    let normalize = || match tokenizer.get_normalizer() {
-        Some(normalizer) => normalizer.normalize(&mut normalized),
-        None => Ok(()),
+    let normalized = |text: String| {
+        let mut normalized = NormalizedString::from(text);
+        let normalize = || match tokenizer.get_normalizer() {
+            Some(normalizer) => normalizer.normalize(&mut normalized),
+            None => Ok(()),
+        };
+        matches!(contained(normalize), Ok(Ok(()))).then(|| normalized.get().to_owned())
     };
-    if !matches!(contained(normalize), Ok(Ok(()))) {
+    let (Some(once), Some(twice)) = (normalized(c.to_string()), normalized(format!("{c}{c}")))
+    else {
         return true; // encoding it will say what is wrong
-    }
-    normalized.get().chars().all(|c| {
+    };
+    // What a normalizer puts before every text is not the character's.
+    let own = twice.strip_prefix(&once).unwrap_or(&once);
+    own.chars().all(|c| {
         let tokens = contained(|| tokenizer.get_model().tokenize(&c.to_string()));
         !matches!(tokens, Ok(Ok(tokens)) if tokens.is_empty())
     })

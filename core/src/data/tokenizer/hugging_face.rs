@@ -189,7 +189,10 @@ impl HuggingFace {
             return found;
         }
         for piece in self.cuts.pieces(text) {
-            if self.expression.missing(&self.tokenizer, piece).is_empty() {
+            // What grows too much is refused when it is encoded.
+            if self.expression.missing(&self.tokenizer, piece).is_empty()
+                || self.growth.check(piece).is_err()
+            {
                 continue;
             }
             // What added tokens stand for needs no others.

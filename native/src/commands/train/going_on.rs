@@ -37,7 +37,8 @@ pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     let folder = match &args.out {
         Some(out) => {
             run_folder::check_free(out)?;
-            Folder::New { out: Some(out.clone()), name: String::new() }
+            let begins_from = run_folder::Start::of_branch(&checkpoint, &args.run, &config);
+            Folder::New { out: Some(out.clone()), name: String::new(), begins_from }
         }
         None => Folder::Existing(run),
     };

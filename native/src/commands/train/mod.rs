@@ -43,6 +43,8 @@ enum Folder {
     New {
         out: Option<PathBuf>,
         name: String,
+        /// None where it can't be written as text.
+        begins_from: Option<run_folder::Start>,
     },
     Existing(RunFolder),
 }
@@ -114,9 +116,11 @@ pub fn run(args: TrainArgs) -> Result<()> {
     }
 
     let (folder, _lock, taken_over) = match folder {
-        Folder::New { out, name } => {
+        Folder::New { out, name, begins_from } => {
             let created = RunFolder::create(out.as_deref(), &name)?;
-            created.0.write_command()?;
+            if let Some(start) = &begins_from {
+                created.0.write_start(start)?;
+            }
             created
         }
         Folder::Existing(folder) => {
@@ -205,7 +209,11 @@ fn fresh(args: &TrainArgs) -> Result<Plan> {
         Some(path) => Start::Weights(checkpoints::initial_weights(path, &config)?),
         None => Start::Seed,
     };
-    let folder = Folder::New { out: args.out.clone(), name: settings::name(&args.run.config) };
+    let folder = Folder::New {
+        out: args.out.clone(),
+        name: settings::name(&args.run.config),
+        begins_from: run_folder::Start::of(args.run.init.as_deref()),
+    };
     Ok(Plan { config, tokenizer, start, done: 0, machine: None, folder })
 }
 

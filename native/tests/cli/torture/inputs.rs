@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use rand::{Rng, RngExt};
+use walkdir::WalkDir;
 
 use super::{Budget, Ended, KINDS, start, train};
 use crate::harness::{Place, succeed};
@@ -64,6 +65,7 @@ fn changed_files_are_told_of() {
         let place = Place::new();
         succeed(train(&place, kind, "run"));
         let tokens = only_tokens(&place);
+        copy_folder(&place, "run", "run as it was");
         let records =
             (0..40).map(|i| format!("{{\"text\": \"Line {i}: the tide turns.\", \"n\": {i}}}\n"));
         let records = records.collect::<String>().repeat(4);
@@ -183,10 +185,23 @@ fn restore(place: &Place, path: &Path, before: &[u8]) {
     forget(place);
 }
 
-/// What programs left.
+/// What programs left: a run that went on from an older checkpoint has another one in the place of the newest.
 fn forget(place: &Place) {
     let _ = fs::remove_dir_all(place.path("next"));
-    let _ = fs::remove_dir_all(place.path("run/checkpoints/step-00000025"));
+    fs::remove_dir_all(place.path("run")).expect("the run is removed");
+    copy_folder(place, "run as it was", "run");
+}
+
+fn copy_folder(place: &Place, from: &str, to: &str) {
+    let (from, to) = (place.path(from), place.path(to));
+    for entry in WalkDir::new(&from) {
+        let entry = entry.expect("an entry");
+        let path = to.join(entry.path().strip_prefix(&from).expect("it lies in the folder"));
+        match entry.file_type().is_dir() {
+            true => fs::create_dir_all(path).expect("a folder"),
+            false => drop(fs::copy(entry.path(), path).expect("a file")),
+        }
+    }
 }
 
 /// A changed copy, and how it was changed.

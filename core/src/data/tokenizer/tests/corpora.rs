@@ -58,6 +58,24 @@ fn characters_without_a_token_are_named_and_counted() {
     let error = tokenizer.encode_prompt("the 日 tide ½").unwrap_err().to_string();
     assert!(error.contains("'½'") && error.contains("'日'"), "{error}");
     assert!(warnings(&tokenizer, &["a 日 ½ ½"])[0].contains("3 characters"));
+    // What is put before every text is no character's own.
+    let bare = edited(&piece, |it| {
+        it["model"]["vocab"].as_object_mut().unwrap().retain(|token, _| !token.contains('▁'));
+        let merges = it["model"]["merges"].as_array_mut().unwrap();
+        merges.retain(|merge| !merge.to_string().contains('▁'));
+    });
+    let tokenizer = Tokenizer::from_json(&bare).unwrap();
+    assert!(tokenizer.encode_prompt("the").is_ok());
+    assert!(warnings(&tokenizer, &["the ½"])[0].contains("1 characters"));
+    // A text that would grow too much is refused before it does, with characters left out too.
+    let grown = edited(&piece, |it| {
+        let step =
+            json!({ "type": "Replace", "pattern": { "String": "Q" }, "content": "y".repeat(4000) });
+        it["normalizer"] = step;
+    });
+    let tokenizer = Tokenizer::from_json(&grown).unwrap();
+    let error = tokenizer.encode_prompt(&("½".to_owned() + &"Q".repeat(100_000))).unwrap_err();
+    assert!(error.to_string().contains("bytes"), "{error}");
 }
 
 #[test]
