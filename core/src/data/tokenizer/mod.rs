@@ -278,13 +278,13 @@ impl Tokenizer {
                 ));
             }
         }
-        if let Self::HuggingFace(it) = self {
-            if let Some(dropout) = it.dropout() {
-                warnings.push(format!(
-                    "the tokenizer's dropout of {dropout} is left out: the same text always gives \
-                     the same tokens"
-                ));
-            }
+        if let Self::HuggingFace(it) = self
+            && let Some(dropout) = it.dropout()
+        {
+            warnings.push(format!(
+                "the tokenizer's dropout of {dropout} is left out: the same text always gives the \
+                 same tokens"
+            ));
         }
         // With bytes, whether there is one is a choice of model.vocab_size, which presets make.
         let is_wanted = matches!(self, Self::HuggingFace(it) if !it.joins_documents());
