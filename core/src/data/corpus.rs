@@ -206,9 +206,11 @@ impl CorpusBuilder {
         let total: u64 = often.iter().map(|(count, _)| count).sum();
         let notes = (total > 0).then(|| {
             let characters = listed(often.into_iter().map(|(_, c)| c));
+            let (ending, verb) = if total == 1 { ("", "has") } else { ("s", "have") };
+            let was = if total == 1 { "was" } else { "were" };
             format!(
-                "{total} characters of the text have no token and were left out: {characters}; use \
-                 a tokenizer that has all 256 bytes, or an unknown token"
+                "{total} character{ending} of the text {verb} no token and {was} left out: {characters}; \
+                 use a tokenizer that has all 256 bytes, or an unknown token"
             )
         });
         Tokenised { tokens: self.tokens, starts: self.starts, notes: notes.into_iter().collect() }

@@ -114,8 +114,8 @@ fn meant(file: &Path, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// The configuration beside weights, or of the run that their folder is a checkpoint of. Another
-/// program's file of that name is told and left alone.
+/// The configuration beside weights, or of the run that their folder is a checkpoint of. A file of that
+/// name without a model, as another program's is, is told and left alone.
 fn made_with(folder: &Path) -> Result<Option<Config>> {
     const CONFIG: &str = "config.toml";
     let run = fs::canonicalize(folder).ok();
@@ -125,11 +125,12 @@ fn made_with(folder: &Path) -> Result<Option<Config>> {
     let found = [Some(folder.join(CONFIG)), of_run].into_iter().flatten();
     let Some(path) = found.into_iter().find(|path| path.is_file()) else { return Ok(None) };
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let is_foreign = toml::from_str::<toml::Table>(&text).is_ok_and(|it| !it.contains_key("model"));
-    if is_foreign {
+    let lacks_model =
+        toml::from_str::<toml::Table>(&text).is_ok_and(|it| !it.contains_key("model"));
+    if lacks_model {
         errln!(
-            "warning: {} is no configuration of nitp, having no section [model]: whether the weights \
-             are of this model is judged by their shapes alone",
+            "warning: {} has no section [model]: whether the weights beside it are of this model is \
+             judged by their shapes alone",
             path.display()
         );
         return Ok(None);

@@ -76,7 +76,7 @@ impl RunFolder {
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
             if whole_file::is_unfinished(&name.to_string_lossy())
-                || [METRICS, NEW_METRICS].iter().any(|it| name == *it)
+                || [METRICS, NEW_METRICS, START].iter().any(|it| name == *it)
             {
                 fs::remove_file(self.path.join(name))?;
             }

@@ -110,9 +110,10 @@ mod tests {
         for files in [&[][..], &[".lock"], &begun, &[&begun[..], &[unfinished]].concat()] {
             let folder = folder_with(files);
             check_free(folder.path()).unwrap();
-            let (run, _lock, taken_over) = RunFolder::create(Some(folder.path()), "").unwrap();
+            let (_run, _lock, taken_over) = RunFolder::create(Some(folder.path()), "").unwrap();
             assert_eq!(taken_over, !files.is_empty());
-            assert!(!run.metrics().exists() && !folder.path().join(".tmpAb3dEf").exists());
+            let gone = [".tmpAb3dEf", "metrics.jsonl", "start.json"];
+            assert!(gone.iter().all(|name| !folder.path().join(name).exists()));
             assert!(!folder.path().join(unfinished).exists());
         }
         for (files, named) in [

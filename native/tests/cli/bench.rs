@@ -21,7 +21,7 @@ fn every_op_of_a_step_is_timed_on_every_device() {
         for op in ["matmul", "attention", "attention_backward", "cross_entropy", "nitp", "adamw"] {
             assert!(rows.iter().any(|row| row["op"] == op), "{device}: no {op}");
         }
-        // What share of the whole the parts are is for benchmarks: here other tests run at the same time.
+        // Times are not compared: other tests run at the same time.
         let number = |row: &Value, key: &str| row[key].as_f64().expect("a number");
         let all: f64 =
             rows.iter().map(|row| number(row, "calls") * number(row, "seconds_median")).sum();

@@ -231,7 +231,7 @@ fn settings_that_make_another_model_of_the_weights_are_named() {
     };
     contains(&fail(inside("beside"), 1), &["model.rope_theta is 500000.0 here and was 10000.0"]);
     let (out, err) = succeed(inside("foreign"));
-    contains(&(out + &err), &["config.toml is no configuration of nitp"]);
+    contains(&(out + &err), &["config.toml has no section [model]"]);
     // A configuration that was edited under its checkpoint, with and without digests.
     let config = String::from_utf8(place.read("run/config.toml")).expect("UTF-8");
     let edited = config.replace("rope_theta = 10000.0", "rope_theta = 20000.0");
