@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use nitp_core::config::{Precision, preset};
-use nitp_core::gpu::assemble;
+use nitp_core::kernel::{Dispatch, Variant, assemble};
 use nitp_core::model::{parameter_layout, train_plan};
-use nitp_core::ops::{Dispatch, Variant};
 use nitp_core::plan::Limits;
 
 /// Models that between them have every kernel.
@@ -57,7 +56,7 @@ fn main() -> Result<()> {
 
 fn file_name(variant: &Variant, dispatch: &Dispatch) -> String {
     let kernel = &dispatch.kernel;
-    let mut name = format!("{}-{}", kernel.module, variant.name);
+    let mut name = format!("{}-{}", kernel.module.name(), variant.name);
     for (constant, value) in &kernel.constants {
         name.push_str(&format!("-{constant}{value}"));
     }

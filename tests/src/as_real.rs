@@ -1,8 +1,8 @@
 //! Shows integers as reals, so that a case can compare them like any other output.
 
 use nitp_core::cpu::{OpMemory, Real};
-use nitp_core::ops::kernel::linear_grid;
-use nitp_core::ops::{Dispatch, Kernel, Op, Uniform, Use};
+use nitp_core::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
+use nitp_core::ops::{Op, Use};
 use nitp_core::plan::View;
 
 const SOURCE: &str = "
@@ -56,8 +56,7 @@ impl Op for AsReal {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: Kernel {
-                module: "as_real",
-                source: SOURCE,
+                module: Module::Own("as_real", SOURCE),
                 entry: "as_real",
                 constants: Vec::new(),
             },

@@ -4,9 +4,10 @@ use half::f16;
 use nitp_core::cpu::{CpuExecutor, Real};
 use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now, take_now};
 use nitp_core::gpu::GpuExecutor;
+use nitp_core::kernel::BASELINE;
 use nitp_core::ops::copy::Copy;
 use nitp_core::ops::tolerance::{self, Tolerance};
-use nitp_core::ops::{BASELINE, DynOp, Op};
+use nitp_core::ops::{DynOp, Op};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role, View};
 
 /// What an output holds before the op runs: an element that no one wrote shows. A half has it exactly.

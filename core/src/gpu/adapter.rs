@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use super::pipelines::Pipelines;
 use super::tuning::Tuning;
 use crate::executor::ExecutorError;
-use crate::ops::kernel::MAX_WORKGROUPS;
-use crate::ops::{BASELINE, Dispatch, DynOp, Suits, Variant};
+use crate::kernel::{BASELINE, Dispatch, MAX_WORKGROUPS, Suits, Variant};
+use crate::ops::DynOp;
 use crate::plan::Limits;
 
 /// An adapter as people see it.

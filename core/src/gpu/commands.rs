@@ -3,7 +3,7 @@
 use super::GpuDevice;
 use super::run::GpuExecutor;
 use crate::executor::PlanId;
-use crate::ops::{Dispatch, Kernel, Uniform, Variant, kernel::linear_grid};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, Variant, linear_grid};
 use crate::plan::{DType, View};
 
 /// A dispatch with everything bound.
@@ -126,12 +126,7 @@ pub(super) fn poison(view: View) -> Dispatch {
     let words = (view.bytes() as usize).div_ceil(4);
     let view = View { dtype: DType::U32, len: words, offset: 0, ..view };
     Dispatch {
-        kernel: Kernel {
-            module: "fill",
-            source: include_str!("../../../shaders/fill.wgsl"),
-            entry: "fill",
-            constants: Vec::new(),
-        },
+        kernel: Kernel { module: Module::Shader("fill"), entry: "fill", constants: Vec::new() },
         bindings: vec![view],
         uniform: Uniform(vec![words as u32, u32::MAX]), // NaN as a real
         grid: linear_grid(words.div_ceil(256)),

@@ -13,6 +13,5 @@ mod tuner;
 mod tuning;
 
 pub use adapter::{AdapterSummary, DeviceRequest, GpuDevice, adapters, open};
-pub use pipelines::assemble;
 pub use run::GpuExecutor;
 pub use tuning::{Choice, Tuning, TuningError};

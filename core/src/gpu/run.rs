@@ -8,7 +8,7 @@ use super::loaded::{Loaded, storage};
 use super::readback::Readback;
 use super::timestamps;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
-use crate::ops::{BASELINE, Variant};
+use crate::kernel::{BASELINE, Variant};
 use crate::plan::{DType, Layout, ParameterLayout, Plan, Space, View};
 
 /// Runs plans on a WebGPU device.

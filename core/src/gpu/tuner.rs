@@ -15,7 +15,7 @@ use super::outputs::Outputs;
 use super::run::GpuExecutor;
 use super::tuning::{Choice, Tuning, key};
 use crate::executor::{ExecutorError, MicroInputs, PlanId};
-use crate::ops::BASELINE;
+use crate::kernel::BASELINE;
 
 /// A measurement takes at least this long, so that clocks and queues don't count.
 const LEAST: Duration = Duration::from_millis(4);

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::AdapterSummary;
-use super::pipelines::expand;
-use crate::ops::{DynOp, Variant};
+use crate::kernel::{Module, Variant};
+use crate::ops::DynOp;
 
 /// The choices for one adapter. The same adapter and the same choices give the same bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,9 +142,10 @@ pub(super) fn key(op: &dyn DynOp, variants: &[Variant]) -> String {
     sorted.sort_by_key(|variant| variant.name);
     for variant in sorted {
         texts.push(variant.name.to_owned());
-        let mut sources: Vec<&str> = variant.dispatches.iter().map(|it| it.kernel.source).collect();
-        sources.dedup();
-        texts.extend(sources.into_iter().map(expand));
+        let modules = variant.dispatches.iter().map(|it| it.kernel.module);
+        let mut modules: Vec<Module> = modules.collect();
+        modules.dedup();
+        texts.extend(modules.into_iter().map(Module::text));
     }
     let digest = digest(texts.iter().map(String::as_bytes));
     let dispatches = variants.iter().flat_map(|it| &it.dispatches);

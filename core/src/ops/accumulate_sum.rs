@@ -2,9 +2,10 @@
 
 use multiversion::multiversion;
 
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::sum;
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform};
 use crate::plan::View;
 
 /// `metrics[metric] += scalars[index] * Σ x`, summed in a fixed order.
@@ -90,10 +91,5 @@ fn block_sum(x: &[f32]) -> f32 {
 }
 
 fn kernel(entry: &'static str) -> Kernel {
-    Kernel {
-        module: "accumulate_sum",
-        source: include_str!("../../../shaders/accumulate_sum.wgsl"),
-        entry,
-        constants: Vec::new(),
-    }
+    Kernel { module: Module::Shader("accumulate_sum"), entry, constants: Vec::new() }
 }

@@ -4,9 +4,9 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use, scalars};
+use super::{Op, Use, scalars};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// One update of a packed chunk of parameters. With `g = clip * gradient`, `lr` and the bias
@@ -123,8 +123,7 @@ impl Op for Adamw {
         const THREADS: usize = 256;
         vec![Dispatch {
             kernel: Kernel {
-                module: "adamw",
-                source: include_str!("../../../shaders/adamw.wgsl"),
+                module: Module::Shader("adamw"),
                 entry: "adamw",
                 constants: vec![
                     ("LEARNING_RATE", scalars::LEARNING_RATE as f64),

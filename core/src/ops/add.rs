@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `y += x`, element by element.
@@ -47,12 +47,7 @@ impl Op for Add {
     fn dispatches(&self) -> Vec<Dispatch> {
         const THREADS: usize = 256;
         vec![Dispatch {
-            kernel: Kernel {
-                module: "add",
-                source: include_str!("../../../shaders/add.wgsl"),
-                entry: "add",
-                constants: Vec::new(),
-            },
+            kernel: Kernel { module: Module::Shader("add"), entry: "add", constants: Vec::new() },
             bindings: vec![self.x, self.y],
             uniform: Uniform::new().size(self.y.len),
             grid: linear_grid(self.y.len.div_ceil(THREADS)),

@@ -1,9 +1,9 @@
 //! A second place for the same values: `y = x`. WebGPU does not let a dispatch bind a range twice,
 //! so an op with one tensor as two operands gets a copy.
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `y = x`, element by element.
@@ -41,12 +41,7 @@ impl Op for Copy {
     fn dispatches(&self) -> Vec<Dispatch> {
         const THREADS: usize = 256;
         vec![Dispatch {
-            kernel: Kernel {
-                module: "copy",
-                source: include_str!("../../../shaders/copy.wgsl"),
-                entry: "copy",
-                constants: Vec::new(),
-            },
+            kernel: Kernel { module: Module::Shader("copy"), entry: "copy", constants: Vec::new() },
             bindings: vec![self.x, self.y],
             uniform: Uniform::new().size(self.y.len),
             grid: linear_grid(self.y.len.div_ceil(THREADS)),

@@ -4,10 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::{exp, max, reduce, sum};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `loss = ln Σ_j e^logit_j - logit_label`, in nats; with a gradient also
@@ -127,8 +127,7 @@ impl Op for CrossEntropy {
         };
         vec![Dispatch {
             kernel: Kernel {
-                module: "cross_entropy",
-                source: include_str!("../../../shaders/cross_entropy.wgsl"),
+                module: Module::Shader("cross_entropy"),
                 entry,
                 constants: Vec::new(),
             },

@@ -4,10 +4,10 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::gather_rows::GatherRows;
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::axpy;
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// Sorts the positions of a micro-batch by token, for [`EmbeddingBackward`].
@@ -160,8 +160,7 @@ impl Op for EmbeddingBackward {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: Kernel {
-                module: "embedding_backward",
-                source: include_str!("../../../shaders/embedding_backward.wgsl"),
+                module: Module::Shader("embedding_backward"),
                 entry: "embedding_backward",
                 constants: Vec::new(),
             },

@@ -6,8 +6,9 @@ use super::matmul::{self, Matmul};
 use super::product;
 use super::rope::Rope;
 use super::swiglu::{Swiglu, SwigluBackward};
-use super::{Access, Dispatch, Op, Use, Variant};
+use super::{Access, Op, Use};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Variant};
 
 /// The product.
 #[derive(Clone, Copy, Debug)]

@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::ROWS_PER_TASK;
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `y[i] = x[index[i]]` for whole rows.
@@ -63,8 +63,7 @@ impl Op for GatherRows {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: Kernel {
-                module: "gather_rows",
-                source: include_str!("../../../shaders/gather_rows.wgsl"),
+                module: Module::Shader("gather_rows"),
                 entry: "gather_rows",
                 constants: Vec::new(),
             },

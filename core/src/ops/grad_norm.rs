@@ -4,10 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::dot;
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `Σ partials = Σ x²`, in fixed parts.
@@ -135,10 +135,5 @@ impl Op for ClipFactor {
 }
 
 fn kernel(entry: &'static str) -> Kernel {
-    Kernel {
-        module: "grad_norm",
-        source: include_str!("../../../shaders/grad_norm.wgsl"),
-        entry,
-        constants: Vec::new(),
-    }
+    Kernel { module: Module::Shader("grad_norm"), entry, constants: Vec::new() }
 }

@@ -3,8 +3,9 @@
 //! divided by it before they are used. A step whose gradients overflowed is skipped, and the scale
 //! halved; after [`GOOD_STEPS`] steps without it is doubled.
 
-use super::{Dispatch, Kernel, Op, Uniform, Use, scalars};
+use super::{Op, Use, scalars};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform};
 use crate::plan::View;
 
 /// Steps in a row without overflow after which the scale doubles: PyTorch's `growth_interval`.
@@ -191,9 +192,5 @@ impl Op for UpdateLossScale {
 }
 
 fn kernel(entry: &'static str) -> Kernel {
-    let source = match entry {
-        "scale_losses" => include_str!("../../../shaders/scale_losses.wgsl"),
-        _ => include_str!("../../../shaders/update_loss_scale.wgsl"),
-    };
-    Kernel { module: entry, source, entry, constants: Vec::new() }
+    Kernel { module: Module::Shader(entry), entry, constants: Vec::new() }
 }

@@ -8,9 +8,9 @@ use std::fmt::Debug;
 use std::iter::Sum;
 
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{BASELINE, Dispatch, Suits, Variant};
 use crate::plan::View;
 
-pub mod kernel;
 pub mod tolerance;
 
 pub mod scalars;
@@ -40,8 +40,6 @@ pub mod rmsnorm;
 pub mod rope;
 pub mod swiglu;
 pub mod token_cosine;
-
-pub use kernel::{BASELINE, Dispatch, Kernel, Suits, Uniform, Variant};
 
 /// How an op touches a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

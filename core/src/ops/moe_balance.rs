@@ -3,9 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `metrics[metric] += s num_experts Σ_e f_e P_e` and `load_e += s f_e`, with
@@ -144,10 +144,5 @@ impl Op for MoeBalance {
 }
 
 fn kernel(entry: &'static str) -> Kernel {
-    Kernel {
-        module: "moe_balance",
-        source: include_str!("../../../shaders/moe_balance.wgsl"),
-        entry,
-        constants: Vec::new(),
-    }
+    Kernel { module: Module::Shader("moe_balance"), entry, constants: Vec::new() }
 }

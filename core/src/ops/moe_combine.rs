@@ -4,10 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::{ROWS_PER_TASK, axpy, dot};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `out[t] = Σ_slot weights[t, slot] y[position[t * top_k + slot]] (+ shared[t])`.
@@ -198,8 +198,7 @@ impl Op for MoeCombineBackward {
         let pairs = self.tokens * self.top_k;
         vec![Dispatch {
             kernel: Kernel {
-                module: "moe_combine_backward",
-                source: include_str!("../../../shaders/moe_combine_backward.wgsl"),
+                module: Module::Shader("moe_combine_backward"),
                 entry: "moe_combine_backward",
                 constants: Vec::new(),
             },
@@ -233,10 +232,5 @@ fn backward_rows(
 }
 
 fn kernel(entry: &'static str) -> Kernel {
-    Kernel {
-        module: "moe_combine",
-        source: include_str!("../../../shaders/moe_combine.wgsl"),
-        entry,
-        constants: Vec::new(),
-    }
+    Kernel { module: Module::Shader("moe_combine"), entry, constants: Vec::new() }
 }

@@ -1,9 +1,9 @@
 //! Sorts routed pairs by expert, so that each expert's rows lie together and none is dropped
 //! (MegaBlocks, arXiv 2211.15841). A pair's id is `token * top_k + slot`.
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// Most rows of a tile of the grouped GEMM.
@@ -123,12 +123,7 @@ impl Op for MoeDispatch {
         let chunks = Self::chunks(self.pairs);
         let tiles = Self::max_tiles(self.pairs, self.num_experts);
         let dispatch = |entry, bindings, grid| Dispatch {
-            kernel: Kernel {
-                module: "moe_dispatch",
-                source: include_str!("../../../shaders/moe_dispatch.wgsl"),
-                entry,
-                constants: Vec::new(),
-            },
+            kernel: Kernel { module: Module::Shader("moe_dispatch"), entry, constants: Vec::new() },
             bindings,
             uniform: Uniform::new()
                 .size(self.pairs)

@@ -3,10 +3,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::{ROWS_PER_TASK, axpy};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `y[row] = x[order[row] / top_k]`.
@@ -161,10 +161,5 @@ fn sum_rows(
 }
 
 fn kernel(entry: &'static str, constants: Vec<(&'static str, f64)>) -> Kernel {
-    Kernel {
-        module: "moe_gather",
-        source: include_str!("../../../shaders/moe_gather.wgsl"),
-        entry,
-        constants,
-    }
+    Kernel { module: Module::Shader("moe_gather"), entry, constants }
 }

@@ -4,10 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::{ROWS_PER_TASK, dot, exp, max, sum};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `probs = softmax(logits)`; `experts` the `k` largest of each token, largest first, ties to the
@@ -115,8 +115,7 @@ impl Op for MoeRoute {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: Kernel {
-                module: "moe_route",
-                source: include_str!("../../../shaders/moe_route.wgsl"),
+                module: Module::Shader("moe_route"),
                 entry: "moe_route",
                 constants: vec![("NORMALIZE", f64::from(u8::from(self.norm_topk_prob)))],
             },
@@ -275,8 +274,7 @@ impl Op for MoeRouteBackward {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: Kernel {
-                module: "moe_route_backward",
-                source: include_str!("../../../shaders/moe_route_backward.wgsl"),
+                module: Module::Shader("moe_route_backward"),
                 entry: "moe_route_backward",
                 constants: vec![("NORMALIZE", f64::from(u8::from(self.norm_topk_prob)))],
             },

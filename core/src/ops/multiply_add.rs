@@ -5,9 +5,9 @@ use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// Elements that are handed to a thread at a time.
@@ -65,8 +65,7 @@ impl Op for MultiplyAdd {
         const ELEMENTS: usize = 64 * 4 * 8;
         vec![Dispatch {
             kernel: Kernel {
-                module: "multiply_add",
-                source: include_str!("../../../shaders/multiply_add.wgsl"),
+                module: Module::Shader("multiply_add"),
                 entry: "multiply_add",
                 constants: Vec::new(),
             },

@@ -3,10 +3,10 @@
 
 mod fast;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::config::{NitpLoss, Shift};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// A vector whose squared length is at most this has no direction: its cosine with anything is 0,
@@ -163,8 +163,7 @@ impl Op for Nitp {
         };
         vec![Dispatch {
             kernel: Kernel {
-                module: "nitp",
-                source: include_str!("../../../shaders/nitp.wgsl"),
+                module: Module::Shader("nitp"),
                 entry,
                 constants: vec![("KIND", kind)],
             },

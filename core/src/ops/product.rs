@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Kernel, Suits, Uniform};
+use crate::kernel::{BASELINE, Kernel, Module, Suits, Uniform};
 use crate::plan::View;
 
 /// About the most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth
@@ -44,7 +44,7 @@ pub(super) enum Kind {
 
 /// A block of 4x4 results a thread: on any adapter.
 pub(super) fn block() -> Way {
-    block_of([super::BASELINE, "fused_block"], Suits::All, 4)
+    block_of([BASELINE, "fused_block"], Suits::All, 4)
 }
 
 /// 8x4 results a thread: on software adapters, whose threads have room for them, what counts is how much
@@ -159,6 +159,18 @@ pub(super) enum EpilogueKind {
     SwigluBackward,
 }
 
+impl EpilogueKind {
+    /// That of its snippet, behind `epilogue_`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Rope => "rope",
+            Self::Swiglu => "swiglu",
+            Self::SwigluBackward => "swiglu_backward",
+        }
+    }
+}
+
 impl Epilogue {
     /// Results as they are.
     pub fn store(c: View, n: usize, accumulate: bool) -> Self {
@@ -185,59 +197,28 @@ impl Epilogue {
     }
 }
 
-/// A kernel's name and text: that of a way, with an epilogue.
-macro_rules! kernel {
-    ($file:literal, $epilogue:expr) => {
-        match $epilogue {
-            EpilogueKind::Store => kernel!(text $file, "", "epilogue_store"),
-            EpilogueKind::Rope => kernel!(text $file, "_rope", "epilogue_rope"),
-            EpilogueKind::Swiglu => kernel!(text $file, "_swiglu", "epilogue_swiglu"),
-            EpilogueKind::SwigluBackward => {
-                kernel!(text $file, "_swiglu_backward", "epilogue_swiglu_backward")
-            }
-        }
-    };
-    (text $file:literal, $suffix:literal, $epilogue:literal) => {
-        (
-            concat!($file, $suffix),
-            concat!(
-                include_str!(concat!("../../../shaders/", $file, ".wgsl")),
-                "#include \"", $epilogue, "\"\n"
-            ),
-        )
-    };
-}
-
 /// The kernel of a dense product; constants are the way's and those of the epilogue.
 pub(super) fn dense(way: &Way, epilogue: &Epilogue) -> Kernel {
-    let ((module, source), entry) = match way.kind {
-        Kind::Block => (kernel!("matmul_block", epilogue.kind), "matmul_block"),
-        Kind::Subgroup => (kernel!("matmul_subgroup", epilogue.kind), "matmul_subgroup"),
-        Kind::Tile => (kernel!("matmul_tile", epilogue.kind), "matmul_tile"),
+    let entry = match way.kind {
+        Kind::Block => "matmul_block",
+        Kind::Subgroup => "matmul_subgroup",
+        Kind::Tile => "matmul_tile",
     };
     let constants = [epilogue.constants.clone(), way.constants.clone()].concat();
-    Kernel { module, source, entry, constants }
+    Kernel { module: Module::WithEpilogue(entry, epilogue.kind.name()), entry, constants }
 }
 
 /// The kernel of a product of experts: of rows, or of a weight's gradient.
 pub(super) fn grouped(way: &Way, epilogue: &Epilogue, weight: bool) -> Kernel {
-    let ((module, source), entries) = match way.kind {
-        Kind::Block => (
-            kernel!("grouped_matmul_block", epilogue.kind),
-            ["grouped_matmul_block", "grouped_matmul_block_weight"],
-        ),
-        Kind::Subgroup => (
-            kernel!("grouped_matmul_subgroup", epilogue.kind),
-            ["grouped_matmul_subgroup", "grouped_matmul_subgroup_weight"],
-        ),
-        Kind::Tile => (
-            kernel!("grouped_matmul_tile", epilogue.kind),
-            ["grouped_matmul_tile", "grouped_matmul_tile_weight"],
-        ),
+    let (shader, of_weight) = match way.kind {
+        Kind::Block => ("grouped_matmul_block", "grouped_matmul_block_weight"),
+        Kind::Subgroup => ("grouped_matmul_subgroup", "grouped_matmul_subgroup_weight"),
+        Kind::Tile => ("grouped_matmul_tile", "grouped_matmul_tile_weight"),
     };
     let mut constants = [epilogue.constants.clone(), way.constants.clone()].concat();
     constants.push(("FIRST", 3.0 + epilogue.bindings().count() as f64));
-    Kernel { module, source, entry: entries[usize::from(weight)], constants }
+    let module = Module::WithEpilogue(shader, epilogue.kind.name());
+    Kernel { module, entry: if weight { of_weight } else { shader }, constants }
 }
 
 /// The uniform block: lengths of rows, and which tiles or experts of a grouped product or which rows of a

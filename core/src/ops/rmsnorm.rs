@@ -4,10 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::{ROWS_PER_TASK, dot};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// The sum of a residual stream and a block's output.
@@ -281,19 +281,9 @@ fn backward_rows(
 }
 
 fn kernel(entry: &'static str) -> Kernel {
-    Kernel {
-        module: "rmsnorm",
-        source: include_str!("../../../shaders/rmsnorm.wgsl"),
-        entry,
-        constants: Vec::new(),
-    }
+    Kernel { module: Module::Shader("rmsnorm"), entry, constants: Vec::new() }
 }
 
 fn kernel_backward(entry: &'static str) -> Kernel {
-    Kernel {
-        module: "rmsnorm_backward",
-        source: include_str!("../../../shaders/rmsnorm_backward.wgsl"),
-        entry,
-        constants: Vec::new(),
-    }
+    Kernel { module: Module::Shader("rmsnorm_backward"), entry, constants: Vec::new() }
 }

@@ -4,10 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::ROWS_PER_TASK;
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// Turns every query and key head at position `t = token % context` by the angles
@@ -110,12 +110,7 @@ impl Op for Rope {
     fn dispatches(&self) -> Vec<Dispatch> {
         let pairs = self.tokens * self.heads() * (self.head_dim / 2);
         vec![Dispatch {
-            kernel: Kernel {
-                module: "rope",
-                source: include_str!("../../../shaders/rope.wgsl"),
-                entry: "rope",
-                constants: Vec::new(),
-            },
+            kernel: Kernel { module: Module::Shader("rope"), entry: "rope", constants: Vec::new() },
             bindings: vec![self.qkv, self.table],
             uniform: Uniform::new()
                 .size(pairs)

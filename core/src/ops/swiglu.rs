@@ -4,10 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::{ROWS_PER_TASK, sigmoid};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// Threads of a workgroup of either kernel.
@@ -162,10 +162,5 @@ fn logistic<R: Real>(x: R) -> R {
 }
 
 fn kernel(entry: &'static str) -> Kernel {
-    Kernel {
-        module: "swiglu",
-        source: include_str!("../../../shaders/swiglu.wgsl"),
-        entry,
-        constants: Vec::new(),
-    }
+    Kernel { module: Module::Shader("swiglu"), entry, constants: Vec::new() }
 }

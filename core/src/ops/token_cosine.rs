@@ -5,10 +5,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::kernel::linear_grid;
-use super::{Dispatch, Kernel, Op, Uniform, Use};
+use super::{Op, Use};
 use crate::cpu::vector::{ROWS_PER_TASK, axpy, dot};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// A state whose squared length is at most this has no direction: it is taken as 0, at right
@@ -253,10 +253,5 @@ fn gradient_rows(
 }
 
 fn kernel(entry: &'static str) -> Kernel {
-    Kernel {
-        module: "token_cosine",
-        source: include_str!("../../../shaders/token_cosine.wgsl"),
-        entry,
-        constants: Vec::new(),
-    }
+    Kernel { module: Module::Shader("token_cosine"), entry, constants: Vec::new() }
 }

@@ -8,8 +8,8 @@ use super::store::{self, Tensors};
 use crate::config::Config;
 use crate::executor::{Executor, ExecutorError};
 use crate::gpu::{GpuDevice, GpuExecutor, Tuning};
+use crate::kernel::BASELINE;
 use crate::model::{parameter_layout, parameters, train_plan};
-use crate::ops::BASELINE;
 
 /// Measures the variants of a model's ops that `known` does not know, in a step on made-up tokens:
 /// `known`, with what was measured. It holds the model for that long, and frees it.

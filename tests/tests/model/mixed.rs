@@ -7,9 +7,9 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use nitp_core::config::{Config, Precision, load, preset};
 use nitp_core::cpu::{CpuExecutor, Real};
 use nitp_core::executor::{Executor, ExecutorError, Source, read_now, read_store};
-use nitp_core::gpu::{GpuExecutor, assemble};
+use nitp_core::gpu::GpuExecutor;
+use nitp_core::kernel::{BASELINE, assemble};
 use nitp_core::model::{Memory, metric, parameters, train_plan};
-use nitp_core::ops::BASELINE;
 use nitp_core::ops::loss_scale::{FIRST, state};
 use nitp_core::plan::{Limits, Space};
 use nitp_core::train::{

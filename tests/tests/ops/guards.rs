@@ -1,7 +1,8 @@
 //! The harness itself: what a kernel reads or writes past its operands shows.
 
 use nitp_core::cpu::{OpMemory, Real};
-use nitp_core::ops::{Dispatch, Kernel, Op, Uniform, Use};
+use nitp_core::kernel::{Dispatch, Kernel, Module, Uniform};
+use nitp_core::ops::{Op, Use};
 use nitp_core::plan::View;
 use nitp_tests::op_case::{CloneOp, OpCase};
 
@@ -49,8 +50,11 @@ impl Op for Double {
 
     fn dispatches(&self) -> Vec<Dispatch> {
         let uniform = Uniform::new().size(self.x.len).flag(self.read_past).flag(self.write_past);
-        let kernel =
-            Kernel { module: "double", source: SOURCE, entry: "double", constants: Vec::new() };
+        let kernel = Kernel {
+            module: Module::Own("double", SOURCE),
+            entry: "double",
+            constants: Vec::new(),
+        };
         vec![Dispatch { kernel, bindings: vec![self.x, self.y], uniform, grid: [1, 1, 1] }]
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::executor::{Executor, MicroInputs, Source, read_now};
 use nitp_core::gpu::{GpuExecutor, Tuning};
+use nitp_core::kernel::{BASELINE, Dispatch, Module, Suits, Variant};
 use nitp_core::ops::matmul::{Matmul, Transpose};
-use nitp_core::ops::{BASELINE, Dispatch, Op, Suits, Use, Variant};
+use nitp_core::ops::{Op, Use};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role};
 
 /// A matmul with one more way to do it.
@@ -43,8 +44,7 @@ impl Op for Odd {
     }
     fn alternatives(&self) -> Vec<Variant> {
         let mut dispatches = self.matmul.dispatches();
-        dispatches[0].kernel.module = "odd";
-        dispatches[0].kernel.source = self.source;
+        dispatches[0].kernel.module = Module::Own("odd", self.source);
         dispatches[0].kernel.entry = "odd";
         dispatches[0].kernel.constants.clear();
         vec![Variant { name: "odd", suits: self.suits, lanes: 0, dispatches }]

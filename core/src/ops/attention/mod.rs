@@ -12,8 +12,9 @@ mod variants;
 
 use rayon::prelude::*;
 
-use super::{Dispatch, Op, Use, Variant};
+use super::{Op, Use};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Variant};
 use crate::plan::View;
 
 /// Extents of an attention, and where a head lies in a packed row: all query heads, then the key

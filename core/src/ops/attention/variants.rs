@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use super::blocks::{QuadTile, Registers, Tile};
 use super::{Attention, AttentionBackward, Shape};
-use crate::ops::kernel::{MAX_WORKGROUPS, linear_grid};
+use crate::kernel::{
+    Dispatch, Kernel, MAX_WORKGROUPS, Module, Suits, Uniform, Variant, linear_grid,
+};
 use crate::ops::product::MOST_FLOPS;
-use crate::ops::{Dispatch, Kernel, Suits, Uniform, Variant};
 use crate::plan::View;
 
 /// What a dispatch does: blocks of tokens, heads and rows of the batch.
@@ -108,8 +109,7 @@ pub(super) mod forward {
     pub fn baseline(op: &Attention) -> Vec<Dispatch> {
         let tile = Tile::forward(op.shape.head_dim);
         let kernel = Kernel {
-            module: "attention",
-            source: include_str!("../../../../shaders/attention.wgsl"),
+            module: Module::Shader("attention"),
             entry: "attention",
             constants: tile.constants(),
         };
@@ -123,8 +123,7 @@ pub(super) mod forward {
         }
         let own = QuadTile::forward(shape.head_dim);
         let kernel = Kernel {
-            module: "attention_tile",
-            source: include_str!("../../../../shaders/attention_tile.wgsl"),
+            module: Module::Shader("attention_tile"),
             entry: "attention_tile",
             constants: own.constants(),
         };
@@ -133,8 +132,7 @@ pub(super) mod forward {
             // q and the sums, each of this many vec4s.
             let own = Registers::of_queries(shape, 64);
             let kernel = Kernel {
-                module: "attention_registers",
-                source: include_str!("../../../../shaders/attention_registers.wgsl"),
+                module: Module::Shader("attention_registers"),
                 entry: "attention_registers",
                 constants: own.constants(),
             };
@@ -156,8 +154,7 @@ pub(super) mod backward {
         let shape = &op.shape;
         let tile = Tile::backward(shape.head_dim);
         let kernel = |entry| Kernel {
-            module: "attention_backward",
-            source: include_str!("../../../../shaders/attention_backward.wgsl"),
+            module: Module::Shader("attention_backward"),
             entry,
             constants: tile.constants(),
         };
@@ -182,8 +179,7 @@ pub(super) mod backward {
         let bindings = vec![op.qkv, op.out, op.dout, op.lse, op.delta, op.dqkv];
         let own = QuadTile::backward(shape.head_dim);
         let kernel = |entry| Kernel {
-            module: "attention_tile_backward",
-            source: include_str!("../../../../shaders/attention_tile_backward.wgsl"),
+            module: Module::Shader("attention_tile_backward"),
             entry,
             constants: own.constants(),
         };
@@ -195,8 +191,7 @@ pub(super) mod backward {
             // each.
             let (query, key) = (Registers::of_queries(shape, 64), Registers::of_keys(shape, 32));
             let kernel = |entry, own: &Registers| Kernel {
-                module: "attention_registers_backward",
-                source: include_str!("../../../../shaders/attention_registers_backward.wgsl"),
+                module: Module::Shader("attention_registers_backward"),
                 entry,
                 constants: own.constants(),
             };

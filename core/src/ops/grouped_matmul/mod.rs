@@ -6,9 +6,10 @@ mod variants;
 use rayon::prelude::*;
 
 use super::matmul::Transpose;
-use super::{Dispatch, Op, Use, Variant};
+use super::{Op, Use};
 use crate::cpu::gemm::{Factor, multiply};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Variant};
 use crate::plan::View;
 
 pub(super) use variants::fused;

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::{GroupedMatmul, GroupedMatmulBackwardWeight};
-use crate::ops::kernel::MAX_WORKGROUPS;
+use crate::kernel::{Dispatch, Kernel, MAX_WORKGROUPS, Module, Uniform, Variant};
+use crate::ops::Op;
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_dispatch::TILE_ROWS;
 use crate::ops::product::{self, Epilogue, Way};
-use crate::ops::{Dispatch, Kernel, Op, Uniform, Variant};
 
 /// Results in a row and in a column of a workgroup of the kernels for single elements.
 const BLOCK: usize = 32;
@@ -173,8 +173,7 @@ fn pieces(count: usize, flops: f64) -> impl Iterator<Item = Range<usize>> {
 
 fn single(entry: &'static str, accumulate: bool) -> Kernel {
     Kernel {
-        module: "grouped_matmul",
-        source: include_str!("../../../../shaders/grouped_matmul.wgsl"),
+        module: Module::Shader("grouped_matmul"),
         entry,
         constants: vec![("ACCUMULATE", f64::from(u8::from(accumulate)))],
     }

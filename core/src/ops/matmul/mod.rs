@@ -2,9 +2,10 @@
 
 mod variants;
 
-use super::{Dispatch, Op, Use, Variant};
+use super::{Op, Use};
 use crate::cpu::gemm::{Factor, multiply_together};
 use crate::cpu::{OpMemory, Real};
+use crate::kernel::{Dispatch, Variant};
 use crate::plan::View;
 
 pub(super) use variants::fused;

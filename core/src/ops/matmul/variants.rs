@@ -1,9 +1,11 @@
 //! The ways of a matmul on a GPU.
 
 use super::{Matmul, Transpose};
-use crate::ops::kernel::{MAX_WORKGROUPS, linear_grid};
+use crate::kernel::{
+    Dispatch, Kernel, MAX_WORKGROUPS, Module, Suits, Uniform, Variant, linear_grid,
+};
+use crate::ops::Op;
 use crate::ops::product::{self, Epilogue, Way};
-use crate::ops::{Dispatch, Kernel, Op, Suits, Uniform, Variant};
 use crate::plan::View;
 
 /// Whether every row of a factor and of the result is whole vec4s.
@@ -59,8 +61,7 @@ fn single(op: &Matmul) -> Dispatch {
     };
     Dispatch {
         kernel: Kernel {
-            module: "matmul",
-            source: include_str!("../../../../shaders/matmul.wgsl"),
+            module: Module::Shader("matmul"),
             entry,
             constants: vec![accumulate(op.accumulate)],
         },
@@ -163,8 +164,7 @@ fn split(op: &Matmul) -> Option<Variant> {
     let quads = op.m * op.n / 4;
     let sum = Dispatch {
         kernel: Kernel {
-            module: "matmul_split_sum",
-            source: include_str!("../../../../shaders/matmul_split_sum.wgsl"),
+            module: Module::Shader("matmul_split_sum"),
             entry: "matmul_split_sum",
             constants: vec![accumulate(op.accumulate), ("SPLITS", splits as f64)],
         },
@@ -190,8 +190,7 @@ fn plain(op: &Matmul) -> Variant {
         lanes: 0,
         dispatches: vec![Dispatch {
             kernel: Kernel {
-                module: "matmul_plain",
-                source: include_str!("../../../../shaders/matmul_plain.wgsl"),
+                module: Module::Shader("matmul_plain"),
                 entry: "matmul_plain",
                 constants,
             },

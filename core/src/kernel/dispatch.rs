@@ -1,14 +1,13 @@
-//! How an op names the WGSL that does it, in one way or in several.
+//! One dispatch: a kernel, what it binds, how many workgroups.
 
+use super::Module;
 use crate::plan::{DType, View};
 
-/// A compute pipeline: an entry point of a shader, specialised by `override` constants.
+/// A compute pipeline: an entry point of a module, specialised by `override` constants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// File name in `shaders/` without `.wgsl`; also the label.
-    pub module: &'static str,
-    /// The text of that file. Lines `#include "name"` take in `shaders/include/name.wgsl`.
-    pub source: &'static str,
+    /// Where its text comes from.
+    pub module: Module,
     /// Entry point.
     pub entry: &'static str,
     /// Values of `override` constants. They are put into the text before it is compiled, so
@@ -67,44 +66,6 @@ impl Dispatch {
     pub fn halves(&self) -> Vec<usize> {
         let bindings = self.bindings.iter().zip(1..);
         bindings.filter(|(view, _)| view.dtype == DType::Half).map(|(_, number)| number).collect()
-    }
-}
-
-/// The way to do an op that runs on any adapter: [`Op::dispatches`](super::Op::dispatches).
-pub const BASELINE: &str = "baseline";
-
-/// One of an op's ways on a GPU. All of them give the same result, within the op's tolerance.
-#[derive(Clone, Debug)]
-pub struct Variant {
-    /// Unique within the op: what a tuning file says.
-    pub name: &'static str,
-    /// The adapters that it was made for.
-    pub suits: Suits,
-    /// Threads that a subgroup of the adapter must have at least; 0 where it needs no subgroups.
-    pub lanes: usize,
-    /// In order. Bindings may be ranges of the executor's [scratch](View::scratch).
-    pub dispatches: Vec<Dispatch>,
-}
-
-/// The adapters that a variant was made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suits {
-    /// Any adapter.
-    All,
-    /// Real GPUs, where the first such variant is taken as long as nothing was measured.
-    Gpus,
-    /// Software on the CPU, likewise.
-    Software,
-    /// None: it is there to compare with.
-    Comparison,
-}
-
-impl Variant {
-    /// Elements of scratch that it needs.
-    pub fn scratch(&self) -> usize {
-        let views = self.dispatches.iter().flat_map(|it| &it.bindings);
-        let ends = views.filter(|view| view.is_scratch()).map(|view| view.offset + view.len);
-        ends.max().unwrap_or(0)
     }
 }
 

@@ -1,0 +1,29 @@
+//! Lists the shaders: a table of names and texts, so that a kernel is found by the name of its file.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let shaders = root.join("../shaders");
+    println!("cargo::rerun-if-changed={}", shaders.display());
+    let mut text = table("SHADERS", &shaders);
+    text += &table("SNIPPETS", &shaders.join("include"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(out.join("shaders.rs"), text).expect("the table is written");
+}
+
+fn table(name: &str, folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let files = entries.map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|it| it == "wgsl")).collect();
+    files.sort();
+    let mut text = format!("pub static {name}: &[(&str, &str)] = &[\n");
+    for path in files {
+        let stem = path.file_stem().expect("it has a name");
+        writeln!(text, "    ({stem:?}, include_str!({path:?})),").expect("a string takes it");
+    }
+    text + "];\n"
+}

@@ -1,0 +1,11 @@
+//! The room of kernels: their text, what a dispatch of one is, and the ways that an op may have.
+//!
+//! Nothing here knows a device. An op names kernels and what they bind; `gpu` compiles, binds and submits.
+
+mod dispatch;
+mod text;
+mod variant;
+
+pub use dispatch::{Dispatch, Kernel, MAX_WORKGROUPS, Uniform, linear_grid};
+pub use text::{Module, assemble};
+pub use variant::{BASELINE, Suits, Variant};
