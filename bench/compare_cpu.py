@@ -105,7 +105,7 @@ class Bench:
         return [event["tokens_per_second"] for event in events[self.skip :]]
 
     def pytorch(self, steps: int, config: Path) -> dict[str, Any]:
-        command = [sys.executable, SCRIPT, config, "--steps", str(steps)]
+        command = [sys.executable, SCRIPT, config, "--json", "--rounds", str(steps)]
         command += ["--skip", str(self.skip), "--threads", str(self.threads)]
         report = json.loads(self.run(command))
         if report["threads"] != self.threads:
@@ -123,10 +123,10 @@ class Bench:
 
             def theirs() -> None:
                 report = self.pytorch(steps, config)
-                speed = report["tokens_per_second"]
+                speed = report["tokens_per_second_median"]
                 comparison.pytorch.append(speed)
                 comparison.pytorch_best.append(
-                    speed * report["median_seconds"] / report["min_seconds"]
+                    speed * report["seconds_median"] / report["seconds_min"]
                 )
 
             for number in range(rounds):
