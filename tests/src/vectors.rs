@@ -13,7 +13,9 @@ pub struct Vectors {
 
 impl Vectors {
     fn folder() -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors")
+        let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors");
+        // On a machine that the program was carried to, the working folder has them.
+        if built.is_dir() { built } else { PathBuf::from("vectors") }
     }
 
     /// The names of all files, without `.safetensors`.
