@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use nitp_core::config::{Precision, preset};
-use nitp_core::kernel::{Dispatch, Variant, assemble};
+use nitp_core::kernel::{Dispatch, Matrices, Variant, assemble};
 use nitp_core::model::{parameter_layout, train_plan};
 use nitp_core::plan::Limits;
 
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
         for node in train_plan(&config, &layout).nodes() {
             for variant in node.op.variants() {
                 for dispatch in &variant.dispatches {
-                    files.insert(file_name(&variant, dispatch), assemble(dispatch));
+                    files.insert(file_name(&variant, dispatch), assemble(dispatch, Matrices::Units16));
                 }
             }
         }

@@ -237,9 +237,24 @@ pub struct BenchArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+    /// Of `matmul`: rows, columns and depth of the product, or one number for all three
+    #[arg(long, value_name = "MxNxK", value_parser = product_size, default_value = "512")]
+    pub size: [usize; 3],
+    /// Of `matmul`: of which numbers the factors are; sums are f32
+    #[arg(long, value_enum, default_value_t = Factors::F32)]
+    pub factors: Factors,
     /// Compare with the JSON of an earlier run, and tell what got slower
     #[arg(long, value_name = "FILE.json")]
     pub baseline: Option<PathBuf>,
+}
+
+/// The numbers of a product's factors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Factors {
+    /// 32 bits
+    F32,
+    /// 16 bits, as in mixed precision
+    F16,
 }
 
 /// Options of `gui`.
@@ -265,6 +280,16 @@ pub enum TokenizerCommand {
         #[arg(long, value_name = "tokenizer.json")]
         out: PathBuf,
     },
+}
+
+fn product_size(text: &str) -> Result<[usize; 3], String> {
+    let numbers: Option<Vec<usize>> =
+        text.split('x').map(|it| it.parse().ok().filter(|&n| n > 0)).collect();
+    match numbers.as_deref() {
+        Some(&[n]) => Ok([n; 3]),
+        Some(&[m, n, k]) => Ok([m, n, k]),
+        _ => Err("it must be like 512 or 8192x1024x512".to_owned()),
+    }
 }
 
 fn temperature(text: &str) -> Result<f64, String> {

@@ -6,18 +6,23 @@
 
 override ROWS: u32 = 4; // or 8
 
-const THREADS: u32 = 8; // a side of the workgroup
-const TILE_M: u32 = ROWS * THREADS;
-const TILE_N: u32 = 4 * THREADS;
+const SIDE: u32 = 8; // threads in a row and in a column of the workgroup
+const THREADS: u32 = SIDE * SIDE;
+const TILE_M: u32 = ROWS * SIDE;
+const TILE_N: u32 = 4 * SIDE;
+
+struct Thread { @builtin(local_invocation_id) id: vec3u }
+
+fn same_for_all(part: Part, thread: Thread) -> Part { return part; }
 
 // A row of the results is a column of these.
 fn outer(left: vec4f, right: vec4f) -> mat4x4f {
     return mat4x4f(left.x * right, left.y * right, left.z * right, left.w * right);
 }
 
-fn multiply(part: Part, thread: vec3u) {
-    let row = part.row + ROWS * thread.y;
-    let column = part.column + 4 * thread.x;
+fn multiply(part: Part, thread: Thread) {
+    let row = part.row + ROWS * (thread.id.x / SIDE);
+    let column = part.column + 4 * (thread.id.x % SIDE);
     if row >= part.row_end || column >= sizes.n { return; }
     var low: mat4x4f;
     var high: mat4x4f; // of rows 4 to 7

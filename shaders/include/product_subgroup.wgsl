@@ -15,14 +15,20 @@ override TILE_M: u32 = 8; // rows: a multiple of 4
 
 const TILE_N: u32 = 4 * THREADS;
 
-// The lane within its subgroup, and the subgroup's size.
-struct Member { lane: u32, size: u32 }
+// The thread in the workgroup, the lane within its subgroup, and the subgroup's size.
+struct Thread {
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
+    @builtin(subgroup_size) size: u32,
+}
 
-fn multiply(part: Part, thread: u32, member: Member) {
+fn same_for_all(part: Part, thread: Thread) -> Part { return part; }
+
+fn multiply(part: Part, member: Thread) {
     // A small workgroup doesn't fill a large subgroup.
     let lanes = min(member.size, THREADS);
     // Threads past the last column go along, for what they fetch and hand on.
-    let column = part.column + 4 * thread;
+    let column = part.column + 4 * member.thread;
     var sums: array<vec4f, TILE_M>;
     if A_BY_K {
         // A lane has all rows at a k of its own.

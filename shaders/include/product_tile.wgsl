@@ -5,17 +5,18 @@
 // that neighbours read neighbouring vec4s.
 
 #include "product"
+#include "part_shared"
 
-override THREADS: u32 = 16; // a side of the workgroup
+override SIDE: u32 = 16; // threads in a row and in a column of the workgroup
 override QUADS: u32 = 1;
 override TILE_K: u32 = 16; // a multiple of 4
 
-const LANES: u32 = THREADS * THREADS;
-const ROW: u32 = THREADS * QUADS; // of a slice, in vec4s
+const THREADS: u32 = SIDE * SIDE;
+const ROW: u32 = SIDE * QUADS; // of a slice, in vec4s
 const TILE_M: u32 = 4 * ROW;
 const TILE_N: u32 = 4 * ROW;
 const SLICE: u32 = TILE_K * ROW;
-const LOADS: u32 = SLICE / LANES; // a thread's
+const LOADS: u32 = SLICE / THREADS; // a thread's
 
 // Two slices of each factor, [2, TILE_K, TILE_M or TILE_N]. Single elements: a write to a component of a
 // vec4 may touch the whole vec4, whose other components are other threads'.
@@ -27,7 +28,7 @@ var<workgroup> tile_b: array<f32, 8 * SLICE>;
 struct Spot { k: u32, row: u32 }
 
 fn spot(load: u32, lane: u32, by_k: bool) -> Spot {
-    let at = load * LANES + lane;
+    let at = load * THREADS + lane;
     if by_k { return Spot(at / ROW, at % ROW * 4); }
     return Spot(at / (4 * ROW) * 4, at % (4 * ROW));
 }
@@ -77,8 +78,13 @@ fn quad_b(at: u32) -> vec4f {
     return vec4f(tile_b[i], tile_b[i + 1], tile_b[i + 2], tile_b[i + 3]);
 }
 
+struct Thread { @builtin(local_invocation_index) lane: u32 }
+
 // Call it in uniform control flow.
-fn multiply(part: Part, thread: vec3u, lane: u32) {
+fn multiply(part: Part, thread: Thread) {
+    let lane = thread.lane;
+    let x = lane % SIDE;
+    let y = lane / SIDE;
     var sums: array<vec4f, 4 * QUADS * QUADS>;
     var next_a: array<vec4f, LOADS>;
     var next_b: array<vec4f, LOADS>;
@@ -101,9 +107,9 @@ fn multiply(part: Part, thread: vec3u, lane: u32) {
         for (var p = 0u; p < TILE_K; p++) {
             let at = slice * SLICE + p * ROW;
             var right: array<vec4f, QUADS>;
-            for (var j = 0u; j < QUADS; j++) { right[j] = quad_b(at + j * THREADS + thread.x); }
+            for (var j = 0u; j < QUADS; j++) { right[j] = quad_b(at + j * SIDE + x); }
             for (var i = 0u; i < QUADS; i++) {
-                let left = quad_a(at + i * THREADS + thread.y);
+                let left = quad_a(at + i * SIDE + y);
                 for (var j = 0u; j < QUADS; j++) {
                     let block = 4 * (i * QUADS + j);
                     sums[block] += left.x * right[j];
@@ -117,9 +123,9 @@ fn multiply(part: Part, thread: vec3u, lane: u32) {
     }
     for (var i = 0u; i < QUADS; i++) {
         for (var j = 0u; j < QUADS; j++) {
-            let column = part.column + 4 * (j * THREADS + thread.x);
+            let column = part.column + 4 * (j * SIDE + x);
             for (var t = 0u; t < 4; t++) {
-                let row = part.row + 4 * (i * THREADS + thread.y) + t;
+                let row = part.row + 4 * (i * SIDE + y) + t;
                 if row < part.row_end && column < sizes.n {
                     store(part, row, column, sums[4 * (i * QUADS + j) + t]);
                 }

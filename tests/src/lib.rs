@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 
 use nitp_core::gpu::{DeviceRequest, GpuDevice, open};
 
-/// An adapter for tests: lavapipe in CI, whatever there is elsewhere.
+/// An adapter for tests: lavapipe in CI, whatever there is elsewhere. Without matrix units, kernels for them
+/// run with plain code in their place.
 ///
 /// # Panics
 /// If there is none: a test that needs an adapter fails rather than passing by skipping.
@@ -27,4 +28,5 @@ pub fn gpu() -> GpuDevice {
 pub fn gpu_alone() -> GpuDevice {
     pollster::block_on(open(&DeviceRequest::AnyGpu))
         .expect("these tests need a Vulkan adapter; on Debian: apt-get install mesa-vulkan-drivers")
+        .emulating_matrices()
 }

@@ -342,6 +342,7 @@ impl OpCase {
         for ((&view, exact), found) in outputs.iter().zip(exact).zip(found) {
             let Tolerance { atol, rtol } = match view.dtype {
                 DType::Half => tolerance::of_halves(op),
+                DType::Real if !self.halves.is_empty() => tolerance::of_sums_of_halves(op),
                 DType::Real | DType::U32 => tolerance::of(op),
             };
             let Operand { name, shape, .. } = self.operand(view);
@@ -437,7 +438,8 @@ impl<T: Op + Clone + 'static> CloneOp for T {
     fn variants(&self) -> Vec<&'static str> {
         let usable: Vec<_> = crate::gpu().usable(self).iter().map(|variant| variant.name).collect();
         for it in DynOp::variants(self).iter().filter(|it| !usable.contains(&it.name)) {
-            println!("{} is not run: subgroups have fewer than {} threads here", it.name, it.lanes);
+            let why = crate::gpu().missing(it).unwrap_or_default();
+            println!("{} is not run here, because it needs {why}", it.name);
         }
         usable
     }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use super::pipelines::Pipelines;
 use super::tuning::Tuning;
 use crate::executor::ExecutorError;
-use crate::kernel::{BASELINE, Dispatch, MAX_WORKGROUPS, Suits, Variant};
+use crate::kernel::{
+    BASELINE, Capabilities, Dispatch, MAX_WORKGROUPS, Matrices, Suits, Variant,
+};
 use crate::ops::DynOp;
 use crate::plan::Limits;
 
@@ -101,6 +103,8 @@ pub struct GpuDevice {
     pub(super) pipelines: Arc<Pipelines>,
     /// What it is.
     pub summary: AdapterSummary,
+    /// What it has.
+    pub capabilities: Capabilities,
     /// What was measured of its ops.
     tuning: Arc<Tuning>,
     /// See [`GpuDevice::forcing`].
@@ -124,17 +128,19 @@ impl GpuDevice {
     /// The variants of an op that this adapter has what it takes for.
     pub fn usable(&self, op: &dyn DynOp) -> Vec<Variant> {
         let mut variants = op.variants();
-        let lanes = match self.device.features().contains(wgpu::Features::SUBGROUP) {
-            true => self.device.adapter_info().subgroup_min_size as usize,
-            false => 0,
-        };
+        // The baseline is there in any case, first.
+        variants.retain(|it| it.name == BASELINE || self.missing(it).is_none());
+        variants
+    }
+
+    /// Why a variant can't run here, in words; nothing if it can.
+    pub fn missing(&self, variant: &Variant) -> Option<String> {
         let fits =
             |dispatch: &Dispatch| dispatch.grid.iter().all(|&n| n as usize <= MAX_WORKGROUPS);
-        // The baseline is there in any case, first.
-        variants.retain(|it| {
-            it.name == BASELINE || it.lanes <= lanes && it.dispatches.iter().all(fits)
-        });
-        variants
+        if !variant.dispatches.iter().all(fits) {
+            return Some(format!("more than {MAX_WORKGROUPS} workgroups in a row"));
+        }
+        variant.needs.missing(&self.capabilities)
     }
 
     /// Whether there is nothing to measure for an op: one way to do it, or a known choice.
@@ -188,6 +194,16 @@ impl GpuDevice {
     /// that no kernel may read or write.
     pub fn guarded(self, bytes: u64) -> Self {
         Self { guard: Some(bytes), ..self }
+    }
+
+    /// The same device, where kernels for matrix units run with plain code in place of the units: for tests
+    /// on adapters that have none. It stays as it is where there are units, or no halves.
+    pub fn emulating_matrices(mut self) -> Self {
+        let has = &mut self.capabilities;
+        if has.half && has.matrices == Matrices::None {
+            has.matrices = Matrices::Emulated;
+        }
+        self
     }
 
     /// What was measured of its ops.
@@ -247,14 +263,17 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         });
     };
     let summary = summarize(adapter);
+    let capabilities = capabilities(adapter);
     let (device, queue) = adapter
         .request_device(&wgpu::DeviceDescriptor {
             label: Some("nitp"),
             required_features: adapter.features()
                 & (wgpu::Features::TIMESTAMP_QUERY
                     | wgpu::Features::SUBGROUP
-                    | wgpu::Features::SHADER_F16),
+                    | wgpu::Features::SHADER_F16
+                    | matrix_feature(capabilities.matrices)),
             required_limits: adapter.limits(),
+            experimental_features: experimental_features(capabilities.matrices),
             ..Default::default()
         })
         .await
@@ -273,7 +292,74 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
     });
     let tuning = Arc::new(Tuning::new(&summary));
     let pipelines = Arc::default();
-    Ok(GpuDevice { device, queue, failure, pipelines, summary, tuning, forced: None, guard: None })
+    Ok(GpuDevice {
+        device,
+        queue,
+        failure,
+        pipelines,
+        summary,
+        capabilities,
+        tuning,
+        forced: None,
+        guard: None,
+    })
+}
+
+/// What of the features of an adapter kernels may use.
+fn capabilities(adapter: &wgpu::Adapter) -> Capabilities {
+    let (features, info) = (adapter.features(), adapter.get_info());
+    let half = features.contains(wgpu::Features::SHADER_F16);
+    let subgroup = match features.contains(wgpu::Features::SUBGROUP) {
+        true => [info.subgroup_min_size as usize, info.subgroup_max_size as usize],
+        false => [0; 2],
+    };
+    // A piece of a matrix is a subgroup's, and the kernels count on subgroups of 32: they can't ask for a
+    // size where an adapter has several.
+    let matrices = match half && subgroup == [32; 2] {
+        true => matrices(adapter),
+        false => Matrices::None,
+    };
+    let shared = adapter.limits().max_compute_workgroup_storage_size as usize;
+    Capabilities { half, subgroup, matrices, shared }
+}
+
+/// The first shape of the adapter's own list that kernels know.
+#[cfg(not(target_arch = "wasm32"))]
+fn matrices(adapter: &wgpu::Adapter) -> Matrices {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    if !adapter.features().contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        return Matrices::None;
+    }
+    let listed = adapter.cooperative_matrix_properties();
+    let known = listed.iter().filter(|it| (it.ab_type, it.cr_type) == (F16, F32));
+    let mut known = known.filter_map(|it| match (it.m_size, it.n_size, it.k_size) {
+        (16, 16, 16) => Some(Matrices::Units16),
+        (8, 8, 8) => Some(Matrices::Units8),
+        _ => None,
+    });
+    known.next().unwrap_or_default()
+}
+
+/// Browsers have no such feature.
+#[cfg(target_arch = "wasm32")]
+fn matrices(_: &wgpu::Adapter) -> Matrices {
+    Matrices::None
+}
+
+fn matrix_feature(matrices: Matrices) -> wgpu::Features {
+    match matrices {
+        Matrices::Units8 | Matrices::Units16 => wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+        Matrices::None | Matrices::Emulated => wgpu::Features::empty(),
+    }
+}
+
+fn experimental_features(matrices: Matrices) -> wgpu::ExperimentalFeatures {
+    if matrix_feature(matrices).is_empty() {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: what the kernels do with matrices is checked: by naga, by the tests of ops, and by the tuner
+    // against the baseline before a way is taken.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 fn instance() -> wgpu::Instance {

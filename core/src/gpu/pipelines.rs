@@ -44,7 +44,11 @@ impl Pipelines {
                 layout: Some(&pipeline_layout),
                 module: module.get_or_init(|| compile(gpu, dispatch)),
                 entry_point: Some(kernel.entry),
-                compilation_options: Default::default(),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    // Kernels write workgroup memory before they read it.
+                    zero_initialize_workgroup_memory: false,
+                    ..Default::default()
+                },
                 cache: None,
             })
         });
@@ -67,8 +71,9 @@ impl Pipelines {
 /// Names of a dispatch's module and pipeline: what differs by one of them has another text or layout.
 fn keys(gpu: &GpuDevice, dispatch: &Dispatch) -> [String; 2] {
     let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
-    let (halves, checks) = (dispatch.halves(), checks(gpu));
-    let module = format!("{}{:?}{halves:?}{checks}", kernel.module.key(), kernel.constants);
+    let (halves, checks, matrices) = (dispatch.halves(), checks(gpu), gpu.capabilities.matrices);
+    let constants = &kernel.constants;
+    let module = format!("{}{constants:?}{halves:?}{checks}{matrices:?}", kernel.module.key());
     let key = format!("{module}/{}/{bindings}", kernel.entry);
     [module, key]
 }
@@ -81,7 +86,7 @@ fn checks(gpu: &GpuDevice) -> bool {
 fn compile(gpu: &GpuDevice, dispatch: &Dispatch) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(&dispatch.kernel.module.name()),
-        source: wgpu::ShaderSource::Wgsl(assemble(dispatch).into()),
+        source: wgpu::ShaderSource::Wgsl(assemble(dispatch, gpu.capabilities.matrices).into()),
     };
     if checks(gpu) {
         return gpu.device.create_shader_module(descriptor);

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::AdapterSummary;
-use crate::kernel::{Module, Variant};
+use crate::kernel::{Matrices, Module, Variant};
 use crate::ops::DynOp;
 
 /// The choices for one adapter. The same adapter and the same choices give the same bits.
@@ -145,7 +145,7 @@ pub(super) fn key(op: &dyn DynOp, variants: &[Variant]) -> String {
         let modules = variant.dispatches.iter().map(|it| it.kernel.module);
         let mut modules: Vec<Module> = modules.collect();
         modules.dedup();
-        texts.extend(modules.into_iter().map(Module::text));
+        texts.extend(modules.into_iter().map(|it| it.text(Matrices::default())));
     }
     let digest = digest(texts.iter().map(String::as_bytes));
     let dispatches = variants.iter().flat_map(|it| &it.dispatches);

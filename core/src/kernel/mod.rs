@@ -3,9 +3,11 @@
 //! Nothing here knows a device. An op names kernels and what they bind; `gpu` compiles, binds and submits.
 
 mod dispatch;
+mod needs;
 mod text;
 mod variant;
 
 pub use dispatch::{Dispatch, Kernel, MAX_WORKGROUPS, Uniform, linear_grid};
+pub use needs::{Capabilities, Matrices, Needs};
 pub use text::{Module, assemble};
 pub use variant::{BASELINE, Suits, Variant};

@@ -1,6 +1,6 @@
 //! The WGSL of a kernel: put together from the folder of shaders and snippets, found by name.
 
-use super::{Dispatch, Kernel};
+use super::{Dispatch, Kernel, Matrices};
 
 /// `SHADERS` and `SNIPPETS`: names and texts of `shaders/*.wgsl` and `shaders/include/*.wgsl` (build.rs).
 mod folder {
@@ -12,9 +12,8 @@ mod folder {
 pub enum Module {
     /// The file of this name in `shaders/`.
     Shader(&'static str),
-    /// The same, and behind it the snippet `epilogue_` and this name: what is done with results on their way to
-    /// memory.
-    WithEpilogue(&'static str, &'static str),
+    /// The same, and before it these snippets.
+    WithSnippets(&'static str, [&'static str; 3]),
     /// A name, and a text that lies elsewhere: of an op outside of this crate.
     Own(&'static str, &'static str),
 }
@@ -23,10 +22,12 @@ impl Module {
     /// What labels and messages call it.
     pub fn name(self) -> String {
         match self {
-            Self::Shader(name) | Self::Own(name, _) | Self::WithEpilogue(name, "store") => {
-                name.to_owned()
+            Self::Shader(name) | Self::Own(name, _) => name.to_owned(),
+            Self::WithSnippets(name, snippets) => {
+                // Of `epilogue_store`, `store`.
+                let short = snippets.map(|it| it.split_once('_').map_or(it, |(_, rest)| rest));
+                format!("{name}_{}", short.join("_"))
             }
-            Self::WithEpilogue(name, epilogue) => format!("{name}_{epilogue}"),
         }
     }
 
@@ -39,18 +40,18 @@ impl Module {
         }
     }
 
-    /// Its text, snippets taken in.
+    /// Its text, snippets taken in; for `#include "matrix"`, those of this kind.
     ///
     /// # Panics
     /// If there is no such file or snippet: a mistake in an op.
-    pub fn text(self) -> String {
+    pub fn text(self, matrices: Matrices) -> String {
         match self {
-            Self::Shader(name) => expand(found(folder::SHADERS, name)),
-            Self::WithEpilogue(name, epilogue) => {
-                let include = format!("#include \"epilogue_{epilogue}\"\n");
-                expand(&(found(folder::SHADERS, name).to_owned() + &include))
+            Self::Shader(name) => expand(found(folder::SHADERS, name), matrices),
+            Self::WithSnippets(name, snippets) => {
+                let includes = snippets.map(|it| format!("#include \"{it}\"\n")).concat();
+                expand(&(includes + found(folder::SHADERS, name)), matrices)
             }
-            Self::Own(_, text) => expand(text),
+            Self::Own(_, text) => expand(text, matrices),
         }
     }
 }
@@ -61,35 +62,48 @@ fn found(texts: &[(&str, &'static str)], name: &str) -> &'static str {
 }
 
 /// A text, each line `#include "name"` in it the snippet of that name.
-fn expand(source: &str) -> String {
+fn expand(source: &str, matrices: Matrices) -> String {
     let mut text = String::new();
     for line in source.lines() {
-        match line.strip_prefix("#include ") {
-            Some(quoted) => text += &expand(found(folder::SNIPPETS, quoted.trim_matches('"'))),
+        let included = line.strip_prefix("#include ").map(|quoted| match quoted.trim_matches('"') {
+            // An adapter without them has no kernel that takes them in; their texts can be read all the same.
+            "matrix" => matrices.snippet().unwrap_or("matrix_units16"),
+            name => name,
+        });
+        match included {
+            Some(name) => text += &expand(found(folder::SNIPPETS, name), matrices),
             None => text.extend([line, "\n"]),
         }
     }
     text
 }
 
-/// A dispatch's whole WGSL: its kernel's text with its snippets, each `override` a `const` with its
-/// value, and each `alias RealN = f32;` an f16 where binding N holds halves.
+/// A dispatch's whole WGSL for an adapter that multiplies pieces of matrices in this way: its kernel's text
+/// with its snippets, each `override` a `const` with its value, and each `alias RealN = f32;` an f16 where
+/// binding N holds halves.
 ///
 /// # Panics
 /// If there is no such snippet, a constant has no `override`, or a binding of halves no alias:
 /// mistakes in an op or a plan.
-pub fn assemble(dispatch: &Dispatch) -> String {
+pub fn assemble(dispatch: &Dispatch, matrices: Matrices) -> String {
     let (kernel, halves) = (&dispatch.kernel, dispatch.halves());
-    let mut text = String::new();
+    let source = kernel.module.text(matrices);
+    let source = unroll(&source, &|name| value_of(&source, kernel, name));
+    let mut directives = Vec::new();
     if !halves.is_empty() {
-        text.push_str("enable f16;\n");
+        directives.push("enable f16;");
     }
+    let mut text = String::new();
     let mut used = Vec::new();
     let mut aliased = Vec::new();
-    for line in kernel.module.text().lines() {
-        // naga knows subgroups without the directives that browsers ask for, and refuses them.
-        let directive = line.starts_with("enable ") || line.starts_with("diagnostic(");
-        if directive && !cfg!(target_arch = "wasm32") {
+    for line in source.lines() {
+        if line.starts_with("enable ") || line.starts_with("diagnostic(") {
+            // naga knows subgroups without the directives that browsers ask for, and refuses them.
+            let is_of_browsers = line.contains("subgroup");
+            let is_wanted = cfg!(target_arch = "wasm32") || !is_of_browsers;
+            if is_wanted && !directives.contains(&line) {
+                directives.push(line);
+            }
             continue;
         }
         let half = line.strip_prefix("alias Real").and_then(|rest| {
@@ -112,7 +126,50 @@ pub fn assemble(dispatch: &Dispatch) -> String {
     for number in halves {
         assert!(aliased.contains(&number), "{} has no alias Real{number}", kernel.entry);
     }
-    text
+    // Snippets come anywhere; directives, first.
+    let directives = directives.iter().map(|it| format!("{it}\n"));
+    directives.collect::<String>() + &text
+}
+
+/// A text with copies of the body in place of each `for (var i = 0u; i < NAME; i++) { // unroll`, in which `i` is a
+/// constant: not every compiler keeps an array of matrices in registers where an index is not one.
+///
+/// # Panics
+/// If such a loop does not end, or its NAME has no value: mistakes in a shader.
+fn unroll(text: &str, value: &dyn Fn(&str) -> usize) -> String {
+    let mut unrolled = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(head) = line.trim_start().strip_suffix(" { // unroll") else {
+            unrolled.extend([line, "\n"]);
+            continue;
+        };
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let (index, count) = head
+            .strip_prefix("for (var ")
+            .and_then(|rest| rest.split_once(" = 0u; "))
+            .and_then(|(index, rest)| Some((index, rest.split_once(" < ")?.1.split_once(';')?.0)))
+            .unwrap_or_else(|| panic!("`{head}` can't be unrolled"));
+        let end = format!("{indent}}}");
+        let body: Vec<&str> = lines.by_ref().take_while(|it| *it != end).collect();
+        let body = unroll(&(body.join("\n") + "\n"), value);
+        for i in 0..value(count) {
+            unrolled += &format!("{indent}{{\n{indent}    const {index} = {i}u;\n{body}{end}\n");
+        }
+    }
+    unrolled
+}
+
+/// The value of a kernel's `override`, as given or by default.
+fn value_of(source: &str, kernel: &Kernel, name: &str) -> usize {
+    if let Some((_, value)) = kernel.constants.iter().find(|(it, _)| *it == name) {
+        return *value as usize;
+    }
+    let declared = source.lines().find_map(|line| {
+        let rest = line.strip_prefix("override ")?.strip_prefix(name)?.strip_prefix(": u32 = ")?;
+        rest.split(';').next()?.parse().ok()
+    });
+    declared.unwrap_or_else(|| panic!("{} has no override {name}", kernel.module.name()))
 }
 
 /// `NAME: type = default;`, or without a default, as a constant.

@@ -1,6 +1,6 @@
 //! The ways to do an op on a GPU.
 
-use super::Dispatch;
+use super::{Dispatch, Needs};
 
 /// The way to do an op that runs on any adapter: [`Op::dispatches`](crate::ops::Op::dispatches).
 pub const BASELINE: &str = "baseline";
@@ -12,8 +12,8 @@ pub struct Variant {
     pub name: &'static str,
     /// The adapters that it was made for.
     pub suits: Suits,
-    /// Threads that a subgroup of the adapter must have at least; 0 where it needs no subgroups.
-    pub lanes: usize,
+    /// What it asks of an adapter.
+    pub needs: Needs,
     /// In order. Bindings may be ranges of the executor's [scratch](View::scratch).
     pub dispatches: Vec<Dispatch>,
 }

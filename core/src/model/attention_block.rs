@@ -74,9 +74,10 @@ impl AttentionBlock {
         let weight = format!("layers.{layer}.o_proj");
         let (inputs, dtype) = (shape.out_width(), cx.working);
         let project = Linear { weight: &weight, inputs, outputs: width, dtype };
-        project.backward_weight(b, cx, dstream, self.out, n);
+        let dbranch = cx.in_working(b, dstream);
+        project.backward_weight(b, cx, dbranch, self.out, n);
         let dout = b.activation_of(dtype, "dheads_out", &[n, shape.out_width()]);
-        project.backward_input(b, cx, dstream, dout, false, n);
+        project.backward_input(b, cx, dbranch, dout, false, n);
         let dqkv = b.activation_of(dtype, "dqkv", &[n, shape.width()]);
         let delta = b.activation("delta", &[n * shape.q_heads]);
         b.push(AttentionBackward {

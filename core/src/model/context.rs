@@ -136,6 +136,16 @@ impl<'a> Context<'a> {
         copy
     }
 
+    /// A gradient as products read it: itself, or a copy in halves, so that both factors are halves.
+    pub fn in_working(&self, b: &mut PlanBuilder, gradient: View) -> View {
+        if gradient.dtype == self.working {
+            return gradient;
+        }
+        let copy = b.activation_of(self.working, "dout_working", &[gradient.len]);
+        b.push(Copy { x: gradient, y: copy });
+        copy
+    }
+
     /// The gradient of a parameter.
     pub fn gradient(&self, b: &mut PlanBuilder, name: &str) -> View {
         let shape = &self.parameters[name].shape;

@@ -174,6 +174,7 @@ impl SwigluMlp {
         let Self { name, width, inner, rows, .. } = self;
         let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
         let dtype = cx.working;
+        let dout = cx.in_working(b, dout);
         let down = Linear { weight: &down_name, inputs: inner, outputs: width, dtype };
         down.backward_weight(b, cx, dout, self.activated, rows);
         let dactivated = b.activation_of(dtype, "dactivated", &[rows, inner]);

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::iter::Sum;
 
 use crate::cpu::{OpMemory, Real};
-use crate::kernel::{BASELINE, Dispatch, Suits, Variant};
+use crate::kernel::{BASELINE, Dispatch, Needs, Suits, Variant};
 use crate::plan::View;
 
 pub mod tolerance;
@@ -205,7 +205,7 @@ impl<T: Op> DynOp for T {
         let mut variants = vec![Variant {
             name: BASELINE,
             suits: Suits::All,
-            lanes: 0,
+            needs: Needs::default(),
             dispatches: self.dispatches(),
         }];
         variants.extend(self.alternatives());

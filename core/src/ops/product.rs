@@ -5,14 +5,18 @@
 
 use std::ops::Range;
 
-use crate::kernel::{BASELINE, Kernel, Module, Suits, Uniform};
+use crate::kernel::{BASELINE, Kernel, Module, Needs, Suits, Uniform};
 use crate::plan::View;
 
 /// About the most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth
 /// of a second on an adapter that reaches 100 GFLOP/s. Two CPU cores do more, and `auto` takes the faster.
 pub(super) const MOST_FLOPS: f64 = 1e10;
 
-/// How a workgroup makes its part of a product.
+/// The same of ways for real GPUs, which reach 1 TFLOP/s, and of those by matrix units, which reach 10.
+pub(super) const MOST_FLOPS_OF_GPUS: f64 = 1e11;
+const MOST_FLOPS_OF_MATRIX_UNITS: f64 = 1e12;
+
+/// How a workgroup makes its part of a product: a row of data for each way.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     /// Of the variant.
@@ -21,25 +25,25 @@ pub(super) struct Way {
     pub fused: &'static str,
     /// The adapters that it was made for.
     pub suits: Suits,
-    /// [`Variant::lanes`](super::Variant::lanes).
-    pub lanes: usize,
-    /// Which of the shaders: `block`, `subgroup` or `tile`.
-    pub kind: Kind,
+    /// What it asks of an adapter.
+    pub needs: Needs,
+    /// The snippet with its text.
+    pub text: &'static str,
     /// Rows and columns of a workgroup's part.
     pub part: [usize; 2],
-    /// Of the shader.
+    /// Of the text.
     pub constants: Vec<(&'static str, f64)>,
 }
 
-/// A shader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Threads by themselves.
-    Block,
-    /// Threads of a subgroup hand a factor round.
-    Subgroup,
-    /// Shared memory.
-    Tile,
+impl Way {
+    /// About the most floating-point operations of a dispatch.
+    pub fn most_flops(&self) -> f64 {
+        match self.suits {
+            Suits::Gpus if self.needs.matrices => MOST_FLOPS_OF_MATRIX_UNITS,
+            Suits::Gpus => MOST_FLOPS_OF_GPUS,
+            Suits::All | Suits::Software | Suits::Comparison => MOST_FLOPS,
+        }
+    }
 }
 
 /// A block of 4x4 results a thread: on any adapter.
@@ -58,8 +62,8 @@ fn block_of([name, fused]: [&'static str; 2], suits: Suits, rows: usize) -> Way 
         name,
         fused,
         suits,
-        lanes: 0,
-        kind: Kind::Block,
+        needs: Needs::default(),
+        text: "product_block",
         part: [8 * rows, 32],
         constants: vec![("ROWS", rows as f64)],
     }
@@ -72,8 +76,8 @@ pub(super) fn subgroup(n: usize) -> Way {
         name: "subgroup",
         fused: "fused_subgroup",
         suits: Suits::Gpus,
-        lanes: 1,
-        kind: Kind::Subgroup,
+        needs: Needs { subgroup: 1, ..Needs::default() },
+        text: "product_subgroup",
         part: [8, 4 * threads],
         constants: vec![("THREADS", threads as f64), ("TILE_M", 8.0)],
     }
@@ -88,8 +92,8 @@ pub(super) fn subgroup_tall(m: usize, n: usize) -> Way {
         name: "subgroup_tall",
         fused: "fused_subgroup_tall",
         suits: Suits::Software,
-        lanes: 8,
-        kind: Kind::Subgroup,
+        needs: Needs { subgroup: 8, ..Needs::default() },
+        text: "product_subgroup",
         part: [rows, columns],
         constants: vec![("THREADS", (columns / 4) as f64), ("TILE_M", rows as f64)],
     }
@@ -111,18 +115,55 @@ pub(super) fn tile64_few() -> Way {
     tile(["tile64_few", "fused_tile64_few"], 8, 2, 8)
 }
 
-fn tile([name, fused]: [&'static str; 2], threads: usize, quads: usize, depth: usize) -> Way {
+fn tile([name, fused]: [&'static str; 2], side: usize, quads: usize, depth: usize) -> Way {
     Way {
         name,
         fused,
         suits: Suits::Gpus,
-        lanes: 0,
-        kind: Kind::Tile,
-        part: [4 * threads * quads; 2],
+        needs: Needs::default(),
+        text: "product_tile",
+        part: [4 * side * quads; 2],
         constants: vec![
-            ("THREADS", threads as f64),
+            ("SIDE", side as f64),
             ("QUADS", quads as f64),
             ("TILE_K", depth as f64),
+        ],
+    }
+}
+
+/// The ways by matrix units, for products of halves: the largest parts first. Few and fat subgroups do the
+/// most with what they take from workgroup memory; small results want small parts.
+pub(super) fn matrix_ways() -> [Way; 3] {
+    [
+        matrix(["matrix128", "fused_matrix128"], [4, 4], 2),
+        matrix(["matrix64x128", "fused_matrix64x128"], [2, 4], 2),
+        matrix(["matrix64", "fused_matrix64"], [2, 2], 4),
+    ]
+}
+
+/// By 2 x 2 subgroups, of so many pieces down and across each, with slices of this many pieces.
+fn matrix([name, fused]: [&'static str; 2], pieces: [usize; 2], deep: usize) -> Way {
+    const SIDE: usize = 16; // of a piece
+    let part = pieces.map(|count| 2 * SIDE * count);
+    // As in the text, with the longer of the two layouts of a slice.
+    let depth = SIDE * deep;
+    let slice = |extent: usize| (depth * (extent + 8)).max(extent * (depth + 8));
+    let halves = 2 * part.map(slice).iter().sum::<usize>();
+    let reals = 4 * 4 * SIDE * (SIDE * pieces[1] + 4);
+    let loads = part.map(|extent| extent * depth / 4 / 128);
+    Way {
+        name,
+        fused,
+        suits: Suits::Gpus,
+        needs: Needs::matrices(halves + reals),
+        text: "product_matrix",
+        part,
+        constants: vec![
+            ("DOWN", pieces[0] as f64),
+            ("ACROSS", pieces[1] as f64),
+            ("DEEP", deep as f64),
+            ("A_LOADS", loads[0] as f64),
+            ("B_LOADS", loads[1] as f64),
         ],
     }
 }
@@ -160,13 +201,12 @@ pub(super) enum EpilogueKind {
 }
 
 impl EpilogueKind {
-    /// That of its snippet, behind `epilogue_`.
-    fn name(self) -> &'static str {
+    fn snippet(self) -> &'static str {
         match self {
-            Self::Store => "store",
-            Self::Rope => "rope",
-            Self::Swiglu => "swiglu",
-            Self::SwigluBackward => "swiglu_backward",
+            Self::Store => "epilogue_store",
+            Self::Rope => "epilogue_rope",
+            Self::Swiglu => "epilogue_swiglu",
+            Self::SwigluBackward => "epilogue_swiglu_backward",
         }
     }
 }
@@ -197,28 +237,30 @@ impl Epilogue {
     }
 }
 
-/// The kernel of a dense product; constants are the way's and those of the epilogue.
-pub(super) fn dense(way: &Way, epilogue: &Epilogue) -> Kernel {
-    let entry = match way.kind {
-        Kind::Block => "matmul_block",
-        Kind::Subgroup => "matmul_subgroup",
-        Kind::Tile => "matmul_tile",
-    };
-    let constants = [epilogue.constants.clone(), way.constants.clone()].concat();
-    Kernel { module: Module::WithEpilogue(entry, epilogue.kind.name()), entry, constants }
+/// Which part of the results a workgroup has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parts {
+    /// Of a dense product.
+    Dense,
+    /// Of a product of each expert with its own rows.
+    Tile,
+    /// Of the gradient of experts' weights.
+    Weight,
 }
 
-/// The kernel of a product of experts: of rows, or of a weight's gradient.
-pub(super) fn grouped(way: &Way, epilogue: &Epilogue, weight: bool) -> Kernel {
-    let (shader, of_weight) = match way.kind {
-        Kind::Block => ("grouped_matmul_block", "grouped_matmul_block_weight"),
-        Kind::Subgroup => ("grouped_matmul_subgroup", "grouped_matmul_subgroup_weight"),
-        Kind::Tile => ("grouped_matmul_tile", "grouped_matmul_tile_weight"),
-    };
+/// The kernel of a product; constants are the way's and those of the epilogue.
+pub(super) fn kernel(way: &Way, parts: Parts, epilogue: &Epilogue) -> Kernel {
     let mut constants = [epilogue.constants.clone(), way.constants.clone()].concat();
-    constants.push(("FIRST", 3.0 + epilogue.bindings().count() as f64));
-    let module = Module::WithEpilogue(shader, epilogue.kind.name());
-    Kernel { module, entry: if weight { of_weight } else { shader }, constants }
+    let parts = match parts {
+        Parts::Dense => "part_dense",
+        Parts::Tile => "part_tile",
+        Parts::Weight => "part_weight",
+    };
+    if parts != "part_dense" {
+        constants.push(("FIRST", 3.0 + epilogue.bindings().count() as f64));
+    }
+    let module = Module::WithSnippets("product", [way.text, parts, epilogue.kind.snippet()]);
+    Kernel { module, entry: "product", constants }
 }
 
 /// The uniform block: lengths of rows, and which tiles or experts of a grouped product or which rows of a

@@ -8,7 +8,7 @@ use nitp_core::config::{Config, Precision, load, preset};
 use nitp_core::cpu::{CpuExecutor, Real};
 use nitp_core::executor::{Executor, ExecutorError, Source, read_now, read_store};
 use nitp_core::gpu::GpuExecutor;
-use nitp_core::kernel::{BASELINE, assemble};
+use nitp_core::kernel::{BASELINE, Matrices, assemble};
 use nitp_core::model::{Memory, metric, parameters, train_plan};
 use nitp_core::ops::loss_scale::{FIRST, state};
 use nitp_core::plan::{Limits, Space};
@@ -324,8 +324,14 @@ fn every_kernel_with_halves_is_valid_wgsl() {
         for node in train_plan(&config, &layout(&parameters(&config))).nodes() {
             for dispatch in node.op.variants().iter().flat_map(|it| &it.dispatches) {
                 if !dispatch.halves().is_empty() {
-                    texts.insert((dispatch.kernel.entry, assemble(dispatch)));
-                    entries.insert(dispatch.kernel.entry);
+                    let name = match dispatch.kernel.entry {
+                        "product" => dispatch.kernel.module.name(),
+                        entry => entry.to_owned(),
+                    };
+                    for matrices in [Matrices::Emulated, Matrices::Units8, Matrices::Units16] {
+                        texts.insert((name.clone(), assemble(dispatch, matrices)));
+                    }
+                    entries.insert(name);
                 }
             }
         }
@@ -337,17 +343,21 @@ fn every_kernel_with_halves_is_valid_wgsl() {
         "attention_backward_kv",
         "attention_backward_q",
         "copy",
-        "grouped_matmul_block",
+        "product_block_tile_store",
         "grouped_matmul_nt",
-        "grouped_matmul_subgroup_weight",
-        "grouped_matmul_tile",
+        "product_subgroup_weight_store",
+        "product_tile_tile_swiglu",
         "grouped_matmul_tn",
-        "matmul_block",
+        "product_block_dense_store",
         "matmul_nn",
         "matmul_plain",
         "matmul_split_sum",
-        "matmul_subgroup",
-        "matmul_tile",
+        "product_subgroup_dense_rope",
+        "product_matrix_dense_rope",
+        "product_matrix_dense_store",
+        "product_matrix_tile_swiglu_backward",
+        "product_matrix_weight_store",
+        "product_tile_dense_store",
         "moe_combine_backward",
         "moe_combine_shared",
         "moe_gather",
@@ -360,7 +370,9 @@ fn every_kernel_with_halves_is_valid_wgsl() {
     ] {
         assert!(entries.contains(entry), "no `{entry}` with halves among {entries:?}");
     }
-    let capabilities = Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP;
+    let capabilities = Capabilities::SHADER_FLOAT16
+        | Capabilities::SUBGROUP
+        | Capabilities::COOPERATIVE_MATRIX;
     for (entry, text) in &texts {
         assert!(text.starts_with("enable f16;\n") && text.contains("= f16;"), "{entry}:\n{text}");
         let module = naga::front::wgsl::parse_str(text)

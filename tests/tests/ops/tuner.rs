@@ -6,7 +6,7 @@ use std::time::Duration;
 use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::executor::{Executor, MicroInputs, Source, read_now};
 use nitp_core::gpu::{GpuExecutor, Tuning};
-use nitp_core::kernel::{BASELINE, Dispatch, Module, Suits, Variant};
+use nitp_core::kernel::{BASELINE, Dispatch, Module, Needs, Suits, Variant};
 use nitp_core::ops::matmul::{Matmul, Transpose};
 use nitp_core::ops::{Op, Use};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role};
@@ -47,7 +47,7 @@ impl Op for Odd {
         dispatches[0].kernel.module = Module::Own("odd", self.source);
         dispatches[0].kernel.entry = "odd";
         dispatches[0].kernel.constants.clear();
-        vec![Variant { name: "odd", suits: self.suits, lanes: 0, dispatches }]
+        vec![Variant { name: "odd", suits: self.suits, needs: Needs::default(), dispatches }]
     }
     fn tuning_class(&self) -> String {
         self.class.to_owned()

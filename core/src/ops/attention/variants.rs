@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::blocks::{QuadTile, Registers, Tile};
 use super::{Attention, AttentionBackward, Shape};
 use crate::kernel::{
-    Dispatch, Kernel, MAX_WORKGROUPS, Module, Suits, Uniform, Variant, linear_grid,
+    Dispatch, Kernel, MAX_WORKGROUPS, Module, Needs, Suits, Uniform, Variant, linear_grid,
 };
 use crate::ops::product::MOST_FLOPS;
 use crate::plan::View;
@@ -95,12 +95,12 @@ fn whole_quads(shape: &Shape) -> bool {
 }
 
 fn tile(dispatches: Vec<Dispatch>) -> Variant {
-    Variant { name: "tile", suits: Suits::Gpus, lanes: 0, dispatches }
+    Variant { name: "tile", suits: Suits::Gpus, needs: Needs::default(), dispatches }
 }
 
 fn registers(dispatches: Vec<Dispatch>) -> Variant {
-    let lanes = Registers::LANES;
-    Variant { name: "registers", suits: Suits::Software, lanes, dispatches }
+    let needs = Needs { subgroup: Registers::LANES, ..Needs::default() };
+    Variant { name: "registers", suits: Suits::Software, needs, dispatches }
 }
 
 pub(super) mod forward {

@@ -7,7 +7,8 @@ use crate::kernel::{Dispatch, Kernel, MAX_WORKGROUPS, Module, Uniform, Variant};
 use crate::ops::Op;
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_dispatch::TILE_ROWS;
-use crate::ops::product::{self, Epilogue, Way};
+use crate::ops::product::{self, Epilogue, Parts, Way};
+use crate::plan::{DType, View};
 
 /// Results in a row and in a column of a workgroup of the kernels for single elements.
 const BLOCK: usize = 32;
@@ -37,18 +38,24 @@ pub(super) fn alternatives(op: &GroupedMatmul) -> Vec<Variant> {
     ways_of_rows(op).iter().map(|way| variant(way.name, way, stored(op, way))).collect()
 }
 
-/// For results of `n` columns and, for each expert, about `m` rows.
-fn ways(m: usize, n: usize) -> [Way; 4] {
-    [
+/// For results of `n` columns and, for each expert, about `m` rows, of these factors; parts have at most
+/// `most_rows`.
+fn ways(m: usize, n: usize, factors: [View; 2], most_rows: usize) -> Vec<Way> {
+    let mut ways = Vec::new();
+    if factors.iter().all(|factor| factor.dtype == DType::Half) {
+        ways.extend(product::matrix_ways().into_iter().filter(|way| way.part[0] <= most_rows));
+    }
+    ways.extend([
         product::tile64_few(),
         product::subgroup(n),
         product::subgroup_tall(m, n),
         product::block_tall(),
-    ]
+    ]);
+    ways
 }
 
-fn ways_of_rows(op: &GroupedMatmul) -> [Way; 4] {
-    ways(op.rows / op.num_experts, op.n)
+fn ways_of_rows(op: &GroupedMatmul) -> Vec<Way> {
+    ways(op.rows / op.num_experts, op.n, [op.a, op.b], TILE_ROWS)
 }
 
 /// The product with more done to its results than to store them, if its rows are whole vec4s.
@@ -87,7 +94,7 @@ pub(super) fn alternatives_weight(op: &GroupedMatmulBackwardWeight) -> Vec<Varia
     if !whole_quads([op.out_features, op.in_features]) {
         return Vec::new();
     }
-    let ways = ways(op.out_features, op.in_features);
+    let ways = ways(op.out_features, op.in_features, [op.dy, op.x], usize::MAX);
     ways.iter().map(|way| variant(way.name, way, of_weight(op, way))).collect()
 }
 
@@ -108,7 +115,7 @@ fn class_of(storage: &str, sizes: [usize; 3], num_experts: usize, quads: bool) -
 }
 
 fn variant(name: &'static str, way: &Way, dispatches: Vec<Dispatch>) -> Variant {
-    Variant { name, suits: way.suits, lanes: way.lanes, dispatches }
+    Variant { name, suits: way.suits, needs: way.needs, dispatches }
 }
 
 /// A grid over columns and the longest tile list, each tile in parts of a workgroup's rows.
@@ -127,9 +134,9 @@ fn stored(op: &GroupedMatmul, way: &Way) -> Vec<Dispatch> {
 fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> {
     let tiles = op.tile_expert.len;
     let flops = 2.0 * (TILE_ROWS * op.n) as f64 * op.k as f64;
-    pieces(tiles, flops)
+    pieces(tiles, flops, way.most_flops())
         .map(|piece| {
-            let mut kernel = product::grouped(way, epilogue, false);
+            let mut kernel = product::kernel(way, Parts::Tile, epilogue);
             kernel.constants.extend(product::storage(false, op.transpose == Transpose::None));
             kernel.constants.push(("TILE_ROWS", TILE_ROWS as f64));
             let mut bindings = vec![op.a, op.b];
@@ -148,10 +155,10 @@ fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> 
 /// Experts in as many dispatches as keep each short, if they have about as many rows each.
 fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
     let [rows, columns] = way.part;
-    let mut kernel =
-        product::grouped(way, &Epilogue::store(op.dweight, op.in_features, true), true);
+    let epilogue = Epilogue::store(op.dweight, op.in_features, true);
+    let mut kernel = product::kernel(way, Parts::Weight, &epilogue);
     kernel.constants.extend(product::storage(true, true));
-    pieces(op.num_experts, Op::flops(op) / op.num_experts as f64)
+    pieces(op.num_experts, Op::flops(op) / op.num_experts as f64, way.most_flops())
         .map(|piece| Dispatch {
             kernel: kernel.clone(),
             bindings: vec![op.dy, op.x, op.dweight, op.offsets],
@@ -166,8 +173,8 @@ fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
 }
 
 /// Ranges of `count` things of so many floating-point operations each.
-fn pieces(count: usize, flops: f64) -> impl Iterator<Item = Range<usize>> {
-    let step = ((product::MOST_FLOPS / flops.max(1.0)) as usize).clamp(1, count.max(1));
+fn pieces(count: usize, flops: f64, most_flops: f64) -> impl Iterator<Item = Range<usize>> {
+    let step = ((most_flops / flops.max(1.0)) as usize).clamp(1, count.max(1));
     (0..count).step_by(step).map(move |first| first..count.min(first + step))
 }
 

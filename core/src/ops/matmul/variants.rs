@@ -2,11 +2,11 @@
 
 use super::{Matmul, Transpose};
 use crate::kernel::{
-    Dispatch, Kernel, MAX_WORKGROUPS, Module, Suits, Uniform, Variant, linear_grid,
+    Dispatch, Kernel, MAX_WORKGROUPS, Module, Needs, Suits, Uniform, Variant, linear_grid,
 };
 use crate::ops::Op;
-use crate::ops::product::{self, Epilogue, Way};
-use crate::plan::View;
+use crate::ops::product::{self, Epilogue, Parts, Way};
+use crate::plan::{DType, View};
 
 /// Whether every row of a factor and of the result is whole vec4s.
 fn whole_quads(op: &Matmul) -> bool {
@@ -19,11 +19,11 @@ fn whole_quads(op: &Matmul) -> bool {
 
 /// The product in pieces that a dispatch may do: some rows of the result each, or, where the left
 /// factor's rows run along m, some of k, added up. With each, its first row.
-fn pieces(op: &Matmul) -> Vec<(usize, Matmul)> {
+fn pieces(op: &Matmul, most_flops: f64) -> Vec<(usize, Matmul)> {
     /// Rows that a row of workgroups has at least.
     const LEAST_ROWS: usize = 8;
     let by_k = op.transpose == Transpose::A;
-    let by_flops = (Op::flops(op) / product::MOST_FLOPS).ceil() as usize;
+    let by_flops = (Op::flops(op) / most_flops).ceil() as usize;
     let by_grid = if by_k { 1 } else { op.m.div_ceil(LEAST_ROWS * MAX_WORKGROUPS) };
     let count = by_flops.max(by_grid).max(1);
     let extent = if by_k { op.k } else { op.m };
@@ -48,7 +48,7 @@ pub(super) fn baseline(op: &Matmul) -> Vec<Dispatch> {
     if whole_quads(op) {
         return stored(op, &product::block());
     }
-    pieces(op).iter().map(|(_, piece)| single(piece)).collect()
+    pieces(op, product::MOST_FLOPS).iter().map(|(_, piece)| single(piece)).collect()
 }
 
 /// What needs no whole vec4s.
@@ -79,7 +79,7 @@ pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
     variants.extend(ways(op).iter().map(|way| Variant {
         name: way.name,
         suits: way.suits,
-        lanes: way.lanes,
+        needs: way.needs,
         dispatches: stored(op, way),
     }));
     variants.extend(split(op));
@@ -89,16 +89,30 @@ pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
 /// The ways for a kind of adapter, the most promising first.
 fn ways(op: &Matmul) -> Vec<Way> {
     // Large tiles where they keep a GPU busy.
-    let mut ways = vec![product::tile64(), product::tile64_few(), product::tile128()];
-    if grid(op, &ways[2], 1).iter().product::<u32>() >= 64 {
-        ways.reverse();
+    let busy = |way: &Way, wanted: u32| grid(op, way, 1).iter().product::<u32>() >= wanted;
+    let mut ways = Vec::new();
+    if is_half(op) {
+        ways.extend(product::matrix_ways());
+        if !busy(&ways[0], 128) {
+            ways.reverse();
+        }
     }
+    let mut tiles = [product::tile64(), product::tile64_few(), product::tile128()];
+    if busy(&tiles[2], 64) {
+        tiles.reverse();
+    }
+    ways.extend(tiles);
     ways.extend([
         product::subgroup(op.n),
         product::subgroup_tall(op.m, op.n),
         product::block_tall(),
     ]);
     ways
+}
+
+/// Whether matrix units may multiply the factors: in f32, products stay in f32.
+fn is_half(op: &Matmul) -> bool {
+    [op.a, op.b].iter().all(|factor| factor.dtype == DType::Half)
 }
 
 /// The product with more done to its results than to store them, if its rows are whole vec4s; `epilogue`
@@ -111,8 +125,8 @@ pub(in crate::ops) fn fused(op: &Matmul, epilogue: &Epilogue) -> Vec<Variant> {
     let variant = |way: Way| Variant {
         name: way.fused,
         suits: way.suits,
-        lanes: way.lanes,
-        dispatches: pieces(op)
+        needs: way.needs,
+        dispatches: pieces(op, way.most_flops())
             .iter()
             .map(|(first, piece)| {
                 dispatch(piece, *first, &way, &epilogue.of_rows(*first, piece.m), 1)
@@ -126,7 +140,7 @@ fn stored(op: &Matmul, way: &Way) -> Vec<Dispatch> {
     let piece = |(first, piece): &(usize, Matmul)| {
         dispatch(piece, *first, way, &Epilogue::store(piece.c, piece.n, piece.accumulate), 1)
     };
-    pieces(op).iter().map(piece).collect()
+    pieces(op, way.most_flops()).iter().map(piece).collect()
 }
 
 /// Sizes count by their powers of two: a tuning serves other batches and contexts too.
@@ -148,16 +162,26 @@ pub(super) fn class(op: &Matmul) -> String {
 }
 
 /// k shared out over workgroups, for a result too small to keep a GPU busy.
-fn split(op: &Matmul) -> Option<Variant> {
+fn split(op: &Matmul) -> Vec<Variant> {
+    let mut variants = Vec::new();
+    if is_half(op) {
+        let [large, _, small] = product::matrix_ways();
+        variants.extend(split_by(op, "split_matrix128", &large));
+        variants.extend(split_by(op, "split_matrix64", &small));
+    }
+    variants.extend(split_by(op, "split_k", &product::tile64()));
+    variants
+}
+
+fn split_by(op: &Matmul, name: &'static str, way: &Way) -> Option<Variant> {
     /// Workgroups that a GPU wants.
     const WANTED: usize = 256;
     /// Shorter shares are not worth the second pass.
     const LEAST_DEPTH: usize = 256;
     const MOST_SPLITS: usize = 16;
-    let way = product::tile64();
-    let workgroups = grid(op, &way, 1).iter().product::<u32>() as usize;
+    let workgroups = grid(op, way, 1).iter().product::<u32>() as usize;
     let splits = (WANTED / workgroups).min(op.k / LEAST_DEPTH).min(MOST_SPLITS);
-    if splits < 2 || pieces(op).len() > 1 {
+    if splits < 2 || pieces(op, way.most_flops()).len() > 1 {
         return None;
     }
     let shares = View::scratch(splits * op.m * op.n);
@@ -173,10 +197,10 @@ fn split(op: &Matmul) -> Option<Variant> {
         grid: linear_grid(quads.div_ceil(64)),
     };
     Some(Variant {
-        name: "split_k",
+        name,
         suits: Suits::Gpus,
-        lanes: 0,
-        dispatches: vec![dispatch(op, 0, &way, &Epilogue::store(shares, op.n, false), splits), sum],
+        needs: way.needs,
+        dispatches: vec![dispatch(op, 0, way, &Epilogue::store(shares, op.n, false), splits), sum],
     })
 }
 
@@ -187,7 +211,7 @@ fn plain(op: &Matmul) -> Variant {
     Variant {
         name: "plain16",
         suits: Suits::Comparison,
-        lanes: 0,
+        needs: Needs::default(),
         dispatches: vec![Dispatch {
             kernel: Kernel {
                 module: Module::Shader("matmul_plain"),
@@ -203,7 +227,7 @@ fn plain(op: &Matmul) -> Variant {
 
 /// The product, whose rows begin at `first` of a whole one, or `splits` of its shares one after the other.
 fn dispatch(op: &Matmul, first: usize, way: &Way, epilogue: &Epilogue, splits: usize) -> Dispatch {
-    let mut kernel = product::dense(way, epilogue);
+    let mut kernel = product::kernel(way, Parts::Dense, epilogue);
     kernel.constants.extend(storage(op));
     if splits > 1 {
         kernel.constants.push(("SPLITS", splits as f64));
@@ -238,7 +262,7 @@ fn storage(op: &Matmul) -> [(&'static str, f64); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{DType, PlanBuilder, Role};
+    use crate::plan::{PlanBuilder, Role};
 
     #[test]
     fn pieces_cover_a_long_product_and_are_short() {
@@ -248,7 +272,7 @@ mod tests {
             let mut tensor = |name, len| builder.shared(name, &[len], DType::Real, Role::State);
             let (a, b, c) = (tensor("a", m * k), tensor("b", k * n), tensor("c", m * n));
             let op = Matmul { a, b, c, m, n, k, transpose, accumulate: false };
-            let pieces = pieces(&op);
+            let pieces = pieces(&op, product::MOST_FLOPS);
             assert!(pieces.len() > 3);
             let pieces: Vec<Matmul> = pieces.into_iter().map(|(_, piece)| piece).collect();
             let by_k = transpose == Transpose::A;

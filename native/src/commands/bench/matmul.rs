@@ -5,18 +5,16 @@ use comfy_table::CellAlignment;
 use nitp_core::executor::{Executor, MicroInputs};
 use nitp_core::gpu::{GpuDevice, GpuExecutor};
 use nitp_core::ops::DynOp;
+use nitp_core::ops::copy::Copy;
 use nitp_core::ops::matmul::{Matmul, Transpose};
-use nitp_core::plan::{DType, Limits, ParameterLayout, Plan, PlanBuilder, Role};
+use nitp_core::plan::{DType, Limits, ParameterLayout, Plan, PlanBuilder, Role, View};
 use serde::Serialize;
 
 use super::report::least_and_median;
 use super::table;
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, Factors};
 use crate::device::{self, Device};
 use crate::output::outln;
-
-/// Rows, columns and depth.
-const SIZE: usize = 512;
 
 /// A way and its times.
 #[derive(Debug, Serialize)]
@@ -34,7 +32,7 @@ struct Row {
 pub fn run(args: &BenchArgs) -> Result<()> {
     ensure!(
         args.presets.is_empty() && args.sets.is_empty(),
-        "`nitp bench matmul` multiplies squares of {SIZE}, of no model: leave --preset and --set out"
+        "`nitp bench matmul` multiplies matrices of no model: leave --preset and --set out, and give --size"
     );
     let choice = device::choose(&args.device)?;
     let Device::Gpu(gpu) = choice.device else {
@@ -44,14 +42,15 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     for (storage, transpose) in
         [("a b", Transpose::None), ("a bT", Transpose::B), ("aT b", Transpose::A)]
     {
-        rows.extend(measure(&gpu, storage, transpose, args.steps)?);
+        rows.extend(measure(&gpu, storage, transpose, args)?);
     }
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     outln!("nitp {} on {}", env!("CARGO_PKG_VERSION"), choice.why);
-    outln!("c = a b, {SIZE} x {SIZE} x {SIZE}, f32\n");
+    let ([m, n, k], half) = (args.size, args.factors == Factors::F16);
+    outln!("c [{m}, {n}] = a b, sums of {k}, {}\n", if half { "f16 with f32 sums" } else { "f32" });
     let header = ["storage", "variant", "median", "at least", "GFLOP/s", "of plain16"];
     let mut table = table::table(header, 2);
     for row in &rows {
@@ -74,26 +73,27 @@ fn measure(
     gpu: &GpuDevice,
     storage: &'static str,
     transpose: Transpose,
-    rounds: usize,
+    args: &BenchArgs,
 ) -> Result<Vec<Row>> {
-    let (_, op) = product(transpose);
+    let (_, op, _) = product(transpose, args);
     let mut ways = Vec::new();
     for variant in gpu.usable(&op) {
         let layout = ParameterLayout::new(std::iter::empty(), Limits::NONE)?;
         let mut executor = GpuExecutor::new(gpu.clone().forcing(variant.name), layout)?;
-        let (plan, op) = product(transpose);
+        let (plan, _, written) = product(transpose, args);
         let plan = executor.load(plan)?;
-        for (factor, view) in [op.a, op.b].into_iter().enumerate() {
+        for (factor, view) in written.into_iter().enumerate() {
             executor.write_constant(plan, view, &reals(factor, view.len))?;
         }
         ways.push((variant.name, executor, plan, Vec::new()));
     }
     // The first round compiles.
-    for round in 0..=rounds {
+    for round in 0..=args.steps {
         for (_, executor, plan, seconds) in &mut ways {
             let times = executor.profile(*plan, &MicroInputs::default())?;
             if round > 0 {
-                seconds.extend(times);
+                // The product comes last.
+                seconds.extend(times.last());
             }
         }
     }
@@ -114,13 +114,26 @@ fn measure(
     Ok(rows.collect())
 }
 
-fn product(transpose: Transpose) -> (Plan, Matmul) {
+/// A plan of one product, and where its factors are written.
+fn product(transpose: Transpose, args: &BenchArgs) -> (Plan, Matmul, [View; 2]) {
     let mut builder = PlanBuilder::new("matmul");
-    let [a, b, c] = [("a", Role::Constant), ("b", Role::Constant), ("c", Role::State)]
-        .map(|(name, role)| builder.shared(name, &[SIZE, SIZE], DType::Real, role));
-    let op = Matmul { a, b, c, m: SIZE, n: SIZE, k: SIZE, transpose, accumulate: false };
+    let [m, n, k] = args.size;
+    let written = [("a", m * k), ("b", k * n)]
+        .map(|(name, len)| builder.shared(name, &[len], DType::Real, Role::Constant));
+    let factors = match args.factors {
+        Factors::F32 => written,
+        Factors::F16 => [("a in f16", written[0]), ("b in f16", written[1])].map(|(name, x)| {
+            let y = builder.shared(name, &[x.len], DType::Half, Role::Kept);
+            builder.push(Copy { x, y });
+            y
+        }),
+    };
+    let dtype = if args.factors == Factors::F16 { DType::Half } else { DType::Real };
+    let c = builder.shared("c", &[m * n], dtype, Role::Kept);
+    let [a, b] = factors;
+    let op = Matmul { a, b, c, m, n, k, transpose, accumulate: false };
     builder.push(op);
-    (builder.finish(), op)
+    (builder.finish(), op, written)
 }
 
 /// Reals in -1..1 that have no pattern: a GPU multiplies zeros at a higher clock.

@@ -1,19 +1,20 @@
-// Which part of a grouped matmul a workgroup has. How many rows an expert has is known on the device
+// Which part of a product of each expert with its own rows a workgroup has (core/src/ops/grouped_matmul):
+// a [rows, k], b [num_experts, ...], c [rows, n]. How many rows an expert has is known on the device
 // only: the grid covers the longest tile list that any routing gives, and workgroups past the list's end
 // have no rows.
 
 override TILE_ROWS: u32 = 64; // a multiple of TILE_M
 override FIRST: u32 = 4;      // binding after those of the product
 
-// A product of rows: a [rows, k], b [num_experts, ...], c [rows, n].
 @group(0) @binding(FIRST) var<storage, read_write> offsets: array<u32>;     // [num_experts + 1]
 @group(0) @binding(FIRST + 1) var<storage, read_write> tile_expert: array<u32>; // [tiles]
 @group(0) @binding(FIRST + 2) var<storage, read_write> tile_row: array<u32>;    // [tiles]
 
 const NO_TILE: u32 = 0xffffffffu;
+const FROM_MEMORY: bool = true;
 
 // The grid's y and z go through the parts of TILE_M rows of the dispatch's tiles.
-fn part_of_tile(group: vec3u, groups: vec3u) -> Part {
+fn part_of(group: vec3u, groups: vec3u) -> Part {
     let nothing = Part(0, 0, 0, 0, 0, 0, 0);
     let id = group.y + group.z * groups.y;
     let tile = sizes.first + id / (TILE_ROWS / TILE_M);
@@ -24,14 +25,4 @@ fn part_of_tile(group: vec3u, groups: vec3u) -> Part {
     let end = min(tile_row[tile] + TILE_ROWS, offsets[expert + 1]);
     let matrix = expert * (sizes.n * sizes.k / 4);
     return Part(row, end, group.x * TILE_N, 0, sizes.k, matrix, 0);
-}
-
-// A weight's gradient: a [rows, m], b [rows, n], summed over an expert's rows, c [num_experts, m, n]. The
-// grid's z goes through the dispatch's experts.
-fn part_of_weight(group: vec3u) -> Part {
-    let expert = sizes.first + group.z;
-    let matrix = expert * (sizes.m * sizes.n / 4);
-    let begin = offsets[expert];
-    let end = offsets[expert + 1];
-    return Part(group.y * TILE_M, sizes.m, group.x * TILE_N, begin, end, 0, matrix);
 }

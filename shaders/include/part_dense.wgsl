@@ -1,0 +1,18 @@
+// Which part of c [m, n] = a b a workgroup has: a tile of the grid's x and y.
+
+// The grid's z shares k out; each share's product goes to a matrix of its own, c [SPLITS, m, n].
+override SPLITS: u32 = 1;
+
+// Shares begin at multiples of this.
+const SHARE_STEP: u32 = 32;
+
+const FROM_MEMORY: bool = false;
+
+fn part_of(group: vec3u, groups: vec3u) -> Part {
+    let steps = (sizes.k + SHARE_STEP - 1) / SHARE_STEP;
+    let share = (steps + SPLITS - 1) / SPLITS * SHARE_STEP;
+    let begin = min(group.z * share, sizes.k);
+    let end = min(begin + share, sizes.k);
+    let matrix = group.z * (sizes.m * sizes.n / 4);
+    return Part(group.y * TILE_M, sizes.m, group.x * TILE_N, begin, end, 0, matrix);
+}

@@ -1,0 +1,18 @@
+// Which part of the gradient of experts' weights a workgroup has (core/src/ops/grouped_matmul): a [rows, m],
+// b [rows, n], summed over an expert's rows, c [num_experts, m, n]. The grid's z goes through the
+// dispatch's experts; one without rows has no part.
+
+override FIRST: u32 = 4; // binding after those of the product
+
+@group(0) @binding(FIRST) var<storage, read_write> offsets: array<u32>; // [num_experts + 1]
+
+const FROM_MEMORY: bool = true;
+
+fn part_of(group: vec3u, groups: vec3u) -> Part {
+    let expert = sizes.first + group.z;
+    let matrix = expert * (sizes.m * sizes.n / 4);
+    let begin = offsets[expert];
+    let end = offsets[expert + 1];
+    let row_end = select(0, sizes.m, begin < end);
+    return Part(group.y * TILE_M, row_end, group.x * TILE_N, begin, end, 0, matrix);
+}

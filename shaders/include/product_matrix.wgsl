@@ -1,0 +1,142 @@
+// A product of halves by matrix units. A workgroup owns TILE_M x TILE_N results, each of its subgroups
+// ROWS x COLUMNS of them. Slices of both factors, TILE_K deep, pass through workgroup memory as they lie
+// in memory, rows along k or along m and n: what is stored transposed is taken as such.
+
+#include "product"
+#include "matrix"
+#include "part_shared"
+
+// Of a workgroup: its subgroups along rows and columns.
+override SUBGROUPS_M: u32 = 2;
+override SUBGROUPS_N: u32 = 2;
+// In pieces of SIDE x SIDE: a subgroup's results, and the depth of a slice.
+override DOWN: u32 = 4;
+override ACROSS: u32 = 4;
+override DEEP: u32 = 2;
+// Loads of a thread for a slice of each factor.
+override A_LOADS: u32 = 8;
+override B_LOADS: u32 = 8;
+
+const THREADS: u32 = 32 * SUBGROUPS_M * SUBGROUPS_N;
+const ROWS: u32 = SIDE * DOWN; // of a subgroup's results
+const COLUMNS: u32 = SIDE * ACROSS;
+const TILE_M: u32 = ROWS * SUBGROUPS_M;
+const TILE_N: u32 = COLUMNS * SUBGROUPS_N;
+const TILE_K: u32 = SIDE * DEEP;
+
+// Of a slice: vec4s of a row, and from row to row. 8 halves more put rows into different banks.
+const A_QUADS: u32 = (TILE_K + u32(A_BY_K) * (TILE_M - TILE_K)) / 4;
+const B_QUADS: u32 = (TILE_K + u32(B_BY_K) * (TILE_N - TILE_K)) / 4;
+const A_STRIDE: u32 = A_QUADS + 2;
+const B_STRIDE: u32 = B_QUADS + 2;
+const A_LEN: u32 = TILE_M * TILE_K / 4 / A_QUADS * A_STRIDE;
+const B_LEN: u32 = TILE_N * TILE_K / 4 / B_QUADS * B_STRIDE;
+const HALVES: u32 = A_LEN + B_LEN;
+
+// Results pass through workgroup memory too: SIDE rows of each subgroup at a time.
+const RESULT_STRIDE: u32 = COLUMNS / 4 + 1;
+const RESULT_LEN: u32 = SIDE * RESULT_STRIDE;
+const REALS: u32 = SUBGROUPS_M * SUBGROUPS_N * RESULT_LEN;
+
+struct Thread { @builtin(local_invocation_index) lane: u32 }
+
+// Zeros past the end of k; rows and columns past the last read the last, and are not stored.
+fn fetch_a(part: Part, k: u32, load: u32, lane: u32) -> vec4<f16> {
+    let at = load * THREADS + lane;
+    let line = at / A_QUADS;
+    let quad = at % A_QUADS * 4;
+    if A_BY_K {
+        if k + line >= part.end { return vec4<f16>(); }
+        return a[((k + line) * sizes.m + min(part.row + quad, sizes.m - 4)) / 4];
+    }
+    if k + quad >= part.end { return vec4<f16>(); }
+    return a[(min(part.row + line, part.row_end - 1) * sizes.k + k + quad) / 4];
+}
+
+fn fetch_b(part: Part, k: u32, load: u32, lane: u32) -> vec4<f16> {
+    let at = load * THREADS + lane;
+    let line = at / B_QUADS;
+    let quad = at % B_QUADS * 4;
+    if B_BY_K {
+        if k + line >= part.end { return vec4<f16>(); }
+        return b[part.b + ((k + line) * sizes.n + min(part.column + quad, sizes.n - 4)) / 4];
+    }
+    if k + quad >= part.end { return vec4<f16>(); }
+    return b[part.b + (b_row(min(part.column + line, sizes.n - 1)) * sizes.k + k + quad) / 4];
+}
+
+// The piece of a at a row and a k of the slice, and that of b at a k and a column.
+fn left_at(row: u32, k: u32) -> Left {
+    if A_BY_K { return left_transposed(k * A_STRIDE + row / 4, A_STRIDE); }
+    return left(row * A_STRIDE + k / 4, A_STRIDE);
+}
+
+fn right_at(k: u32, column: u32) -> Right {
+    if B_BY_K { return right(A_LEN + k * B_STRIDE + column / 4, B_STRIDE); }
+    return right_transposed(A_LEN + column * B_STRIDE + k / 4, B_STRIDE);
+}
+
+// Call it in uniform control flow.
+fn multiply(part: Part, thread: Thread) {
+    let lane = thread.lane;
+    begin_matrices(lane);
+    let subgroup = lane / 32;
+    let row = subgroup / SUBGROUPS_N * ROWS;
+    let column = subgroup % SUBGROUPS_N * COLUMNS;
+    var sums: array<Sums, DOWN * ACROSS>;
+    var next_a: array<vec4<f16>, A_LOADS>;
+    var next_b: array<vec4<f16>, B_LOADS>;
+    for (var i = 0u; i < A_LOADS; i++) { // unroll
+        next_a[i] = fetch_a(part, part.begin, i, lane);
+    }
+    for (var i = 0u; i < B_LOADS; i++) { // unroll
+        next_b[i] = fetch_b(part, part.begin, i, lane);
+    }
+    for (var k = part.begin; k < part.end; k += TILE_K) {
+        // The slice before is multiplied.
+        workgroupBarrier();
+        for (var i = 0u; i < A_LOADS; i++) { // unroll
+            let at = i * THREADS + lane;
+            halves[at / A_QUADS * A_STRIDE + at % A_QUADS] = next_a[i];
+        }
+        for (var i = 0u; i < B_LOADS; i++) { // unroll
+            let at = i * THREADS + lane;
+            halves[A_LEN + at / B_QUADS * B_STRIDE + at % B_QUADS] = next_b[i];
+        }
+        workgroupBarrier();
+        // The next is on its way while this one is multiplied.
+        for (var i = 0u; i < A_LOADS; i++) { // unroll
+            next_a[i] = fetch_a(part, k + TILE_K, i, lane);
+        }
+        for (var i = 0u; i < B_LOADS; i++) { // unroll
+            next_b[i] = fetch_b(part, k + TILE_K, i, lane);
+        }
+        for (var deep = 0u; deep < DEEP; deep++) { // unroll
+            var lefts: array<Left, DOWN>;
+            for (var i = 0u; i < DOWN; i++) { // unroll
+                lefts[i] = left_at(row + i * SIDE, deep * SIDE);
+            }
+            for (var j = 0u; j < ACROSS; j++) { // unroll
+                let its = right_at(deep * SIDE, column + j * SIDE);
+                for (var i = 0u; i < DOWN; i++) { // unroll
+                    sums[i * ACROSS + j] = multiply_add(lefts[i], its, sums[i * ACROSS + j]);
+                }
+            }
+        }
+    }
+    for (var i = 0u; i < DOWN; i++) { // unroll
+        for (var j = 0u; j < ACROSS; j++) { // unroll
+            keep(sums[i * ACROSS + j], subgroup * RESULT_LEN + j * SIDE / 4, RESULT_STRIDE);
+        }
+        workgroupBarrier();
+        for (var at = lane % 32; at < SIDE * COLUMNS / 4; at += 32u) {
+            let line = at / (COLUMNS / 4);
+            let quad = at % (COLUMNS / 4);
+            let value = reals[subgroup * RESULT_LEN + line * RESULT_STRIDE + quad];
+            let to = part.row + row + i * SIDE + line;
+            let first = part.column + column + 4 * quad;
+            if to < part.row_end && first < sizes.n { store(part, to, first, value); }
+        }
+        workgroupBarrier();
+    }
+}
