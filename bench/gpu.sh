@@ -160,7 +160,7 @@ ours small 90 f32 $model "${small[@]}"
 theirs small 40 f32 $model "${small[@]}"
 ours small 90 mixed $model "${small[@]}"
 theirs small 40 bf16 $model "${small[@]}"
-step nitp-product 40 "$bin/nitp" bench matmul --size $product --precision mixed --json \
+step nitp-product 40 "$bin/nitp" bench matmul --size $product --factors f16 --json \
     --device "$device" --steps 5
 ours wide 90 f32 $model "${wide[@]}"
 theirs wide 40 f32 $model "${wide[@]}"

@@ -19,6 +19,12 @@ fn table(name: &str, folder: &Path) -> String {
     let files = entries.map(|entry| entry.expect("an entry").path());
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|it| it == "wgsl")).collect();
+    // Browsers have no matrix units, and a page is better short.
+    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32") {
+        files.retain(|path| {
+            !path.file_name().is_some_and(|it| it.to_string_lossy().contains("matrix"))
+        });
+    }
     files.sort();
     let mut text = format!("pub static {name}: &[(&str, &str)] = &[\n");
     for path in files {

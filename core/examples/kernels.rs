@@ -41,7 +41,10 @@ fn main() -> Result<()> {
         for node in train_plan(&config, &layout).nodes() {
             for variant in node.op.variants() {
                 for dispatch in &variant.dispatches {
-                    files.insert(file_name(&variant, dispatch), assemble(dispatch, Matrices::Units16));
+                    files.insert(
+                        file_name(&variant, dispatch),
+                        assemble(dispatch, Matrices::Units16),
+                    );
                 }
             }
         }

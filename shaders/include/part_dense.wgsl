@@ -6,7 +6,7 @@ override SPLITS: u32 = 1;
 // Shares begin at multiples of this.
 const SHARE_STEP: u32 = 32;
 
-const FROM_MEMORY: bool = false;
+fn same_for_all(part: Part, thread: Thread) -> Part { return part; }
 
 fn part_of(group: vec3u, groups: vec3u) -> Part {
     let steps = (sizes.k + SHARE_STEP - 1) / SHARE_STEP;

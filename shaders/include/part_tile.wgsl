@@ -3,6 +3,8 @@
 // only: the grid covers the longest tile list that any routing gives, and workgroups past the list's end
 // have no rows.
 
+#include "part_shared"
+
 override TILE_ROWS: u32 = 64; // a multiple of TILE_M
 override FIRST: u32 = 4;      // binding after those of the product
 
@@ -11,7 +13,6 @@ override FIRST: u32 = 4;      // binding after those of the product
 @group(0) @binding(FIRST + 2) var<storage, read_write> tile_row: array<u32>;    // [tiles]
 
 const NO_TILE: u32 = 0xffffffffu;
-const FROM_MEMORY: bool = true;
 
 // The grid's y and z go through the parts of TILE_M rows of the dispatch's tiles.
 fn part_of(group: vec3u, groups: vec3u) -> Part {

@@ -2,11 +2,11 @@
 // b [rows, n], summed over an expert's rows, c [num_experts, m, n]. The grid's z goes through the
 // dispatch's experts; one without rows has no part.
 
+#include "part_shared"
+
 override FIRST: u32 = 4; // binding after those of the product
 
 @group(0) @binding(FIRST) var<storage, read_write> offsets: array<u32>; // [num_experts + 1]
-
-const FROM_MEMORY: bool = true;
 
 fn part_of(group: vec3u, groups: vec3u) -> Part {
     let expert = sizes.first + group.z;

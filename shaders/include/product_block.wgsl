@@ -11,9 +11,9 @@ const THREADS: u32 = SIDE * SIDE;
 const TILE_M: u32 = ROWS * SIDE;
 const TILE_N: u32 = 4 * SIDE;
 
-struct Thread { @builtin(local_invocation_id) id: vec3u }
+const BARRIERS: bool = false;
 
-fn same_for_all(part: Part, thread: Thread) -> Part { return part; }
+struct Thread { @builtin(local_invocation_index) lane: u32 }
 
 // A row of the results is a column of these.
 fn outer(left: vec4f, right: vec4f) -> mat4x4f {
@@ -21,8 +21,8 @@ fn outer(left: vec4f, right: vec4f) -> mat4x4f {
 }
 
 fn multiply(part: Part, thread: Thread) {
-    let row = part.row + ROWS * (thread.id.x / SIDE);
-    let column = part.column + 4 * (thread.id.x % SIDE);
+    let row = part.row + ROWS * (thread.lane / SIDE);
+    let column = part.column + 4 * (thread.lane % SIDE);
     if row >= part.row_end || column >= sizes.n { return; }
     var low: mat4x4f;
     var high: mat4x4f; // of rows 4 to 7

@@ -4,7 +4,6 @@
 
 #include "product"
 #include "matrix"
-#include "part_shared"
 
 // Of a workgroup: its subgroups along rows and columns.
 override SUBGROUPS_M: u32 = 2;
@@ -38,31 +37,36 @@ const RESULT_STRIDE: u32 = COLUMNS / 4 + 1;
 const RESULT_LEN: u32 = SIDE * RESULT_STRIDE;
 const REALS: u32 = SUBGROUPS_M * SUBGROUPS_N * RESULT_LEN;
 
+const BARRIERS: bool = true;
+
 struct Thread { @builtin(local_invocation_index) lane: u32 }
 
-// Zeros past the end of k; rows and columns past the last read the last, and are not stored.
-fn fetch_a(part: Part, k: u32, load: u32, lane: u32) -> vec4<f16> {
+// Which k of a slice a thread's load begins at, and which vec4 it is at k = part.begin. Rows and columns
+// past the last read the last, and are not stored.
+fn a_depth(load: u32, lane: u32) -> u32 {
     let at = load * THREADS + lane;
-    let line = at / A_QUADS;
-    let quad = at % A_QUADS * 4;
-    if A_BY_K {
-        if k + line >= part.end { return vec4<f16>(); }
-        return a[((k + line) * sizes.m + min(part.row + quad, sizes.m - 4)) / 4];
-    }
-    if k + quad >= part.end { return vec4<f16>(); }
-    return a[(min(part.row + line, part.row_end - 1) * sizes.k + k + quad) / 4];
+    if A_BY_K { return at / A_QUADS; }
+    return at % A_QUADS * 4;
 }
 
-fn fetch_b(part: Part, k: u32, load: u32, lane: u32) -> vec4<f16> {
+fn a_begin(part: Part, load: u32, lane: u32) -> u32 {
     let at = load * THREADS + lane;
-    let line = at / B_QUADS;
-    let quad = at % B_QUADS * 4;
-    if B_BY_K {
-        if k + line >= part.end { return vec4<f16>(); }
-        return b[part.b + ((k + line) * sizes.n + min(part.column + quad, sizes.n - 4)) / 4];
-    }
-    if k + quad >= part.end { return vec4<f16>(); }
-    return b[part.b + (b_row(min(part.column + line, sizes.n - 1)) * sizes.k + k + quad) / 4];
+    let k = part.begin + a_depth(load, lane);
+    if A_BY_K { return (k * sizes.m + min(part.row + at % A_QUADS * 4, sizes.m - 4)) / 4; }
+    return (min(part.row + at / A_QUADS, part.row_end - 1) * sizes.k + k) / 4;
+}
+
+fn b_depth(load: u32, lane: u32) -> u32 {
+    let at = load * THREADS + lane;
+    if B_BY_K { return at / B_QUADS; }
+    return at % B_QUADS * 4;
+}
+
+fn b_begin(part: Part, load: u32, lane: u32) -> u32 {
+    let at = load * THREADS + lane;
+    let k = part.begin + b_depth(load, lane);
+    if B_BY_K { return part.b + (k * sizes.n + min(part.column + at % B_QUADS * 4, sizes.n - 4)) / 4; }
+    return part.b + (b_row(min(part.column + at / B_QUADS, sizes.n - 1)) * sizes.k + k) / 4;
 }
 
 // The piece of a at a row and a k of the slice, and that of b at a k and a column.
@@ -84,33 +88,51 @@ fn multiply(part: Part, thread: Thread) {
     let row = subgroup / SUBGROUPS_N * ROWS;
     let column = subgroup % SUBGROUPS_N * COLUMNS;
     var sums: array<Sums, DOWN * ACROSS>;
-    var next_a: array<vec4<f16>, A_LOADS>;
-    var next_b: array<vec4<f16>, B_LOADS>;
+    var its_a: array<vec4<f16>, A_LOADS>;
+    var its_b: array<vec4<f16>, B_LOADS>;
+    var a_at: array<u32, A_LOADS>;
+    var b_at: array<u32, B_LOADS>;
     for (var i = 0u; i < A_LOADS; i++) { // unroll
-        next_a[i] = fetch_a(part, part.begin, i, lane);
+        a_at[i] = a_begin(part, i, lane);
     }
     for (var i = 0u; i < B_LOADS; i++) { // unroll
-        next_b[i] = fetch_b(part, part.begin, i, lane);
+        b_at[i] = b_begin(part, i, lane);
     }
+    let a_step = (TILE_K + u32(A_BY_K) * TILE_K * (sizes.m - 1)) / 4;
+    let b_step = (TILE_K + u32(B_BY_K) * TILE_K * (sizes.n - 1)) / 4;
+    // While this workgroup waits for a slice, another on the same processor multiplies.
+    var slice = 0u;
     for (var k = part.begin; k < part.end; k += TILE_K) {
+        if k + TILE_K <= part.end {
+            for (var i = 0u; i < A_LOADS; i++) { // unroll
+                its_a[i] = a[a_at[i] + slice * a_step];
+            }
+            for (var i = 0u; i < B_LOADS; i++) { // unroll
+                its_b[i] = b[b_at[i] + slice * b_step];
+            }
+        } else {
+            // Zeros past the end.
+            for (var i = 0u; i < A_LOADS; i++) { // unroll
+                its_a[i] = vec4<f16>();
+                if k + a_depth(i, lane) < part.end { its_a[i] = a[a_at[i] + slice * a_step]; }
+            }
+            for (var i = 0u; i < B_LOADS; i++) { // unroll
+                its_b[i] = vec4<f16>();
+                if k + b_depth(i, lane) < part.end { its_b[i] = b[b_at[i] + slice * b_step]; }
+            }
+        }
+        slice++;
         // The slice before is multiplied.
         workgroupBarrier();
         for (var i = 0u; i < A_LOADS; i++) { // unroll
             let at = i * THREADS + lane;
-            halves[at / A_QUADS * A_STRIDE + at % A_QUADS] = next_a[i];
+            halves[at / A_QUADS * A_STRIDE + at % A_QUADS] = its_a[i];
         }
         for (var i = 0u; i < B_LOADS; i++) { // unroll
             let at = i * THREADS + lane;
-            halves[A_LEN + at / B_QUADS * B_STRIDE + at % B_QUADS] = next_b[i];
+            halves[A_LEN + at / B_QUADS * B_STRIDE + at % B_QUADS] = its_b[i];
         }
         workgroupBarrier();
-        // The next is on its way while this one is multiplied.
-        for (var i = 0u; i < A_LOADS; i++) { // unroll
-            next_a[i] = fetch_a(part, k + TILE_K, i, lane);
-        }
-        for (var i = 0u; i < B_LOADS; i++) { // unroll
-            next_b[i] = fetch_b(part, k + TILE_K, i, lane);
-        }
         for (var deep = 0u; deep < DEEP; deep++) { // unroll
             var lefts: array<Left, DOWN>;
             for (var i = 0u; i < DOWN; i++) { // unroll

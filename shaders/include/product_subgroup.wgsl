@@ -15,27 +15,27 @@ override TILE_M: u32 = 8; // rows: a multiple of 4
 
 const TILE_N: u32 = 4 * THREADS;
 
-// The thread in the workgroup, the lane within its subgroup, and the subgroup's size.
+const BARRIERS: bool = false;
+
+// Its number in the workgroup and in its subgroup, and the subgroup's size.
 struct Thread {
-    @builtin(local_invocation_index) thread: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
-    @builtin(subgroup_size) size: u32,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) member: u32,
+    @builtin(subgroup_size) subgroup: u32,
 }
 
-fn same_for_all(part: Part, thread: Thread) -> Part { return part; }
-
-fn multiply(part: Part, member: Thread) {
+fn multiply(part: Part, thread: Thread) {
     // A small workgroup doesn't fill a large subgroup.
-    let lanes = min(member.size, THREADS);
+    let lanes = min(thread.subgroup, THREADS);
     // Threads past the last column go along, for what they fetch and hand on.
-    let column = part.column + 4 * member.thread;
+    let column = part.column + 4 * thread.lane;
     var sums: array<vec4f, TILE_M>;
     if A_BY_K {
         // A lane has all rows at a k of its own.
         let step = b_step() / 4;
         var b_at = b_block_at(part, column, part.begin).x;
         for (var k = part.begin; k < part.end; k += lanes) {
-            let mine = min(k + member.lane, part.end - 1);
+            let mine = min(k + thread.member, part.end - 1);
             var left: array<vec4f, TILE_M / 4>;
             for (var i = 0u; i < TILE_M / 4; i++) { left[i] = a_along_m(part.row + 4 * i, mine); }
             for (var other = 0u; other < min(lanes, part.end - k); other++) {
@@ -55,7 +55,7 @@ fn multiply(part: Part, member: Thread) {
         let step = b_step();
         var b_at = b_block_at(part, column, part.begin);
         for (var k = part.begin; k < part.end; k += 4 * lanes) {
-            let mine = min(k + 4 * member.lane, part.end - 4);
+            let mine = min(k + 4 * thread.member, part.end - 4);
             var left: array<vec4f, TILE_M>;
             for (var i = 0u; i < TILE_M; i++) { left[i] = a_along_k(part, part.row + i, mine); }
             for (var other = 0u; other < min(lanes, (part.end - k) / 4); other++) {

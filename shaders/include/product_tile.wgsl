@@ -5,7 +5,6 @@
 // that neighbours read neighbouring vec4s.
 
 #include "product"
-#include "part_shared"
 
 override SIDE: u32 = 16; // threads in a row and in a column of the workgroup
 override QUADS: u32 = 1;
@@ -77,6 +76,8 @@ fn quad_b(at: u32) -> vec4f {
     let i = 4 * at;
     return vec4f(tile_b[i], tile_b[i + 1], tile_b[i + 2], tile_b[i + 3]);
 }
+
+const BARRIERS: bool = true;
 
 struct Thread { @builtin(local_invocation_index) lane: u32 }
 

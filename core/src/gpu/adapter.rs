@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::pipelines::Pipelines;
 use super::tuning::Tuning;
 use crate::executor::ExecutorError;
-use crate::kernel::{
-    BASELINE, Capabilities, Dispatch, MAX_WORKGROUPS, Matrices, Suits, Variant,
-};
+use crate::kernel::{BASELINE, Capabilities, Dispatch, MAX_WORKGROUPS, Matrices, Suits, Variant};
 use crate::ops::DynOp;
 use crate::plan::Limits;
 

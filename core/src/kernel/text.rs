@@ -65,11 +65,12 @@ fn found(texts: &[(&str, &'static str)], name: &str) -> &'static str {
 fn expand(source: &str, matrices: Matrices) -> String {
     let mut text = String::new();
     for line in source.lines() {
-        let included = line.strip_prefix("#include ").map(|quoted| match quoted.trim_matches('"') {
-            // An adapter without them has no kernel that takes them in; their texts can be read all the same.
-            "matrix" => matrices.snippet().unwrap_or("matrix_units16"),
-            name => name,
-        });
+        let included =
+            line.strip_prefix("#include ").map(|quoted| match quoted.trim_matches('"') {
+                // An adapter without them has no kernel that takes them in; their texts can be read all the same.
+                "matrix" => matrices.snippet().unwrap_or("matrix_units16"),
+                name => name,
+            });
         match included {
             Some(name) => text += &expand(found(folder::SNIPPETS, name), matrices),
             None => text.extend([line, "\n"]),
@@ -88,7 +89,11 @@ fn expand(source: &str, matrices: Matrices) -> String {
 pub fn assemble(dispatch: &Dispatch, matrices: Matrices) -> String {
     let (kernel, halves) = (&dispatch.kernel, dispatch.halves());
     let source = kernel.module.text(matrices);
-    let source = unroll(&source, &|name| value_of(&source, kernel, name));
+    // Emulated, such loops would be long texts that are compiled for long.
+    let source = match matrices {
+        Matrices::Emulated => source,
+        _ => unroll(&source, &|name| value_of(&source, kernel, name)),
+    };
     let mut directives = Vec::new();
     if !halves.is_empty() {
         directives.push("enable f16;");

@@ -123,11 +123,7 @@ fn tile([name, fused]: [&'static str; 2], side: usize, quads: usize, depth: usiz
         needs: Needs::default(),
         text: "product_tile",
         part: [4 * side * quads; 2],
-        constants: vec![
-            ("SIDE", side as f64),
-            ("QUADS", quads as f64),
-            ("TILE_K", depth as f64),
-        ],
+        constants: vec![("SIDE", side as f64), ("QUADS", quads as f64), ("TILE_K", depth as f64)],
     }
 }
 

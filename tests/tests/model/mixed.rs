@@ -370,9 +370,8 @@ fn every_kernel_with_halves_is_valid_wgsl() {
     ] {
         assert!(entries.contains(entry), "no `{entry}` with halves among {entries:?}");
     }
-    let capabilities = Capabilities::SHADER_FLOAT16
-        | Capabilities::SUBGROUP
-        | Capabilities::COOPERATIVE_MATRIX;
+    let capabilities =
+        Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
     for (entry, text) in &texts {
         assert!(text.starts_with("enable f16;\n") && text.contains("= f16;"), "{entry}:\n{text}");
         let module = naga::front::wgsl::parse_str(text)
