@@ -14,7 +14,7 @@ pub struct Variant {
     pub suits: Suits,
     /// What it asks of an adapter.
     pub needs: Needs,
-    /// In order. Bindings may be ranges of the executor's [scratch](View::scratch).
+    /// In order. Bindings may be ranges of the executor's [scratch](crate::plan::View::scratch).
     pub dispatches: Vec<Dispatch>,
 }
 

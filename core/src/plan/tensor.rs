@@ -109,7 +109,7 @@ impl View {
     pub const ALIGNMENT: usize = DType::Real.alignment();
 
     /// The first `len` elements of the memory that the GPU executor lends to each op by itself:
-    /// what one dispatch of a [`Variant`](crate::ops::Variant) leaves there, its next ones read.
+    /// what one dispatch of a [`Variant`](crate::kernel::Variant) leaves there, its next ones read.
     pub fn scratch(len: usize) -> View {
         View { id: TensorId(u32::MAX), offset: 0, len, dtype: DType::Real }
     }
