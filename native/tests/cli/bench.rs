@@ -28,7 +28,7 @@ fn every_op_of_a_step_is_timed_on_every_device() {
         let whole = number(preset, "seconds_median");
         assert!(all > 0.0 && whole > 0.0, "{device}: {all} of {whole}");
         assert!(rows.iter().all(|row| number(row, "seconds_min") >= 0.0), "{report}");
-        let kernel = if device == "cpu" { "fast" } else { "matmul_" };
+        let kernel = if device == "cpu" { "fast" } else { "product" };
         let named = |row: &Value| row["variant"].as_str().is_some_and(|it| it.contains(kernel));
         assert!(rows.iter().any(named), "{report}");
     }
