@@ -14,10 +14,13 @@ alias Sums = array<vec4f, 2>;
 
 var<private> row_of_sums: u32;
 var<private> column_of_sums: u32;
+// SIDE, as no compiler knows: it would unroll all loops around a product, and take seconds for it.
+var<private> side: u32;
 
 fn begin_matrices(lane: u32) {
     row_of_sums = lane % 32 / 2;
     column_of_sums = lane % 2 * 8;
+    side = SIDE + lane / 65536;
 }
 
 fn left(at: u32, stride: u32) -> Left { return Piece(4 * at, 4 * stride, 1); }
@@ -34,7 +37,7 @@ fn four_halves(at: u32, apart: u32) -> vec4f {
 fn multiply_add(a: Left, b: Right, sums: Sums) -> Sums {
     var low = sums[0];
     var high = sums[1];
-    for (var k = 0u; k < SIDE; k++) {
+    for (var k = 0u; k < side; k++) {
         let x = half_at(a.at + row_of_sums * a.row + k * a.column);
         let y = b.at + k * b.row + column_of_sums * b.column;
         low += x * four_halves(y, b.column);

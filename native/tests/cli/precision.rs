@@ -58,7 +58,13 @@ fn the_cpu_emulates_it_and_says_so_and_what_is_saved_is_f32() {
     let events = place.metrics("run");
     let steps: Vec<_> = events.iter().filter(|event| event["event"] == "step").collect();
     assert_eq!(steps.len(), 8);
-    assert!(steps.iter().all(|step| step["loss_scale"] == 65536.0), "{steps:?}");
+    // Gradients of 32 tokens are large: the scale halves until they fit, and then stays.
+    let skipped = steps.iter().filter(|step| step["skipped"] == true).count();
+    assert!(skipped <= 4, "{steps:?}");
+    for (at, step) in steps.iter().enumerate() {
+        assert_eq!(step["skipped"] == true, at < skipped, "{steps:?}");
+        assert_eq!(step["loss_scale"], 65536.0 / f64::from(1 << at.min(skipped)), "{steps:?}");
+    }
     // On any device, from the weights in f32: nothing is emulated.
     for command in [
         &["eval", "run", "--json"][..],

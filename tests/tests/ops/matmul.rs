@@ -22,22 +22,31 @@ const SHAPES: [(usize, usize, usize); 14] = [
 ];
 
 #[test]
-fn every_transpose_and_accumulation() {
+fn as_they_lie() {
+    every_accumulation(Transpose::None);
+}
+
+#[test]
+fn b_transposed() {
+    every_accumulation(Transpose::B);
+}
+
+#[test]
+fn a_transposed() {
+    every_accumulation(Transpose::A);
+}
+
+fn every_accumulation(transpose: Transpose) {
     for (m, n, k) in SHAPES {
-        for transpose in [Transpose::None, Transpose::B, Transpose::A] {
-            for accumulate in [false, true] {
-                // Activations and working copies in halves; into f32, as gradients of weights are.
-                for halves in [&[][..], &["a", "b", "c"], &["a", "b"]] {
-                    let mut case = OpCase::with_halves(m as u64, halves);
-                    let a = case.random("a", &[m * k]);
-                    let b = case.random("b", &[k * n]);
-                    let c = if accumulate {
-                        case.random("c", &[m, n])
-                    } else {
-                        case.output("c", &[m, n])
-                    };
-                    case.check(&[&Matmul { a, b, c, m, n, k, transpose, accumulate }], &[c]);
-                }
+        for accumulate in [false, true] {
+            // Activations and working copies in halves; into f32, as gradients of weights are.
+            for halves in [&[][..], &["a", "b", "c"], &["a", "b"]] {
+                let mut case = OpCase::with_halves(m as u64, halves);
+                let a = case.random("a", &[m * k]);
+                let b = case.random("b", &[k * n]);
+                let c =
+                    if accumulate { case.random("c", &[m, n]) } else { case.output("c", &[m, n]) };
+                case.check(&[&Matmul { a, b, c, m, n, k, transpose, accumulate }], &[c]);
             }
         }
     }
