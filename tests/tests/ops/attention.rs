@@ -155,9 +155,10 @@ fn no_gradient_flows_to_a_token_from_an_earlier_one() {
 /// Scores of some thousands: a softmax that is all but a choice, and no overflow.
 #[test]
 fn scores_of_large_magnitude() {
-    for extents in [(1, 70, 4, 2, 32), (1, 19, 1, 1, 256)] {
+    let extents = [(1, 70, 4, 2, 32), (1, 19, 1, 1, 256)];
+    for (extents, halves) in extents.into_iter().flat_map(|it| HALVES.map(|halves| (it, halves))) {
         let shape = shape(extents);
-        let mut case = OpCase::new(8);
+        let mut case = OpCase::with_halves(8, halves);
         let forward = random_forward(&mut case, shape, 30.0);
         let dout = case.random("dout", &[shape.tokens(), shape.out_width()]);
         let backward = backward(&mut case, &forward, dout);
@@ -166,9 +167,11 @@ fn scores_of_large_magnitude() {
         for variant in CloneOp::variants(&backward) {
             let found = case.gpu_by(variant, &[&forward, &backward], &outputs);
             for (exact, found) in exact.iter().flatten().zip(found.iter().flatten()) {
-                // A score of 2^10 is known to 2^-13, and as an exponent makes that a relative error.
+                // A score of 2^10 is known to 2^-13, and as an exponent makes that a relative error. Of halves,
+                // outputs of 30 are known to 2^-7, and so is what gradients take from them.
+                let most = if halves.is_empty() { 0.02 } else { 0.5 };
                 let error = (exact - f64::from(*found)).abs();
-                assert!(error < 0.02, "{variant}: {found} is not {exact}");
+                assert!(error < most, "{variant}: {found} is not {exact}");
             }
         }
     }

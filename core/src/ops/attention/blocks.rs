@@ -122,6 +122,94 @@ impl QuadTile {
     }
 }
 
+/// The same of the kernels by matrix units, in pieces of `SIDE` x `SIDE`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MatrixTile {
+    /// Of the variant: its own and its passing tokens.
+    pub name: &'static str,
+    /// Down the own tokens, and across the passing ones and the features of a head.
+    subgroups: [usize; 2],
+    /// Pieces of a subgroup: down, and across the scores of a block.
+    pieces: [usize; 2],
+    quads: usize,
+}
+
+impl MatrixTile {
+    const SIDE: usize = 16;
+
+    /// Those for heads of whole vec4s, if these are long enough to fill a piece and short enough that threads
+    /// hold them. Large tiles load less; long heads have the workgroup memory only for small ones.
+    pub fn all(head_dim: usize) -> Vec<Self> {
+        let tile = |name, subgroups, pieces| Self { name, subgroups, pieces, quads: head_dim / 4 };
+        let large = tile("matrix64x32", [2, 2], [2, 1]);
+        let medium = tile("matrix32x32", [1, 2], [2, 1]);
+        let small = tile("matrix32x16", [2, 1], [1, 1]);
+        match head_dim {
+            16..=64 => vec![large, medium],
+            65..=128 => vec![large, medium, small],
+            _ => Vec::new(),
+        }
+    }
+
+    fn own(&self) -> usize {
+        self.subgroups[0] * self.pieces[0] * Self::SIDE
+    }
+
+    /// Passing tokens of a block.
+    fn other(&self) -> usize {
+        self.subgroups[1] * self.pieces[1] * Self::SIDE
+    }
+
+    /// Pieces of a subgroup across a head.
+    fn wide(&self) -> usize {
+        (4 * self.quads).div_ceil(Self::SIDE * self.subgroups[1])
+    }
+
+    /// From row to row, in vec4s: of vectors and of scores.
+    fn strides(&self) -> [usize; 2] {
+        [self.subgroups[1] * self.wide() * Self::SIDE / 4 + 2, self.other() / 4 + 2]
+    }
+
+    /// Of workgroup memory, as in attention_matrix.wgsl.
+    pub fn forward_bytes(&self) -> usize {
+        let [stride, scores_stride] = self.strides();
+        let unit = Self::SIDE * (Self::SIDE / 4 + 2);
+        let passing = (self.other() * stride).max(self.own() * scores_stride);
+        let halves = (self.own() + self.other()) * stride + unit + passing;
+        8 * halves + 16 * self.own() * scores_stride + 4 * (self.own() + 1)
+    }
+
+    /// As in attention_matrix_backward.wgsl.
+    pub fn backward_bytes(&self) -> usize {
+        let [stride, scores_stride] = self.strides();
+        let halves = 2 * (self.own() + self.other()) * stride + self.own() * scores_stride;
+        8 * halves + 16 * self.own() * scores_stride + 2 * 4 * self.other()
+    }
+
+    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+        let ([subgroups_down, subgroups_across], [down, across]) = (self.subgroups, self.pieces);
+        let threads_of_token = 32 * subgroups_down * subgroups_across / self.own();
+        let constants = [
+            ("QUADS", self.quads),
+            ("SUBGROUPS_DOWN", subgroups_down),
+            ("SUBGROUPS_ACROSS", subgroups_across),
+            ("DOWN", down),
+            ("ACROSS", across),
+            ("WIDE", self.wide()),
+            ("DEEP", self.wide() * subgroups_across),
+            ("PASSING", across * subgroups_across),
+            ("PART", self.other() / 4 / threads_of_token),
+            ("SLICES", self.wide().div_ceil(across)),
+        ];
+        constants.map(|(name, value)| (name, value as f64)).to_vec()
+    }
+
+    /// Blocks of tokens, heads, rows of the batch.
+    pub fn grid(&self, shape: &Shape, heads: usize) -> [usize; 3] {
+        [shape.context.div_ceil(self.own()), heads, shape.batch]
+    }
+}
+
 /// How many tokens a thread of the kernels without shared memory owns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Registers {

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::blocks::{QuadTile, Registers, Tile};
+use super::blocks::{MatrixTile, QuadTile, Registers, Tile};
 use super::{Attention, AttentionBackward, Shape};
 use crate::kernel::{
     Dispatch, Kernel, MAX_WORKGROUPS, Module, Needs, Suits, Uniform, Variant, linear_grid,
 };
-use crate::ops::product::MOST_FLOPS;
-use crate::plan::View;
+use crate::ops::product::{MOST_FLOPS, MOST_FLOPS_OF_GPUS};
+use crate::plan::{DType, View};
 
 /// What a dispatch does: blocks of tokens, heads and rows of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +19,15 @@ struct Piece {
 }
 
 /// Some rows each that take no more than a dispatch should; where one row takes more, some of its heads
-/// each; where one head does, some of its blocks. `flops` are of all.
-fn pieces([blocks, heads, rows]: [usize; 3], flops: f64) -> Vec<Piece> {
+/// each; where one head does, some of its blocks. `flops` are of all, `most_flops` about the most of a dispatch.
+fn pieces([blocks, heads, rows]: [usize; 3], flops: f64, most_flops: f64) -> Vec<Piece> {
     let head_flops = flops / (heads * rows) as f64;
-    let most = (MOST_FLOPS / head_flops) as usize; // heads
+    let most = (most_flops / head_flops) as usize; // heads
     let cut = |len: usize, step: usize| {
         (0..len).step_by(step).map(move |first| first..(first + step).min(len))
     };
     // Blocks differ: the dearest has all keys or queries, twice as many as the mean.
-    let step = blocks.div_ceil((2.0 * head_flops / MOST_FLOPS).ceil() as usize);
+    let step = blocks.div_ceil((2.0 * head_flops / most_flops).ceil() as usize);
     let blocks: Vec<_> = cut(blocks, if most > 0 { blocks } else { step }).collect();
     let mut pieces = Vec::new();
     for rows in cut(rows, (most / heads).clamp(1, MAX_WORKGROUPS)) {
@@ -48,11 +48,13 @@ struct Pass {
     /// Blocks of tokens, groups of heads, rows of the batch.
     grid: [usize; 3],
     flops: f64,
+    /// About the most of a dispatch.
+    most_flops: f64,
 }
 
 impl Pass {
     fn dispatches(&self, shape: &Shape) -> Vec<Dispatch> {
-        pieces(self.grid, self.flops)
+        pieces(self.grid, self.flops, self.most_flops)
             .into_iter()
             .map(|piece| Dispatch {
                 kernel: self.kernel.clone(),
@@ -103,47 +105,64 @@ fn registers(dispatches: Vec<Dispatch>) -> Variant {
     Variant { name: "registers", suits: Suits::Software, needs, dispatches }
 }
 
+fn by_matrix_units(own: &MatrixTile, shared: usize, dispatches: Vec<Dispatch>) -> Variant {
+    Variant { name: own.name, suits: Suits::Gpus, needs: Needs::matrices(shared), dispatches }
+}
+
+/// Those of the ways by matrix units, where all `operands` are halves.
+fn matrix_tiles(shape: &Shape, operands: &[View]) -> Vec<MatrixTile> {
+    if operands.iter().all(|view| view.dtype == DType::Half) {
+        MatrixTile::all(shape.head_dim)
+    } else {
+        Vec::new()
+    }
+}
+
+fn kernel(
+    module: &'static str,
+    entry: &'static str,
+    constants: Vec<(&'static str, f64)>,
+) -> Kernel {
+    Kernel { module: Module::Shader(module), entry, constants }
+}
+
 pub(super) mod forward {
     use super::*;
 
     pub fn baseline(op: &Attention) -> Vec<Dispatch> {
         let tile = Tile::forward(op.shape.head_dim);
-        let kernel = Kernel {
-            module: Module::Shader("attention"),
-            entry: "attention",
-            constants: tile.constants(),
-        };
-        pass(op, kernel, tile.grid(&op.shape, op.shape.q_heads))
+        let kernel = kernel("attention", "attention", tile.constants());
+        pass(op, kernel, tile.grid(&op.shape, op.shape.q_heads), MOST_FLOPS)
     }
 
     pub fn alternatives(op: &Attention) -> Vec<Variant> {
         let shape = &op.shape;
+        let heads = shape.q_heads;
         if !whole_quads(shape) {
             return Vec::new();
         }
+        let mut variants = Vec::new();
+        for own in matrix_tiles(shape, &[op.qkv, op.out]) {
+            let kernel = kernel("attention_matrix", "attention_matrix", own.constants());
+            let dispatches = pass(op, kernel, own.grid(shape, heads), MOST_FLOPS_OF_GPUS);
+            variants.push(by_matrix_units(&own, own.forward_bytes(), dispatches));
+        }
         let own = QuadTile::forward(shape.head_dim);
-        let kernel = Kernel {
-            module: Module::Shader("attention_tile"),
-            entry: "attention_tile",
-            constants: own.constants(),
-        };
-        let mut variants = vec![tile(pass(op, kernel, own.grid(shape, shape.q_heads)))];
+        let tiled = kernel("attention_tile", "attention_tile", own.constants());
+        variants.push(tile(pass(op, tiled, own.grid(shape, heads), MOST_FLOPS_OF_GPUS)));
         if Registers::suit(shape) {
             // q and the sums, each of this many vec4s.
             let own = Registers::of_queries(shape, 64);
-            let kernel = Kernel {
-                module: Module::Shader("attention_registers"),
-                entry: "attention_registers",
-                constants: own.constants(),
-            };
-            variants.push(registers(pass(op, kernel, own.grid(shape, shape.q_heads))));
+            let kernel = kernel("attention_registers", "attention_registers", own.constants());
+            variants.push(registers(pass(op, kernel, own.grid(shape, heads), MOST_FLOPS)));
         }
         variants
     }
 
-    fn pass(op: &Attention, kernel: Kernel, grid: [usize; 3]) -> Vec<Dispatch> {
+    fn pass(op: &Attention, kernel: Kernel, grid: [usize; 3], most_flops: f64) -> Vec<Dispatch> {
         let flops = op.shape.pairs() * (4 * op.shape.head_dim) as f64;
-        Pass { kernel, bindings: vec![op.qkv, op.out, op.lse], grid, flops }.dispatches(&op.shape)
+        let bindings = vec![op.qkv, op.out, op.lse];
+        Pass { kernel, bindings, grid, flops, most_flops }.dispatches(&op.shape)
     }
 }
 
@@ -153,11 +172,7 @@ pub(super) mod backward {
     pub fn baseline(op: &AttentionBackward) -> Vec<Dispatch> {
         let shape = &op.shape;
         let tile = Tile::backward(shape.head_dim);
-        let kernel = |entry| Kernel {
-            module: Module::Shader("attention_backward"),
-            entry,
-            constants: tile.constants(),
-        };
+        let kernel = |entry| kernel("attention_backward", entry, tile.constants());
         let bindings = vec![op.qkv, op.dout, op.lse, op.delta, op.dqkv];
         let mut dispatches = vec![Dispatch {
             kernel: kernel("attention_backward_delta"),
@@ -165,9 +180,9 @@ pub(super) mod backward {
             uniform: uniform(shape).size(0).size(0).size(0),
             grid: linear_grid((shape.tokens() * shape.q_heads).div_ceil(64)),
         }];
-        let (q, kv) = (kernel("attention_backward_q"), kernel("attention_backward_kv"));
-        let grids = [tile.grid(shape, shape.q_heads), tile.grid(shape, shape.kv_heads)];
-        dispatches.extend(passes(shape, [q, kv], bindings, grids));
+        let kernels = [kernel("attention_backward_q"), kernel("attention_backward_kv")];
+        let grids = [shape.q_heads, shape.kv_heads].map(|heads| tile.grid(shape, heads));
+        dispatches.extend(passes(shape, kernels, bindings, grids, MOST_FLOPS));
         dispatches
     }
 
@@ -177,28 +192,31 @@ pub(super) mod backward {
             return Vec::new();
         }
         let bindings = vec![op.qkv, op.out, op.dout, op.lse, op.delta, op.dqkv];
+        let heads = [shape.q_heads, shape.kv_heads];
+        let mut variants = Vec::new();
+        for own in matrix_tiles(shape, &[op.qkv, op.out, op.dout, op.dqkv]) {
+            let kernels = ["attention_matrix_q", "attention_matrix_kv"]
+                .map(|entry| kernel("attention_matrix_backward", entry, own.constants()));
+            let grids = heads.map(|heads| own.grid(shape, heads));
+            let dispatches = passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS);
+            variants.push(by_matrix_units(&own, own.backward_bytes(), dispatches));
+        }
         let own = QuadTile::backward(shape.head_dim);
-        let kernel = |entry| Kernel {
-            module: Module::Shader("attention_tile_backward"),
-            entry,
-            constants: own.constants(),
-        };
-        let kernels = [kernel("attention_tile_q"), kernel("attention_tile_kv")];
-        let grids = [own.grid(shape, shape.q_heads), own.grid(shape, shape.kv_heads)];
-        let mut variants = vec![tile(passes(shape, kernels, bindings.clone(), grids))];
+        let kernels = ["attention_tile_q", "attention_tile_kv"]
+            .map(|entry| kernel("attention_tile_backward", entry, own.constants()));
+        let grids = heads.map(|heads| own.grid(shape, heads));
+        variants.push(tile(passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS)));
         if Registers::suit(shape) {
             // Three vectors a query (q, dout, dq) and four a key (k, v, dk, dv), of this many vec4s
             // each.
             let (query, key) = (Registers::of_queries(shape, 64), Registers::of_keys(shape, 32));
-            let kernel = |entry, own: &Registers| Kernel {
-                module: Module::Shader("attention_registers_backward"),
-                entry,
-                constants: own.constants(),
+            let kernel = |entry, own: &Registers| {
+                kernel("attention_registers_backward", entry, own.constants())
             };
             let kernels =
                 [kernel("attention_registers_q", &query), kernel("attention_registers_kv", &key)];
             let grids = [query.grid(shape, shape.q_heads), key.grid(shape, shape.kv_heads)];
-            variants.push(registers(passes(shape, kernels, bindings, grids)));
+            variants.push(registers(passes(shape, kernels, bindings, grids, MOST_FLOPS)));
         }
         variants
     }
@@ -209,11 +227,14 @@ pub(super) mod backward {
         [q, kv]: [Kernel; 2],
         bindings: Vec<View>,
         [q_grid, kv_grid]: [[usize; 3]; 2],
+        most_flops: f64,
     ) -> Vec<Dispatch> {
         let product = shape.pairs() * (2 * shape.head_dim) as f64;
-        let q = Pass { kernel: q, bindings: bindings.clone(), grid: q_grid, flops: 3.0 * product };
-        let kv = Pass { kernel: kv, bindings, grid: kv_grid, flops: 4.0 * product };
-        [q, kv].iter().flat_map(|pass| pass.dispatches(shape)).collect()
+        let pass = |kernel, grid, products| {
+            let bindings = bindings.clone();
+            Pass { kernel, bindings, grid, flops: products * product, most_flops }.dispatches(shape)
+        };
+        [pass(q, q_grid, 3.0), pass(kv, kv_grid, 4.0)].concat()
     }
 }
 
@@ -246,7 +267,7 @@ mod tests {
             ([5, 3, 7], 20.0, 21),
             ([40, 3, 2], 60.0, 6 * 20),
         ] {
-            let pieces = pieces(extents, total * MOST_FLOPS);
+            let pieces = pieces(extents, total, 1.0);
             assert_whole(extents, &pieces);
             assert_eq!(pieces.len(), expected, "{extents:?} {total}");
             // The share of a head that its last blocks take, of whose keys none is in the future.
@@ -263,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_block_is_never_cut() {
-        let pieces = pieces([2, 1, 1], 1000.0 * MOST_FLOPS);
+        let pieces = pieces([2, 1, 1], 1000.0, 1.0);
         assert_whole([2, 1, 1], &pieces);
         assert_eq!(pieces.len(), 2);
     }

@@ -1,0 +1,224 @@
+// Gradients of attention (core/src/ops/attention) by matrix units, in mixed precision; the formulas are in
+// attention_backward.wgsl. As in attention_tile_backward.wgsl one kernel owns queries and gives dq, one owns
+// keys and gives dk and dv; both compute the scores again, so nothing is added atomically.
+//
+// Rows are own tokens in both: the second computes scores transposed, and no product needs a transposed
+// weight. Gradients of scores are multiplied by the scale at the end, in f32, as they are large enough
+// for halves without it.
+
+#include "attention_matrix"
+
+// f32, or f16 in mixed precision.
+alias Real1 = f32;
+alias Real2 = f32;
+alias Real3 = f32;
+alias Real6 = f32;
+
+@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<Real1>>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
+@group(0) @binding(2) var<storage, read_write> out: array<vec4<Real2>>;  // [tokens, q_heads head_dim]
+@group(0) @binding(3) var<storage, read_write> dout: array<vec4<Real3>>; // like out
+@group(0) @binding(4) var<storage, read_write> lse: array<f32>;          // [batch, q_heads, context]
+@group(0) @binding(5) var<storage, read_write> delta: array<f32>;        // like lse
+@group(0) @binding(6) var<storage, read_write> dqkv: array<vec4<Real6>>; // like qkv
+
+// What lies in `halves`.
+const OWN_A: u32 = 0;                         // q, or k
+const OWN_B: u32 = OWN_A + OWN * STRIDE;      // dout, or v
+const OTHER_A: u32 = OWN_B + OWN * STRIDE;    // k, or q
+const OTHER_B: u32 = OTHER_A + OTHER * STRIDE; // v, or dout
+const WEIGHTS: u32 = OTHER_B + OTHER * STRIDE; // p, then ds
+const HALVES: u32 = WEIGHTS + OWN * SCORES_STRIDE;
+
+var<workgroup> its_lse: array<vec4f, SCORES>; // of passing queries, in bits
+var<workgroup> its_delta: array<vec4f, SCORES>;
+
+// Zeros past the end of the row and behind the head.
+fn load(row: u32, token: u32, column: u32, quad: u32) -> vec4<f16> {
+    if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
+    return vec4<f16>(qkv[token_of(row, token) * width() + column + quad]);
+}
+
+fn load_dout(row: u32, token: u32, head: u32, quad: u32) -> vec4<f16> {
+    if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
+    return vec4<f16>(dout[(token_of(row, token) * sizes.q_heads + head) * QUADS + quad]);
+}
+
+// A thread's share of a token's delta; `gradient` is where its dout is in `halves`.
+fn share_of_delta(row: u32, token: u32, head: u32, sharer: u32, gradient: u32) -> f32 {
+    var sum = 0.0;
+    if token < sizes.context {
+        let its = (token_of(row, token) * sizes.q_heads + head) * QUADS;
+        for (var quad = sharer; quad < QUADS; quad += SHARERS) {
+            sum += dot(vec4f(halves[gradient + quad]), vec4f(out[its + quad]));
+        }
+    }
+    return sum;
+}
+
+// Results times `factor` to dqkv, where the heads' columns begin at `column`.
+fn store(
+    results: ptr<function, Results>, lane: u32, row: u32, first: u32, column: u32, factor: f32,
+) {
+    for (var slice = 0u; slice < SLICES; slice++) { // unroll
+        // What `reals` held is read.
+        workgroupBarrier();
+        keep_slice(results, lane / 32, slice);
+        workgroupBarrier();
+        for (var i = lane; i < OWN * SCORES; i += THREADS) {
+            let token = first + i / SCORES;
+            let quad = quad_of(slice, i % SCORES);
+            if token < sizes.context && quad < QUADS {
+                let result = reals[i / SCORES * SCORES_STRIDE + i % SCORES] * factor;
+                dqkv[token_of(row, token) * width() + column + quad] = vec4<Real6>(result);
+            }
+        }
+    }
+}
+
+alias Part = array<vec4f, PART>;
+
+@compute @workgroup_size(THREADS)
+fn attention_matrix_q(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    begin_matrices(lane);
+    let subgroup = lane / 32;
+    let first = (sizes.block + group.x) * OWN;
+    let head = sizes.head + group.y;
+    let row = sizes.row + group.z;
+    let keys = key_column(kv_of(head));
+    let values = value_column(kv_of(head));
+    for (var i = lane; i < OWN * PADDED; i += THREADS) {
+        let to = i / PADDED * STRIDE + i % PADDED;
+        let token = first + i / PADDED;
+        halves[OWN_A + to] = load(row, token, head * QUADS, i % PADDED);
+        halves[OWN_B + to] = load_dout(row, token, head, i % PADDED);
+    }
+    workgroupBarrier();
+    var queries: Own;
+    var gradients: Own;
+    hold(&queries, subgroup, OWN_A);
+    hold(&gradients, subgroup, OWN_B);
+
+    let own = lane / SHARERS;
+    let sharer = lane % SHARERS;
+    let at = own * SCORES_STRIDE + sharer; // of the thread's first vec4 of scores
+    let share = share_of_delta(row, first + own, head, sharer, OWN_B + own * STRIDE);
+    reals[lane] = vec4f(share, 0.0, 0.0, 0.0);
+    workgroupBarrier();
+    var own_delta = 0.0;
+    for (var i = 0u; i < SHARERS; i++) { own_delta += reals[own * SHARERS + i].x; }
+    var own_lse = 0.0;
+    if first + own < sizes.context {
+        let saved = saved_at(row, head, first + own);
+        own_lse = lse[saved] * LOG2_E;
+        if sharer == 0 { delta[saved] = own_delta; }
+    }
+
+    var dq: Results;
+    let end = min(first + OWN, sizes.context);
+    for (var start = 0u; start < end; start += OTHER) {
+        for (var i = lane; i < OTHER * PADDED; i += THREADS) {
+            let to = i / PADDED * STRIDE + i % PADDED;
+            halves[OTHER_A + to] = load(row, start + i / PADDED, keys, i % PADDED);
+            halves[OTHER_B + to] = load(row, start + i / PADDED, values, i % PADDED);
+        }
+        workgroupBarrier();
+        score(&queries, subgroup, OWN_A, OTHER_A);
+        workgroupBarrier();
+        var ps: Part;
+        for (var n = 0u; n < PART; n++) { // unroll
+            let seen = until(start + 4 * (sharer + n * SHARERS), first + own);
+            let scaled = reals[at + n * SHARERS] * (sizes.scale * LOG2_E) - own_lse;
+            ps[n] = exp2(select(vec4f(LOWEST), scaled, seen));
+        }
+        workgroupBarrier();
+        score(&gradients, subgroup, OWN_B, OTHER_B);
+        workgroupBarrier();
+        for (var n = 0u; n < PART; n++) { // unroll
+            let ds = ps[n] * (reals[at + n * SHARERS] - own_delta);
+            halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ds);
+        }
+        workgroupBarrier();
+        add_weighted(&dq, subgroup, WEIGHTS, OTHER_A);
+        // The next block overwrites what slower subgroups still read.
+        workgroupBarrier();
+    }
+    store(&dq, lane, row, first, head * QUADS, sizes.scale);
+}
+
+@compute @workgroup_size(THREADS)
+fn attention_matrix_kv(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    begin_matrices(lane);
+    let subgroup = lane / 32;
+    let first = (sizes.block + group.x) * OWN;
+    let kv = sizes.head + group.y;
+    let row = sizes.row + group.z;
+    for (var i = lane; i < OWN * PADDED; i += THREADS) {
+        let to = i / PADDED * STRIDE + i % PADDED;
+        let token = first + i / PADDED;
+        halves[OWN_A + to] = load(row, token, key_column(kv), i % PADDED);
+        halves[OWN_B + to] = load(row, token, value_column(kv), i % PADDED);
+    }
+    workgroupBarrier();
+    var keys: Own;
+    var values: Own;
+    hold(&keys, subgroup, OWN_A);
+    hold(&values, subgroup, OWN_B);
+
+    let own = lane / SHARERS;
+    let sharer = lane % SHARERS;
+    let at = own * SCORES_STRIDE + sharer; // of the thread's first vec4 of scores
+    var dk: Results;
+    var dv: Results;
+    let heads = sizes.q_heads / sizes.kv_heads;
+    for (var head = kv * heads; head < (kv + 1) * heads; head++) {
+        // Queries before the first key don't see it.
+        for (var start = first / OTHER * OTHER; start < sizes.context; start += OTHER) {
+            for (var i = lane; i < OTHER * PADDED; i += THREADS) {
+                let to = i / PADDED * STRIDE + i % PADDED;
+                let token = start + i / PADDED;
+                halves[OTHER_A + to] = load(row, token, head * QUADS, i % PADDED);
+                halves[OTHER_B + to] = load_dout(row, token, head, i % PADDED);
+            }
+            for (var i = lane; i < SCORES; i += THREADS) {
+                let tokens = vec4u(start + 4 * i) + vec4u(0, 1, 2, 3);
+                let at = vec4u(saved_at(row, head, 0)) + min(tokens, vec4u(sizes.context - 1));
+                let saved = vec4f(lse[at.x], lse[at.y], lse[at.z], lse[at.w]) * LOG2_E;
+                // Past the end p is exp2 of next to minus infinity: 0.
+                its_lse[i] = select(saved, vec4f(-LOWEST), tokens >= vec4u(sizes.context));
+                its_delta[i] = vec4f(delta[at.x], delta[at.y], delta[at.z], delta[at.w]);
+            }
+            workgroupBarrier();
+            score(&keys, subgroup, OWN_A, OTHER_A);
+            workgroupBarrier();
+            var ps: Part;
+            for (var n = 0u; n < PART; n++) { // unroll
+                let column = sharer + n * SHARERS;
+                let scaled = reals[at + n * SHARERS] * (sizes.scale * LOG2_E) - its_lse[column];
+                // Queries before the key, even without the key itself.
+                let unseeing = until(start + 4 * column + 1, first + own);
+                ps[n] = exp2(select(scaled, vec4f(LOWEST), unseeing));
+                halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ps[n]);
+            }
+            workgroupBarrier();
+            add_weighted(&dv, subgroup, WEIGHTS, OTHER_B);
+            score(&values, subgroup, OWN_B, OTHER_B);
+            workgroupBarrier();
+            for (var n = 0u; n < PART; n++) { // unroll
+                let ds = ps[n] * (reals[at + n * SHARERS] - its_delta[sharer + n * SHARERS]);
+                halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ds);
+            }
+            workgroupBarrier();
+            add_weighted(&dk, subgroup, WEIGHTS, OTHER_A);
+            // The next block overwrites what slower subgroups still read.
+            workgroupBarrier();
+        }
+    }
+    store(&dk, lane, row, first, key_column(kv), sizes.scale);
+    store(&dv, lane, row, first, value_column(kv), 1.0);
+}
