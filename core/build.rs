@@ -19,8 +19,9 @@ fn table(name: &str, folder: &Path) -> String {
     let files = entries.map(|entry| entry.expect("an entry").path());
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|it| it == "wgsl")).collect();
-    // Browsers have no matrix units, and a page is better short.
-    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32") {
+    // Browsers have no matrix units, and a page is better short: without comments, too.
+    let is_page = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
+    if is_page {
         files.retain(|path| {
             !path.file_name().is_some_and(|it| it.to_string_lossy().contains("matrix"))
         });
@@ -29,7 +30,10 @@ fn table(name: &str, folder: &Path) -> String {
     let mut text = format!("pub static {name}: &[(&str, &str)] = &[\n");
     for path in files {
         let stem = path.file_stem().expect("it has a name");
-        writeln!(text, "    ({stem:?}, include_str!({path:?})),").expect("a string takes it");
+        let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let is_kept = |line: &&str| !is_page || !line.trim_start().starts_with("//");
+        let source: String = source.split_inclusive('\n').filter(is_kept).collect();
+        writeln!(text, "    ({stem:?}, {source:?}),").expect("a string takes it");
     }
     text + "];\n"
 }

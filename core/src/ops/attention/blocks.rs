@@ -136,6 +136,8 @@ pub(super) struct MatrixTile {
 
 impl MatrixTile {
     const SIDE: usize = 16;
+    /// Pieces that a thread has a part of.
+    const MOST_HELD: usize = 8;
 
     /// Those for heads of whole vec4s, if these are long enough to fill a piece and short enough that threads
     /// hold them. Large tiles load less; long heads have the workgroup memory only for small ones.
@@ -186,10 +188,14 @@ impl MatrixTile {
         8 * halves + 16 * self.own() * scores_stride + 2 * 4 * self.other()
     }
 
-    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+    /// Of a kernel whose workgroups own `vectors` of each own token.
+    pub fn constants(&self, vectors: usize) -> Vec<(&'static str, f64)> {
         let ([subgroups_down, subgroups_across], [down, across]) = (self.subgroups, self.pieces);
         let threads_of_token = 32 * subgroups_down * subgroups_across / self.own();
+        // A piece takes four registers of each thread, or eight; there are 255 at most.
+        let hold = vectors * down * self.wide() * subgroups_across <= Self::MOST_HELD;
         let constants = [
+            ("HOLD", usize::from(hold)),
             ("QUADS", self.quads),
             ("SUBGROUPS_DOWN", subgroups_down),
             ("SUBGROUPS_ACROSS", subgroups_across),

@@ -143,7 +143,7 @@ pub(super) mod forward {
         }
         let mut variants = Vec::new();
         for own in matrix_tiles(shape, &[op.qkv, op.out]) {
-            let kernel = kernel("attention_matrix", "attention_matrix", own.constants());
+            let kernel = kernel("attention_matrix", "attention_matrix", own.constants(1));
             let dispatches = pass(op, kernel, own.grid(shape, heads), MOST_FLOPS_OF_GPUS);
             variants.push(by_matrix_units(&own, own.forward_bytes(), dispatches));
         }
@@ -196,7 +196,7 @@ pub(super) mod backward {
         let mut variants = Vec::new();
         for own in matrix_tiles(shape, &[op.qkv, op.out, op.dout, op.dqkv]) {
             let kernels = ["attention_matrix_q", "attention_matrix_kv"]
-                .map(|entry| kernel("attention_matrix_backward", entry, own.constants()));
+                .map(|entry| kernel("attention_matrix_backward", entry, own.constants(2)));
             let grids = heads.map(|heads| own.grid(shape, heads));
             let dispatches = passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS);
             variants.push(by_matrix_units(&own, own.backward_bytes(), dispatches));
