@@ -6,7 +6,8 @@
 // a block, the first moves 92 KiB a block, the second 84 KiB, and this 52 KiB: a query has a `reference`
 // that its scores are taken relative to, at first 0, and it need not be the largest of them: a weight of
 // 2^15 is a half as good as one of 1. Only where a score is more than that above it, the results are
-// taken out, scaled and taken in again. With scores as models have them this hardly ever happens.
+// taken out, scaled and taken in again. With scores as models have them this hardly ever happens. It is done for all
+// own tokens at once, and rounds the results of all of them to 22 bits.
 
 #include "attention_matrix"
 
@@ -32,15 +33,8 @@ const ABOVE: f32 = 15.0;
 const BELOW: f32 = 4.0;
 
 var<workgroup> totals: array<f32, OWN>;
-var<workgroup> outgrown: u32; // up to this many keys, some reference was
-
-// Zeros past the end of the row and behind the head.
-fn load(row: u32, token: u32, column: u32, quad: u32) -> vec4<f16> {
-    if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
-    return vec4<f16>(qkv[token_of(row, token) * width() + column + quad]);
-}
-
-alias Part = array<vec4f, PART>;
+// Up to this many keys, some reference was. As long as four, so that `halves` begin where matrix units load them.
+var<workgroup> outgrown: vec4u;
 
 // Weights of a thread's scores, to halves[at] and every SHARERS-th from there; their sum.
 fn weigh(scores: ptr<function, Part>, reference: f32, at: u32) -> f32 {
@@ -105,7 +99,7 @@ fn attention_matrix(
         let ones = column == vec4u(i / PIECE);
         halves[UNIT + i / PIECE * UNIT_STRIDE + i % PIECE] = vec4<f16>(ones);
     }
-    if lane == 0 { outgrown = 0; }
+    if lane == 0 { outgrown = vec4u(); }
     workgroupBarrier();
     var queries: Own;
     hold(&queries, subgroup, QUERIES);
@@ -135,9 +129,10 @@ fn attention_matrix(
             largest = max(largest, max(max(scores[n].x, scores[n].y), max(scores[n].z, scores[n].w)));
         }
         var sum = weigh(&scores, reference, WEIGHTS + at);
+        // Of this thread's share: the whole row may be higher, and then nothing changes.
         let is_low = start == 0 && largest < reference - BELOW && largest > LOWEST;
-        if largest > reference + ABOVE || is_low { outgrown = start + OTHER; }
-        if workgroupUniformLoad(&outgrown) == start + OTHER {
+        if largest > reference + ABOVE || is_low { outgrown = vec4u(start + OTHER); }
+        if workgroupUniformLoad(&outgrown).x == start + OTHER {
             reals[lane] = vec4f(largest, total, 0.0, 0.0);
             workgroupBarrier();
             let past = total;

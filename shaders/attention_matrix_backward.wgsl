@@ -32,12 +32,6 @@ const HALVES: u32 = WEIGHTS + OWN * SCORES_STRIDE;
 var<workgroup> its_lse: array<vec4f, SCORES>; // of passing queries, in bits
 var<workgroup> its_delta: array<vec4f, SCORES>;
 
-// Zeros past the end of the row and behind the head.
-fn load(row: u32, token: u32, column: u32, quad: u32) -> vec4<f16> {
-    if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
-    return vec4<f16>(qkv[token_of(row, token) * width() + column + quad]);
-}
-
 fn load_dout(row: u32, token: u32, head: u32, quad: u32) -> vec4<f16> {
     if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
     return vec4<f16>(dout[(token_of(row, token) * sizes.q_heads + head) * QUADS + quad]);
@@ -74,8 +68,6 @@ fn store(
         }
     }
 }
-
-alias Part = array<vec4f, PART>;
 
 @compute @workgroup_size(THREADS)
 fn attention_matrix_q(
@@ -177,8 +169,8 @@ fn attention_matrix_kv(
     var dv: Results;
     let heads = sizes.q_heads / sizes.kv_heads;
     for (var head = kv * heads; head < (kv + 1) * heads; head++) {
-        // Queries before the first key don't see it.
-        for (var start = first / OTHER * OTHER; start < sizes.context; start += OTHER) {
+        // Queries before the first key don't see it. Own tokens are whole blocks of passing ones.
+        for (var start = first; start < sizes.context; start += OTHER) {
             for (var i = lane; i < OTHER * PADDED; i += THREADS) {
                 let to = i / PADDED * STRIDE + i % PADDED;
                 let token = start + i / PADDED;
@@ -187,11 +179,11 @@ fn attention_matrix_kv(
             }
             for (var i = lane; i < SCORES; i += THREADS) {
                 let tokens = vec4u(start + 4 * i) + vec4u(0, 1, 2, 3);
-                let at = vec4u(saved_at(row, head, 0)) + min(tokens, vec4u(sizes.context - 1));
-                let saved = vec4f(lse[at.x], lse[at.y], lse[at.z], lse[at.w]) * LOG2_E;
+                let query = vec4u(saved_at(row, head, 0)) + min(tokens, vec4u(sizes.context - 1));
+                let saved = vec4f(lse[query.x], lse[query.y], lse[query.z], lse[query.w]) * LOG2_E;
                 // Past the end p is exp2 of next to minus infinity: 0.
                 its_lse[i] = select(saved, vec4f(-LOWEST), tokens >= vec4u(sizes.context));
-                its_delta[i] = vec4f(delta[at.x], delta[at.y], delta[at.z], delta[at.w]);
+                its_delta[i] = vec4f(delta[query.x], delta[query.y], delta[query.z], delta[query.w]);
             }
             workgroupBarrier();
             score(&keys, subgroup, OWN_A, OTHER_A);

@@ -43,7 +43,15 @@ const REALS: u32 = OWN * SCORES_STRIDE;
 const SHARERS: u32 = SCORES / PART;
 
 alias Own = array<array<Left, DOWN>, DEEP>;
+// Of a thread, an own token's scores.
+alias Part = array<vec4f, PART>;
 alias Results = array<array<Sums, WIDE>, DOWN>;
+
+// A vec4 of `qkv`, which the kernel binds; zeros past the end of the row and behind the head.
+fn load(row: u32, token: u32, column: u32, quad: u32) -> vec4<f16> {
+    if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
+    return vec4<f16>(qkv[token_of(row, token) * width() + column + quad]);
+}
 
 // Where a subgroup's block begins.
 fn row_of(subgroup: u32) -> u32 { return subgroup / SUBGROUPS_ACROSS * DOWN * SIDE; }

@@ -342,6 +342,9 @@ fn every_kernel_with_halves_is_valid_wgsl() {
         "attention_backward_delta",
         "attention_backward_kv",
         "attention_backward_q",
+        "attention_matrix",
+        "attention_matrix_kv",
+        "attention_matrix_q",
         "copy",
         "product_block_tile_store",
         "grouped_matmul_nt",
@@ -485,8 +488,19 @@ fn every_variant_of_products_and_attention_computes_it() {
         "fused_subgroup_tall",
         "fused_tile64_few",
     ];
-    let dense_only =
-        ["tile64", "tile128", "split_k", "fused_tile64", "fused_tile128", "registers", "tile"];
+    let dense_only = [
+        "tile64",
+        "tile128",
+        "split_k",
+        "fused_tile64",
+        "fused_tile128",
+        "registers",
+        "tile",
+        "matrix64",
+        "fused_matrix64",
+        "matrix64x32",
+        "matrix32x32",
+    ];
     for variant in of_rows {
         as_emulated(&moe, variant, ROUTING);
     }

@@ -136,11 +136,11 @@ pub(super) struct MatrixTile {
 
 impl MatrixTile {
     const SIDE: usize = 16;
-    /// Pieces that a thread has a part of.
+    /// Pieces of own tokens that stay in the registers of a subgroup.
     const MOST_HELD: usize = 8;
 
-    /// Those for heads of whole vec4s, if these are long enough to fill a piece and short enough that threads
-    /// hold them. Large tiles load less; long heads have the workgroup memory only for small ones.
+    /// Those for heads of whole vec4s, if these are long enough to fill a piece and short enough for workgroup
+    /// memory and for the registers that their results take. Large tiles load less.
     pub fn all(head_dim: usize) -> Vec<Self> {
         let tile = |name, subgroups, pieces| Self { name, subgroups, pieces, quads: head_dim / 4 };
         let large = tile("matrix64x32", [2, 2], [2, 1]);
@@ -178,7 +178,7 @@ impl MatrixTile {
         let unit = Self::SIDE * (Self::SIDE / 4 + 2);
         let passing = (self.other() * stride).max(self.own() * scores_stride);
         let halves = (self.own() + self.other()) * stride + unit + passing;
-        8 * halves + 16 * self.own() * scores_stride + 4 * (self.own() + 1)
+        8 * halves + 16 * self.own() * scores_stride + 4 * self.own() + 16
     }
 
     /// As in attention_matrix_backward.wgsl.
