@@ -136,13 +136,14 @@ impl<'a> Context<'a> {
         copy
     }
 
-    /// A gradient as products read it: itself, or a copy in halves, so that both factors are halves.
-    pub fn in_working(&self, b: &mut PlanBuilder, gradient: View) -> View {
-        if gradient.dtype == self.working {
-            return gradient;
+    /// A tensor of the stream's precision, or its gradient, as products read it: itself, or a copy in halves, so
+    /// that both factors are halves.
+    pub fn in_working(&self, b: &mut PlanBuilder, x: View) -> View {
+        if x.dtype == self.working {
+            return x;
         }
-        let copy = b.activation_of(self.working, "dout_working", &[gradient.len]);
-        b.push(Copy { x: gradient, y: copy });
+        let copy = b.activation_of(self.working, "working", &[x.len]);
+        b.push(Copy { x, y: copy });
         copy
     }
 

@@ -54,8 +54,8 @@ fn predict(
         Projector::None => (states.source, None),
         Projector::Swiglu => {
             let (inner, result) = (4 * width, DType::Real);
-            let (out, mlp) =
-                SwigluMlp::forward(b, cx, "projector", states.source, n, inner, result);
+            let source = cx.in_working(b, states.source);
+            let (out, mlp) = SwigluMlp::forward(b, cx, "projector", source, n, inner, result);
             (out, Some(mlp))
         }
     };
