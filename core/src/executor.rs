@@ -5,6 +5,7 @@
 
 use thiserror::Error;
 
+use crate::kernel::ForcedError;
 use crate::plan::{Layout, LayoutError, ParameterLayout, Plan, Space, TensorId, View};
 
 /// A failure of the machine rather than of the input.
@@ -14,9 +15,7 @@ pub enum ExecutorError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// No adapter fits the request.
-    #[error(
-        "no GPU adapter {wanted}; found: {found}. Run `nitp devices` to see what there is, or use `--device cpu`"
-    )]
+    #[error("no GPU adapter {wanted}; found: {found}")]
     NoAdapter {
         /// What was asked for.
         wanted: String,
@@ -24,9 +23,7 @@ pub enum ExecutorError {
         found: String,
     },
     /// The adapter gave no device.
-    #[error(
-        "{adapter} refused a device: {reason}. Use another with `--device NAME`, or `--device cpu`"
-    )]
+    #[error("{adapter} refused a device: {reason}")]
     NoDevice {
         /// The adapter, in words.
         adapter: String,
@@ -35,27 +32,23 @@ pub enum ExecutorError {
     },
     /// Half precision where there is none.
     #[error(
-        "train.precision = \"mixed\" needs an adapter with 16-bit numbers (shader-f16), and {adapter}. \
-         Set train.precision=f32, choose another adapter with `--device NAME`, or `--device cpu`, \
-         which only emulates it and is slower than f32"
+        "train.precision = \"mixed\" needs an adapter with 16-bit numbers (shader-f16), and {adapter}"
     )]
     NoHalf {
         /// Which lacks it, in words.
         adapter: String,
     },
+    /// A forced way of an op is not there.
+    #[error(transparent)]
+    Forced(#[from] ForcedError),
     /// The device went away in mid-run.
-    #[error(
-        "the GPU device was lost ({reason}). What was saved is intact: continue from the last \
-         checkpoint with `--resume`, or with `--device cpu` if it happens again"
-    )]
+    #[error("the GPU device was lost ({reason}). What was saved is intact")]
     DeviceLost {
         /// What the driver said.
         reason: String,
     },
     /// The device has no memory for a buffer, or rejected a command.
-    #[error(
-        "the GPU reported an error: {reason}. Try a smaller batch_size or model, or `--device cpu`"
-    )]
+    #[error("the GPU reported an error: {reason}")]
     Gpu {
         /// What the driver said.
         reason: String,
@@ -190,6 +183,11 @@ pub trait Executor {
     /// Runs a plan once, with one micro-batch, and tells the seconds that each node took, in the
     /// order of [`Plan::nodes`]. For benchmarks: it waits, and not in a browser.
     fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError>;
+
+    /// Floating-point operations a second of multiply-adds in f32, if they were measured.
+    fn flops_ceiling(&self) -> Option<f64> {
+        None
+    }
 
     /// Tests only: fill each activation with NaN (integers with their maximum) when it dies.
     fn poison_freed(&mut self, on: bool);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +34,16 @@ pub enum Command {
     Eval(EvalArgs),
     /// Write text with the model of a run
     Generate(GenerateArgs),
+    /// Train several objectives or settings from the same seeds on the same batches, and report how they differ
+    Compare(CompareArgs),
+    /// As compare, over a table of the paper's ablations or any grid of settings
+    Ablate(AblateArgs),
+    /// As compare, over values of NITP's weight and of the learning rate
+    Sweep(SweepArgs),
+    /// Measure what a run's frozen hidden states tell of labelled texts: classes, likeness, retrieval, senses
+    Probe(ProbeArgs),
+    /// Write the vectors of texts, from a run's hidden states, as a NumPy array
+    Embed(EmbedArgs),
     /// What a configuration costs: parameters, training FLOPs, memory, and which adapters hold it
     Info(InfoArgs),
     /// List the GPU adapters of this machine and what `--device auto` takes
@@ -128,6 +139,88 @@ pub struct TrainArgs {
     pub stop_at: Option<usize>,
 }
 
+/// What all arms of a comparison get the same of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MatchBy {
+    /// Steps, and so batches
+    Steps,
+    /// Training FLOPs: cheaper arms train for more steps
+    Flops,
+}
+
+/// What `compare`, `ablate` and `sweep` share.
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    /// The configuration that all arms share
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Text files, JSONL files with a `text` field, or folders of them; also as .gz
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// Optimizer steps of each run
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Seeds that each arm trains with, counted from train.seed; from two on, differences have intervals
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub seeds: usize,
+    /// What all arms get the same of
+    #[arg(long = "match", value_enum, default_value_t = MatchBy::Steps)]
+    pub matched: MatchBy,
+    /// Folder of the runs and the report; the same command goes on with what it holds [default: labs/NAME-NUMBER]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Train without asking, however many runs there are
+    #[arg(long)]
+    pub yes: bool,
+    /// The machine
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Objectives, separated by commas, the baseline first
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', default_value = "ntp,nitp")]
+    pub arms: Vec<String>,
+    /// One more arm: a name and the keys that it sets; may be given more than once
+    #[arg(long = "arm", value_name = "NAME:SECTION.KEY=VALUE,...")]
+    pub more: Vec<String>,
+    /// What it shares with `ablate` and `sweep`
+    #[command(flatten)]
+    pub lab: LabArgs,
+}
+
+/// Options of `ablate`.
+#[derive(Debug, Args)]
+pub struct AblateArgs {
+    /// A factor of the paper's ablations (target-block, shift, loss, cosine-penalty, stop-gradient, start-step,
+    /// projector, lambda), or `all` of them
+    #[arg(value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Instead of a table, a key and its values; several make a grid
+    #[arg(long = "axis", value_name = "SECTION.KEY=VALUE,VALUE")]
+    pub axes: Vec<String>,
+    /// What it shares with `compare` and `sweep`
+    #[command(flatten)]
+    pub lab: LabArgs,
+}
+
+/// Options of `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Values of nitp.weight
+    #[arg(long, value_name = "X,X", value_delimiter = ',')]
+    pub lambda: Vec<f64>,
+    /// Values of train.learning_rate
+    #[arg(long = "lr", value_name = "X,X", value_delimiter = ',')]
+    pub learning_rate: Vec<f64>,
+    /// What it shares with `compare` and `ablate`
+    #[command(flatten)]
+    pub lab: LabArgs,
+}
+
 /// Options of `trace`.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
@@ -137,6 +230,57 @@ pub struct TraceArgs {
     /// The receipt, a safetensors file
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
+}
+
+/// What `probe` and `embed` share.
+#[derive(Debug, Args)]
+pub struct ProbeOptions {
+    /// Whose states: `last` (what the unembedding reads), a number (0 is the embedding, k the stream after block k), or `all`
+    #[arg(long, value_name = "LAYER", default_value = "last")]
+    pub layer: String,
+    /// The machine
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Options of `probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// A run folder (its newest checkpoint) or a checkpoint
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// JSONL files with labelled texts, or with `text_a`, `text_b` and `score` [default: the demo corpus]
+    #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// Labels that are probed, separated by commas [default: every field that is one]
+    #[arg(long, value_name = "FIELD,FIELD", value_delimiter = ',')]
+    pub labels: Vec<String>,
+    /// Seed of the split of documents and of k-means
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// What it shares with `embed`
+    #[command(flatten)]
+    pub options: ProbeOptions,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `embed`.
+#[derive(Debug, Args)]
+pub struct EmbedArgs {
+    /// A run folder (its newest checkpoint) or a checkpoint
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// JSONL files whose lines have a `text`
+    #[arg(long, value_name = "FILE.jsonl", num_args = 1.., required = true)]
+    pub data: Vec<PathBuf>,
+    /// Where the vectors go: a NumPy array of float32, a row a text
+    #[arg(long, value_name = "FILE.npy")]
+    pub out: PathBuf,
+    /// What it shares with `probe`
+    #[command(flatten)]
+    pub options: ProbeOptions,
 }
 
 /// Options of `eval`.
@@ -243,6 +387,9 @@ pub struct BenchArgs {
     /// Of `matmul`: of which numbers the factors are; sums are f32
     #[arg(long, value_enum, default_value_t = Factors::F32)]
     pub factors: Factors,
+    /// Of `ops`, `step` and `all` on a GPU: the way (`tile64`, `matrix128`, ...) that is taken wherever an op has it
+    #[arg(long, value_name = "NAME")]
+    pub way: Option<String>,
     /// Compare with the JSON of an earlier run, and tell what got slower
     #[arg(long, value_name = "FILE.json")]
     pub baseline: Option<PathBuf>,

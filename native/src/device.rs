@@ -1,6 +1,6 @@
 //! Which machine a run takes, and why.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use nitp_core::config::{Config, Precision};
 use nitp_core::cpu::CpuExecutor;
 use nitp_core::executor::{Executor, ExecutorError};
@@ -9,7 +9,7 @@ use nitp_core::model::parameter_layout;
 use nitp_core::plan::Limits;
 use nitp_core::train::Rehearsal;
 
-use crate::args::DeviceArgs;
+use crate::args::{DeviceArgs, Tune};
 use crate::machine::Machine;
 use crate::output::errln;
 use crate::reasons::reasons;
@@ -135,6 +135,9 @@ fn tuned(
         Device::Gpu(gpu) => {
             if mixed {
                 gpu.summary.check_half()?;
+                if let (Some(machine), Tune::Auto) = (before, args.tune) {
+                    machine.check_matrix_units(&gpu)?;
+                }
             }
             let own = before.and_then(|machine| machine.tuning(&gpu.summary));
             Device::Gpu(Box::new(tuning::measured(*gpu, config, args.tune, own)?))
@@ -258,8 +261,21 @@ impl Device {
         }
     }
 
+    /// The same adapter, where ops that have this way are done so.
+    ///
+    /// # Errors
+    /// On the CPU, which has one way.
+    pub fn forcing(self, way: &str) -> Result<Self> {
+        match self {
+            Device::Cpu => {
+                bail!("--way {way}: ways are of GPU kernels; add --device gpu or a name")
+            }
+            Device::Gpu(gpu) => Ok(Device::Gpu(Box::new(gpu.forcing(way)))),
+        }
+    }
+
     /// The same machine once more.
-    fn again(&self) -> Self {
+    pub fn again(&self) -> Self {
         match self {
             Device::Cpu => Device::Cpu,
             Device::Gpu(gpu) => Device::Gpu(gpu.clone()),

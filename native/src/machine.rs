@@ -1,7 +1,9 @@
 //! What a run trains on, in its folder: so that a run that goes on does so on the same machine with the
 //! same kernels, and with the same bits.
 
+use anyhow::{Result, ensure};
 use nitp_core::gpu::{AdapterSummary, GpuDevice, Tuning};
+use nitp_core::kernel::Matrices;
 use serde::{Deserialize, Serialize};
 
 use crate::device::Device;
@@ -19,6 +21,9 @@ pub enum Machine {
         adapter: String,
         /// Which kernels it takes, as [`Tuning::write`] makes it.
         tuning: serde_json::Value,
+        /// Side of the matrices that its units multiply, if it has such units: 8 or 16.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        matrix_units: Option<usize>,
     },
 }
 
@@ -33,7 +38,38 @@ impl Machine {
 
     fn gpu(gpu: &GpuDevice) -> Self {
         let tuning = serde_json::from_str(&gpu.tuning().write()).expect("it writes JSON");
-        Self::Gpu { adapter: gpu.summary.name.clone(), tuning }
+        let matrix_units = side_of_units(gpu);
+        Self::Gpu { adapter: gpu.summary.name.clone(), tuning, matrix_units }
+    }
+
+    /// For a branch, which is a run of its own: it may go on without matrix units.
+    pub fn of_branch(self) -> Self {
+        match self {
+            Self::Cpu => Self::Cpu,
+            Self::Gpu { adapter, tuning, .. } => Self::Gpu { adapter, tuning, matrix_units: None },
+        }
+    }
+
+    /// Checks that a run in mixed precision that trained on matrix units finds such units again: products
+    /// by other kernels round differently and take many times as long.
+    ///
+    /// # Errors
+    /// If this adapter has none, or of another shape.
+    pub fn check_matrix_units(&self, gpu: &GpuDevice) -> Result<()> {
+        let Self::Gpu { adapter: before, matrix_units: Some(side), .. } = self else {
+            return Ok(());
+        };
+        let here = side_of_units(gpu);
+        let have =
+            here.map_or("no such units".to_owned(), |it| format!("units for {it} x {it} x {it}"));
+        ensure!(
+            here == Some(*side),
+            "the run trained in mixed precision by matrix units for {side} x {side} x {side} on {before}, \
+             and {} has {have}: its steps would round differently, and take much longer. Give `--tune \
+             again` to go on with kernels chosen anew for this adapter, or branch off with `--out DIR`",
+            gpu.summary.quoted()
+        );
+        Ok(())
     }
 
     /// The kernels that it took on this adapter, if it was this one; with a warning if they can't be had.
@@ -51,5 +87,13 @@ impl Machine {
                 })
                 .ok(),
         }
+    }
+}
+
+fn side_of_units(gpu: &GpuDevice) -> Option<usize> {
+    match gpu.capabilities().matrices {
+        Matrices::Units8 => Some(8),
+        Matrices::Units16 => Some(16),
+        Matrices::None | Matrices::Emulated => None,
     }
 }

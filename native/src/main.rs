@@ -1,6 +1,7 @@
 //! `nitp`: train, evaluate, generate, inspect. Exit codes: 0, 1 for a failure, 2 for wrong usage, 130
 //! for a run that a signal stopped.
 
+mod advice;
 mod args;
 mod cache;
 mod checkpoints;
@@ -42,6 +43,11 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Generate(args) => commands::generate::run(args),
+        Command::Compare(args) => commands::lab::compare(&args),
+        Command::Ablate(args) => commands::lab::ablate(&args),
+        Command::Sweep(args) => commands::lab::sweep(&args),
+        Command::Probe(args) => commands::probe::probe(&args),
+        Command::Embed(args) => commands::probe::embed(&args),
         Command::Info(args) => commands::info::run(args),
         Command::Devices => commands::devices::run(),
         Command::Tokenizer(command) => commands::tokenizer::run(command),
@@ -66,7 +72,13 @@ fn exit_code(result: Result<()>) -> ExitCode {
             Err(error) => {
                 let style = console::style("error:").for_stderr().red().bold();
                 let text = output::shortened(&reasons::reasons(&error));
-                output::errln!("{style} {text}");
+                match advice::advice(&error) {
+                    // A reason of several sentences may end without its full stop.
+                    Some(advice) => {
+                        output::errln!("{style} {}. {advice}", text.trim_end_matches('.'));
+                    }
+                    None => output::errln!("{style} {text}"),
+                }
                 code = ExitCode::FAILURE;
             }
         }

@@ -99,6 +99,9 @@ impl Progress {
         }
         if let Some(speed) = self.tokens_per_second {
             message += &format!("  {} tokens/s", thousands(speed));
+            if let (Some(mfu), Some(newest)) = (event.mfu, event.tokens_per_second) {
+                message += &format!("  MFU {:.0} %", 100.0 * mfu * speed / newest);
+            }
         }
         if let (true, Some(scale)) = (event.skipped, event.loss_scale) {
             message += &format!("  skipped: gradients times {scale} overflow");

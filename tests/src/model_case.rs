@@ -103,8 +103,7 @@ impl BatchSource for RandomBatches {
 
 /// The packing of a model's parameters.
 pub fn layout(parameters: &[Parameter]) -> ParameterLayout {
-    let list = parameters.iter().map(|p| (p.name.as_str(), p.len(), p.decay));
-    ParameterLayout::new(list, Limits::NONE).expect("no limit")
+    ParameterLayout::new(parameters.iter().map(Parameter::packed), Limits::NONE).expect("no limit")
 }
 
 /// A CPU executor for this model: fast paths.

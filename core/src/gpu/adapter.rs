@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use super::pipelines::Pipelines;
 use super::tuning::Tuning;
 use crate::executor::ExecutorError;
-use crate::kernel::{BASELINE, Capabilities, Dispatch, MAX_WORKGROUPS, Matrices, Suits, Variant};
+use crate::kernel::{Capabilities, ForcedError, Matrices, Selector, Variant};
 use crate::ops::DynOp;
-use crate::plan::Limits;
+use crate::plan::{Limits, Plan};
 
 /// An adapter as people see it.
 #[derive(Clone, Debug)]
@@ -101,12 +101,10 @@ pub struct GpuDevice {
     pub(super) pipelines: Arc<Pipelines>,
     /// What it is.
     pub summary: AdapterSummary,
-    /// What it has.
-    pub capabilities: Capabilities,
+    /// Which of an op's variants it takes.
+    selector: Selector,
     /// What was measured of its ops.
     tuning: Arc<Tuning>,
-    /// See [`GpuDevice::forcing`].
-    forced: Option<String>,
     /// See [`GpuDevice::guarded`].
     pub(super) guard: Option<u64>,
 }
@@ -123,68 +121,53 @@ impl GpuDevice {
         self.failure.check()
     }
 
+    /// What it has of what kernels may ask.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.selector.capabilities
+    }
+
     /// The variants of an op that this adapter has what it takes for.
     pub fn usable(&self, op: &dyn DynOp) -> Vec<Variant> {
-        let mut variants = op.variants();
-        // The baseline is there in any case, first.
-        variants.retain(|it| it.name == BASELINE || self.missing(it).is_none());
-        variants
+        self.selector.usable(op.variants())
     }
 
     /// Why a variant can't run here, in words; nothing if it can.
     pub fn missing(&self, variant: &Variant) -> Option<String> {
-        let fits =
-            |dispatch: &Dispatch| dispatch.grid.iter().all(|&n| n as usize <= MAX_WORKGROUPS);
-        if !variant.dispatches.iter().all(fits) {
-            return Some(format!("more than {MAX_WORKGROUPS} workgroups in a row"));
-        }
-        variant.needs.missing(&self.capabilities)
+        self.selector.missing(variant)
+    }
+
+    /// The variants of an op that are worth measuring here.
+    pub(super) fn candidates(&self, op: &dyn DynOp) -> Vec<Variant> {
+        self.selector.candidates(self.usable(op))
     }
 
     /// Whether there is nothing to measure for an op: one way to do it, or a known choice.
     pub fn is_measured(&self, op: &dyn DynOp, known: &Tuning) -> bool {
-        self.candidates(op).len() < 2 || known.choice(op, &self.usable(op)).is_some()
+        let usable = self.usable(op);
+        known.choice(op, &usable).is_some() || self.selector.candidates(usable).len() < 2
     }
 
-    /// The variants of an op that are worth measuring here. Those made for GPUs are never the best on a
-    /// software adapter, and take the longest to find that out; those made for software keep more in a
-    /// thread than a GPU has registers for.
-    pub(super) fn candidates(&self, op: &dyn DynOp) -> Vec<Variant> {
-        let mut variants = self.usable(op);
-        variants.retain(|it| match it.suits {
-            Suits::Comparison => false,
-            Suits::All => true,
-            Suits::Gpus => !self.summary.software,
-            Suits::Software => self.summary.software,
-        });
-        variants
-    }
-
-    /// How an op is done here: as was measured, else by the first variant that is made for such
-    /// adapters and worked in every class that was measured.
+    /// How an op is done here: see [`Selector::select`].
     pub fn variant(&self, op: &dyn DynOp) -> Variant {
-        let mut variants = self.usable(op);
-        if variants.len() == 1 {
-            return variants.remove(0);
+        let mut usable = self.usable(op);
+        if usable.len() == 1 {
+            return usable.remove(0);
         }
-        let made_for = |kind| {
-            variants.iter().position(|it| it.suits == kind && !self.tuning.has_failed(op, it.name))
-        };
-        let named = |name: &str| variants.iter().position(|it| it.name == name);
-        let index = self.forced.as_deref().and_then(named).or_else(|| {
-            match self.tuning.choice(op, &variants) {
-                Some(choice) => named(&choice.variant),
-                None if self.summary.software => made_for(Suits::Software),
-                None => made_for(Suits::Gpus),
-            }
-        });
-        variants.swap_remove(index.unwrap_or(0))
+        let fastest = self.tuning.choice(op, &usable).map(|choice| choice.variant.as_str());
+        self.selector.select(usable, fastest, |name| self.tuning.has_failed(op, name))
     }
 
-    /// The same device, where this variant is taken wherever an op has it, whatever was measured:
-    /// for tests and comparisons.
-    pub fn forcing(self, variant: &str) -> Self {
-        Self { forced: Some(variant.to_owned()), ..self }
+    /// The same device, where this variant is taken wherever an op has it, whatever was measured: for
+    /// tests and comparisons. A plan with such a variant that can't run here is not loaded, nor is an
+    /// executor's first plan if it has none.
+    pub fn forcing(mut self, variant: &str) -> Self {
+        self.selector.forced = Some(variant.to_owned());
+        self
+    }
+
+    /// Checks a plan for the forced variant: see [`Selector::check_forced`].
+    pub(super) fn check_forced(&self, plan: &Plan) -> Result<(), ForcedError> {
+        self.selector.check_forced(plan.nodes().map(|node| (node.op.name(), node.op.variants())))
     }
 
     /// The same device for tests of ops: kernels run without the range checks that wgpu puts into them, as in
@@ -197,7 +180,7 @@ impl GpuDevice {
     /// The same device, where kernels for matrix units run with plain code in place of the units: for tests
     /// on adapters that have none. It stays as it is where there are units, or no halves.
     pub fn emulating_matrices(mut self) -> Self {
-        let has = &mut self.capabilities;
+        let has = &mut self.selector.capabilities;
         if has.half && has.matrices == Matrices::None {
             has.matrices = Matrices::Emulated;
         }
@@ -289,18 +272,9 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         seen.set(ExecutorError::DeviceLost { reason: format!("{reason:?}: {message}") });
     });
     let tuning = Arc::new(Tuning::new(&summary));
+    let selector = Selector { capabilities, software: summary.software, forced: None };
     let pipelines = Arc::default();
-    Ok(GpuDevice {
-        device,
-        queue,
-        failure,
-        pipelines,
-        summary,
-        capabilities,
-        tuning,
-        forced: None,
-        guard: None,
-    })
+    Ok(GpuDevice { device, queue, failure, pipelines, summary, selector, tuning, guard: None })
 }
 
 /// What of the features of an adapter kernels may use.

@@ -71,7 +71,7 @@ impl Pipelines {
 /// Names of a dispatch's module and pipeline: what differs by one of them has another text or layout.
 fn keys(gpu: &GpuDevice, dispatch: &Dispatch) -> [String; 2] {
     let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
-    let (halves, checks, matrices) = (dispatch.halves(), checks(gpu), gpu.capabilities.matrices);
+    let (halves, checks, matrices) = (dispatch.halves(), checks(gpu), gpu.capabilities().matrices);
     let constants = &kernel.constants;
     let module = format!("{}{constants:?}{halves:?}{checks}{matrices:?}", kernel.module.key());
     let key = format!("{module}/{}/{bindings}", kernel.entry);
@@ -86,7 +86,7 @@ fn checks(gpu: &GpuDevice) -> bool {
 fn compile(gpu: &GpuDevice, dispatch: &Dispatch) -> wgpu::ShaderModule {
     let descriptor = wgpu::ShaderModuleDescriptor {
         label: Some(&dispatch.kernel.module.name()),
-        source: wgpu::ShaderSource::Wgsl(assemble(dispatch, gpu.capabilities.matrices).into()),
+        source: wgpu::ShaderSource::Wgsl(assemble(dispatch, gpu.capabilities().matrices).into()),
     };
     if checks(gpu) {
         return gpu.device.create_shader_module(descriptor);

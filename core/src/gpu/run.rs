@@ -8,7 +8,7 @@ use super::loaded::{Loaded, storage};
 use super::readback::Readback;
 use super::timestamps;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
-use crate::kernel::{BASELINE, Variant};
+use crate::kernel::{BASELINE, ForcedError, Variant};
 use crate::plan::{DType, Layout, ParameterLayout, Plan, Space, View};
 
 /// Runs plans on a WebGPU device.
@@ -91,6 +91,11 @@ impl Executor for GpuExecutor {
         if plan.tensors.iter().any(|tensor| tensor.dtype == DType::Half) {
             self.gpu.summary.check_half()?;
         }
+        match self.gpu.check_forced(&plan) {
+            // Later plans, such as those that measure ceilings, may have no such op.
+            Err(ForcedError::Unknown { .. }) if !self.plans.is_empty() => {}
+            checked => checked?,
+        }
         let layout = Layout::new(&plan, &self.parameters, self.gpu.summary.limits)?;
         let loaded = Loaded::new(&self.gpu.device, plan, layout);
         self.gpu.check()?;
@@ -168,6 +173,10 @@ impl Executor for GpuExecutor {
             return entries.join("+");
         }
         format!("{}: {}", variant.name, entries.join("+"))
+    }
+
+    fn flops_ceiling(&self) -> Option<f64> {
+        self.gpu.tuning().flops
     }
 
     fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError> {

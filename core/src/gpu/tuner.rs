@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_channel::oneshot;
+#[cfg(not(target_arch = "wasm32"))]
+use rayon::prelude::*;
 use web_time::Instant;
 
 use super::GpuDevice;
@@ -15,7 +17,7 @@ use super::outputs::Outputs;
 use super::run::GpuExecutor;
 use super::tuning::{Choice, Tuning, key};
 use crate::executor::{ExecutorError, MicroInputs, PlanId};
-use crate::kernel::BASELINE;
+use crate::kernel::{BASELINE, Variant};
 
 /// A measurement takes at least this long, so that clocks and queues don't count.
 const LEAST: Duration = Duration::from_millis(4);
@@ -23,8 +25,10 @@ const LEAST: Duration = Duration::from_millis(4);
 /// Most calls in a measurement.
 const MOST_CALLS: usize = 50;
 
-/// Measurements of a variant, of which the least counts.
-const ROUNDS: usize = 3;
+/// Measurements of each variant, in turns, of which the least counts. One call that takes longer than [`LEAST`]
+/// is measured [`LONG_ROUNDS`] times.
+const ROUNDS: usize = 4;
+const LONG_ROUNDS: usize = 2;
 
 /// A variant this many times slower than the best so far is not measured again.
 const HOPELESS: f64 = 1.5;
@@ -32,6 +36,36 @@ const HOPELESS: f64 = 1.5;
 /// The baseline stays unless another takes less than this share of its time: a difference that is
 /// noise must not decide.
 const WORTH: f64 = 0.95;
+
+/// Two measurements of the same agree if they differ by less than this share.
+const AGREE: f64 = 0.05;
+
+/// A class is noisy if the two best measurements of its fastest variant differ by more than this share.
+const NOISY: f64 = 0.2;
+
+/// A GPU raises its clocks only under load: it is warm when two measurements agree, or after this long.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// A variant that works, and how long its measurements took.
+struct Candidate {
+    name: &'static str,
+    commands: Vec<Command>,
+    /// Seconds a call.
+    seconds: Vec<f64>,
+}
+
+impl Candidate {
+    fn least(&self) -> f64 {
+        self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// Whether the two best measurements are far apart.
+    fn is_noisy(&self) -> bool {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        matches!(sorted[..], [least, next, ..] if next > (1.0 + NOISY) * least)
+    }
+}
 
 impl GpuExecutor {
     /// Runs a plan's micro part once on `micro` and measures every variant of its ops that
@@ -82,17 +116,14 @@ impl GpuExecutor {
         let variants = self.gpu.candidates(op);
         let outputs = Outputs::of(self, id, node).await;
         let mut expected: Option<Vec<f32>> = None;
-        let (mut times, mut failed) = (BTreeMap::new(), BTreeMap::new());
-        let mut best = f64::INFINITY;
-        for variant in &variants {
-            use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
-            let scopes = [Internal, OutOfMemory, Validation]
-                .map(|filter| self.gpu.device.push_error_scope(filter));
-            let commands = self.commands(id, node, variant);
-            let mut error = None;
-            for scope in scopes.into_iter().rev() {
-                error = scope.pop().await.or(error);
-            }
+        let (mut candidates, mut failed) = (Vec::new(), BTreeMap::new());
+        let compiled = compile(&self.gpu, &variants).await;
+        for (variant, error) in variants.iter().zip(compiled) {
+            let device = self.gpu.device.clone();
+            let (commands, error) = match error {
+                Some(error) => (Vec::new(), Some(error)),
+                None => caught(&device, || self.commands(id, node, variant)).await,
+            };
             if let Some(error) = error {
                 self.forget(variant);
                 failed.insert(variant.name.to_owned(), error.to_string());
@@ -110,40 +141,72 @@ impl GpuExecutor {
                 failed.insert(variant.name.to_owned(), difference);
                 continue;
             }
-            let seconds = self.seconds(&commands, best).await?;
-            best = best.min(seconds);
-            times.insert(variant.name.to_owned(), seconds);
+            candidates.push(Candidate { name: variant.name, commands, seconds: Vec::new() });
         }
+        self.time(&mut candidates).await?;
         // What adds to its output has added to it in every call.
         outputs.restore(&self.gpu);
-        let baseline = times.get(BASELINE).copied().unwrap_or(f64::INFINITY);
-        let fastest = times.iter().min_by(|a, b| a.1.total_cmp(b.1));
+        let baseline = candidates.iter().find(|it| it.name == BASELINE);
+        let baseline = baseline.map_or(f64::INFINITY, Candidate::least);
+        let fastest = candidates.iter().min_by(|a, b| a.least().total_cmp(&b.least()));
         let chosen = match fastest {
-            Some((name, &seconds)) if seconds < WORTH * baseline => name.clone(),
-            _ => BASELINE.to_owned(),
+            Some(fastest) if fastest.least() < WORTH * baseline => fastest.name,
+            _ => BASELINE,
         };
+        let noisy = fastest.is_some_and(Candidate::is_noisy);
         // Of tenths: more would be noise.
         let tenths = |seconds: f64| (1e7 * seconds).round() / 10.0;
-        let microseconds = times.into_iter().map(|(name, seconds)| (name, tenths(seconds)));
-        Ok(Some(Choice { variant: chosen, microseconds: microseconds.collect(), failed }))
+        let microseconds =
+            candidates.iter().map(|it| (it.name.to_owned(), tenths(it.least()))).collect();
+        Ok(Some(Choice { variant: chosen.to_owned(), microseconds, noisy, failed }))
     }
 
-    /// Of one call: the least of some rounds, or of one that is hopeless against `best`.
-    async fn seconds(&self, commands: &[Command], best: f64) -> Result<f64, ExecutorError> {
-        let mut least = self.calls(commands, 1).await?;
-        if least > HOPELESS * best && least > LEAST.as_secs_f64() {
-            return Ok(least);
+    /// Measures candidates in turns, so that all see the same clocks and the same noise.
+    async fn time(&self, candidates: &mut [Candidate]) -> Result<(), ExecutorError> {
+        let Some(first) = candidates.first() else { return Ok(()) };
+        if !self.gpu.summary.software {
+            self.warm_up(&first.commands).await?;
         }
-        let calls = (LEAST.as_secs_f64() / least).ceil().clamp(1.0, MOST_CALLS as f64) as usize;
-        for _ in 0..ROUNDS {
-            least = least.min(self.calls(commands, calls).await?);
-            if least > LEAST.as_secs_f64() {
-                break;
+        let mut best = f64::INFINITY;
+        for round in 0..ROUNDS {
+            for candidate in candidates.iter_mut() {
+                let so_far = candidate.least();
+                let is_long = so_far > LEAST.as_secs_f64();
+                let is_done = is_long && round >= LONG_ROUNDS;
+                if round > 0 && (is_done || so_far > HOPELESS * best) {
+                    continue;
+                }
+                let calls = match round {
+                    0 => 1,
+                    _ => {
+                        (LEAST.as_secs_f64() / so_far).ceil().clamp(1.0, MOST_CALLS as f64) as usize
+                    }
+                };
+                let seconds = self.calls(&candidate.commands, calls).await?;
+                candidate.seconds.push(seconds);
+                best = best.min(seconds);
             }
         }
-        Ok(least)
+        Ok(())
     }
 
+    /// Keeps the adapter at work until two measurements agree.
+    async fn warm_up(&self, commands: &[Command]) -> Result<(), ExecutorError> {
+        let begin = Instant::now();
+        let once = self.calls(commands, 1).await?;
+        let calls = (LEAST.as_secs_f64() / once).ceil().clamp(1.0, MOST_CALLS as f64) as usize;
+        let mut before = f64::INFINITY;
+        while begin.elapsed() < WARM_UP {
+            let seconds = self.calls(commands, calls).await?;
+            if (seconds / before - 1.0).abs() < AGREE {
+                break;
+            }
+            before = seconds;
+        }
+        Ok(())
+    }
+
+    /// Seconds a call of so many.
     async fn calls(&self, commands: &[Command], calls: usize) -> Result<f64, ExecutorError> {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
@@ -156,6 +219,40 @@ impl GpuExecutor {
         done(&self.gpu).await?;
         Ok(begin.elapsed().as_secs_f64() / calls as f64)
     }
+}
+
+/// Compiles the kernels of variants, side by side where there are threads: of each variant, what the device
+/// said against it.
+#[cfg(not(target_arch = "wasm32"))]
+async fn compile(gpu: &GpuDevice, variants: &[Variant]) -> Vec<Option<wgpu::Error>> {
+    // Error scopes are a thread's own, and tell at once.
+    variants.par_iter().map(|variant| pollster::block_on(compile_one(gpu, variant))).collect()
+}
+
+#[cfg(target_arch = "wasm32")]
+async fn compile(gpu: &GpuDevice, variants: &[Variant]) -> Vec<Option<wgpu::Error>> {
+    let mut errors = Vec::new();
+    for variant in variants {
+        errors.push(compile_one(gpu, variant).await);
+    }
+    errors
+}
+
+async fn compile_one(gpu: &GpuDevice, variant: &Variant) -> Option<wgpu::Error> {
+    let get = |dispatch| drop(gpu.pipelines.get(gpu, dispatch));
+    caught(&gpu.device, || variant.dispatches.iter().for_each(get)).await.1
+}
+
+/// What was made, and what the device said against it.
+async fn caught<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> (T, Option<wgpu::Error>) {
+    use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+    let scopes = [Internal, OutOfMemory, Validation].map(|filter| device.push_error_scope(filter));
+    let made = make();
+    let mut error = None;
+    for scope in scopes.into_iter().rev() {
+        error = scope.pop().await.or(error);
+    }
+    (made, error)
 }
 
 /// Waits until all that was submitted is done, in a browser too.

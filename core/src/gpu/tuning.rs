@@ -1,7 +1,8 @@
 //! Which way each op takes on an adapter: what was measured there, as a file keeps it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,9 @@ pub struct Tuning {
     version: String,
     /// Name, interface and driver.
     adapter: String,
+    /// Floating-point operations a second of multiply-adds in f32, if they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flops: Option<f64>,
     /// By [`key`].
     ops: BTreeMap<String, Choice>,
 }
@@ -31,6 +35,9 @@ pub struct Choice {
     pub variant: String,
     /// A call's time by variant.
     pub microseconds: BTreeMap<String, f64>,
+    /// Whether two measurements of the fastest were far apart: something else was at work on the adapter.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub noisy: bool,
     /// Variants that this adapter can't run, and what it said.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failed: BTreeMap<String, String>,
@@ -65,7 +72,12 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 impl Tuning {
     /// Nothing measured.
     pub fn new(adapter: &AdapterSummary) -> Self {
-        Self { version: VERSION.to_owned(), adapter: name(adapter), ops: BTreeMap::new() }
+        Self {
+            version: VERSION.to_owned(),
+            adapter: name(adapter),
+            flops: None,
+            ops: BTreeMap::new(),
+        }
     }
 
     /// What [`Tuning::write`] made for this adapter.
@@ -114,6 +126,7 @@ impl Tuning {
     /// Takes over what another has; where both have a class, the other's.
     pub fn extend(&mut self, other: Self) {
         self.ops.extend(other.ops);
+        self.flops = other.flops.or(self.flops);
     }
 
     /// What is not the same in `other`.
@@ -145,13 +158,21 @@ pub(super) fn key(op: &dyn DynOp, variants: &[Variant]) -> String {
         let modules = variant.dispatches.iter().map(|it| it.kernel.module);
         let mut modules: Vec<Module> = modules.collect();
         modules.dedup();
-        texts.extend(modules.into_iter().map(|it| it.text(Matrices::default())));
+        texts.extend(modules.into_iter().map(text_digest));
     }
     let digest = digest(texts.iter().map(String::as_bytes));
     let dispatches = variants.iter().flat_map(|it| &it.dispatches);
     let halves = dispatches.flat_map(|it| it.halves()).collect::<BTreeSet<_>>();
     let halves = if halves.is_empty() { String::new() } else { format!(", f16 {halves:?}") };
     format!("{}{halves}, kernels {}", op.tuning_key(), &digest[..8])
+}
+
+/// Of a module's text, which is put together once: a plan has hundreds of ops.
+fn text_digest(module: Module) -> String {
+    static KNOWN: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(Mutex::default);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = || digest([module.text(Matrices::default()).as_bytes()]);
+    known.entry(module.key()).or_insert_with(made).clone()
 }
 
 fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {

@@ -4,10 +4,12 @@
 
 mod dispatch;
 mod needs;
+mod select;
 mod text;
 mod variant;
 
 pub use dispatch::{Dispatch, Kernel, MAX_WORKGROUPS, Uniform, linear_grid};
 pub use needs::{Capabilities, Matrices, Needs};
+pub use select::{ForcedError, Selector};
 pub use text::{Module, assemble};
 pub use variant::{BASELINE, Suits, Variant};

@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
-use crate::plan::{LayoutError, Limits, ParameterLayout};
+use crate::plan::{LayoutError, Limits, Packed, ParameterLayout};
 
 /// How a tensor starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +56,16 @@ pub struct Parameter {
     pub parts: Vec<Part>,
 }
 
+/// Names that begin so are of NITP's projector, which serves training alone.
+const PROJECTOR: &str = "projector.";
+
 impl Parameter {
+    /// What the packing sees of it.
+    pub fn packed(&self) -> Packed<'_> {
+        let of_head = self.name.starts_with(PROJECTOR);
+        Packed { name: &self.name, len: self.len(), decay: self.decay, of_head }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -194,8 +203,7 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
 /// If a tensor is larger than a binding.
 pub fn parameter_layout(config: &Config, limits: Limits) -> Result<ParameterLayout, LayoutError> {
     let parameters = parameters(config);
-    let list = parameters.iter().map(|p| (p.name.as_str(), p.len(), p.decay));
-    ParameterLayout::new(list, limits)
+    ParameterLayout::new(parameters.iter().map(Parameter::packed), limits)
 }
 
 impl List {

@@ -19,7 +19,7 @@ struct Forward {
     blocks: Vec<Block>,
     norm: Norm,
     /// The residual stream after block k, by k: 0 is the embedding's output.
-    target: View,
+    streams: Vec<View>,
 }
 
 /// Embedding, blocks and the final norm; the last hidden states go to `hidden`, if given. Losses
@@ -48,7 +48,7 @@ fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forwa
         Norm::forward(b, cx, "norm", stream, Some(hidden))
     });
     streams.push(norm.sum);
-    Forward { blocks, target: streams[cx.config.nitp.target_layer], norm }
+    Forward { blocks, streams, norm }
 }
 
 /// One training step: per micro-batch forward and backward, then clip and AdamW.
@@ -61,7 +61,8 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
     let train = &config.train;
     let cx = &Context::new(b, config, train.batch_size, train.context_length, true);
     let (n, width) = (cx.tokens(), cx.width());
-    let Forward { blocks, norm, target } = forward(b, cx, None);
+    let Forward { blocks, norm, streams } = forward(b, cx, None);
+    let target = streams[config.nitp.target_layer];
 
     let source = config.nitp.source;
     let predict = |b: &mut PlanBuilder, state: View, gradient: View| {
@@ -119,10 +120,11 @@ pub fn evaluate_plan(config: &Config) -> Plan {
     let train = &config.train;
     let cx = &Context::new(b, config, train.batch_size, train.context_length, false);
     let hidden = b.shared("hidden", &[cx.tokens(), cx.width()], DType::Real, Role::State);
-    let Forward { norm, target, .. } = forward(b, cx, Some(hidden));
+    let Forward { norm, streams, .. } = forward(b, cx, Some(hidden));
     b.scoped("head", |b| {
         linear_cross_entropy(b, cx, hidden);
         if config.nitp.enabled {
+            let target = streams[config.nitp.target_layer];
             let source = if config.nitp.source == Source::PostNorm { hidden } else { norm.sum };
             nitp(b, cx, States { source, target }, None);
         }
@@ -159,7 +161,50 @@ pub fn probe_plan(config: &Config) -> Plan {
     let shape = [context, cx.width()];
     let hidden = b.shared("hidden", &shape, DType::Real, Role::State);
     let target = b.shared("target", &shape, DType::Real, Role::State);
-    let Forward { target: stream, .. } = forward(b, cx, Some(hidden));
-    b.push(Copy { x: stream, y: target });
+    let Forward { streams, .. } = forward(b, cx, Some(hidden));
+    b.push(Copy { x: streams[config.nitp.target_layer], y: target });
     builder.finish()
+}
+
+/// Hidden states of a batch of rows: for each of `layers` the state tensor of its
+/// [name](StateLayer::tensor), `[batch_size * context_length, hidden_size]`.
+pub fn states_plan(config: &Config, layers: &[StateLayer]) -> Plan {
+    let mut builder = PlanBuilder::new("states");
+    let b = &mut builder;
+    let train = &config.train;
+    let cx = &Context::new(b, config, train.batch_size, train.context_length, false);
+    let shape = [cx.tokens(), cx.width()];
+    let mut state = |layer: StateLayer| b.shared(&layer.tensor(), &shape, DType::Real, Role::State);
+    let last = layers.contains(&StateLayer::Last).then(|| state(StateLayer::Last));
+    let kept: Vec<(usize, View)> = layers
+        .iter()
+        .filter_map(|&layer| match layer {
+            StateLayer::Last => None,
+            StateLayer::Stream(block) => Some((block, state(layer))),
+        })
+        .collect();
+    let Forward { streams, .. } = forward(b, cx, last);
+    for (block, y) in kept {
+        b.push(Copy { x: streams[block], y });
+    }
+    builder.finish()
+}
+
+/// Which hidden states of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StateLayer {
+    /// The residual stream after this block, from 0, the embedding's output, to num_hidden_layers.
+    Stream(usize),
+    /// The last hidden state, after the final norm: what the unembedding reads.
+    Last,
+}
+
+impl StateLayer {
+    /// Its tensor in [`states_plan`].
+    pub(crate) fn tensor(self) -> String {
+        match self {
+            Self::Stream(block) => format!("stream.{block}"),
+            Self::Last => "hidden".to_owned(),
+        }
+    }
 }

@@ -88,8 +88,7 @@ impl Limits {
 pub enum LayoutError {
     /// One tensor is larger than a binding may be.
     #[error(
-        "tensor `{name}` needs {bytes} bytes, but this adapter binds at most {limit} bytes at once; \
-         use a smaller model, batch_size or context_length, or `--device cpu`"
+        "tensor `{name}` needs {bytes} bytes, but this adapter binds at most {limit} bytes at once"
     )]
     TensorTooLarge {
         /// The tensor.
@@ -101,9 +100,24 @@ pub enum LayoutError {
     },
 }
 
+/// A parameter as the packing sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed<'a> {
+    /// Its name in plans.
+    pub name: &'a str,
+    /// Number of elements.
+    pub len: usize,
+    /// Whether weight decay applies.
+    pub decay: bool,
+    /// Whether it is of a head that serves training alone.
+    pub of_head: bool,
+}
+
 /// The packing of all parameters, shared by every plan over one store.
 ///
-/// Matrices come first, then norm gains: weight decay applies to a prefix of each chunk.
+/// Matrices come first, then norm gains: weight decay applies to a prefix of each chunk. Heads that serve
+/// training alone have chunks of their own after the model's: sums over the model's gradients are then the
+/// same, bit for bit, with such a head and without.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterLayout {
     places: HashMap<String, (usize, usize)>,
@@ -114,23 +128,26 @@ pub struct ParameterLayout {
 }
 
 impl ParameterLayout {
-    /// Packs `(name, elements, weight decay)` in order.
+    /// Packs parameters in order.
     ///
     /// # Errors
     /// [`LayoutError::TensorTooLarge`] if one parameter passes the limit of a binding.
     pub fn new<'a>(
-        parameters: impl Iterator<Item = (&'a str, usize, bool)>,
+        parameters: impl Iterator<Item = Packed<'a>>,
         limits: Limits,
     ) -> Result<Self, LayoutError> {
         let limit = limits.binding.min(limits.buffer);
         let mut sorted: Vec<_> = parameters.collect();
-        sorted.sort_by_key(|&(_, _, decay)| !decay);
+        sorted.sort_by_key(|it| (it.of_head, !it.decay));
+        let mut in_heads = false;
         let mut layout = Self { places: HashMap::new(), chunks: vec![0], decay_ends: vec![0] };
-        for (name, len, decay) in sorted {
+        for Packed { name, len, decay, of_head } in sorted {
             check(name, len, DType::Real, limits)?;
             let padded = align(len, DType::Real);
             let mut chunk = layout.chunks.len() - 1;
-            if !holds(layout.chunks[chunk], padded, limit) {
+            let begins_heads = of_head && !in_heads && layout.chunks[chunk] > 0;
+            in_heads = of_head;
+            if begins_heads || !holds(layout.chunks[chunk], padded, limit) {
                 layout.chunks.push(0);
                 layout.decay_ends.push(0);
                 chunk += 1;

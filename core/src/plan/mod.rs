@@ -7,7 +7,7 @@ mod tensor;
 
 pub use builder::PlanBuilder;
 pub use layout::{
-    Layout, LayoutError, Limits, ParameterLayout, Place, Space, gradient_name, packed_name,
+    Layout, LayoutError, Limits, Packed, ParameterLayout, Place, Space, gradient_name, packed_name,
 };
 pub use tensor::{DType, Role, TensorId, TensorInfo, View};
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoint;
 use super::schedule::learning_rate;
-use crate::config::Config;
+use crate::config::{Config, flops_per_token};
 use crate::model::metric;
 
 /// Something that happened. Serialises to one flat JSON object with a key `event`.
@@ -54,6 +54,12 @@ pub struct StepEvent {
     /// evaluation, arrived with it or just before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,
+    /// Model FLOPs utilisation: floating-point operations a second of the model's own
+    /// ([`flops_per_token`](crate::config::flops_per_token), recomputation left out), as a share of the multiply-adds in
+    /// f32 that were measured on the device. Matrix units can pass 1. None where the speed or the ceiling is
+    /// not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfu: Option<f64>,
 }
 
 impl StepEvent {
@@ -77,7 +83,19 @@ impl StepEvent {
             skipped: value(metric::SKIPPED) > 0.0,
             learning_rate: learning_rate(&config.train, done),
             tokens_per_second: None,
+            mfu: None,
         }
+    }
+
+    /// Puts the speed down: a step in `seconds`, on a device that does `flops_ceiling` floating-point operations
+    /// a second.
+    pub(super) fn set_speed(&mut self, config: &Config, seconds: f64, flops_ceiling: Option<f64>) {
+        let tokens_per_second = config.train.tokens_per_step() as f64 / seconds.max(1e-9);
+        self.tokens_per_second = Some(tokens_per_second);
+        let cost = flops_per_token(&config.model, &config.nitp, config.train.context_length);
+        // Before its start step the projector computes too: its result is scaled by 0.
+        let flops = tokens_per_second * (cost.ntp + cost.nitp);
+        self.mfu = flops_ceiling.map(|ceiling| flops / ceiling);
     }
 }
 

@@ -53,9 +53,7 @@ pub enum GenerateError {
     #[error(transparent)]
     Sampling(#[from] SamplingError),
     /// There is nothing to go on from.
-    #[error(
-        "the prompt is empty, and the tokenizer has no end-of-text token to begin with; give a `--prompt`"
-    )]
+    #[error("the prompt is empty, and the tokenizer has no end-of-text token to begin with")]
     EmptyPrompt,
 }
 

@@ -1,6 +1,7 @@
 //! Training as a state machine over an executor: it submits steps, evaluations and checkpoints,
 //! never waits, and tells what happened as events.
 
+mod ceilings;
 mod checkpoint;
 mod evaluation;
 mod events;
@@ -9,11 +10,13 @@ mod inputs;
 mod probe;
 mod rehearsal;
 mod schedule;
+mod states;
 mod store;
 mod trace;
 mod trainer;
 mod tune;
 
+pub use ceilings::{Ceilings, flops_ceiling};
 pub use checkpoint::{
     Checkpoint, CheckpointError, Difference, Differences, LossScale, Manifest, Origin,
     TrainerState, file as checkpoint_file, read_weights, same_meaning, serialize,
@@ -27,8 +30,9 @@ pub use inputs::{
     BatchSource, Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms, step_inputs,
 };
 pub use probe::{Probe, ProbeReads, Prober};
-pub use rehearsal::{Ceilings, Rehearsal};
+pub use rehearsal::Rehearsal;
 pub use schedule::learning_rate;
+pub use states::StateReader;
 pub use store::{Tensor, Tensors, initialize, pack, unpack, write};
 pub use trace::Trace;
 pub use trainer::{Progress, Start, TrainError, Trainer};

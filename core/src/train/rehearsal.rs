@@ -4,29 +4,20 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use web_time::Instant;
 
+use super::ceilings::Ceilings;
 use super::inputs::{self, BatchSource, find, step_inputs};
 use super::store::{self, Tensors};
 use crate::config::Config;
 use crate::data::Batch;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source};
 use crate::model::{parameters, train_plan};
-use crate::ops::{copy::Copy, multiply_add::MultiplyAdd};
-use crate::plan::{DType, Plan, PlanBuilder, Role};
+use crate::plan::Plan;
 
 /// A model's training step on an executor.
 pub struct Rehearsal {
     executor: Box<dyn Executor>,
     plan: PlanId,
     micro: Vec<MicroInputs>,
-}
-
-/// What a machine can do at most.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ceilings {
-    /// Floating-point operations a second, of multiply-adds in registers.
-    pub flops: f64,
-    /// Bytes a second, of a large copy: read and written.
-    pub bytes: f64,
 }
 
 impl Rehearsal {
@@ -82,46 +73,8 @@ impl Rehearsal {
     /// # Errors
     /// What the executor reports.
     pub fn ceilings(&mut self, repeats: usize) -> Result<Ceilings, ExecutorError> {
-        /// Enough for every core, and beyond every cache.
-        const LEN: usize = 1 << 24;
-        /// Seconds that a measurement takes at least: clocks are coarse, and have to rise first.
-        const LEAST: f64 = 0.02;
-        let copy = pair(LEN, |x, y| Copy { x, y });
-        let bytes = 8.0 * LEN as f64 / best(self.executor.as_mut(), copy, repeats)?;
-        let mut rounds = 16;
-        loop {
-            let plan = pair(LEN / 16, |x, y| MultiplyAdd { x, y, rounds });
-            let flops = plan.cost().flops;
-            let seconds = best(self.executor.as_mut(), plan, repeats)?;
-            if seconds >= LEAST {
-                return Ok(Ceilings { flops: flops / seconds, bytes });
-            }
-            rounds *= 4;
-        }
+        Ceilings::measure(self.executor.as_mut(), repeats)
     }
-}
-
-/// The least seconds of a plan without inputs.
-fn best(executor: &mut dyn Executor, plan: Plan, repeats: usize) -> Result<f64, ExecutorError> {
-    let id = executor.load(plan)?;
-    let mut best = f64::INFINITY;
-    for _ in 0..repeats.max(1) {
-        let times = executor.profile(id, &MicroInputs::default())?;
-        best = best.min(times.iter().sum());
-    }
-    Ok(best)
-}
-
-/// A plan of one op from one vector to another.
-fn pair<T: crate::ops::Op + 'static>(
-    len: usize,
-    op: impl FnOnce(crate::plan::View, crate::plan::View) -> T,
-) -> Plan {
-    let mut builder = PlanBuilder::new("ceiling");
-    let x = builder.shared("x", &[len], DType::Real, Role::State);
-    let y = builder.shared("y", &[len], DType::Real, Role::State);
-    builder.push(op(x, y));
-    builder.finish()
 }
 
 /// Random tokens: each batch is the same.

@@ -59,7 +59,7 @@ pub enum TrainError {
     /// The loop would never end.
     #[error(
         "the run waits at step {submitted} of {end} for nothing that is under way: {why}. This is a \
-         fault of the program; what was saved is intact: go on with `--resume`"
+         fault of the program; what was saved is intact"
     )]
     Stuck {
         /// Steps submitted.
@@ -345,10 +345,10 @@ impl Trainer {
             }
         }
         if let Some(seconds) = self.pace.arrive(Instant::now(), self.state.step, steps) {
-            let tokens = self.config.train.tokens_per_step() as f64;
+            let ceiling = self.executor.flops_ceiling();
             for event in self.events.range_mut(first..) {
                 if let Event::Step(step) = event {
-                    step.tokens_per_second = Some(tokens / seconds.max(1e-9));
+                    step.set_speed(&self.config, seconds, ceiling);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ceilings::flops_ceiling;
 use super::inputs::{self, step_inputs};
 use super::rehearsal::MadeUp;
 use super::store::{self, Tensors};
@@ -24,7 +25,9 @@ pub async fn tune(
 ) -> Result<Tuning, ExecutorError> {
     let layout = parameter_layout(config, gpu.summary.limits)?;
     let plan = train_plan(config, &layout);
-    if plan.micro.iter().all(|node| gpu.is_measured(node.op.as_ref(), &known)) {
+    let needs_ceiling = known.flops.is_none() && !cfg!(target_arch = "wasm32");
+    let all_measured = plan.micro.iter().all(|node| gpu.is_measured(node.op.as_ref(), &known));
+    if all_measured && !needs_ceiling {
         return Ok(known);
     }
     // The others are not known to compile here.
@@ -33,5 +36,10 @@ pub async fn tune(
     let id = inputs::load_plan(&mut executor, config, plan)?;
     let source = MadeUp { config: config.clone() };
     let micro = step_inputs(config, executor.plan(id).0, &source, 0);
-    executor.tune(id, &micro[0], known, time).await
+    let mut tuning = executor.tune(id, &micro[0], known, time).await?;
+    // A browser can't wait for it.
+    if needs_ceiling {
+        tuning.flops = Some(flops_ceiling(&mut executor, 3)?);
+    }
+    Ok(tuning)
 }

@@ -108,3 +108,25 @@ fn a_program_without_a_window_says_how_to_get_one() {
     // Where it has a window, what is wrong is the link.
     assert!(error.contains("--features gui") || error.contains("did you mean"), "{error}");
 }
+
+#[test]
+fn a_way_can_be_forced_if_it_is_there() {
+    let place = Place::new();
+    let bench = ["bench", "--preset=nano", "--steps=1", "--json", "--tune=off"];
+    let with = |more: &[&str]| place.nitp(&[&bench[..], more].concat());
+    let (out, _) = succeed(with(&["--device=gpu", "--way=plain16"]));
+    let report: Value = serde_json::from_str(&out).expect("one JSON object");
+    let rows = report["presets"][0]["ops"].as_array().expect("rows");
+    let forced = |row: &&Value| row["variant"].as_str().is_some_and(|it| it.contains("plain16"));
+    assert!(rows.iter().filter(forced).all(|row| row["op"] == "matmul"), "{report}");
+    assert!(rows.iter().any(|row| forced(&row)), "{report}");
+
+    let error = fail(with(&["--device=gpu", "--way=plane16"]), 1);
+    for part in ["`plane16`", "plain16", "tile64", "--way"] {
+        assert!(error.contains(part), "`{part}` is not in\n{error}");
+    }
+    let error = fail(with(&["--device=cpu", "--way=plain16"]), 1);
+    assert!(error.contains("ways are of GPU kernels"), "{error}");
+    let error = fail(place.nitp(&["bench", "moe", "--way=plain16"]), 1);
+    assert!(error.contains("--way is for ops and steps"), "{error}");
+}

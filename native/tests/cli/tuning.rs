@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::harness::{Place, succeed};
+use crate::harness::{Place, fail, succeed};
 
 /// The file of the adapter that `--device gpu` takes.
 fn file(place: &Place) -> Option<PathBuf> {
@@ -98,4 +98,27 @@ fn a_run_that_goes_on_keeps_its_kernels() {
     fs::write(place.path("broken/machine.json"), "{").expect("it can be written");
     let (_, said) = succeed(place.nitp(&["train", "--resume", "broken", "--device", "cpu"]));
     assert!(said.contains("machine.json is not used: it is broken"), "{said}");
+}
+
+#[test]
+fn a_run_by_matrix_units_does_not_go_on_without_them_unasked() {
+    let place = Place::new();
+    let mixed = ["--device=gpu", "--tune=off", "--set=train.precision=mixed"];
+    let options = ["--steps=3", "--stop-at=2"];
+    succeed(place.train("units", &[&mixed[..], &options].concat()));
+    let path = place.path("units/machine.json");
+    let text = fs::read_to_string(&path).expect("a run keeps what it trained on");
+    let mut machine: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(machine.get("matrix_units").is_none(), "adapters in software have none: {text}");
+    machine["matrix_units"] = 16.into();
+    fs::write(&path, machine.to_string()).expect("it can be written");
+
+    let resume = ["train", "--resume=units"];
+    let error = fail(place.nitp(&resume), 1);
+    for part in ["16 x 16 x 16", "no such units", "--tune again", "--out DIR"] {
+        assert!(error.contains(part), "`{part}` is not in\n{error}");
+    }
+    let branch = [&resume[..], &["--out=branch"]].concat();
+    succeed(place.nitp(&branch));
+    succeed(place.nitp(&[&resume[..], &["--tune=again", "--set=train.steps=3"]].concat()));
 }

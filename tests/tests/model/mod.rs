@@ -3,6 +3,7 @@
 
 mod executors;
 mod gradients;
+mod lambda;
 mod mixed;
 mod recompute;
 mod reference;

@@ -119,7 +119,7 @@ pub enum CheckpointError {
         differences: Differences,
     },
     /// The trainer's state is broken or of another version.
-    #[error("{file}: {reason}. Use another checkpoint of the run, or start anew with `--init`")]
+    #[error("{file}: {reason}")]
     State {
         /// Which file.
         file: String,

@@ -39,6 +39,9 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     if !compared && args.baseline.is_some() {
         bail!("--baseline compares ops and steps: leave it out, or take ops, step or all");
     }
+    if !compared && args.way.is_some() {
+        bail!("--way is for ops and steps: leave it out, or take ops, step or all");
+    }
     match args.what {
         BenchWhat::Overhead => overhead::run(args, &presets),
         BenchWhat::Moe => moe::run(args, &presets),
@@ -56,7 +59,10 @@ fn ops(args: &BenchArgs, presets: &[String]) -> Result<()> {
     }
     for name in presets {
         let config = load(preset(name)?, None, &args.sets)?;
-        let choice = device::choose_tuned(&args.device, &config)?;
+        let mut choice = device::choose_tuned(&args.device, &config)?;
+        if let Some(way) = &args.way {
+            choice.device = choice.device.forcing(way)?;
+        }
         let mut rehearsal = Rehearsal::new(&config, choice.device.executor_for_steps(&config)?)?;
         let ceilings = match report.ceilings() {
             Some(ceilings) => ceilings,

@@ -6,6 +6,7 @@ use nitp_core::train::{Checkpoint, Start};
 
 use super::{Folder, Plan};
 use crate::args::TrainArgs;
+use crate::machine::Machine;
 use crate::output::quoted;
 use crate::run_folder::{self, Saved};
 use crate::{checkpoints, documents, settings};
@@ -33,7 +34,10 @@ pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
             "other checkpoints of the run can be gone on with: --resume CHECKPOINT --out DIR";
         format!("can't go on from {} ({others})", checkpoint.display())
     })?;
-    let machine = run.machine();
+    let mut machine = run.machine();
+    if args.out.is_some() {
+        machine = machine.map(Machine::of_branch);
+    }
     let folder = match &args.out {
         Some(out) => {
             run_folder::check_free(out)?;

@@ -60,9 +60,25 @@ struct StartLine<'a> {
     data_fingerprint: &'a str,
 }
 
+/// Who is told of a run.
+pub enum Told<'a> {
+    /// Whoever reads the terminal: what is trained, its progress, its results, a sample.
+    Reader,
+    /// A caller, of each event.
+    Caller(&'a mut dyn FnMut(&Event)),
+}
+
 /// Trains, keeps the run, tells about it.
 pub fn run(args: TrainArgs) -> Result<()> {
     signals::listen()?;
+    train(args, Told::Reader)
+}
+
+/// Trains and keeps the run.
+///
+/// # Errors
+/// Whatever ended it before its last step: [`signals::Interrupted`] if that was a signal.
+pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     let plan = match &args.resume {
         Some(path) => resume(&args, run_folder::locate(path)?)?,
         None => fresh(&args)?,
@@ -74,6 +90,9 @@ pub fn run(args: TrainArgs) -> Result<()> {
     );
     let steps = config.train.steps;
     if done == steps {
+        if matches!(told, Told::Caller(_)) {
+            return Ok(());
+        }
         outln!("The run is complete: step {done} of {steps}. To train on, give a larger --steps.");
         return Ok(());
     }
@@ -137,9 +156,11 @@ pub fn run(args: TrainArgs) -> Result<()> {
     folder.write_config(&config)?;
     folder.write_tokenizer(&tokenizer)?;
     folder.write_machine(&machine)?;
-    outln!("{about}");
-    let remark = if taken_over { " (in place of one without a checkpoint)" } else { "" };
-    outln!("  {:<8}{}{remark}\n", "run", folder.path().display());
+    if matches!(told, Told::Reader) {
+        outln!("{about}");
+        let remark = if taken_over { " (in place of one without a checkpoint)" } else { "" };
+        outln!("  {:<8}{}{remark}\n", "run", folder.path().display());
+    }
 
     let (mut log, spoiled) = Log::open(folder.metrics(), done)?;
     log.write(&StartLine {
@@ -150,7 +171,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         parameters: parameter_counts(&config.model, &config.nitp).total,
         data_fingerprint: &fingerprint,
     })?;
-    let mut progress = Progress::new(&config, done);
+    let mut progress = matches!(told, Told::Reader).then(|| Progress::new(&config, done));
     if spoiled > 0 {
         warnings.push(format!(
             "{spoiled} spoiled line{} of {} dropped: the run's past has gaps",
@@ -168,7 +189,10 @@ pub fn run(args: TrainArgs) -> Result<()> {
             // What comes after what could not be kept is not true of what was.
             return ControlFlow::Break(());
         }
-        progress.show(&event);
+        match &mut told {
+            Told::Caller(each) => each(&event),
+            Told::Reader => progress.iter_mut().for_each(|progress| progress.show(&event)),
+        }
         let kept = keep(&folder, &mut log, &event, config.train.keep_checkpoints);
         summary.take(event);
         match kept {
@@ -180,19 +204,22 @@ pub fn run(args: TrainArgs) -> Result<()> {
             Ok(()) => ControlFlow::Continue(()),
         }
     });
-    progress.finish();
+    if let Some(progress) = &mut progress {
+        progress.finish();
+    }
     drop(saving);
     if let Some(error) = failure {
         return Err(error);
     }
     log.sync()?;
     outcome.with_context(|| format!("the run {} stopped", folder.path().display()))?;
-    let seconds = begin.elapsed().as_secs_f64();
-    summary.print(&config, &folder, seconds);
-    if !summary.interrupted {
-        sample(&mut trainer, &config, &tokenizer);
+    if matches!(told, Told::Reader) {
+        summary.print(&config, &folder, begin.elapsed().as_secs_f64());
+        if !summary.interrupted {
+            sample(&mut trainer, &config, &tokenizer);
+        }
+        farewell(&folder, summary.interrupted);
     }
-    farewell(&folder, summary.interrupted);
     if summary.interrupted && signals::asked() {
         return Err(signals::Interrupted.into());
     }

@@ -1,0 +1,87 @@
+//! Frozen hidden states of many rows of tokens, from any block: what probes and embeddings read.
+
+use super::inputs::{self, find};
+use crate::config::Config;
+use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Reads, Source};
+use crate::model::{StateLayer, states_plan};
+
+/// The loaded states plan.
+#[derive(Clone, Debug)]
+pub struct StateReader {
+    plan: PlanId,
+    layers: Vec<StateLayer>,
+    rows: usize,
+    context: usize,
+    width: usize,
+}
+
+impl StateReader {
+    /// Loads the states plan: rows of up to `train.context_length` tokens, `train.batch_size` at a time.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn new(
+        executor: &mut dyn Executor,
+        config: &Config,
+        layers: &[StateLayer],
+    ) -> Result<Self, ExecutorError> {
+        let plan = inputs::load_plan(executor, config, states_plan(config, layers))?;
+        Ok(Self {
+            plan,
+            layers: layers.to_vec(),
+            rows: config.train.batch_size,
+            context: config.train.context_length,
+            width: config.model.hidden_size,
+        })
+    }
+
+    /// Rows that one call reads at most.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Tokens that a row has at most.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// The states of each row by layer: `[layers][rows]`, each `[tokens of the row, hidden_size]`. It waits: native
+    /// apps.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    ///
+    /// # Panics
+    /// If there are more rows, or longer ones, than fit.
+    pub fn read_now(
+        &self,
+        executor: &mut dyn Executor,
+        rows: &[&[u32]],
+    ) -> Result<Vec<Vec<Vec<f32>>>, ExecutorError> {
+        assert!(rows.len() <= self.rows && rows.iter().all(|row| row.len() <= self.context));
+        let mut tokens = vec![0; self.rows * self.context];
+        for (row, to) in rows.iter().zip(tokens.chunks_mut(self.context)) {
+            to[..row.len()].copy_from_slice(row);
+        }
+        let (plan, _) = executor.plan(self.plan);
+        let source = |layer: &StateLayer| Source::Tensor {
+            plan: self.plan,
+            view: find(plan, &layer.tensor()),
+        };
+        let reads: Vec<Source> = self.layers.iter().map(source).collect();
+        let ints = vec![(find(plan, "tokens").id, tokens)];
+        let micro = MicroInputs { reals: Vec::new(), ints };
+        let mut reads = Reads::new(executor.run(self.plan, &[micro], &reads)?);
+        let arrived = loop {
+            executor.wait()?;
+            if let Some(arrived) = reads.take(executor)? {
+                break arrived;
+            }
+        };
+        let cut = |states: &Vec<f32>| -> Vec<Vec<f32>> {
+            let of_rows = states.chunks(self.context * self.width).zip(rows);
+            of_rows.map(|(states, row)| states[..row.len() * self.width].to_vec()).collect()
+        };
+        Ok(arrived.iter().map(cut).collect())
+    }
+}
