@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use nitp_core::config::{BYTE_TOKENIZER, Config, load, preset};
 
-use crate::args::{ConfigArgs, RunArgs};
+use crate::args::{ConfigArgs, LabArgs, RunArgs};
 use crate::documents::is_standard_input;
 
 /// The root of the source tree: where the default configuration finds its demo data if the
@@ -21,6 +21,16 @@ pub fn config(args: &ConfigArgs) -> Result<Config> {
 /// the run can be gone on with from anywhere.
 pub fn run_config(args: &RunArgs) -> Result<Config> {
     let mut config = layered(&args.config, &numbers(args))?;
+    set_data(&mut config, &args.data)?;
+    resolve_paths(&mut config);
+    Ok(config)
+}
+
+/// The common configuration of a comparison's arms; paths become absolute.
+pub fn lab_config(args: &LabArgs) -> Result<Config> {
+    let steps: Vec<String> =
+        args.steps.iter().map(|steps| format!("train.steps={steps}")).collect();
+    let mut config = layered(&args.config, &steps)?;
     set_data(&mut config, &args.data)?;
     resolve_paths(&mut config);
     Ok(config)
@@ -84,6 +94,18 @@ fn resolve_paths(config: &mut Config) {
     if config.data.tokenizer != BYTE_TOKENIZER {
         resolve(&mut config.data.tokenizer);
     }
+}
+
+/// The corpus that the project ships.
+///
+/// # Errors
+/// If it is neither here nor in the source tree.
+pub fn demo_corpus() -> Result<PathBuf> {
+    let mut path = "demo-data/corpus.jsonl".to_owned();
+    resolve(&mut path);
+    let path = PathBuf::from(path);
+    anyhow::ensure!(path.exists(), "the demo corpus is not at {}: give --data", path.display());
+    Ok(path)
 }
 
 /// Absolute, seen from here; what lies in `demo-data` also from the source tree.

@@ -6,6 +6,8 @@ pub mod eval;
 pub mod generate;
 pub mod gui;
 pub mod info;
+pub mod lab;
+pub mod probe;
 pub mod tokenizer;
 pub mod trace;
 pub mod train;

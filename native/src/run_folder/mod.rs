@@ -22,6 +22,8 @@ use crate::output::{errln, quoted};
 use crate::reasons::reasons;
 use crate::whole_file;
 
+/// The folder of runs, where no other is given.
+pub const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
 const START: &str = "start.json";
 const TOKENIZER: &str = "tokenizer.json";
@@ -52,7 +54,7 @@ impl RunFolder {
     /// If `out` is taken or can't be made.
     pub fn create(out: Option<&Path>, name: &str) -> Result<(Self, Lock, bool)> {
         let Some(out) = out else {
-            let folder = Self::create_numbered(Path::new("runs"), name)?;
+            let folder = Self::create_numbered(Path::new(RUNS), name)?;
             let lock = folder.lock()?;
             return Ok((folder, lock, false));
         };

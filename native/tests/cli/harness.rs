@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// A small dense model on bytes, every interval short.
-const NANO: &[&str] = &[
+pub const NANO: &[&str] = &[
     "--preset=nano",
     "--set=train.batch_size=2",
     "--set=train.context_length=16",
@@ -120,7 +120,8 @@ pub fn comparable(events: &[Value]) -> Vec<Value> {
         .filter(|event| event["event"] != "start")
         .map(|event| {
             let mut event = event.clone();
-            event.as_object_mut().expect("an object").remove("tokens_per_second");
+            let fields = event.as_object_mut().expect("an object");
+            fields.retain(|name, _| name != "tokens_per_second" && name != "mfu");
             event
         })
         .collect()

@@ -1,0 +1,300 @@
+//! Results of all arms and seeds as numbers: means, paired differences, intervals.
+
+use anyhow::{Result, ensure};
+use nitp_lab::statistics::{Estimate, LEVEL, estimate, holm, paired_difference};
+use serde::Serialize;
+
+use super::experiment::Experiment;
+use super::results::RunResult;
+use super::run::Outcome;
+use crate::args::MatchBy;
+
+/// What a comparison gave; `report.json`.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// The program.
+    pub version: String,
+    /// Name of the arm that the others are compared with.
+    pub baseline: String,
+    /// What all arms got the same of.
+    pub matched: MatchBy,
+    /// Of weights and batches.
+    pub seeds: Vec<u64>,
+    /// Each arm.
+    pub arms: Vec<ArmSummary>,
+    /// What follows from the seeds: the same each time.
+    pub results: Vec<Metric>,
+    /// What depends on the machine and on what else it does.
+    pub costs: Vec<Metric>,
+}
+
+/// An arm.
+#[derive(Debug, Serialize)]
+pub struct ArmSummary {
+    /// Its name.
+    pub name: String,
+    /// Keys that it sets.
+    pub sets: Vec<String>,
+    /// Steps of each of its runs.
+    pub steps: usize,
+    /// Training FLOPs of each of its runs.
+    pub flops: f64,
+    /// FLOPs of a token, as a share more than the baseline's.
+    pub flops_overhead: f64,
+    /// Its runs.
+    pub runs: Vec<RunSummary>,
+}
+
+/// One run.
+#[derive(Debug, Serialize)]
+pub struct RunSummary {
+    /// Its seed.
+    pub seed: u64,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// A number of every run.
+#[derive(Debug, Serialize)]
+pub struct Metric {
+    /// For programs.
+    pub key: &'static str,
+    /// For people.
+    pub title: &'static str,
+    /// Digits after the point.
+    pub digits: usize,
+    /// Whether less of it is better; none where neither is.
+    pub less_is_better: Option<bool>,
+    /// What the paper saw.
+    pub paper: Option<&'static str>,
+    /// Each arm, in the order of [`Summary::arms`].
+    pub rows: Vec<Row>,
+}
+
+/// A number of an arm's runs.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// By seed; none for a run without it, such as one that diverged.
+    pub values: Vec<Option<f64>>,
+    /// Over seeds; none unless every seed has it.
+    pub mean: Option<Mean>,
+    /// From the baseline, paired by seed; none for the baseline itself.
+    pub difference: Option<Mean>,
+}
+
+/// A mean over seeds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Mean {
+    /// The mean.
+    pub mean: f64,
+    /// Ends of its 95 % interval by Student's t; none with one seed.
+    pub interval: Option<[f64; 2]>,
+    /// Of the hypothesis that the true mean is 0; of differences, after Holm's correction for all arms.
+    pub p_value: Option<f64>,
+}
+
+impl From<Estimate> for Mean {
+    fn from(it: Estimate) -> Self {
+        Self {
+            mean: it.mean,
+            interval: it.interval.map(|it| [it.low, it.high]),
+            p_value: it.interval.map(|it| it.p_value),
+        }
+    }
+}
+
+/// What is told of a number.
+struct About {
+    key: &'static str,
+    title: &'static str,
+    digits: usize,
+    less_is_better: Option<bool>,
+    paper: Option<&'static str>,
+    /// Whether arms can be compared by it.
+    compared: bool,
+    of: fn(&RunResult) -> Option<f64>,
+}
+
+const RESULTS: &[About] = &[
+    About {
+        key: "val_loss",
+        title: "held-out loss, nats a token",
+        digits: 4,
+        less_is_better: Some(true),
+        paper: Some("2.006 with NTP and 2.006 with NITP (3B MoE, 200 B tokens)"),
+        compared: true,
+        of: |run| Some(run.evaluation()?.val_loss),
+    },
+    About {
+        key: "bits_per_byte",
+        title: "bits per byte",
+        digits: 4,
+        less_is_better: Some(true),
+        paper: None,
+        compared: true,
+        of: |run| run.evaluation()?.bits_per_byte,
+    },
+    About {
+        key: "effective_rank",
+        title: "effective rank of the last hidden states",
+        digits: 1,
+        less_is_better: Some(false),
+        paper: Some("higher with NITP"),
+        compared: true,
+        of: |run| Some(run.geometry()?.effective_rank),
+    },
+    About {
+        key: "mean_cosine",
+        title: "mean cosine of pairs of hidden states",
+        digits: 4,
+        less_is_better: Some(true),
+        paper: Some("lower with NITP"),
+        compared: true,
+        of: |run| Some(run.geometry()?.mean_cosine),
+    },
+    About {
+        key: "nitp_loss",
+        title: "NITP loss, held out",
+        digits: 4,
+        less_is_better: None,
+        paper: Some("below 0.1 at the end"),
+        // Arms with other targets or losses measure other things by it.
+        compared: false,
+        of: |run| run.evaluation().filter(|_| run.config.nitp.enabled).map(|it| it.nitp_loss),
+    },
+];
+
+const COSTS: &[About] = &[
+    About {
+        key: "tokens_per_second",
+        title: "training tokens a second",
+        digits: 0,
+        less_is_better: Some(false),
+        paper: Some("1.8 % more time a step with NITP (9B MoE)"),
+        compared: true,
+        of: RunResult::tokens_per_second,
+    },
+    About {
+        key: "train_seconds",
+        title: "seconds of training steps",
+        digits: 1,
+        less_is_better: Some(true),
+        paper: None,
+        compared: true,
+        of: RunResult::train_seconds,
+    },
+];
+
+impl Summary {
+    /// Of all runs, in the order of [`Experiment::runs`].
+    ///
+    /// # Errors
+    /// If runs of the same seed did not see the same batches.
+    pub fn new(experiment: &Experiment, results: &[RunResult]) -> Result<Self> {
+        check_batches(experiment, results)?;
+        let of_arm = |arm: usize| results.iter().filter(move |it| it.arm == arm);
+        let flops_per_token =
+            |arm: usize| of_arm(arm).next().map_or(0.0, RunResult::flops_per_token);
+        let arms = experiment.arms.iter().enumerate().map(|(index, arm)| {
+            let train = of_arm(index).next().map(|it| &it.config.train);
+            let steps = train.map_or(0, |it| it.steps);
+            let tokens = train.map_or(0, |it| it.steps * it.tokens_per_step());
+            ArmSummary {
+                name: arm.name.clone(),
+                sets: arm.sets.clone(),
+                steps,
+                flops: tokens as f64 * flops_per_token(index),
+                flops_overhead: flops_per_token(index) / flops_per_token(0) - 1.0,
+                runs: of_arm(index)
+                    .map(|it| RunSummary { seed: it.seed, outcome: it.outcome.clone() })
+                    .collect(),
+            }
+        });
+        let metrics = |about: &[About]| {
+            let all = about.iter().map(|about| metric(about, experiment, results));
+            all.filter(|metric| {
+                metric.rows.iter().any(|row| row.values.iter().any(Option::is_some))
+            })
+            .collect()
+        };
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            baseline: experiment.arms[0].name.clone(),
+            matched: experiment.matched,
+            seeds: experiment.seeds.clone(),
+            arms: arms.collect(),
+            results: metrics(RESULTS),
+            costs: metrics(COSTS),
+        })
+    }
+}
+
+/// Runs of one seed and one configuration of batches must have seen the same.
+fn check_batches(experiment: &Experiment, results: &[RunResult]) -> Result<()> {
+    let batches = |run: &RunResult| match &run.outcome {
+        Outcome::Finished { batches } => Some(batches.clone()),
+        Outcome::Diverged { .. } => None,
+    };
+    let shape = |run: &RunResult| {
+        let train = &run.config.train;
+        (train.batch_size, train.context_length, train.gradient_accumulation_steps)
+    };
+    for (index, run) in results.iter().enumerate() {
+        let other = results[..index].iter().find(|it| {
+            let differ = batches(it).zip(batches(run)).is_some_and(|(a, b)| a != b);
+            it.seed == run.seed && shape(it) == shape(run) && differ
+        });
+        if let Some(other) = other {
+            let [a, b] = [other, run].map(|it| &experiment.arms[it.arm].name);
+            ensure!(
+                false,
+                "{a} and {b} trained on other batches with seed {}: the data changed between the \
+                 runs. Give another --out",
+                run.seed
+            );
+        }
+    }
+    Ok(())
+}
+
+fn metric(about: &About, experiment: &Experiment, results: &[RunResult]) -> Metric {
+    let values_of = |arm: usize| -> Vec<Option<f64>> {
+        let of_seed = |seed: u64| results.iter().find(|it| it.arm == arm && it.seed == seed);
+        let finite = |run: &RunResult| (about.of)(run).filter(|value| value.is_finite());
+        experiment.seeds.iter().map(|&seed| of_seed(seed).and_then(finite)).collect()
+    };
+    let whole = |values: &[Option<f64>]| values.iter().copied().collect::<Option<Vec<f64>>>();
+    let baseline = whole(&values_of(0));
+    let mut rows: Vec<Row> = (0..experiment.arms.len())
+        .map(|arm| {
+            let values = values_of(arm);
+            let all = whole(&values);
+            let mean = all.as_ref().and_then(|it| estimate(it, LEVEL).ok()).map(Mean::from);
+            let compared =
+                baseline.as_ref().zip(all.as_ref()).filter(|_| arm > 0 && about.compared);
+            let difference =
+                compared.and_then(|(baseline, all)| paired_difference(all, baseline, LEVEL).ok());
+            Row { values, mean, difference: difference.map(Mean::from) }
+        })
+        .collect();
+    correct(&mut rows);
+    Metric {
+        key: about.key,
+        title: about.title,
+        digits: about.digits,
+        less_is_better: about.less_is_better,
+        paper: about.paper,
+        rows,
+    }
+}
+
+/// Of several arms one will look different by chance: Holm's correction.
+fn correct(rows: &mut [Row]) {
+    let p_values: Vec<&mut f64> =
+        rows.iter_mut().filter_map(|row| row.difference.as_mut()?.p_value.as_mut()).collect();
+    let raw: Vec<f64> = p_values.iter().map(|it| **it).collect();
+    if let Ok(corrected) = holm(&raw) {
+        p_values.into_iter().zip(corrected).for_each(|(to, p)| *to = p);
+    }
+}

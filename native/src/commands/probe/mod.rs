@@ -1,0 +1,386 @@
+//! `nitp probe` and `nitp embed`: what frozen hidden states tell of texts.
+
+mod examples;
+mod scores;
+mod vectors;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use comfy_table::{CellAlignment, Table, presets};
+use console::style;
+use nitp_core::config::Config;
+use nitp_core::data::Tokenizer;
+use nitp_core::executor::Executor;
+use nitp_core::model::StateLayer;
+use nitp_core::train::{StateReader, Tensors, initialize};
+use serde::Serialize;
+
+use crate::args::{EmbedArgs, ProbeArgs, ProbeOptions};
+use crate::commands::eval::write_weights;
+use crate::device::{self, Device};
+use crate::output::{errln, outln};
+use crate::run_folder::{Saved, locate};
+use crate::{checkpoints, settings, whole_file};
+use examples::Examples;
+use scores::{Classification, Score};
+use vectors::{LayerVectors, Tokens};
+
+/// What a probe found; `nitp probe --json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Probed {
+    /// What was read.
+    pub documents: usize,
+    /// Pairs of texts with a score.
+    pub similar: usize,
+    /// By layer, the last one that was asked for last.
+    pub layers: Vec<LayerScores>,
+    /// The same states of a model with random weights, at its last layer.
+    pub untrained: Vec<Score>,
+    /// What needs no states, by task.
+    pub baselines: Vec<Baseline>,
+}
+
+/// Scores of one layer.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerScores {
+    /// `0` is the embedding, `k` the stream after block k, `last` what the unembedding reads.
+    pub layer: String,
+    /// Each task's.
+    pub scores: Vec<Score>,
+}
+
+/// What a task scores without a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Baseline {
+    /// The task.
+    pub task: String,
+    /// Classes to choose from.
+    pub classes: Option<usize>,
+    /// Documents to fit on and to score on.
+    pub documents: Option<[usize; 2]>,
+    /// Accuracy of the most frequent class.
+    pub majority: f64,
+    /// Accuracy of logistic regression on counts of words.
+    pub bag_of_words: Option<f64>,
+}
+
+/// `nitp probe`.
+///
+/// # Errors
+/// A run or examples that can't be read or judged.
+pub fn probe(args: &ProbeArgs) -> Result<()> {
+    let model = Model::of(&args.run, &args.options)?;
+    let (layers, names) = layers(&args.options.layer, &model.config)?;
+    let data = match args.data.as_slice() {
+        [] => vec![settings::demo_corpus()?],
+        given => given.to_vec(),
+    };
+    let examples = Examples::read(&data)?;
+    if examples.empty > 0 {
+        errln!("warning: {} documents without any text are left out", examples.empty);
+    }
+    let probed = model.probe(&examples, &args.labels, &layers, &names, args.seed)?;
+    if args.json {
+        outln!("{}", serde_json::to_string_pretty(&probed)?);
+        return Ok(());
+    }
+    outln!("{}", model.checkpoint.display());
+    outln!("  on {}\n", model.why);
+    print(&probed);
+    Ok(())
+}
+
+/// `nitp embed`.
+///
+/// # Errors
+/// A run or text that can't be read.
+pub fn embed(args: &EmbedArgs) -> Result<()> {
+    let model = Model::of(&args.run, &args.options)?;
+    let (layers, _) = layers(&args.options.layer, &model.config)?;
+    let [layer] = layers[..] else {
+        bail!("--layer all: vectors are of one layer; give its number, or `last`")
+    };
+    let examples = Examples::read(&args.data)?;
+    ensure!(!examples.documents.is_empty(), "no line of the data has a `text`");
+    let tokens = tokens(&examples, &model.tokenizer)?;
+    let read = model.vectors(&tokens, &[layer], Weights::Trained)?;
+    let width = model.config.model.hidden_size;
+    let rows = examples.documents.len();
+    let values: Vec<f32> =
+        read[0].texts[..rows * width].iter().map(|&value| value as f32).collect();
+    whole_file::write(&args.out, &npy(&values, [rows, width])?)?;
+    outln!("{rows} vectors of {width} numbers in {}", args.out.display());
+    Ok(())
+}
+
+/// As NumPy's `numpy.load` reads it.
+fn npy(values: &[f32], [rows, width]: [usize; 2]) -> Result<Vec<u8>> {
+    use npyz::WriterBuilder;
+    let mut bytes = Vec::new();
+    let shape = [rows as u64, width as u64];
+    let mut writer =
+        npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
+    writer.extend(values.iter().copied())?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// A checkpoint and where it runs.
+struct Model {
+    config: Config,
+    tokenizer: Tokenizer,
+    weights: Tensors,
+    device: Device,
+    checkpoint: PathBuf,
+    why: String,
+}
+
+/// Whose states.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weights {
+    Trained,
+    /// As training began with them.
+    Initial,
+}
+
+impl Model {
+    fn of(run: &std::path::Path, options: &ProbeOptions) -> Result<Self> {
+        let Saved { run, checkpoint, .. } = locate(run)?;
+        let mut config = run.config()?;
+        // States have no objective.
+        config.nitp.enabled = false;
+        let tokenizer = run.tokenizer(&config)?;
+        let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
+        let choice = device::choose(&options.device)?;
+        Ok(Self { config, tokenizer, weights, device: choice.device, checkpoint, why: choice.why })
+    }
+
+    /// Vectors by layer.
+    fn vectors(
+        &self,
+        tokens: &[Tokens],
+        layers: &[StateLayer],
+        weights: Weights,
+    ) -> Result<Vec<LayerVectors>> {
+        let config = &self.config;
+        let mut executor = self.device.again().executor(config)?;
+        let executor: &mut dyn Executor = executor.as_mut();
+        let what = match weights {
+            Weights::Trained => {
+                write_weights(executor, config, &self.weights)?;
+                "states"
+            }
+            Weights::Initial => {
+                let parameters = nitp_core::model::parameters(config);
+                initialize(executor, &parameters, config.train.seed, &Tensors::new())?;
+                "states of the untrained model"
+            }
+        };
+        let reader = StateReader::new(executor, config, layers)?;
+        let width = config.model.hidden_size;
+        vectors::read(executor, &reader, &self.tokenizer, width, tokens, what)
+    }
+
+    /// Every task that the examples give.
+    fn probe(
+        &self,
+        examples: &Examples,
+        labels: &[String],
+        layers: &[StateLayer],
+        names: &[String],
+        seed: u64,
+    ) -> Result<Probed> {
+        let tasks = classifications(examples, labels, seed)?;
+        let tokens = tokens(examples, &self.tokenizer)?;
+        let width = self.config.model.hidden_size;
+        let mut baselines: BTreeMap<String, Baseline> = BTreeMap::new();
+        let mut score = |layer: &LayerVectors| -> Result<Vec<Score>> {
+            let mut scores = Vec::new();
+            for task in &tasks {
+                scores.extend(task.scores(layer, width, seed)?);
+            }
+            if let Some((found, majority)) = scores::senses(examples, layer, width, seed)? {
+                let task = found.task.clone();
+                let baseline = Baseline {
+                    task: task.clone(),
+                    classes: None,
+                    documents: None,
+                    majority,
+                    bag_of_words: None,
+                };
+                baselines.insert(task, baseline);
+                scores.push(found);
+            }
+            scores.extend(scores::retrieval(examples, layer, width)?);
+            scores.extend(scores::similarity(examples, layer, width)?);
+            Ok(scores)
+        };
+        let mut found = Vec::new();
+        for (layer, name) in self.vectors(&tokens, layers, Weights::Trained)?.iter().zip(names) {
+            found.push(LayerScores { layer: name.clone(), scores: score(layer)? });
+        }
+        let last = layers[layers.len() - 1];
+        let untrained = self.vectors(&tokens, &[last], Weights::Initial)?;
+        let untrained = score(&untrained[0])?;
+        for task in &tasks {
+            let baseline = Baseline {
+                task: task.name.clone(),
+                classes: Some(task.classes()),
+                documents: Some(task.sides()),
+                majority: task.majority(),
+                bag_of_words: Some(task.bag_of_words(examples)?),
+            };
+            baselines.insert(task.name.clone(), baseline);
+        }
+        ensure!(
+            !untrained.is_empty(),
+            "there is nothing to probe: no line has a label, a `pair`, `senses` or a `score`"
+        );
+        Ok(Probed {
+            documents: examples.documents.len(),
+            similar: examples.similar.len(),
+            layers: found,
+            untrained,
+            baselines: baselines.into_values().collect(),
+        })
+    }
+}
+
+/// The labels that were asked for, or all that the examples have.
+fn classifications(
+    examples: &Examples,
+    wanted: &[String],
+    seed: u64,
+) -> Result<Vec<Classification>> {
+    let names = examples.label_names();
+    for name in wanted {
+        ensure!(
+            names.contains(name),
+            "--labels {name}: no line has it; the labels are {}",
+            names.join(", ")
+        );
+    }
+    let chosen = if wanted.is_empty() { &names } else { wanted };
+    let mut tasks = Vec::new();
+    for name in chosen {
+        match Classification::new(examples, name, seed) {
+            Ok(task) => {
+                if !task.singletons.is_empty() {
+                    errln!(
+                        "warning: {name}: {} occur once, so that no probe can be both fitted and scored \
+                         on them: {}",
+                        task.singletons.len(),
+                        task.singletons.join(", ")
+                    );
+                }
+                tasks.push(task);
+            }
+            // What nobody asked for by name may be no label at all: a title, a number of its own.
+            Err(error) if wanted.is_empty() => {
+                errln!("warning: {name} is left out: {}", crate::reasons::reasons(&error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(tasks)
+}
+
+/// The documents, then both texts of each similar pair.
+fn tokens(examples: &Examples, tokenizer: &Tokenizer) -> Result<Vec<Tokens>> {
+    let mut texts = Vec::new();
+    for (index, document) in examples.documents.iter().enumerate() {
+        let encode =
+            |text: &str| tokenizer.encode(text).with_context(|| format!("document {}", index + 1));
+        let ids = encode(&document.text)?;
+        let mut marked = Vec::new();
+        for sense in &document.senses {
+            // The word's last token: that up to the end of the word as it stands there.
+            let rest = &document.text[sense.start..];
+            let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+            let before = encode(&document.text[..sense.start + end])?.len();
+            marked.push(before.saturating_sub(1).min(ids.len().saturating_sub(1)));
+        }
+        texts.push(Tokens { ids, marked });
+    }
+    for pair in &examples.similar {
+        for text in &pair.texts {
+            texts.push(Tokens { ids: tokenizer.encode(text)?, marked: Vec::new() });
+        }
+    }
+    Ok(texts)
+}
+
+/// `last`, a number of a block, or `all`.
+fn layers(wanted: &str, config: &Config) -> Result<(Vec<StateLayer>, Vec<String>)> {
+    let blocks = config.model.num_hidden_layers;
+    let streams = |range: std::ops::RangeInclusive<usize>| range.map(StateLayer::Stream);
+    let layers: Vec<StateLayer> = match wanted {
+        "last" => vec![StateLayer::Last],
+        "all" => streams(0..=blocks).chain([StateLayer::Last]).collect(),
+        number => {
+            let block = number.parse().ok().filter(|&block| block <= blocks);
+            let block = block.with_context(|| {
+                format!(
+                    "--layer {number}: give `last`, `all`, or a number from 0 (the embedding) to {blocks} \
+                     (the last block)"
+                )
+            })?;
+            vec![StateLayer::Stream(block)]
+        }
+    };
+    let name = |layer: &StateLayer| match layer {
+        StateLayer::Stream(block) => block.to_string(),
+        StateLayer::Last => "last".to_owned(),
+    };
+    let names = layers.iter().map(name).collect();
+    Ok((layers, names))
+}
+
+/// A row a task and measure; a column a layer, then what is compared with.
+fn print(probed: &Probed) {
+    outln!(
+        "{} documents{}",
+        probed.documents,
+        match probed.similar {
+            0 => String::new(),
+            pairs => format!(", {pairs} pairs with a score"),
+        }
+    );
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut header = vec!["task".to_owned(), "measure".to_owned()];
+    header.extend(probed.layers.iter().map(|it| match it.layer.as_str() {
+        "last" => "last".to_owned(),
+        block => format!("block {block}"),
+    }));
+    header.extend(["untrained", "words", "majority"].map(str::to_owned));
+    table.set_header(header.iter().map(|it| style(it).bold().to_string()));
+    let percent = |value: f64| format!("{:.1}", 100.0 * value);
+    for (row, score) in probed.layers[0].scores.iter().enumerate() {
+        let mut cells = vec![score.task.clone(), score.measure.to_owned()];
+        cells.extend(probed.layers.iter().map(|layer| percent(layer.scores[row].value)));
+        cells.push(percent(probed.untrained[row].value));
+        let baseline = probed
+            .baselines
+            .iter()
+            .find(|it| it.task == score.task && score.measure == scores::LOGISTIC);
+        let words = baseline.and_then(|it| it.bag_of_words).map(percent);
+        let majority = baseline.map(|it| percent(it.majority));
+        cells.extend([words, majority].map(|it| it.unwrap_or_default()));
+        table.add_row(cells);
+    }
+    for column in 2..header.len() {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    outln!("\n{table}");
+    outln!(
+        "\nPercent. Vectors are means over a text's tokens, of length 1. accuracy: logistic regression, \
+         fitted on 70 % of the documents, scored on the others. untrained: the same model before \
+         training. words: logistic regression on counts of words. majority: always the most frequent \
+         class."
+    );
+}

@@ -1,0 +1,143 @@
+//! Vectors of texts from a model's frozen states: the mean over a text's tokens, of length 1.
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use nitp_core::data::Tokenizer;
+use nitp_core::executor::Executor;
+use nitp_core::train::StateReader;
+use nitp_lab::vectors::l2_normalized;
+
+/// A text as tokens, and the tokens whose states are wanted by themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// Token ids of the whole text.
+    pub ids: Vec<u32>,
+    /// Positions among them.
+    pub marked: Vec<usize>,
+}
+
+/// What a layer says of some texts.
+#[derive(Clone, Debug, Default)]
+pub struct LayerVectors {
+    /// Of each text the mean of its tokens' states, L2-normalised, `[texts, hidden_size]`.
+    pub texts: Vec<f64>,
+    /// Of each text the states of its marked tokens, L2-normalised, `[texts][marked, hidden_size]`.
+    pub marked: Vec<Vec<f64>>,
+}
+
+/// Reads the states of texts. A text that is longer than the context is read in windows of the context, one after
+/// the other, and its vector is the mean over the tokens of all of them. Where the tokenizer has an end-of-text
+/// token, each text begins after one, as in training; its own state does not count.
+///
+/// # Errors
+/// What the device reports, or states that are not finite.
+pub fn read(
+    executor: &mut dyn Executor,
+    reader: &StateReader,
+    tokenizer: &Tokenizer,
+    width: usize,
+    texts: &[Tokens],
+    what: &str,
+) -> Result<Vec<LayerVectors>> {
+    let begin = tokenizer.end_of_text();
+    let windows = windows(texts, reader.context(), begin);
+    let bar = ProgressBar::new(windows.len() as u64);
+    let template = "{bar:24.cyan/dim} {msg}  {pos}/{len} windows  ETA {eta}";
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
+    bar.set_style(style.progress_chars("━╸─"));
+    bar.set_message(what.to_owned());
+    let mut layers: Vec<LayerVectors> = Vec::new();
+    for some in windows.chunks(reader.rows()) {
+        let rows: Vec<&[u32]> = some.iter().map(|window| window.row.as_slice()).collect();
+        let states = reader.read_now(executor, &rows)?;
+        if layers.is_empty() {
+            let empty = LayerVectors {
+                texts: vec![0.0; texts.len() * width],
+                marked: texts.iter().map(|it| vec![0.0; it.marked.len() * width]).collect(),
+            };
+            layers = vec![empty; states.len()];
+        }
+        for (layer, rows) in layers.iter_mut().zip(&states) {
+            for (window, states) in some.iter().zip(rows) {
+                window.add(states, width, &texts[window.text], layer);
+            }
+        }
+        bar.inc(some.len() as u64);
+    }
+    bar.finish_and_clear();
+    for layer in &mut layers {
+        // The mean's length does not count, so neither does the number of tokens.
+        for vector in layer.texts.chunks_mut(width) {
+            vector.copy_from_slice(&l2_normalized(vector)?);
+        }
+        for vector in layer.marked.iter_mut().flat_map(|marked| marked.chunks_mut(width)) {
+            vector.copy_from_slice(&l2_normalized(vector)?);
+        }
+    }
+    Ok(layers)
+}
+
+/// A part of a text that a row holds.
+struct Window {
+    text: usize,
+    /// The text's position of the row's first token that counts.
+    first: usize,
+    /// Tokens at the row's beginning that don't count.
+    before: usize,
+    row: Vec<u32>,
+}
+
+impl Window {
+    fn add(&self, states: &[f32], width: usize, text: &Tokens, layer: &mut LayerVectors) {
+        let mean = &mut layer.texts[self.text * width..(self.text + 1) * width];
+        let states = &states[self.before * width..];
+        for state in states.chunks(width) {
+            mean.iter_mut().zip(state).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        let there = self.first..self.first + states.len() / width;
+        let marked = layer.marked[self.text].chunks_mut(width).zip(&text.marked);
+        for (to, &position) in marked.filter(|(_, position)| there.contains(position)) {
+            let state = &states[(position - self.first) * width..][..width];
+            to.iter_mut().zip(state).for_each(|(to, &x)| *to = f64::from(x));
+        }
+    }
+}
+
+fn windows(texts: &[Tokens], context: usize, begin: Option<u32>) -> Vec<Window> {
+    let mut windows = Vec::new();
+    for (text, tokens) in texts.iter().enumerate() {
+        let mut first = 0;
+        while first < tokens.ids.len() {
+            // A context of one token has no room for it.
+            let begin = begin.filter(|_| first == 0 && context > 1);
+            let before = usize::from(begin.is_some());
+            let end = (first + context - before).min(tokens.ids.len());
+            let row = begin.into_iter().chain(tokens.ids[first..end].iter().copied()).collect();
+            windows.push(Window { text, first, before, row });
+            first = end;
+        }
+    }
+    windows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_hold_every_token_once() {
+        let texts = [7, 0, 3].map(|len| Tokens { ids: (0..len).collect(), marked: Vec::new() });
+        for begin in [None, Some(99)] {
+            for context in [1, 2, 3, 8] {
+                let windows = windows(&texts, context, begin);
+                assert!(windows.iter().all(|it| it.row.len() <= context));
+                for (index, text) in texts.iter().enumerate() {
+                    let of_text = windows.iter().filter(|it| it.text == index);
+                    let held: Vec<u32> =
+                        of_text.flat_map(|it| it.row[it.before..].to_vec()).collect();
+                    assert_eq!(held, text.ids, "{context} {begin:?}");
+                }
+            }
+        }
+    }
+}
