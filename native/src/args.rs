@@ -170,6 +170,12 @@ pub struct LabArgs {
     /// Folder of the runs and the report; the same command goes on with what it holds [default: labs/NAME-NUMBER]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Labelled JSONL files that every run is probed with, as by `nitp probe` [default: the text itself, if it has labels]
+    #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
+    pub probe: Vec<PathBuf>,
+    /// Probe nothing
+    #[arg(long, conflicts_with = "probe")]
+    pub no_probe: bool,
     /// Train without asking, however many runs there are
     #[arg(long)]
     pub yes: bool,

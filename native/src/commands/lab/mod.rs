@@ -4,6 +4,7 @@ mod arms;
 mod charts;
 mod curves;
 mod experiment;
+mod probes;
 mod report;
 mod results;
 mod run;
@@ -135,7 +136,9 @@ fn run(args: &LabArgs, arms: Vec<Arm>) -> Result<()> {
         folder.path().display()
     );
     let outcomes = run::run_all(&folder, &experiment, &runs, &args.device)?;
-    let results = runs.iter().zip(outcomes).map(|(run, outcome)| RunResult::read(run, outcome));
+    let probed = probes::probe_all(args, &experiment, &runs, &outcomes)?;
+    let results = runs.iter().zip(outcomes).zip(probed);
+    let results = results.map(|((run, outcome), probed)| RunResult::read(run, outcome, probed));
     let results = results.collect::<Result<Vec<_>>>()?;
     let summary = Summary::new(&experiment, &results)?;
     report::write(folder.path(), &summary, &results, &command(&folder))
@@ -185,7 +188,7 @@ fn command(folder: &Folder) -> String {
 /// The results as a table a metric.
 fn print(summary: &Summary) {
     for metric in &summary.results {
-        outln!("\n{}", style(metric.title).bold());
+        outln!("\n{}", style(&metric.title).bold());
         outln!("{}", table(summary, metric));
     }
     outln!("");

@@ -31,7 +31,7 @@ pub fn write(folder: &Path, summary: &Summary, results: &[RunResult], command: &
 fn runs_csv(summary: &Summary) -> Result<Vec<u8>> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let metrics = || summary.results.iter().chain(&summary.costs);
-    let header = ["arm", "seed", "status"].into_iter().chain(metrics().map(|it| it.key));
+    let header = ["arm", "seed", "status"].into_iter().chain(metrics().map(|it| it.key.as_str()));
     csv.write_record(header)?;
     for (arm, it) in summary.arms.iter().enumerate() {
         for (index, run) in it.runs.iter().enumerate() {

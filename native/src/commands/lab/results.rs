@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::experiment::Run;
 use super::run::Outcome;
+use crate::commands::probe::Probed;
+use crate::commands::probe::scores::Score;
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct RunResult {
     pub evaluations: Vec<EvaluationEvent>,
     /// Every look at the geometry.
     pub geometries: Vec<GeometryEvent>,
+    /// What its frozen states told, if that was asked.
+    pub probed: Option<Probed>,
 }
 
 impl RunResult {
@@ -34,7 +38,7 @@ impl RunResult {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn read(run: &Run, outcome: Outcome) -> Result<Self> {
+    pub fn read(run: &Run, outcome: Outcome, probed: Option<Probed>) -> Result<Self> {
         let path = run.folder.join("metrics.jsonl");
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -46,6 +50,7 @@ impl RunResult {
             steps: Vec::new(),
             evaluations: Vec::new(),
             geometries: Vec::new(),
+            probed,
         };
         for (index, line) in text.lines().enumerate() {
             result
@@ -82,6 +87,12 @@ impl RunResult {
     /// The last look at the geometry, of a run that finished.
     pub fn geometry(&self) -> Option<&GeometryEvent> {
         self.geometries.last().filter(|_| self.diverged().is_none())
+    }
+
+    /// The main score of each task that it was probed with.
+    pub fn main_scores(&self) -> impl Iterator<Item = &Score> {
+        let scores = self.probed.iter().flat_map(|it| it.layers.iter().flat_map(|it| &it.scores));
+        scores.filter(|it| it.is_main())
     }
 
     /// The median speed of its steps.

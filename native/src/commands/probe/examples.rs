@@ -125,6 +125,13 @@ impl Examples {
         Ok(())
     }
 
+    /// Whether there is anything that a probe can be judged by.
+    pub fn has_labels(&self) -> bool {
+        let is_labelled =
+            |it: &Document| !it.labels.is_empty() || it.pair.is_some() || !it.senses.is_empty();
+        !self.similar.is_empty() || self.documents.iter().any(is_labelled)
+    }
+
     /// Names of all labels, in order.
     pub fn label_names(&self) -> Vec<String> {
         let mut names: Vec<String> =

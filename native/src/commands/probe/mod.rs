@@ -1,11 +1,11 @@
 //! `nitp probe` and `nitp embed`: what frozen hidden states tell of texts.
 
-mod examples;
-mod scores;
+pub mod examples;
+pub mod scores;
 mod vectors;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
@@ -15,9 +15,9 @@ use nitp_core::data::Tokenizer;
 use nitp_core::executor::Executor;
 use nitp_core::model::StateLayer;
 use nitp_core::train::{StateReader, Tensors, initialize};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::args::{EmbedArgs, ProbeArgs, ProbeOptions};
+use crate::args::{DeviceArgs, EmbedArgs, ProbeArgs};
 use crate::commands::eval::write_weights;
 use crate::device::{self, Device};
 use crate::output::{errln, outln};
@@ -28,7 +28,7 @@ use scores::{Classification, Score};
 use vectors::{LayerVectors, Tokens};
 
 /// What a probe found; `nitp probe --json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probed {
     /// What was read.
     pub documents: usize,
@@ -36,14 +36,14 @@ pub struct Probed {
     pub similar: usize,
     /// By layer, the last one that was asked for last.
     pub layers: Vec<LayerScores>,
-    /// The same states of a model with random weights, at its last layer.
+    /// The same states of the model before training, at the last of the layers; empty if they were not read.
     pub untrained: Vec<Score>,
     /// What needs no states, by task.
     pub baselines: Vec<Baseline>,
 }
 
 /// Scores of one layer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerScores {
     /// `0` is the embedding, `k` the stream after block k, `last` what the unembedding reads.
     pub layer: String,
@@ -52,7 +52,7 @@ pub struct LayerScores {
 }
 
 /// What a task scores without a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The task.
     pub task: String,
@@ -71,7 +71,7 @@ pub struct Baseline {
 /// # Errors
 /// A run or examples that can't be read or judged.
 pub fn probe(args: &ProbeArgs) -> Result<()> {
-    let model = Model::of(&args.run, &args.options)?;
+    let model = Model::of(&args.run, &args.options.device)?;
     let (layers, names) = layers(&args.options.layer, &model.config)?;
     let data = match args.data.as_slice() {
         [] => vec![settings::demo_corpus()?],
@@ -81,7 +81,7 @@ pub fn probe(args: &ProbeArgs) -> Result<()> {
     if examples.empty > 0 {
         errln!("warning: {} documents without any text are left out", examples.empty);
     }
-    let probed = model.probe(&examples, &args.labels, &layers, &names, args.seed)?;
+    let probed = model.probe(&examples, &args.labels, &layers, &names, args.seed, true)?;
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&probed)?);
         return Ok(());
@@ -92,12 +92,22 @@ pub fn probe(args: &ProbeArgs) -> Result<()> {
     Ok(())
 }
 
+/// What the last states of a run's newest checkpoint tell, without those of the untrained model.
+///
+/// # Errors
+/// As [`probe`].
+pub fn of_run(run: &Path, examples: &Examples, device: &DeviceArgs) -> Result<Probed> {
+    let model = Model::of(run, device)?;
+    let (layers, names) = layers("last", &model.config)?;
+    model.probe(examples, &[], &layers, &names, 0, false)
+}
+
 /// `nitp embed`.
 ///
 /// # Errors
 /// A run or text that can't be read.
 pub fn embed(args: &EmbedArgs) -> Result<()> {
-    let model = Model::of(&args.run, &args.options)?;
+    let model = Model::of(&args.run, &args.options.device)?;
     let (layers, _) = layers(&args.options.layer, &model.config)?;
     let [layer] = layers[..] else {
         bail!("--layer all: vectors are of one layer; give its number, or `last`")
@@ -146,14 +156,14 @@ enum Weights {
 }
 
 impl Model {
-    fn of(run: &std::path::Path, options: &ProbeOptions) -> Result<Self> {
+    fn of(run: &Path, device: &DeviceArgs) -> Result<Self> {
         let Saved { run, checkpoint, .. } = locate(run)?;
         let mut config = run.config()?;
         // States have no objective.
         config.nitp.enabled = false;
         let tokenizer = run.tokenizer(&config)?;
         let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
-        let choice = device::choose(&options.device)?;
+        let choice = device::choose(device)?;
         Ok(Self { config, tokenizer, weights, device: choice.device, checkpoint, why: choice.why })
     }
 
@@ -191,6 +201,7 @@ impl Model {
         layers: &[StateLayer],
         names: &[String],
         seed: u64,
+        with_untrained: bool,
     ) -> Result<Probed> {
         let tasks = classifications(examples, labels, seed)?;
         let tokens = tokens(examples, &self.tokenizer)?;
@@ -221,9 +232,11 @@ impl Model {
         for (layer, name) in self.vectors(&tokens, layers, Weights::Trained)?.iter().zip(names) {
             found.push(LayerScores { layer: name.clone(), scores: score(layer)? });
         }
-        let last = layers[layers.len() - 1];
-        let untrained = self.vectors(&tokens, &[last], Weights::Initial)?;
-        let untrained = score(&untrained[0])?;
+        let mut untrained = Vec::new();
+        if with_untrained {
+            let last = layers[layers.len() - 1];
+            untrained = score(&self.vectors(&tokens, &[last], Weights::Initial)?[0])?;
+        }
         for task in &tasks {
             let baseline = Baseline {
                 task: task.name.clone(),
@@ -235,7 +248,7 @@ impl Model {
             baselines.insert(task.name.clone(), baseline);
         }
         ensure!(
-            !untrained.is_empty(),
+            found.iter().all(|layer| !layer.scores.is_empty()),
             "there is nothing to probe: no line has a label, a `pair`, `senses` or a `score`"
         );
         Ok(Probed {

@@ -12,7 +12,7 @@ use nitp_lab::ranking::{Judgements, ndcg_at, rank, recall_at, spearman};
 use nitp_lab::split::{Split, by_group};
 use nitp_lab::vectors::cosine;
 use nitp_lab::{Features, centroid};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::examples::{Document, Examples};
 use super::vectors::LayerVectors;
@@ -24,12 +24,12 @@ const TEST_SHARE: f64 = 0.3;
 const WORDS: usize = 20_000;
 
 /// A number of a task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The task, such as `topic`.
     pub task: String,
     /// What was counted, such as `accuracy`.
-    pub measure: &'static str,
+    pub measure: String,
     /// More is better; at most 1.
     pub value: f64,
 }
@@ -106,7 +106,11 @@ impl Classification {
         let nearest = centroid::fit(&fit_on, &classes)?.predict(&score_on)?;
         let clusters = k_means(&all, self.classes(), seed)?;
         let agreed = agreement(&clusters.assignments, self.labels.ids())?;
-        let score = |measure, value| Score { task: self.name.clone(), measure, value };
+        let score = |measure: &str, value| Score {
+            task: self.name.clone(),
+            measure: measure.to_owned(),
+            value,
+        };
         Ok(vec![
             score(LOGISTIC, accuracy(&predicted, &truth)?),
             score("macro F1", macro_f1(&predicted, &truth)?),
@@ -135,6 +139,19 @@ impl Classification {
 
 /// The main measure of a classification.
 pub const LOGISTIC: &str = "accuracy";
+
+/// The main measure of retrieval, as MTEB has it.
+const NDCG: &str = "nDCG@10";
+
+/// The measure of likeness.
+const SPEARMAN: &str = "Spearman";
+
+impl Score {
+    /// Whether it is what its task is judged by.
+    pub fn is_main(&self) -> bool {
+        [LOGISTIC, NDCG, SPEARMAN].contains(&self.measure.as_str())
+    }
+}
 
 fn group(document: &Document, index: usize) -> (bool, u64) {
     match document.pair {
@@ -178,10 +195,10 @@ pub fn retrieval(examples: &Examples, layer: &LayerVectors, width: usize) -> Res
     if queries == 0 {
         return Ok(Vec::new());
     }
-    let measures = ["recall@1", "recall@10", "nDCG@10"];
+    let measures = ["recall@1", "recall@10", NDCG];
     let score = |(measure, sum): (&'static str, f64)| Score {
         task: "retrieval of the same scene".to_owned(),
-        measure,
+        measure: measure.to_owned(),
         value: sum / f64::from(queries),
     };
     Ok(measures.into_iter().zip(sums).map(score).collect())
@@ -202,7 +219,7 @@ pub fn similarity(examples: &Examples, layer: &LayerVectors, width: usize) -> Re
     let scores: Vec<f64> = examples.similar.iter().map(|it| it.score).collect();
     let value = spearman(&cosines.collect::<Result<Vec<_>, _>>()?, &scores)
         .context("similarity of text_a and text_b")?;
-    Ok(vec![Score { task: "similarity".to_owned(), measure: "Spearman", value }])
+    Ok(vec![Score { task: "similarity".to_owned(), measure: SPEARMAN.to_owned(), value }])
 }
 
 /// Which meaning a word has, from the state of its last token: a logistic regression a word, fitted on other
@@ -256,7 +273,7 @@ pub fn senses(
     }
     let score = Score {
         task: "sense of a word".to_owned(),
-        measure: LOGISTIC,
+        measure: LOGISTIC.to_owned(),
         value: right / count as f64,
     };
     Ok(Some((score, majority / count as f64)))

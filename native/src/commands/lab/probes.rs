@@ -1,0 +1,99 @@
+//! Probes of every finished run of an experiment: `seed-N.probe.json` beside its folder.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::experiment::{Experiment, Run};
+use super::run::Outcome;
+use crate::args::LabArgs;
+use crate::commands::probe::examples::Examples;
+use crate::commands::probe::{self, Probed};
+use crate::output::outln;
+use crate::whole_file;
+
+/// What a probe found, and of which examples.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// SHA-256 of the files.
+    examples: String,
+    probed: Probed,
+}
+
+/// The probe of each run; none of those that diverged, and of none if there is nothing to probe with.
+///
+/// # Errors
+/// Examples that can't be read, or states that can't be judged.
+pub fn probe_all(
+    args: &LabArgs,
+    experiment: &Experiment,
+    runs: &[Run],
+    outcomes: &[Outcome],
+) -> Result<Vec<Option<Probed>>> {
+    let Some((examples, digest)) = examples(args, experiment)? else {
+        return Ok(vec![None; runs.len()]);
+    };
+    let mut all = Vec::new();
+    for (run, outcome) in runs.iter().zip(outcomes) {
+        if outcome.is_diverged() {
+            all.push(None);
+            continue;
+        }
+        let path = run.folder.with_extension("probe.json");
+        if let Some(kept) = read(&path)?.filter(|it| it.examples == digest) {
+            all.push(Some(kept.probed));
+            continue;
+        }
+        let name = &experiment.arms[run.arm].name;
+        let probed = probe::of_run(&run.folder, &examples, &args.device)
+            .with_context(|| format!("probing {name}, seed {}", run.seed))?;
+        outln!("  probed {name}, seed {}", run.seed);
+        let kept = Kept { examples: digest.clone(), probed };
+        whole_file::write(&path, serde_json::to_string_pretty(&kept)?.as_bytes())?;
+        all.push(Some(kept.probed));
+    }
+    Ok(all)
+}
+
+/// The examples that were asked for; else the text itself, if it has labels.
+fn examples(args: &LabArgs, experiment: &Experiment) -> Result<Option<(Examples, String)>> {
+    if args.no_probe {
+        return Ok(None);
+    }
+    let is_asked = !args.probe.is_empty();
+    let paths: Vec<PathBuf> = match is_asked {
+        true => args.probe.clone(),
+        false => experiment.base.data.paths.iter().map(PathBuf::from).collect(),
+    };
+    let is_jsonl = |path: &PathBuf| path.extension().is_some_and(|it| it == "jsonl");
+    if !is_asked && !paths.iter().all(is_jsonl) {
+        return Ok(None);
+    }
+    let examples = match Examples::read(&paths) {
+        Ok(examples) => examples,
+        // Text to train on may be what no probe reads.
+        Err(_) if !is_asked => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !is_asked && !examples.has_labels() {
+        return Ok(None);
+    }
+    let mut hash = Sha256::new();
+    for path in &paths {
+        hash.update(fs::read(path).with_context(|| format!("reading {}", path.display()))?);
+    }
+    let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some((examples, digest)))
+}
+
+fn read(path: &Path) -> Result<Option<Kept>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // One of another version, or half of one, is made anew.
+        read => Ok(serde_json::from_slice(&read?).ok()),
+    }
+}
