@@ -4,10 +4,11 @@
 
 mod dispatch;
 mod needs;
+mod storage;
 mod text;
 mod variant;
 
-pub use dispatch::{Dispatch, Kernel, MAX_WORKGROUPS, Uniform, linear_grid};
+pub use dispatch::{Binding, Dispatch, Kernel, MAX_WORKGROUPS, Uniform, linear_grid};
 pub use needs::{Capabilities, Matrices, Needs};
 pub use text::{Module, assemble};
 pub use variant::{BASELINE, Suits, Variant};
