@@ -1,14 +1,13 @@
 //! Every kernel of every plan: it is valid WGSL, uses what its dispatch binds and no more, and reads and
 //! writes as its op declares.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod reflection;
+mod wrong;
 
-use naga::compact::{KeepUnused, compact};
-use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
-use naga::{
-    AddressSpace, Arena, Block, Expression, Function, Handle, Literal, Module, ResourceBinding,
-    ScalarKind, Statement, TypeInner,
-};
+use std::collections::{BTreeSet, HashMap};
+
+use naga::ScalarKind;
+use naga::valid::GlobalUse;
 use nitp_core::config::{Config, load, preset};
 use nitp_core::kernel::{Binding, Dispatch, Matrices, Variant, assemble};
 use nitp_core::model::{evaluate_plan, generate_plan, parameters, probe_plan, train_plan};
@@ -16,6 +15,7 @@ use nitp_core::ops::{Access, DynOp, Use};
 use nitp_core::plan::{DType, Plan, View};
 use nitp_tests::model_case::{MOE, config, layout};
 
+use self::reflection::{Reflection, reflect};
 use super::mixed::{MIXED, models};
 
 /// Presets that between them have every kernel, and sizes that are no whole vec4s, in either precision.
@@ -41,135 +41,6 @@ fn plans(config: &Config) -> [Plan; 4] {
         generate_plan(config),
         probe_plan(config),
     ]
-}
-
-/// What a kernel does with one of its storages.
-#[derive(Clone, Debug)]
-struct Storage {
-    number: u32,
-    scalar: naga::Scalar,
-    stride: u32,
-    /// In branches that are taken.
-    access: GlobalUse,
-}
-
-/// A kernel's storage by name, from its text alone.
-type Reflection = BTreeMap<String, Storage>;
-
-/// Kernels by all that their texts follow from: many ops share them.
-#[derive(Default)]
-struct Kernels {
-    read: HashMap<String, Reflection>,
-    /// Those with halves, by entry point, or by module where entry points are called alike.
-    with_halves: BTreeSet<String>,
-}
-
-impl Kernels {
-    /// What naga makes of a dispatch's text.
-    fn read(&mut self, dispatch: &Dispatch, matrices: Matrices) -> &Reflection {
-        let Dispatch { kernel, .. } = dispatch;
-        if dispatch.halves().next().is_some() {
-            self.with_halves.insert(match kernel.entry {
-                "product" => kernel.module.name(),
-                entry => entry.to_owned(),
-            });
-        }
-        let key = format!("{kernel:?} {:?} {matrices:?}", dispatch.storage());
-        self.read.entry(key).or_insert_with(|| reflect(&assemble(dispatch, matrices), kernel.entry))
-    }
-}
-
-fn valid(module: &Module, name: &str, text: &str) -> ModuleInfo {
-    let capabilities =
-        Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
-    Validator::new(ValidationFlags::all(), capabilities)
-        .validate(module)
-        .unwrap_or_else(|error| panic!("{name}: {}\n{text}", error.emit_to_string(text)))
-}
-
-/// # Panics
-/// If the text is no valid WGSL.
-fn reflect(text: &str, entry: &str) -> Reflection {
-    let mut module = naga::front::wgsl::parse_str(text)
-        .unwrap_or_else(|error| panic!("{entry}: {}\n{text}", error.emit_to_string(text)));
-    let index = module.entry_points.iter().position(|it| it.name == entry).expect("an entry point");
-    let whole = valid(&module, entry, text);
-    let whole = whole.get_entry_point(index);
-    let mut storage = Reflection::new();
-    for (handle, global) in module.global_variables.iter() {
-        if !matches!(global.space, AddressSpace::Storage { .. }) || whole[handle].is_empty() {
-            continue;
-        }
-        let TypeInner::Array { base, stride, .. } = module.types[global.ty].inner else {
-            panic!("{entry}: a storage is no array");
-        };
-        let ResourceBinding { group, binding } = global.binding.expect("a binding");
-        assert_eq!(group, 0, "{entry}");
-        let scalar = module.types[base].inner.scalar().expect("of numbers");
-        let name = global.name.clone().expect("a name");
-        let access = GlobalUse::empty();
-        storage.insert(name, Storage { number: binding, scalar, stride, access });
-    }
-    take_branches(&mut module);
-    let taken = valid(&module, entry, text);
-    let taken = taken.get_entry_point(index);
-    for (handle, global) in module.global_variables.iter() {
-        if let Some(it) = global.name.as_ref().and_then(|name| storage.get_mut(name)) {
-            it.access = taken[handle];
-        }
-    }
-    storage
-}
-
-/// Leaves out the branches that constants rule out: what is in them happens to no storage.
-fn take_branches(module: &mut Module) {
-    let globals = module.global_expressions.clone();
-    let inits: HashMap<_, _> =
-        module.constants.iter().map(|(it, value)| (it, value.init)).collect();
-    let literal = |expressions: &Arena<Expression>, condition: Handle<Expression>| {
-        let known = match expressions[condition] {
-            Expression::Constant(constant) => &globals[inits[&constant]],
-            ref other => other,
-        };
-        match *known {
-            Expression::Literal(Literal::Bool(value)) => Some(value),
-            _ => None,
-        }
-    };
-    let entries = module.entry_points.iter_mut().map(|it| &mut it.function);
-    for function in module.functions.iter_mut().map(|(_, it)| it).chain(entries) {
-        let Function { body, expressions, named_expressions, .. } = function;
-        // A name alone would keep an expression.
-        named_expressions.clear();
-        take(body, &|condition| literal(expressions, condition));
-    }
-    compact(module, KeepUnused::No);
-}
-
-fn take(block: &mut Block, known: &dyn Fn(Handle<Expression>) -> Option<bool>) {
-    for statement in block.iter_mut() {
-        if let Statement::If { condition, accept, reject } = statement
-            && let Some(value) = known(*condition)
-        {
-            let taken = std::mem::take(if value { accept } else { reject });
-            *statement = Statement::Block(taken);
-        }
-        match statement {
-            Statement::Block(body) => take(body, known),
-            Statement::If { accept, reject, .. } => {
-                take(accept, known);
-                take(reject, known);
-            }
-            Statement::Loop { body, continuing, .. } => {
-                take(body, known);
-                take(continuing, known);
-            }
-            Statement::Switch { cases, .. } => {
-                cases.iter_mut().for_each(|case| take(&mut case.body, known));
-            }
-            _ => {}
-        }
-    }
 }
 
 /// Texts that a dispatch may have.
@@ -265,6 +136,50 @@ fn check_access(
     read_back
 }
 
+/// What was checked so far.
+#[derive(Default)]
+struct Checked {
+    /// Kernels by all that their texts follow from: many ops share them.
+    kernels: HashMap<String, Reflection>,
+    /// Those with halves, by entry point, or by module where entry points are called alike.
+    with_halves: BTreeSet<String>,
+    read_back: BTreeSet<(&'static str, &'static str)>,
+    ways: usize,
+}
+
+impl Checked {
+    /// Every way to do an op.
+    fn check(&mut self, op: &dyn DynOp) {
+        for variant in op.variants() {
+            let what = format!("{}, {}", op.name(), variant.name);
+            for &matrices in kinds(&variant) {
+                let mut steps = Vec::new();
+                for dispatch in &variant.dispatches {
+                    let found = self.reflection(dispatch, matrices);
+                    let entry = dispatch.kernel.entry;
+                    check_bindings(&format!("{what}: {entry}"), dispatch, found);
+                    steps.push((dispatch, found.clone()));
+                }
+                self.read_back.extend(check_access(&what, &op.uses(), &steps));
+                self.ways += 1;
+            }
+        }
+    }
+
+    fn reflection(&mut self, dispatch: &Dispatch, matrices: Matrices) -> &Reflection {
+        let Dispatch { kernel, .. } = dispatch;
+        if dispatch.halves().next().is_some() {
+            self.with_halves.insert(match kernel.entry {
+                "product" => kernel.module.name(),
+                entry => entry.to_owned(),
+            });
+        }
+        let key = format!("{kernel:?} {:?} {matrices:?}", dispatch.storage());
+        let read = || reflect(&assemble(dispatch, matrices), kernel.entry);
+        self.kernels.entry(key).or_insert_with(read)
+    }
+}
+
 /// What the configurations give halves to: each kind of kernel that may have them.
 const WITH_HALVES: [&str; 33] = [
     "add_rmsnorm",
@@ -304,34 +219,16 @@ const WITH_HALVES: [&str; 33] = [
 
 #[test]
 fn kernels_use_what_ops_bind_and_declare() {
-    let mut kernels = Kernels::default();
-    let mut read_back = BTreeSet::new();
-    let mut checked = 0;
-    let mut check = |op: &dyn DynOp| {
-        for variant in op.variants() {
-            let what = format!("{}, {}", op.name(), variant.name);
-            for &matrices in kinds(&variant) {
-                let mut steps = Vec::new();
-                for dispatch in &variant.dispatches {
-                    let found = kernels.read(dispatch, matrices);
-                    let entry = dispatch.kernel.entry;
-                    check_bindings(&format!("{what}: {entry}"), dispatch, found);
-                    steps.push((dispatch, found.clone()));
-                }
-                read_back.extend(check_access(&what, &op.uses(), &steps));
-                checked += 1;
-            }
-        }
-    };
+    let mut checked = Checked::default();
     for config in configs() {
         for plan in plans(&config) {
-            plan.nodes().for_each(|node| check(&*node.op));
+            plan.nodes().for_each(|node| checked.check(&*node.op));
         }
     }
+    let Checked { kernels, with_halves, read_back, ways } = checked;
     assert_eq!(read_back, BTreeSet::from(READ_BACK));
-    let Kernels { read, with_halves } = kernels;
     for entry in WITH_HALVES {
         assert!(with_halves.contains(entry), "no `{entry}` with halves among {with_halves:?}");
     }
-    println!("{checked} ways of ops, {} kernels", read.len());
+    println!("{ways} ways of ops, {} kernels", kernels.len());
 }
