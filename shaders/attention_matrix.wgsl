@@ -13,7 +13,7 @@
 
 storage qkv: vec4<f16>; // [tokens, (q_heads + 2 kv_heads) head_dim]
 storage out: vec4<f16>; // [tokens, q_heads head_dim]
-storage lse: f32;        // [batch, q_heads, context]
+storage lse: f32;       // [batch, q_heads, context]
 
 // What lies in `halves`. Weights take the place of the keys, which are done with by then.
 const QUERIES: u32 = 0;

@@ -11,8 +11,8 @@
 storage qkv: vec4<f16>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
 storage out: vec4<f16>;  // [tokens, q_heads head_dim]
 storage dout: vec4<f16>; // like out
-storage lse: f32;         // [batch, q_heads, context]
-storage delta: f32;       // like lse
+storage lse: f32;        // [batch, q_heads, context]
+storage delta: f32;      // like lse
 storage dqkv: vec4<f16>; // like qkv
 
 // What lies in `halves`.

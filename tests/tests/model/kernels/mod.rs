@@ -11,8 +11,9 @@ use naga::valid::GlobalUse;
 use nitp_core::config::{Config, load, preset};
 use nitp_core::kernel::{Binding, Dispatch, Matrices, Variant, assemble};
 use nitp_core::model::{evaluate_plan, generate_plan, parameters, probe_plan, train_plan};
-use nitp_core::ops::{Access, DynOp, Use};
-use nitp_core::plan::{DType, Plan, View};
+use nitp_core::ops::multiply_add::MultiplyAdd;
+use nitp_core::ops::{Access, DynOp, Use, tolerance};
+use nitp_core::plan::{DType, Plan, PlanBuilder, Role, View};
 use nitp_tests::model_case::{MOE, config, layout};
 
 use self::reflection::{Reflection, reflect};
@@ -144,12 +145,14 @@ struct Checked {
     /// Those with halves, by entry point, or by module where entry points are called alike.
     with_halves: BTreeSet<String>,
     read_back: BTreeSet<(&'static str, &'static str)>,
+    ops: BTreeSet<&'static str>,
     ways: usize,
 }
 
 impl Checked {
     /// Every way to do an op.
     fn check(&mut self, op: &dyn DynOp) {
+        self.ops.insert(op.name());
         for variant in op.variants() {
             let what = format!("{}, {}", op.name(), variant.name);
             for &matrices in kinds(&variant) {
@@ -217,6 +220,9 @@ const WITH_HALVES: [&str; 33] = [
     "swiglu_backward",
 ];
 
+/// Ops that plans have only behind a product, as one op with it: in its baseline are their dispatches.
+const FUSED: [&str; 3] = ["rope", "swiglu", "swiglu_backward"];
+
 #[test]
 fn kernels_use_what_ops_bind_and_declare() {
     let mut checked = Checked::default();
@@ -225,8 +231,15 @@ fn kernels_use_what_ops_bind_and_declare() {
             plan.nodes().for_each(|node| checked.check(&*node.op));
         }
     }
-    let Checked { kernels, with_halves, read_back, ways } = checked;
+    // What only rehearsals plan.
+    let mut builder = PlanBuilder::new("rehearsal");
+    let [x, y] = ["x", "y"].map(|name| builder.shared(name, &[64], DType::Real, Role::State));
+    checked.check(&MultiplyAdd { x, y, rounds: 1 });
+    let Checked { kernels, with_halves, read_back, ops, ways } = checked;
     assert_eq!(read_back, BTreeSet::from(READ_BACK));
+    // A builder leaves out an op that it is not told writes anything.
+    let unmet: Vec<&str> = tolerance::ops().filter(|name| !ops.contains(name)).collect();
+    assert_eq!(unmet, FUSED, "ops that no plan has");
     for entry in WITH_HALVES {
         assert!(with_halves.contains(entry), "no `{entry}` with halves among {with_halves:?}");
     }
