@@ -6,14 +6,10 @@
 struct Sizes { len: u32, block: u32, index: u32, metric: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>; // [len]
-
-// block_sums: x, partial
-@group(0) @binding(2) var<storage, read_write> partial: array<f32>; // [len / block, rounded up]
-
-// accumulate_sum: x, scalars, metrics
-@group(0) @binding(2) var<storage, read_write> scalars: array<f32>;
-@group(0) @binding(3) var<storage, read_write> metrics: array<f32>;
+storage x: f32;       // [len]
+storage partial: f32; // [len / block, rounded up]
+storage scalars: f32;
+storage metrics: f32;
 
 const THREADS: u32 = 64;
 

@@ -17,12 +17,12 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> parameter: array<f32>; // [len]
-@group(0) @binding(2) var<storage, read_write> gradient: array<f32>;  // [len]
-@group(0) @binding(3) var<storage, read_write> moment1: array<f32>;   // [len]
-@group(0) @binding(4) var<storage, read_write> moment2: array<f32>;   // [len]
-@group(0) @binding(5) var<storage, read_write> clip: array<f32>;      // [1]
-@group(0) @binding(6) var<storage, read_write> scalars: array<f32>;
+storage parameter: f32; // [len]
+storage gradient: f32;  // [len]
+storage moment1: f32;   // [len]
+storage moment2: f32;   // [len]
+storage clip: f32;      // [1]
+storage scalars: f32;
 
 const THREADS: u32 = 256;
 

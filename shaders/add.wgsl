@@ -3,8 +3,8 @@
 struct Sizes { len: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>; // [len]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [len]
+storage x: f32; // [len]
+storage y: f32; // [len]
 
 const THREADS: u32 = 256;
 

@@ -12,14 +12,10 @@ override QUADS: u32 = 16;
 override STRIDE: u32 = 17;
 override THREADS: u32 = 128;
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-
 #include "attention_sizes"
-@group(0) @binding(1) var<storage, read_write> qkv: array<Real1>; // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> out: array<Real2>; // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> lse: array<f32>;   // [batch, q_heads, context]
+storage qkv: real; // [tokens, (q_heads + 2 kv_heads) head_dim]
+storage out: real; // [tokens, q_heads head_dim]
+storage lse: f32;  // [batch, q_heads, context]
 
 var<workgroup> queries: array<vec4f, OWN * STRIDE>;
 var<workgroup> passing: array<vec4f, OTHER * STRIDE>; // keys, then values
@@ -33,8 +29,8 @@ fn quad_of(batch: u32, token: u32, column: u32, quad: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
     let width = (sizes.q_heads + 2 * sizes.kv_heads) * sizes.head_dim;
     let at = (batch * sizes.context + token) * width + column + 4 * quad;
-    var values = vec4f(f32(qkv[at]), f32(qkv[at + 1]), 0, 0); // heads are even
-    if 4 * quad + 2 < sizes.head_dim { values = vec4f(values.xy, f32(qkv[at + 2]), f32(qkv[at + 3])); }
+    var values = vec4f(load_qkv(at), load_qkv(at + 1), 0, 0); // heads are even
+    if 4 * quad + 2 < sizes.head_dim { values = vec4f(values.xy, load_qkv(at + 2), load_qkv(at + 3)); }
     return values;
 }
 
@@ -114,11 +110,11 @@ fn attention(
             let values = sums[t] / total[own + t];
             let at = ((batch * sizes.context + token) * sizes.q_heads + head) * sizes.head_dim
                 + 4 * feature;
-            out[at] = Real2(values.x);
-            out[at + 1] = Real2(values.y);
+            store_out(at, values.x);
+            store_out(at + 1, values.y);
             if 4 * feature + 2 < sizes.head_dim {
-                out[at + 2] = Real2(values.z);
-                out[at + 3] = Real2(values.w);
+                store_out(at + 2, values.z);
+                store_out(at + 3, values.w);
             }
         }
     }

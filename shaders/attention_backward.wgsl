@@ -12,24 +12,14 @@ override QUADS: u32 = 16;
 override STRIDE: u32 = 17;
 override THREADS: u32 = 64;
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-alias Real5 = f32;
-
 #include "attention_sizes"
 
-// attention_backward_delta: out, dout, delta
-@group(0) @binding(1) var<storage, read_write> out: array<Real1>;           // [tokens, q_heads head_dim]
-@group(0) @binding(2) var<storage, read_write> dout_of_delta: array<Real2>; // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> delta_out: array<f32>;       // [batch, q_heads, context]
-
-// attention_backward_q, attention_backward_kv: qkv, dout, lse, delta, dqkv
-@group(0) @binding(1) var<storage, read_write> qkv: array<Real1>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> dout: array<Real2>; // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> lse: array<f32>;    // [batch, q_heads, context]
-@group(0) @binding(4) var<storage, read_write> delta: array<f32>;  // [batch, q_heads, context]
-@group(0) @binding(5) var<storage, read_write> dqkv: array<Real5>; // like qkv
+storage qkv: real;  // [tokens, (q_heads + 2 kv_heads) head_dim]
+storage out: real;  // [tokens, q_heads head_dim]
+storage dout: real; // like out
+storage lse: f32;   // [batch, q_heads, context]
+storage delta: f32; // like lse
+storage dqkv: real; // like qkv
 
 var<workgroup> own_a: array<vec4f, OWN * STRIDE>;     // q, or k
 var<workgroup> own_b: array<vec4f, OWN * STRIDE>;     // dout, or v
@@ -51,8 +41,8 @@ fn attention_backward_delta(
     let batch = i / (sizes.context * sizes.q_heads);
     let at = ((batch * sizes.context + token) * sizes.q_heads + head) * sizes.head_dim;
     var sum = 0.0;
-    for (var d = 0u; d < sizes.head_dim; d++) { sum += f32(out[at + d]) * f32(dout_of_delta[at + d]); }
-    delta_out[i] = sum;
+    for (var d = 0u; d < sizes.head_dim; d++) { sum += load_out(at + d) * load_dout(at + d); }
+    delta[i] = sum;
 }
 
 // Where four features of a token's packed row are.
@@ -65,25 +55,25 @@ fn packed_at(batch: u32, token: u32, column: u32, quad: u32) -> u32 {
 fn qkv_quad(batch: u32, token: u32, column: u32, quad: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
     let at = packed_at(batch, token, column, quad);
-    if 4 * quad + 2 >= sizes.head_dim { return vec4f(f32(qkv[at]), f32(qkv[at + 1]), 0, 0); }
-    return vec4f(f32(qkv[at]), f32(qkv[at + 1]), f32(qkv[at + 2]), f32(qkv[at + 3]));
+    if 4 * quad + 2 >= sizes.head_dim { return vec4f(load_qkv(at), load_qkv(at + 1), 0, 0); }
+    return vec4f(load_qkv(at), load_qkv(at + 1), load_qkv(at + 2), load_qkv(at + 3));
 }
 
 fn dout_quad(batch: u32, token: u32, head: u32, quad: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
     let at = ((batch * sizes.context + token) * sizes.q_heads + head) * sizes.head_dim + 4 * quad;
-    if 4 * quad + 2 >= sizes.head_dim { return vec4f(f32(dout[at]), f32(dout[at + 1]), 0, 0); }
-    return vec4f(f32(dout[at]), f32(dout[at + 1]), f32(dout[at + 2]), f32(dout[at + 3]));
+    if 4 * quad + 2 >= sizes.head_dim { return vec4f(load_dout(at), load_dout(at + 1), 0, 0); }
+    return vec4f(load_dout(at), load_dout(at + 1), load_dout(at + 2), load_dout(at + 3));
 }
 
 fn store(batch: u32, token: u32, column: u32, quad: u32, values: vec4f) {
     if token >= sizes.context { return; }
     let at = packed_at(batch, token, column, quad);
-    dqkv[at] = Real5(values.x);
-    dqkv[at + 1] = Real5(values.y);
+    store_dqkv(at, values.x);
+    store_dqkv(at + 1, values.y);
     if 4 * quad + 2 < sizes.head_dim {
-        dqkv[at + 2] = Real5(values.z);
-        dqkv[at + 3] = Real5(values.w);
+        store_dqkv(at + 2, values.z);
+        store_dqkv(at + 3, values.w);
     }
 }
 

@@ -11,13 +11,9 @@
 
 #include "attention_matrix"
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<Real1>>; // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<Real2>>; // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> lse: array<f32>;         // [batch, q_heads, context]
+storage qkv: vec4<f16>; // [tokens, (q_heads + 2 kv_heads) head_dim]
+storage out: vec4<f16>; // [tokens, q_heads head_dim]
+storage lse: f32;       // [batch, q_heads, context]
 
 // What lies in `halves`. Weights take the place of the keys, which are done with by then.
 const QUERIES: u32 = 0;
@@ -88,8 +84,7 @@ fn attention_matrix(
     let first = (sizes.block + group.x) * OWN;
     let head = sizes.head + group.y;
     let row = sizes.row + group.z;
-    let keys = key_column(kv_of(head));
-    let values = value_column(kv_of(head));
+    let kv = kv_of(head);
     for (var i = lane; i < OWN * PADDED; i += THREADS) {
         halves[QUERIES + i / PADDED * STRIDE + i % PADDED] =
             load(row, first + i / PADDED, head * QUADS, i % PADDED);
@@ -112,11 +107,7 @@ fn attention_matrix(
     var total = 0.0; // of the thread's own part
     let end = min(first + OWN, sizes.context);
     for (var start = 0u; start < end; start += OTHER) {
-        for (var i = lane; i < OTHER * PADDED; i += THREADS) {
-            let to = i / PADDED * STRIDE + i % PADDED;
-            halves[KEYS + to] = load(row, start + i / PADDED, keys, i % PADDED);
-            halves[VALUES + to] = load(row, start + i / PADDED, values, i % PADDED);
-        }
+        stage(lane, row, start, OTHER, kv, KEYS, VALUES);
         workgroupBarrier();
         score(&queries, subgroup, QUERIES, KEYS);
         workgroupBarrier();
@@ -182,7 +173,7 @@ fn attention_matrix(
             let quad = quad_of(slice, i % SCORES);
             if token < sizes.context && quad < QUADS {
                 let result = reals[i / SCORES * SCORES_STRIDE + i % SCORES] / totals[i / SCORES];
-                out[(token_of(row, token) * sizes.q_heads + head) * QUADS + quad] = vec4<Real2>(result);
+                out[(token_of(row, token) * sizes.q_heads + head) * QUADS + quad] = vec4<f16>(result);
             }
         }
     }

@@ -8,18 +8,12 @@
 
 #include "attention_matrix"
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-alias Real3 = f32;
-alias Real6 = f32;
-
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<Real1>>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<Real2>>;  // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> dout: array<vec4<Real3>>; // like out
-@group(0) @binding(4) var<storage, read_write> lse: array<f32>;          // [batch, q_heads, context]
-@group(0) @binding(5) var<storage, read_write> delta: array<f32>;        // like lse
-@group(0) @binding(6) var<storage, read_write> dqkv: array<vec4<Real6>>; // like qkv
+storage qkv: vec4<f16>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
+storage out: vec4<f16>;  // [tokens, q_heads head_dim]
+storage dout: vec4<f16>; // like out
+storage lse: f32;        // [batch, q_heads, context]
+storage delta: f32;      // like lse
+storage dqkv: vec4<f16>; // like qkv
 
 // What lies in `halves`.
 const OWN_A: u32 = 0;                         // q, or k
@@ -32,9 +26,21 @@ const HALVES: u32 = WEIGHTS + OWN * SCORES_STRIDE;
 var<workgroup> its_lse: array<vec4f, SCORES>; // of passing queries, in bits
 var<workgroup> its_delta: array<vec4f, SCORES>;
 
-fn load_dout(row: u32, token: u32, head: u32, quad: u32) -> vec4<f16> {
+fn dout_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4<f16> {
     if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
-    return vec4<f16>(dout[(token_of(row, token) * sizes.q_heads + head) * QUADS + quad]);
+    return dout[(token_of(row, token) * sizes.q_heads + head) * QUADS + quad];
+}
+
+// Queries of `count` tokens from `first` on, to halves[queries], and their dout, to halves[gradients].
+fn stage_queries(
+    lane: u32, row: u32, first: u32, count: u32, head: u32, queries: u32, gradients: u32,
+) {
+    for (var i = lane; i < count * PADDED; i += THREADS) {
+        let to = i / PADDED * STRIDE + i % PADDED;
+        let token = first + i / PADDED;
+        halves[queries + to] = load(row, token, head * QUADS, i % PADDED);
+        halves[gradients + to] = dout_quad(row, token, head, i % PADDED);
+    }
 }
 
 // A thread's share of a token's delta; `gradient` is where its dout is in `halves`.
@@ -63,7 +69,7 @@ fn store(
             let quad = quad_of(slice, i % SCORES);
             if token < sizes.context && quad < QUADS {
                 let result = reals[i / SCORES * SCORES_STRIDE + i % SCORES] * factor;
-                dqkv[token_of(row, token) * width() + column + quad] = vec4<Real6>(result);
+                dqkv[token_of(row, token) * width() + column + quad] = vec4<f16>(result);
             }
         }
     }
@@ -79,14 +85,8 @@ fn attention_matrix_q(
     let first = (sizes.block + group.x) * OWN;
     let head = sizes.head + group.y;
     let row = sizes.row + group.z;
-    let keys = key_column(kv_of(head));
-    let values = value_column(kv_of(head));
-    for (var i = lane; i < OWN * PADDED; i += THREADS) {
-        let to = i / PADDED * STRIDE + i % PADDED;
-        let token = first + i / PADDED;
-        halves[OWN_A + to] = load(row, token, head * QUADS, i % PADDED);
-        halves[OWN_B + to] = load_dout(row, token, head, i % PADDED);
-    }
+    let kv = kv_of(head);
+    stage_queries(lane, row, first, OWN, head, OWN_A, OWN_B);
     workgroupBarrier();
     var queries: Own;
     var gradients: Own;
@@ -111,11 +111,7 @@ fn attention_matrix_q(
     var dq: Results;
     let end = min(first + OWN, sizes.context);
     for (var start = 0u; start < end; start += OTHER) {
-        for (var i = lane; i < OTHER * PADDED; i += THREADS) {
-            let to = i / PADDED * STRIDE + i % PADDED;
-            halves[OTHER_A + to] = load(row, start + i / PADDED, keys, i % PADDED);
-            halves[OTHER_B + to] = load(row, start + i / PADDED, values, i % PADDED);
-        }
+        stage(lane, row, start, OTHER, kv, OTHER_A, OTHER_B);
         workgroupBarrier();
         score(&queries, subgroup, OWN_A, OTHER_A);
         workgroupBarrier();
@@ -150,12 +146,7 @@ fn attention_matrix_kv(
     let first = (sizes.block + group.x) * OWN;
     let kv = sizes.head + group.y;
     let row = sizes.row + group.z;
-    for (var i = lane; i < OWN * PADDED; i += THREADS) {
-        let to = i / PADDED * STRIDE + i % PADDED;
-        let token = first + i / PADDED;
-        halves[OWN_A + to] = load(row, token, key_column(kv), i % PADDED);
-        halves[OWN_B + to] = load(row, token, value_column(kv), i % PADDED);
-    }
+    stage(lane, row, first, OWN, kv, OWN_A, OWN_B);
     workgroupBarrier();
     var keys: Own;
     var values: Own;
@@ -171,12 +162,7 @@ fn attention_matrix_kv(
     for (var head = kv * heads; head < (kv + 1) * heads; head++) {
         // Queries before the first key don't see it. Own tokens are whole blocks of passing ones.
         for (var start = first; start < sizes.context; start += OTHER) {
-            for (var i = lane; i < OTHER * PADDED; i += THREADS) {
-                let to = i / PADDED * STRIDE + i % PADDED;
-                let token = start + i / PADDED;
-                halves[OTHER_A + to] = load(row, token, head * QUADS, i % PADDED);
-                halves[OTHER_B + to] = load_dout(row, token, head, i % PADDED);
-            }
+            stage_queries(lane, row, start, OTHER, head, OTHER_A, OTHER_B);
             for (var i = lane; i < SCORES; i += THREADS) {
                 let tokens = vec4u(start + 4 * i) + vec4u(0, 1, 2, 3);
                 let query = vec4u(saved_at(row, head, 0)) + min(tokens, vec4u(sizes.context - 1));

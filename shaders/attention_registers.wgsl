@@ -5,20 +5,14 @@
 
 #include "attention_registers"
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<Real1>>; // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<Real2>>; // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> lse: array<f32>;         // [batch, q_heads, context]
+storage qkv: vec4<real>; // [tokens, (q_heads + 2 kv_heads) head_dim]
+storage out: vec4<real>; // [tokens, q_heads head_dim]
+storage lse: f32;        // [batch, q_heads, context]
 
 override HEADS: u32 = 1;
 
 const BLOCKS: u32 = ROWS / HEADS;
 const TOKENS: u32 = BLOCKS * LANES;
-
-fn load(at: u32) -> vec4f { return vec4f(qkv[at]); }
 
 @compute @workgroup_size(LANES)
 fn attention_registers(
@@ -48,7 +42,7 @@ fn attention_registers(
     for (var at = 0u; at < QUADS; at++) {
         for (var r = 0u; r < ROWS; r++) {
             let token = min(first + r % BLOCKS * LANES, last);
-            let x = load(token_of(row, token) * width() + (head + r / BLOCKS) * QUADS + at);
+            let x = load4_qkv(token_of(row, token) * width() + (head + r / BLOCKS) * QUADS + at);
             for (var c = 0u; c < QUADS; c++) {
                 q[r][c] = select(q[r][c], x * (sizes.scale * LOG2_E), at == c);
             }
@@ -64,8 +58,8 @@ fn attention_registers(
         for (var i = 0u; i < SHARE; i++) {
             let it = spot(i, lane);
             let at = token_of(row, min(start + it / QUADS, last)) * width() + it % QUADS;
-            k[i] = load(at + keys);
-            v[i] = load(at + values);
+            k[i] = load4_qkv(at + keys);
+            v[i] = load4_qkv(at + values);
         }
         var scores: array<vec4f, ROWS>;
         for (var r = 0u; r < ROWS; r++) { scores[r] = vec4f(); }
@@ -100,7 +94,7 @@ fn attention_registers(
             let token = first + r % BLOCKS * LANES;
             if token < sizes.context {
                 let to = token_of(row, token) * sizes.q_heads + head + r / BLOCKS;
-                out[to * QUADS + at] = vec4<Real2>(x / total[r]);
+                store4_out(to * QUADS + at, x / total[r]);
             }
         }
     }

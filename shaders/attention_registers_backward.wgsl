@@ -4,25 +4,14 @@
 
 #include "attention_registers"
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-alias Real3 = f32;
-alias Real6 = f32;
-
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<Real1>>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<Real2>>;  // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> dout: array<vec4<Real3>>; // like out
-@group(0) @binding(4) var<storage, read_write> lse: array<f32>;          // [batch, q_heads, context]
-@group(0) @binding(5) var<storage, read_write> delta: array<f32>;        // like lse
-@group(0) @binding(6) var<storage, read_write> dqkv: array<vec4<Real6>>; // like qkv
+storage qkv: vec4<real>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
+storage out: vec4<real>;  // [tokens, q_heads head_dim]
+storage dout: vec4<real>; // like out
+storage lse: f32;         // [batch, q_heads, context]
+storage delta: f32;       // like lse
+storage dqkv: vec4<real>; // like qkv
 
 override HEADS: u32 = 1;
-
-fn load(at: u32) -> vec4f { return vec4f(qkv[at]); }
-fn load_out(at: u32) -> vec4f { return vec4f(out[at]); }
-fn load_dout(at: u32) -> vec4f { return vec4f(dout[at]); }
-fn store(at: u32, x: vec4f) { dqkv[at] = vec4<Real6>(x); }
 
 // A thread owns ROWS queries: those of HEADS heads that read the same keys, at ROWS / HEADS tokens.
 @compute @workgroup_size(LANES)
@@ -56,9 +45,9 @@ fn attention_registers_q(
             let token = token_of(row, min(first + r % BLOCKS * LANES, last));
             let its_head = head + r / BLOCKS;
             let result = (token * sizes.q_heads + its_head) * QUADS + at;
-            let x = load(token * width() + its_head * QUADS + at) * (sizes.scale * LOG2_E);
-            let y = load_dout(result);
-            its_delta[r] += dot(y, load_out(result));
+            let x = load4_qkv(token * width() + its_head * QUADS + at) * (sizes.scale * LOG2_E);
+            let y = load4_dout(result);
+            its_delta[r] += dot(y, load4_out(result));
             for (var c = 0u; c < QUADS; c++) {
                 q[r][c] = select(q[r][c], x, at == c);
                 gradient[r][c] = select(gradient[r][c], y, at == c);
@@ -81,8 +70,8 @@ fn attention_registers_q(
         for (var i = 0u; i < SHARE; i++) {
             let it = spot(i, lane);
             let at = token_of(row, min(start + it / QUADS, last)) * width() + it % QUADS;
-            k[i] = load(at + keys);
-            v[i] = load(at + values);
+            k[i] = load4_qkv(at + keys);
+            v[i] = load4_qkv(at + values);
         }
         var scores: array<vec4f, ROWS>;
         var ds: array<vec4f, ROWS>;
@@ -115,7 +104,7 @@ fn attention_registers_q(
             for (var c = 0u; c < QUADS; c++) { x = select(x, dq[r][c], at == c); }
             let token = first + r % BLOCKS * LANES;
             if token < sizes.context {
-                store(token_of(row, token) * width() + (head + r / BLOCKS) * QUADS + at, x);
+                store4_dqkv(token_of(row, token) * width() + (head + r / BLOCKS) * QUADS + at, x);
             }
         }
     }
@@ -149,8 +138,8 @@ fn attention_registers_kv(
         for (var r = 0u; r < ROWS; r++) {
             let token = min(first + r * LANES + thread, last);
             let packed = token_of(row, token) * width() + at;
-            let x = load(packed + key_column(kv)) * (sizes.scale * LOG2_E);
-            let y = load(packed + value_column(kv));
+            let x = load4_qkv(packed + key_column(kv)) * (sizes.scale * LOG2_E);
+            let y = load4_qkv(packed + value_column(kv));
             for (var c = 0u; c < QUADS; c++) {
                 k[r][c] = select(k[r][c], x, at == c);
                 v[r][c] = select(v[r][c], y, at == c);
@@ -167,8 +156,8 @@ fn attention_registers_kv(
             for (var i = 0u; i < SHARE; i++) {
                 let it = spot(i, lane);
                 let token = token_of(row, min(start + it / QUADS, last));
-                q[i] = load(token * width() + head * QUADS + it % QUADS);
-                gradient[i] = load_dout((token * sizes.q_heads + head) * QUADS + it % QUADS);
+                q[i] = load4_qkv(token * width() + head * QUADS + it % QUADS);
+                gradient[i] = load4_dout((token * sizes.q_heads + head) * QUADS + it % QUADS);
             }
             let mine = saved_at(row, head, min(start + lane % 4, last));
             let its_lse = of_four(lse[mine] * LOG2_E);
@@ -216,8 +205,8 @@ fn attention_registers_kv(
             let token = first + r * LANES + thread;
             if token < sizes.context {
                 let packed = token_of(row, token) * width() + at;
-                store(packed + key_column(kv), x);
-                store(packed + value_column(kv), y);
+                store4_dqkv(packed + key_column(kv), x);
+                store4_dqkv(packed + value_column(kv), y);
             }
         }
     }

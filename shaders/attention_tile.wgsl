@@ -3,13 +3,9 @@
 
 #include "attention_tile"
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<Real1>>; // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<Real2>>; // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> lse: array<f32>;         // [batch, q_heads, context]
+storage qkv: vec4<real>; // [tokens, (q_heads + 2 kv_heads) head_dim]
+storage out: vec4<real>; // [tokens, q_heads head_dim]
+storage lse: f32;        // [batch, q_heads, context]
 
 var<workgroup> queries: array<vec4f, OWN * STRIDE>;
 var<workgroup> passing: array<vec4f, OTHER * STRIDE>; // keys, then values
@@ -18,7 +14,7 @@ var<workgroup> scores: array<f32, OWN * OTHER>;
 // Zeros past the end of the row.
 fn load(row: u32, token: u32, column: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
-    return vec4f(qkv[token_of(row, token) * width() + column]);
+    return load4_qkv(token_of(row, token) * width() + column);
 }
 
 @compute @workgroup_size(THREADS)
@@ -114,7 +110,7 @@ fn attention_tile(
         let token = first + own + t;
         if token < sizes.context {
             let to = token_of(row, token) * sizes.q_heads + head;
-            out[to * QUADS + feature] = vec4<Real2>(sums[t] / total[t]);
+            store4_out(to * QUADS + feature, sums[t] / total[t]);
             if feature == 0 {
                 lse[saved_at(row, head, token)] = (largest[t] + log2(total[t])) * LN_2;
             }

@@ -4,18 +4,12 @@
 
 #include "attention_tile"
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-alias Real3 = f32;
-alias Real6 = f32;
-
-@group(0) @binding(1) var<storage, read_write> qkv: array<vec4<Real1>>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<Real2>>;  // [tokens, q_heads head_dim]
-@group(0) @binding(3) var<storage, read_write> dout: array<vec4<Real3>>; // like out
-@group(0) @binding(4) var<storage, read_write> lse: array<f32>;          // [batch, q_heads, context]
-@group(0) @binding(5) var<storage, read_write> delta: array<f32>;        // like lse
-@group(0) @binding(6) var<storage, read_write> dqkv: array<vec4<Real6>>; // like qkv
+storage qkv: vec4<real>;  // [tokens, (q_heads + 2 kv_heads) head_dim]
+storage out: vec4<real>;  // [tokens, q_heads head_dim]
+storage dout: vec4<real>; // like out
+storage lse: f32;         // [batch, q_heads, context]
+storage delta: f32;       // like lse
+storage dqkv: vec4<real>; // like qkv
 
 var<workgroup> own_a: array<vec4f, OWN * STRIDE>;     // q, or k
 var<workgroup> own_b: array<vec4f, OWN * STRIDE>;     // dout, or v
@@ -29,26 +23,26 @@ var<workgroup> its_delta: array<f32, max(OWN, OTHER)>;
 // Zeros past the end of the row.
 fn load(row: u32, token: u32, column: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
-    return vec4f(qkv[token_of(row, token) * width() + column]);
+    return load4_qkv(token_of(row, token) * width() + column);
 }
 
 fn result_at(row: u32, token: u32, head: u32, quad: u32) -> u32 {
     return (token_of(row, token) * sizes.q_heads + head) * QUADS + quad;
 }
 
-fn load_dout(row: u32, token: u32, head: u32, quad: u32) -> vec4f {
+fn dout_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
-    return vec4f(dout[result_at(row, token, head, quad)]);
+    return load4_dout(result_at(row, token, head, quad));
 }
 
-fn load_out(row: u32, token: u32, head: u32, quad: u32) -> vec4f {
+fn out_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
-    return vec4f(out[result_at(row, token, head, quad)]);
+    return load4_out(result_at(row, token, head, quad));
 }
 
 fn store(row: u32, token: u32, column: u32, x: vec4f) {
     if token >= sizes.context { return; }
-    dqkv[token_of(row, token) * width() + column] = vec4<Real6>(x);
+    store4_dqkv(token_of(row, token) * width() + column, x);
 }
 
 // Products of own token `t` and passing token `other`: a a and b b.
@@ -81,13 +75,13 @@ fn attention_tile_q(
         let at = i / QUADS * STRIDE + i % QUADS;
         let token = first + i / QUADS;
         own_a[at] = load(row, token, head * QUADS + i % QUADS) * (sizes.scale * LOG2_E);
-        own_b[at] = load_dout(row, token, head, i % QUADS);
+        own_b[at] = dout_quad(row, token, head, i % QUADS);
     }
     workgroupBarrier();
     for (var i = lane; i < OWN; i += THREADS) {
         var sum = 0.0;
         for (var quad = 0u; quad < QUADS; quad++) {
-            sum += dot(own_b[i * STRIDE + quad], load_out(row, first + i, head, quad));
+            sum += dot(own_b[i * STRIDE + quad], out_quad(row, first + i, head, quad));
         }
         its_delta[i] = sum;
         its_lse[i] = 0.0;
@@ -165,7 +159,7 @@ fn attention_tile_kv(
                 let at = i / QUADS * STRIDE + i % QUADS;
                 let token = start + i / QUADS;
                 other_a[at] = load(row, token, head * QUADS + i % QUADS);
-                other_b[at] = load_dout(row, token, head, i % QUADS);
+                other_b[at] = dout_quad(row, token, head, i % QUADS);
             }
             for (var i = lane; i < OTHER; i += THREADS) {
                 let at = saved_at(row, head, min(start + i, sizes.context - 1));

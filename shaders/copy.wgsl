@@ -1,14 +1,10 @@
 // y = x (core/src/ops/copy.rs); in mixed precision, also a working copy of a weight.
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-
 struct Sizes { len: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<Real1>; // [len]
-@group(0) @binding(2) var<storage, read_write> y: array<Real2>; // [len]
+storage x: real; // [len]
+storage y: real; // [len]
 
 const THREADS: u32 = 256;
 
@@ -19,5 +15,5 @@ fn copy(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = (group.x + group.y * groups.x) * THREADS + lane;
-    if i < sizes.len { y[i] = Real2(x[i]); }
+    if i < sizes.len { store_y(i, load_x(i)); }
 }

@@ -4,10 +4,10 @@
 struct Sizes { rows: u32, vocab: u32, index: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> logits: array<f32>;  // [rows, vocab]
-@group(0) @binding(2) var<storage, read_write> labels: array<u32>;  // [rows]
-@group(0) @binding(3) var<storage, read_write> loss: array<f32>;    // [rows]
-@group(0) @binding(4) var<storage, read_write> scalars: array<f32>;
+storage logits: f32; // [rows, vocab]
+storage labels: u32; // [rows]
+storage loss: f32;   // [rows]
+storage scalars: f32;
 
 const THREADS: u32 = 256;
 

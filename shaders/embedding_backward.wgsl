@@ -4,11 +4,11 @@
 struct Sizes { rows: u32, width: u32, vocab: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> tokens: array<u32>;           // [rows]
-@group(0) @binding(2) var<storage, read_write> sorted_positions: array<u32>; // [rows]
-@group(0) @binding(3) var<storage, read_write> segment_starts: array<u32>;   // [rows + 1]
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;               // [rows, width]
-@group(0) @binding(5) var<storage, read_write> dweight: array<f32>;          // [vocab, width]
+storage tokens: u32;           // [rows]
+storage sorted_positions: u32; // [rows]
+storage segment_starts: u32;   // [rows + 1]
+storage dx: f32;               // [rows, width]
+storage dweight: f32;          // [vocab, width]
 
 const THREADS: u32 = 64;
 

@@ -3,7 +3,7 @@
 struct Sizes { len: u32, value: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<u32>;
+storage x: u32;
 
 @compute @workgroup_size(256)
 fn fill(

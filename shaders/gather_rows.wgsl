@@ -4,9 +4,9 @@
 struct Sizes { rows: u32, width: u32, source_rows: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;     // [source_rows, width]
-@group(0) @binding(2) var<storage, read_write> index: array<u32>; // [rows]
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;     // [rows, width]
+storage x: f32;     // [source_rows, width]
+storage index: u32; // [rows]
+storage y: f32;     // [rows, width]
 
 const THREADS: u32 = 64;
 

@@ -8,15 +8,10 @@ struct ClipSizes { partials: u32, metric: u32, max_norm: f32, eps: f32 }
 
 @group(0) @binding(0) var<uniform> partial_sizes: PartialSizes;
 @group(0) @binding(0) var<uniform> clip_sizes: ClipSizes;
-
-// sum_of_squares: x, partials
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;        // [len]
-@group(0) @binding(2) var<storage, read_write> partials: array<f32>; // [partials]
-
-// clip_factor: partials, metrics, clip
-@group(0) @binding(1) var<storage, read_write> partials_in: array<f32>; // [partials]
-@group(0) @binding(2) var<storage, read_write> metrics: array<f32>;
-@group(0) @binding(3) var<storage, read_write> clip: array<f32>;        // [1]
+storage x: f32;        // [len]
+storage partials: f32; // [partials]
+storage metrics: f32;
+storage clip: f32;     // [1]
 
 const THREADS: u32 = 64;
 
@@ -41,7 +36,7 @@ fn sum_of_squares(
 fn clip_factor(@builtin(local_invocation_index) lane: u32) {
     var squares = 0.0;
     for (var i = lane; i < clip_sizes.partials; i += THREADS) {
-        squares += partials_in[i];
+        squares += partials[i];
     }
     let norm = sqrt(workgroup_sum(lane, squares));
     if lane == 0 {

@@ -6,28 +6,23 @@
 
 override ACCUMULATE: bool = false;
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-alias Real6 = f32;
-
 // grouped_matmul_tn: n = out_features, k = in_features, and no tiles.
 struct Sizes { n: u32, k: u32, tiles: u32, tile_rows: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
+storage offsets: u32;     // [num_experts + 1]
+storage tile_expert: u32; // [tiles]
+storage tile_row: u32;    // [tiles]
 
-// grouped_matmul_nt, grouped_matmul_nn: a, b, offsets, tile_expert, tile_row, c
-@group(0) @binding(1) var<storage, read_write> a: array<Real1>;         // [rows, k]
-@group(0) @binding(2) var<storage, read_write> b: array<Real2>;         // one matrix an expert
-@group(0) @binding(3) var<storage, read_write> offsets: array<u32>;     // [num_experts + 1]
-@group(0) @binding(4) var<storage, read_write> tile_expert: array<u32>; // [tiles]
-@group(0) @binding(5) var<storage, read_write> tile_row: array<u32>;    // [tiles]
-@group(0) @binding(6) var<storage, read_write> c: array<Real6>;         // [rows, n]
+// c = a b, of grouped_matmul_nt and grouped_matmul_nn.
+storage a: real; // [rows, k]
+storage b: real; // one matrix an expert
+storage c: real; // [rows, n]
 
-// grouped_matmul_tn: dy, x, offsets, dweight
-@group(0) @binding(1) var<storage, read_write> dy: array<Real1>;    // [rows, n]
-@group(0) @binding(2) var<storage, read_write> x: array<Real2>;     // [rows, k]
-@group(0) @binding(4) var<storage, read_write> dweight: array<f32>; // [num_experts, n, k]
+// Of grouped_matmul_tn.
+storage dy: real;     // [rows, n]
+storage x: real;      // [rows, k]
+storage dweight: f32; // [num_experts, n, k]
 
 const THREADS: u32 = 8; // a side of the workgroup
 const BLOCK: u32 = 4;
@@ -53,7 +48,7 @@ fn clamped(first: u32, end: u32) -> vec4u {
 }
 
 fn four_of_b(at: vec4u) -> vec4f {
-    return vec4f(f32(b[at.x]), f32(b[at.y]), f32(b[at.z]), f32(b[at.w]));
+    return vec4f(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w));
 }
 
 fn store(row: u32, end: u32, column: u32, sums: vec4f) {
@@ -61,9 +56,9 @@ fn store(row: u32, end: u32, column: u32, sums: vec4f) {
     let i = row * sizes.n + column;
     for (var j = 0u; j < min(BLOCK, sizes.n - column); j++) {
         if ACCUMULATE {
-            c[i + j] = Real6(f32(c[i + j]) + sums[j]);
+            store_c(i + j, load_c(i + j) + sums[j]);
         } else {
-            c[i + j] = Real6(sums[j]);
+            store_c(i + j, sums[j]);
         }
     }
 }
@@ -83,10 +78,10 @@ fn grouped_matmul_nt(
     var sums: array<vec4f, 4>;
     for (var p = 0u; p < sizes.k; p++) {
         let right = four_of_b(columns + p);
-        sums[0] += f32(a[rows.x + p]) * right;
-        sums[1] += f32(a[rows.y + p]) * right;
-        sums[2] += f32(a[rows.z + p]) * right;
-        sums[3] += f32(a[rows.w + p]) * right;
+        sums[0] += load_a(rows.x + p) * right;
+        sums[1] += load_a(rows.y + p) * right;
+        sums[2] += load_a(rows.z + p) * right;
+        sums[3] += load_a(rows.w + p) * right;
     }
     store(span.first, span.end, column, sums[0]);
     store(span.first + 1, span.end, column, sums[1]);
@@ -110,10 +105,10 @@ fn grouped_matmul_nn(
     for (var p = 0u; p < sizes.k; p++) {
         let at = columns + p * sizes.n;
         let right = four_of_b(at);
-        sums[0] += f32(a[rows.x + p]) * right;
-        sums[1] += f32(a[rows.y + p]) * right;
-        sums[2] += f32(a[rows.z + p]) * right;
-        sums[3] += f32(a[rows.w + p]) * right;
+        sums[0] += load_a(rows.x + p) * right;
+        sums[1] += load_a(rows.y + p) * right;
+        sums[2] += load_a(rows.z + p) * right;
+        sums[3] += load_a(rows.w + p) * right;
     }
     store(span.first, span.end, column, sums[0]);
     store(span.first + 1, span.end, column, sums[1]);
@@ -147,11 +142,11 @@ fn grouped_matmul_tn(
     for (var p = first; p < end; p++) {
         let left = rows + p * sizes.n;
         let at = columns + p * sizes.k;
-        let right = vec4f(f32(x[at.x]), f32(x[at.y]), f32(x[at.z]), f32(x[at.w]));
-        sums[0] += f32(dy[left.x]) * right;
-        sums[1] += f32(dy[left.y]) * right;
-        sums[2] += f32(dy[left.z]) * right;
-        sums[3] += f32(dy[left.w]) * right;
+        let right = vec4f(load_x(at.x), load_x(at.y), load_x(at.z), load_x(at.w));
+        sums[0] += load_dy(left.x) * right;
+        sums[1] += load_dy(left.y) * right;
+        sums[2] += load_dy(left.z) * right;
+        sums[3] += load_dy(left.w) * right;
     }
     add_to_weight(expert, row, column, sums[0]);
     add_to_weight(expert, row + 1, column, sums[1]);

@@ -5,28 +5,23 @@
 
 #include "matmul"
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-alias Real3 = f32;
-
-@group(0) @binding(1) var<storage, read_write> a: array<Real1>;
-@group(0) @binding(2) var<storage, read_write> b: array<Real2>;
-@group(0) @binding(3) var<storage, read_write> c: array<Real3>;
+storage a: real;
+storage b: real;
+storage c: real;
 
 fn store(row: u32, column: u32, value: f32) {
     if row < sizes.m && column < sizes.n {
         let i = row * sizes.n + column;
         if ACCUMULATE {
-            c[i] = Real3(f32(c[i]) + value);
+            store_c(i, load_c(i) + value);
         } else {
-            c[i] = Real3(value);
+            store_c(i, value);
         }
     }
 }
 
 fn four_of_b(at: vec4u) -> vec4f {
-    return vec4f(f32(b[at.x]), f32(b[at.y]), f32(b[at.z]), f32(b[at.w]));
+    return vec4f(load_b(at.x), load_b(at.y), load_b(at.z), load_b(at.w));
 }
 
 fn store_block(row: u32, column: u32, sums: array<vec4f, 4>) {
@@ -49,10 +44,10 @@ fn matmul_nn(@builtin(global_invocation_id) id: vec3u) {
     for (var p = 0u; p < sizes.k; p++) {
         let at = columns + p * sizes.n;
         let right = four_of_b(at);
-        sums[0] += f32(a[rows.x + p]) * right;
-        sums[1] += f32(a[rows.y + p]) * right;
-        sums[2] += f32(a[rows.z + p]) * right;
-        sums[3] += f32(a[rows.w + p]) * right;
+        sums[0] += load_a(rows.x + p) * right;
+        sums[1] += load_a(rows.y + p) * right;
+        sums[2] += load_a(rows.z + p) * right;
+        sums[3] += load_a(rows.w + p) * right;
     }
     store_block(row, column, sums);
 }
@@ -68,10 +63,10 @@ fn matmul_nt(@builtin(global_invocation_id) id: vec3u) {
     var sums: array<vec4f, 4>;
     for (var p = 0u; p < sizes.k; p++) {
         let right = four_of_b(columns + p);
-        sums[0] += f32(a[rows.x + p]) * right;
-        sums[1] += f32(a[rows.y + p]) * right;
-        sums[2] += f32(a[rows.z + p]) * right;
-        sums[3] += f32(a[rows.w + p]) * right;
+        sums[0] += load_a(rows.x + p) * right;
+        sums[1] += load_a(rows.y + p) * right;
+        sums[2] += load_a(rows.z + p) * right;
+        sums[3] += load_a(rows.w + p) * right;
     }
     store_block(row, column, sums);
 }
@@ -89,10 +84,10 @@ fn matmul_tn(@builtin(global_invocation_id) id: vec3u) {
         let left = rows + p * sizes.m;
         let at = columns + p * sizes.n;
         let right = four_of_b(at);
-        sums[0] += f32(a[left.x]) * right;
-        sums[1] += f32(a[left.y]) * right;
-        sums[2] += f32(a[left.z]) * right;
-        sums[3] += f32(a[left.w]) * right;
+        sums[0] += load_a(left.x) * right;
+        sums[1] += load_a(left.y) * right;
+        sums[2] += load_a(left.z) * right;
+        sums[3] += load_a(left.w) * right;
     }
     store_block(row, column, sums);
 }

@@ -5,17 +5,12 @@ override ACCUMULATE: bool = false;
 override A_BY_K: bool = false; // a [k, m], else [m, k]
 override B_BY_K: bool = true;  // b [k, n], else [n, k]
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-alias Real3 = f32;
-
 struct Sizes { m: u32, n: u32, k: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> a: array<Real1>;
-@group(0) @binding(2) var<storage, read_write> b: array<Real2>;
-@group(0) @binding(3) var<storage, read_write> c: array<Real3>;
+storage a: real;
+storage b: real;
+storage c: real;
 
 const TILE: u32 = 16;
 
@@ -24,14 +19,14 @@ var<workgroup> tile_b: array<f32, TILE * TILE>;
 
 fn element_a(row: u32, k: u32) -> f32 {
     if row >= sizes.m || k >= sizes.k { return 0.0; }
-    if A_BY_K { return f32(a[k * sizes.m + row]); }
-    return f32(a[row * sizes.k + k]);
+    if A_BY_K { return load_a(k * sizes.m + row); }
+    return load_a(row * sizes.k + k);
 }
 
 fn element_b(k: u32, column: u32) -> f32 {
     if column >= sizes.n || k >= sizes.k { return 0.0; }
-    if B_BY_K { return f32(b[k * sizes.n + column]); }
-    return f32(b[column * sizes.k + k]);
+    if B_BY_K { return load_b(k * sizes.n + column); }
+    return load_b(column * sizes.k + k);
 }
 
 @compute @workgroup_size(TILE, TILE)
@@ -52,9 +47,9 @@ fn matmul_plain(
     if id.y < sizes.m && id.x < sizes.n {
         let at = id.y * sizes.n + id.x;
         if ACCUMULATE {
-            c[at] = Real3(f32(c[at]) + sum);
+            store_c(at, load_c(at) + sum);
         } else {
-            c[at] = Real3(sum);
+            store_c(at, sum);
         }
     }
 }

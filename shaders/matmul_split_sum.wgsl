@@ -3,14 +3,11 @@
 override ACCUMULATE: bool = false;
 override SPLITS: u32 = 2;
 
-// f32, or f16 in mixed precision.
-alias Real2 = f32;
-
 struct Sizes { quads: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> shares: array<vec4f>; // [SPLITS, quads]
-@group(0) @binding(2) var<storage, read_write> c: array<vec4<Real2>>; // [quads]
+storage shares: vec4f; // [SPLITS, quads]
+storage c: vec4<real>;  // [quads]
 
 const THREADS: u32 = 64;
 
@@ -25,8 +22,8 @@ fn matmul_split_sum(
     var sum = shares[i];
     for (var split = 1u; split < SPLITS; split++) { sum += shares[split * sizes.quads + i]; }
     if ACCUMULATE {
-        c[i] = vec4<Real2>(vec4f(c[i]) + sum);
+        store4_c(i, load4_c(i) + sum);
     } else {
-        c[i] = vec4<Real2>(sum);
+        store4_c(i, sum);
     }
 }

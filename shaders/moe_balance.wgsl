@@ -14,18 +14,12 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-
-// moe_balance_partial: probs, partial
-@group(0) @binding(1) var<storage, read_write> probs: array<f32>; // [tokens, num_experts]
-
-// both
-@group(0) @binding(2) var<storage, read_write> partial: array<f32>; // [partials, num_experts]
-
-// moe_balance: counts, partial, scalars, metrics, load
-@group(0) @binding(1) var<storage, read_write> counts: array<u32>; // [num_experts]
-@group(0) @binding(3) var<storage, read_write> scalars: array<f32>;
-@group(0) @binding(4) var<storage, read_write> metrics: array<f32>;
-@group(0) @binding(5) var<storage, read_write> load: array<f32>;   // [num_experts]
+storage probs: f32;   // [tokens, num_experts]
+storage partial: f32; // [partials, num_experts]
+storage counts: u32;  // [num_experts]
+storage scalars: f32;
+storage metrics: f32;
+storage load: f32;    // [num_experts]
 
 const THREADS: u32 = 64;
 

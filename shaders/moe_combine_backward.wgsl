@@ -3,20 +3,15 @@
 
 #include "reduce"
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-alias Real5 = f32;
-
 struct Sizes { pairs: u32, top_k: u32, hidden_size: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> dout: array<Real1>;   // [tokens, hidden_size]
-@group(0) @binding(2) var<storage, read_write> y: array<Real2>;      // [pairs, hidden_size]
-@group(0) @binding(3) var<storage, read_write> weights: array<f32>;  // [tokens, top_k]
-@group(0) @binding(4) var<storage, read_write> order: array<u32>;    // [pairs]
-@group(0) @binding(5) var<storage, read_write> dy: array<Real5>;     // [pairs, hidden_size]
-@group(0) @binding(6) var<storage, read_write> dweights: array<f32>; // [tokens, top_k]
+storage dout: real;    // [tokens, hidden_size]
+storage y: real;       // [pairs, hidden_size]
+storage weights: f32;  // [tokens, top_k]
+storage order: u32;    // [pairs]
+storage dy: real;      // [pairs, hidden_size]
+storage dweights: f32; // [tokens, top_k]
 
 const THREADS: u32 = 64;
 
@@ -34,9 +29,9 @@ fn moe_combine_backward(
     let weight = weights[pair];
     var product = 0.0;
     for (var i = lane; i < sizes.hidden_size; i += THREADS) {
-        let gradient = f32(dout[source + i]);
-        dy[to + i] = Real5(weight * gradient);
-        product += gradient * f32(y[to + i]);
+        let gradient = load_dout(source + i);
+        store_dy(to + i, weight * gradient);
+        product += gradient * load_y(to + i);
     }
     product = workgroup_sum(lane, product);
     if lane == 0 { dweights[pair] = product; }

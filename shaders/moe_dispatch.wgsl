@@ -12,23 +12,15 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-
-// moe_count: experts, chunk_counts
-// moe_scatter: experts, chunk_counts, offsets, order, position
-@group(0) @binding(1) var<storage, read_write> experts: array<u32>;      // [pairs]
-@group(0) @binding(2) var<storage, read_write> chunk_counts: array<u32>; // [chunks, num_experts]
-@group(0) @binding(3) var<storage, read_write> first_rows: array<u32>;   // [num_experts + 1]
-@group(0) @binding(4) var<storage, read_write> order: array<u32>;        // [pairs]
-@group(0) @binding(5) var<storage, read_write> position: array<u32>;     // [pairs]
-
-// moe_scan_chunks: counts, chunk_counts
-// moe_scan_experts: counts, offsets, tile_offsets
-// moe_tiles: tile_expert, offsets, tile_offsets, tile_row
-@group(0) @binding(1) var<storage, read_write> counts: array<u32>;       // [num_experts]
-@group(0) @binding(1) var<storage, read_write> tile_expert: array<u32>;  // [tiles]
-@group(0) @binding(2) var<storage, read_write> offsets: array<u32>;      // [num_experts + 1]
-@group(0) @binding(3) var<storage, read_write> tile_offsets: array<u32>; // [num_experts + 1]
-@group(0) @binding(4) var<storage, read_write> tile_row: array<u32>;     // [tiles]
+storage experts: u32;      // [pairs]
+storage counts: u32;       // [num_experts]
+storage offsets: u32;      // [num_experts + 1]
+storage order: u32;        // [pairs]
+storage position: u32;     // [pairs]
+storage tile_expert: u32;  // [tiles]
+storage tile_row: u32;     // [tiles]
+storage chunk_counts: u32; // [chunks, num_experts]
+storage tile_offsets: u32; // [num_experts + 1]
 
 const THREADS: u32 = 64;
 const NO_TILE: u32 = 0xffffffffu;
@@ -134,7 +126,7 @@ fn moe_scatter(
     let expert = id % sizes.num_experts;
     if first >= sizes.pairs { return; }
     let end = min(first + sizes.chunk, sizes.pairs);
-    var row = first_rows[expert] + chunk_counts[id];
+    var row = offsets[expert] + chunk_counts[id];
     for (var pair = first; pair < end; pair++) {
         if experts[pair] == expert {
             order[row] = pair;

@@ -3,23 +3,15 @@
 
 override ACCUMULATE: bool = false;
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real3 = f32;
-
 struct Sizes { rows: u32, top_k: u32, hidden_size: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-
-// moe_gather: x, order, y
-@group(0) @binding(1) var<storage, read_write> x: array<Real1>;   // [tokens, hidden_size]
-@group(0) @binding(2) var<storage, read_write> order: array<u32>; // [pairs]
-@group(0) @binding(3) var<storage, read_write> y: array<Real3>;   // [pairs, hidden_size]
-
-// moe_gather_backward: dy, position, dx
-@group(0) @binding(1) var<storage, read_write> dy: array<Real1>;     // [pairs, hidden_size]
-@group(0) @binding(2) var<storage, read_write> position: array<u32>; // [pairs]
-@group(0) @binding(3) var<storage, read_write> dx: array<Real3>;     // [tokens, hidden_size]
+storage x: real;       // [tokens, hidden_size]
+storage order: u32;    // [pairs]
+storage position: u32; // [pairs]
+storage y: real;       // [pairs, hidden_size]
+storage dy: real;      // like y
+storage dx: real;      // like x
 
 const THREADS: u32 = 64;
 
@@ -34,7 +26,7 @@ fn moe_gather(
     let source = order[row] / sizes.top_k * sizes.hidden_size;
     let to = row * sizes.hidden_size;
     for (var i = lane; i < sizes.hidden_size; i += THREADS) {
-        y[to + i] = Real3(x[source + i]);
+        store_y(to + i, load_x(source + i));
     }
 }
 
@@ -50,12 +42,12 @@ fn moe_gather_backward(
     for (var i = lane; i < sizes.hidden_size; i += THREADS) {
         var total = 0.0;
         for (var slot = 0u; slot < sizes.top_k; slot++) {
-            total += f32(dy[position[token * sizes.top_k + slot] * sizes.hidden_size + i]);
+            total += load_dy(position[token * sizes.top_k + slot] * sizes.hidden_size + i);
         }
         if ACCUMULATE {
-            dx[to + i] = Real3(f32(dx[to + i]) + total);
+            store_dx(to + i, load_dx(to + i) + total);
         } else {
-            dx[to + i] = Real3(total);
+            store_dx(to + i, total);
         }
     }
 }

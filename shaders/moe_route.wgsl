@@ -7,10 +7,10 @@ override NORMALIZE: bool = false;
 struct Sizes { tokens: u32, num_experts: u32, top_k: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> logits: array<f32>;  // [tokens, num_experts]
-@group(0) @binding(2) var<storage, read_write> probs: array<f32>;   // [tokens, num_experts]
-@group(0) @binding(3) var<storage, read_write> experts: array<u32>; // [tokens, top_k]
-@group(0) @binding(4) var<storage, read_write> weights: array<f32>; // [tokens, top_k]
+storage logits: f32;  // [tokens, num_experts]
+storage probs: f32;   // [tokens, num_experts]
+storage experts: u32; // [tokens, top_k]
+storage weights: f32; // [tokens, top_k]
 
 const THREADS: u32 = 64;
 const SIGN: u32 = 0x80000000u;

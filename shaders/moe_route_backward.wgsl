@@ -14,12 +14,12 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> dweights: array<f32>; // [tokens, top_k]
-@group(0) @binding(2) var<storage, read_write> probs: array<f32>;    // [tokens, num_experts]
-@group(0) @binding(3) var<storage, read_write> experts: array<u32>;  // [tokens, top_k]
-@group(0) @binding(4) var<storage, read_write> counts: array<u32>;   // [num_experts]
-@group(0) @binding(5) var<storage, read_write> scalars: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dlogits: array<f32>;  // [tokens, num_experts]
+storage dweights: f32; // [tokens, top_k]
+storage probs: f32;    // [tokens, num_experts]
+storage experts: u32;  // [tokens, top_k]
+storage counts: u32;   // [num_experts]
+storage scalars: f32;
+storage dlogits: f32;  // [tokens, num_experts]
 
 const THREADS: u32 = 64;
 

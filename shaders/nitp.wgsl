@@ -15,13 +15,13 @@ const KL: u32 = 3;
 struct Sizes { tokens: u32, context: u32, width: u32, distance: u32, index: u32, weight: f32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> p: array<f32>;       // [tokens, width]
-@group(0) @binding(2) var<storage, read_write> z: array<f32>;       // [tokens, width]
-@group(0) @binding(3) var<storage, read_write> mask: array<u32>;    // [tokens]
-@group(0) @binding(4) var<storage, read_write> loss: array<f32>;    // [tokens]
-@group(0) @binding(5) var<storage, read_write> scalars: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dp: array<f32>;      // [tokens, width]
-@group(0) @binding(7) var<storage, read_write> dz: array<f32>;      // [tokens, width]
+storage p: f32;    // [tokens, width]
+storage z: f32;    // [tokens, width]
+storage mask: u32; // [tokens]
+storage loss: f32; // [tokens]
+storage scalars: f32;
+storage dp: f32;   // [tokens, width]
+storage dz: f32;   // [tokens, width]
 
 const THREADS: u32 = 64;
 
@@ -130,7 +130,7 @@ fn slopes(about: vec3f, x: f32, y: f32) -> vec2f {
     return vec2f(slope, -slope);
 }
 
-fn store_loss(lane: u32, t: u32, pair: Pair, about: vec3f) {
+fn keep_loss(lane: u32, t: u32, pair: Pair, about: vec3f) {
     if lane == 0 { loss[t] = select(0.0, about.z, pair.counts); }
 }
 
@@ -143,7 +143,7 @@ fn nitp(
     let t = group.x + group.y * groups.x;
     if t >= sizes.tokens { return; }
     let pair = pair_of(t);
-    store_loss(lane, t, pair, statistics(lane, pair));
+    keep_loss(lane, t, pair, statistics(lane, pair));
 }
 
 @compute @workgroup_size(THREADS)
@@ -156,7 +156,7 @@ fn nitp_gradient(
     if t >= sizes.tokens { return; }
     let pair = pair_of(t);
     let about = statistics(lane, pair);
-    store_loss(lane, t, pair, about);
+    keep_loss(lane, t, pair, about);
     let factor = sizes.weight * scalars[sizes.index];
     for (var i = lane; i < sizes.width; i += THREADS) {
         let slope = factor * slopes(about, p[pair.p + i], z[pair.z + i]).x;
@@ -174,7 +174,7 @@ fn nitp_both_gradients(
     if t >= sizes.tokens { return; }
     let pair = pair_of(t);
     let about = statistics(lane, pair);
-    store_loss(lane, t, pair, about);
+    keep_loss(lane, t, pair, about);
     let factor = sizes.weight * scalars[sizes.index];
     for (var i = lane; i < sizes.width; i += THREADS) {
         let slope = factor * slopes(about, p[pair.p + i], z[pair.z + i]);

@@ -3,19 +3,15 @@
 
 #include "reduce"
 
-// f32, or f16 in mixed precision.
-alias Real3 = f32;
-alias Real5 = f32;
-
 struct Sizes { rows: u32, width: u32, eps: f32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;      // [rows, width]
-@group(0) @binding(2) var<storage, read_write> gain: array<f32>;   // [width]
-@group(0) @binding(3) var<storage, read_write> y: array<Real3>;      // [rows, width]
-@group(0) @binding(4) var<storage, read_write> rstd: array<f32>;   // [rows]
-@group(0) @binding(5) var<storage, read_write> branch: array<Real5>; // [rows, width]
-@group(0) @binding(6) var<storage, read_write> sum: array<f32>;    // [rows, width]
+storage x: f32;       // [rows, width]
+storage gain: f32;    // [width]
+storage y: real;      // [rows, width]
+storage rstd: f32;    // [rows]
+storage branch: real; // [rows, width]
+storage sum: f32;     // [rows, width]
 
 const THREADS: u32 = 64;
 
@@ -39,7 +35,7 @@ fn rmsnorm(
     }
     let scale = inverse_rms(lane, squares);
     for (var i = lane; i < sizes.width; i += THREADS) {
-        y[base + i] = Real3(gain[i] * x[base + i] * scale);
+        store_y(base + i, gain[i] * x[base + i] * scale);
     }
     if lane == 0 { rstd[row] = scale; }
 }
@@ -55,14 +51,14 @@ fn add_rmsnorm(
     let base = row * sizes.width;
     var squares = 0.0;
     for (var i = lane; i < sizes.width; i += THREADS) {
-        let value = x[base + i] + f32(branch[base + i]);
+        let value = x[base + i] + load_branch(base + i);
         sum[base + i] = value;
         squares += value * value;
     }
     let scale = inverse_rms(lane, squares);
     // Each thread reads back only what it wrote itself.
     for (var i = lane; i < sizes.width; i += THREADS) {
-        y[base + i] = Real3(gain[i] * sum[base + i] * scale);
+        store_y(base + i, gain[i] * sum[base + i] * scale);
     }
     if lane == 0 { rstd[row] = scale; }
 }

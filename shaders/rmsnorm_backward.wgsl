@@ -5,27 +5,16 @@
 
 override ACCUMULATE: bool = false;
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-
 struct Sizes { rows: u32, width: u32, rows_per_partial: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-
-// rmsnorm_backward: dy, x, gain, rstd, dx
-@group(0) @binding(1) var<storage, read_write> dy: array<Real1>; // [rows, width]
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;    // [rows, width]
-@group(0) @binding(3) var<storage, read_write> gain: array<f32>; // [width]
-@group(0) @binding(4) var<storage, read_write> rstd: array<f32>; // [rows]
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;   // [rows, width]
-
-// rmsnorm_backward_partial: dy, x, rstd, partial
-@group(0) @binding(3) var<storage, read_write> partial_rstd: array<f32>; // [rows]
-@group(0) @binding(4) var<storage, read_write> partial: array<f32>;      // [partials, width]
-
-// rmsnorm_backward_gain: partial, dgain; here sizes.rows counts partials
-@group(0) @binding(1) var<storage, read_write> partial_in: array<f32>; // [partials, width]
-@group(0) @binding(2) var<storage, read_write> dgain: array<f32>;      // [width]
+storage dy: real;     // [rows, width]
+storage x: f32;       // [rows, width]
+storage gain: f32;    // [width]
+storage rstd: f32;    // [rows]
+storage dx: f32;      // [rows, width]
+storage partial: f32; // [partials, width]
+storage dgain: f32;   // [width]
 
 const THREADS: u32 = 64;
 
@@ -41,11 +30,11 @@ fn rmsnorm_backward(
     let scale = rstd[row];
     var products = 0.0;
     for (var i = lane; i < sizes.width; i += THREADS) {
-        products += f32(dy[base + i]) * gain[i] * x[base + i] * scale;
+        products += load_dy(base + i) * gain[i] * x[base + i] * scale;
     }
     let mean = workgroup_sum(lane, products) / f32(sizes.width);
     for (var i = lane; i < sizes.width; i += THREADS) {
-        let gradient = scale * (f32(dy[base + i]) * gain[i] - x[base + i] * scale * mean);
+        let gradient = scale * (load_dy(base + i) * gain[i] - x[base + i] * scale * mean);
         if ACCUMULATE {
             dx[base + i] += gradient;
         } else {
@@ -66,11 +55,12 @@ fn rmsnorm_backward_partial(
     var total = 0.0;
     for (var row = first; row < end; row++) {
         let i = row * sizes.width + column;
-        total += f32(dy[i]) * x[i] * partial_rstd[row];
+        total += load_dy(i) * x[i] * rstd[row];
     }
     partial[group.y * sizes.width + column] = total;
 }
 
+// Here sizes.rows counts partials.
 @compute @workgroup_size(THREADS)
 fn rmsnorm_backward_gain(
     @builtin(workgroup_id) group: vec3u,
@@ -80,7 +70,7 @@ fn rmsnorm_backward_gain(
     if column >= sizes.width { return; }
     var total = dgain[column];
     for (var row = 0u; row < sizes.rows; row++) {
-        total += partial_in[row * sizes.width + column];
+        total += partial[row * sizes.width + column];
     }
     dgain[column] = total;
 }

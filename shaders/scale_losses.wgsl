@@ -3,9 +3,9 @@
 struct Sizes { len: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> scalars: array<f32>;
-@group(0) @binding(2) var<storage, read_write> state: array<f32>;  // the scale is the first
-@group(0) @binding(3) var<storage, read_write> scaled: array<f32>; // like scalars
+storage scalars: f32;
+storage state: f32;  // the scale is the first
+storage scaled: f32; // like scalars
 
 const THREADS: u32 = 64;
 

@@ -17,21 +17,13 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-
-// inverse_lengths: h, inverse; segment_sums: h, inverse, partial
-@group(0) @binding(1) var<storage, read_write> h: array<f32>;       // [rows, context, width]
-@group(0) @binding(2) var<storage, read_write> inverse: array<f32>; // [rows, context]
-@group(0) @binding(3) var<storage, read_write> partial: array<f32>; // [rows, segments, width]
-
-// token_cosine: partial, unit_sum, loss
-@group(0) @binding(1) var<storage, read_write> partial_in: array<f32>; // [rows, segments, width]
-@group(0) @binding(2) var<storage, read_write> unit_sum: array<f32>;   // [rows, width]
-@group(0) @binding(3) var<storage, read_write> loss: array<f32>;       // [rows]
-
-// token_cosine_gradient: h, inverse, unit_sum, scalars, dh
-@group(0) @binding(3) var<storage, read_write> unit_sum_in: array<f32>; // [rows, width]
-@group(0) @binding(4) var<storage, read_write> scalars: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dh: array<f32>;          // [rows, context, width]
+storage h: f32;        // [rows, context, width]
+storage inverse: f32;  // [rows, context]
+storage partial: f32;  // [rows, segments, width]
+storage unit_sum: f32; // [rows, width]
+storage loss: f32;     // [rows]
+storage scalars: f32;
+storage dh: f32;       // like h
 
 const THREADS: u32 = 64;
 
@@ -89,7 +81,7 @@ fn token_cosine(
     for (var i = lane; i < sizes.width; i += THREADS) {
         var total = 0.0;
         for (var segment = 0u; segment < sizes.segments; segment++) {
-            total += partial_in[(row * sizes.segments + segment) * sizes.width + i];
+            total += partial[(row * sizes.segments + segment) * sizes.width + i];
         }
         unit_sum[row * sizes.width + i] = total;
         squares += total * total;
@@ -111,12 +103,12 @@ fn token_cosine_gradient(
     let scale = inverse[t];
     var along = 0.0;
     for (var i = lane; i < sizes.width; i += THREADS) {
-        along += unit_sum_in[sum_base + i] * h[base + i] * scale;
+        along += unit_sum[sum_base + i] * h[base + i] * scale;
     }
     along = workgroup_sum(lane, along);
     let factor = sizes.factor * scalars[sizes.index] * scale;
     for (var i = lane; i < sizes.width; i += THREADS) {
-        let slope = factor * (unit_sum_in[sum_base + i] - along * h[base + i] * scale);
+        let slope = factor * (unit_sum[sum_base + i] - along * h[base + i] * scale);
         if ACCUMULATE {
             dh[base + i] += slope;
         } else {

@@ -21,11 +21,11 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> state: array<f32>; // scale, good steps, two corrections
-@group(0) @binding(2) var<storage, read_write> metrics: array<f32>;
-@group(0) @binding(3) var<storage, read_write> clip: array<f32>;      // [1]
-@group(0) @binding(4) var<storage, read_write> scalars: array<f32>;
-@group(0) @binding(5) var<storage, read_write> corrected: array<f32>; // like scalars
+storage state: f32;     // scale, good steps, two corrections
+storage metrics: f32;
+storage clip: f32;      // [1]
+storage scalars: f32;
+storage corrected: f32; // like scalars
 
 // By its bits: WGSL lets a compiler take it that no number is infinite or none.
 fn is_finite(x: f32) -> bool {

@@ -26,7 +26,7 @@ struct Arguments {
     mixed: bool,
 }
 
-/// Writes `{module}-{variant}-{constants}.wgsl` into a folder, with the numbers of the bindings that
+/// Writes `{module}-{entry}-{variant}-{constants}.wgsl` into a folder, with the names of the bindings that
 /// are f16 in mixed precision.
 fn main() -> Result<()> {
     let Arguments { out, mixed } = Arguments::parse();
@@ -59,13 +59,13 @@ fn main() -> Result<()> {
 
 fn file_name(variant: &Variant, dispatch: &Dispatch) -> String {
     let kernel = &dispatch.kernel;
-    let mut name = format!("{}-{}", kernel.module.name(), variant.name);
+    let mut name = format!("{}-{}-{}", kernel.module.name(), kernel.entry, variant.name);
     for (constant, value) in &kernel.constants {
         name.push_str(&format!("-{constant}{value}"));
     }
-    let halves: String = dispatch.halves().iter().map(usize::to_string).collect();
+    let halves: Vec<&str> = dispatch.halves().collect();
     if !halves.is_empty() {
-        name += &format!("-f16_{halves}");
+        name += &format!("-f16_{}", halves.join("_"));
     }
     name + ".wgsl"
 }

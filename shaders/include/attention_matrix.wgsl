@@ -50,7 +50,17 @@ alias Results = array<array<Sums, WIDE>, DOWN>;
 // A vec4 of `qkv`, which the kernel binds; zeros past the end of the row and behind the head.
 fn load(row: u32, token: u32, column: u32, quad: u32) -> vec4<f16> {
     if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
-    return vec4<f16>(qkv[token_of(row, token) * width() + column + quad]);
+    return qkv[token_of(row, token) * width() + column + quad];
+}
+
+// Keys and values of `count` tokens from `first` on, to halves[keys] and halves[values].
+fn stage(lane: u32, row: u32, first: u32, count: u32, kv: u32, keys: u32, values: u32) {
+    for (var i = lane; i < count * PADDED; i += THREADS) {
+        let to = i / PADDED * STRIDE + i % PADDED;
+        let token = first + i / PADDED;
+        halves[keys + to] = load(row, token, key_column(kv), i % PADDED);
+        halves[values + to] = load(row, token, value_column(kv), i % PADDED);
+    }
 }
 
 // Where a subgroup's block begins.

@@ -5,11 +5,8 @@
 override CONTEXT: u32;
 override TURNING: u32; // columns of the query and key heads
 
-// f32, or f16 in mixed precision.
-alias Real3 = f32;
-
-@group(0) @binding(3) var<storage, read_write> qkv: array<vec2<Real3>>;   // [m, n], heads of 2 HALF
-@group(0) @binding(4) var<storage, read_write> table: array<vec2f>; // [context, cos HALF | sin HALF]
+storage qkv: vec2<real>; // [m, n], heads of 2 HALF
+storage table: vec2f;    // [context, cos HALF | sin HALF]
 
 fn store(part: Part, row: u32, column: u32, value: vec4f) {
     let feature = first_feature(column);
@@ -23,6 +20,6 @@ fn store(part: Part, row: u32, column: u32, value: vec4f) {
         high = value.zw * cosine + value.xy * sine;
     }
     let at = row * sizes.n + feature;
-    qkv[at / 2] = vec2<Real3>(low);
-    qkv[(at + HALF) / 2] = vec2<Real3>(high);
+    store2_qkv(at / 2, low);
+    store2_qkv((at + HALF) / 2, high);
 }

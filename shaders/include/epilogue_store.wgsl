@@ -2,10 +2,7 @@
 
 override ACCUMULATE: bool = false;
 
-// f32, or f16 in mixed precision.
-alias Real3 = f32;
-
-@group(0) @binding(3) var<storage, read_write> c: array<vec4<Real3>>; // [m, n]
+storage c: vec4<real>; // [m, n]
 
 fn b_row(column: u32) -> u32 {
     return column;
@@ -14,8 +11,8 @@ fn b_row(column: u32) -> u32 {
 fn store(part: Part, row: u32, column: u32, value: vec4f) {
     let at = part.c + (row * sizes.n + column) / 4;
     if ACCUMULATE {
-        c[at] = vec4<Real3>(vec4f(c[at]) + value);
+        store4_c(at, load4_c(at) + value);
     } else {
-        c[at] = vec4<Real3>(value);
+        store4_c(at, value);
     }
 }

@@ -6,11 +6,10 @@
 #include "part_shared"
 
 override TILE_ROWS: u32 = 64; // a multiple of TILE_M
-override FIRST: u32 = 4;      // binding after those of the product
 
-@group(0) @binding(FIRST) var<storage, read_write> offsets: array<u32>;     // [num_experts + 1]
-@group(0) @binding(FIRST + 1) var<storage, read_write> tile_expert: array<u32>; // [tiles]
-@group(0) @binding(FIRST + 2) var<storage, read_write> tile_row: array<u32>;    // [tiles]
+storage offsets: u32;     // [num_experts + 1]
+storage tile_expert: u32; // [tiles]
+storage tile_row: u32;    // [tiles]
 
 const NO_TILE: u32 = 0xffffffffu;
 

@@ -4,9 +4,7 @@
 
 #include "part_shared"
 
-override FIRST: u32 = 4; // binding after those of the product
-
-@group(0) @binding(FIRST) var<storage, read_write> offsets: array<u32>; // [num_experts + 1]
+storage offsets: u32; // [num_experts + 1]
 
 fn part_of(group: vec3u, groups: vec3u) -> Part {
     let expert = sizes.first + group.z;

@@ -6,18 +6,14 @@
 override A_BY_K: bool = false; // a [k, m], else [m, k]
 override B_BY_K: bool = true;  // b [k, n], else [n, k]
 
-// f32, or f16 in mixed precision.
-alias Real1 = f32;
-alias Real2 = f32;
-
 // Lengths of rows: m that of an a by k, n that of c and of a b by k, k that of the others. Grouped
 // products also have the first tile (of a weight's gradient: expert) of this dispatch, and the end of
 // its tiles; dense ones, the first row of this dispatch in the whole product.
 struct Sizes { m: u32, n: u32, k: u32, first: u32, end: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> a: array<vec4<Real1>>;
-@group(0) @binding(2) var<storage, read_write> b: array<vec4<Real2>>;
+storage a: vec4<real>;
+storage b: vec4<real>;
 
 // A workgroup's part.
 struct Part {
@@ -32,19 +28,19 @@ struct Part {
 
 // Out-of-range rows and columns read the last valid ones: their results are not stored.
 fn a_along_k(part: Part, row: u32, k: u32) -> vec4f {
-    return vec4f(a[(min(row, part.row_end - 1) * sizes.k + k) / 4]);
+    return load4_a((min(row, part.row_end - 1) * sizes.k + k) / 4);
 }
 
 fn a_along_m(row: u32, k: u32) -> vec4f {
-    return vec4f(a[(k * sizes.m + min(row, sizes.m - 4)) / 4]);
+    return load4_a((k * sizes.m + min(row, sizes.m - 4)) / 4);
 }
 
 fn b_along_k(part: Part, column: u32, k: u32) -> vec4f {
-    return vec4f(b[part.b + (b_row(min(column, sizes.n - 1)) * sizes.k + k) / 4]);
+    return load4_b(part.b + (b_row(min(column, sizes.n - 1)) * sizes.k + k) / 4);
 }
 
 fn b_along_n(part: Part, column: u32, k: u32) -> vec4f {
-    return vec4f(b[part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4]);
+    return load4_b(part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4);
 }
 
 // Where the vec4s of a block are: four rows of a, or four columns of b, at k..k + 4. For loops that go on
@@ -68,14 +64,14 @@ fn b_step() -> u32 { return select(1u, sizes.n, B_BY_K); }
 
 // Four rows of a at k..k + 4; a column of the result is one row.
 fn a_block(at: vec4u) -> mat4x4f {
-    let block = mat4x4f(vec4f(a[at.x]), vec4f(a[at.y]), vec4f(a[at.z]), vec4f(a[at.w]));
+    let block = mat4x4f(load4_a(at.x), load4_a(at.y), load4_a(at.z), load4_a(at.w));
     if A_BY_K { return transpose(block); }
     return block;
 }
 
 // Four columns of b at k..k + 4; a column of the result is one k.
 fn b_block(at: vec4u) -> mat4x4f {
-    let block = mat4x4f(vec4f(b[at.x]), vec4f(b[at.y]), vec4f(b[at.z]), vec4f(b[at.w]));
+    let block = mat4x4f(load4_b(at.x), load4_b(at.y), load4_b(at.z), load4_b(at.w));
     if B_BY_K { return block; }
     return transpose(block);
 }

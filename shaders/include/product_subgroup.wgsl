@@ -39,7 +39,7 @@ fn multiply(part: Part, thread: Thread) {
             var left: array<vec4f, TILE_M / 4>;
             for (var i = 0u; i < TILE_M / 4; i++) { left[i] = a_along_m(part.row + 4 * i, mine); }
             for (var other = 0u; other < min(lanes, part.end - k); other++) {
-                let right = vec4f(b[b_at]);
+                let right = load4_b(b_at);
                 b_at += step;
                 for (var i = 0u; i < TILE_M / 4; i++) {
                     let rows = subgroupShuffle(left[i], other);

@@ -8,8 +8,8 @@ use nitp_core::plan::View;
 const SOURCE: &str = "
 struct Sizes { len: u32 }
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+storage x: u32;
+storage y: f32;
 
 @compute @workgroup_size(64)
 fn as_real(
@@ -60,7 +60,7 @@ impl Op for AsReal {
                 entry: "as_real",
                 constants: Vec::new(),
             },
-            bindings: vec![self.x, self.y],
+            bindings: vec![("x", self.x), ("y", self.y)],
             uniform: Uniform::new().size(self.x.len),
             grid: linear_grid(self.x.len.div_ceil(64)),
         }]

@@ -65,11 +65,12 @@ impl GpuExecutor {
         let (pipeline, layout) = self.gpu.pipelines.get(&self.gpu, dispatch);
         let uniform = uniform_buffer(&self.gpu, &dispatch.uniform);
         let buffers: Vec<(wgpu::Buffer, u64)> =
-            dispatch.bindings.iter().map(|&view| self.place_of(id, view)).collect();
+            dispatch.bindings.iter().map(|&(_, view)| self.place_of(id, view)).collect();
         let mut entries =
             vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
         let guard = self.gpu.guard.unwrap_or(0);
-        for (i, ((buffer, offset), view)) in buffers.iter().zip(&dispatch.bindings).enumerate() {
+        for (i, ((buffer, offset), (_, view))) in buffers.iter().zip(&dispatch.bindings).enumerate()
+        {
             // An odd number of halves ends in the room that aligning leaves.
             let size = view.bytes().next_multiple_of(4) + guard;
             entries.push(wgpu::BindGroupEntry {
@@ -127,7 +128,7 @@ pub(super) fn poison(view: View) -> Dispatch {
     let view = View { dtype: DType::U32, len: words, offset: 0, ..view };
     Dispatch {
         kernel: Kernel { module: Module::Shader("fill"), entry: "fill", constants: Vec::new() },
-        bindings: vec![view],
+        bindings: vec![("x", view)],
         uniform: Uniform(vec![words as u32, u32::MAX]), // NaN as a real
         grid: linear_grid(words.div_ceil(256)),
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::GpuDevice;
 use crate::kernel::{Dispatch, assemble};
 
-/// Caches by module, entry point, constants and precisions. The map is locked only to find an entry:
+/// Caches by module, entry point, constants, and names and types of what is bound. The map is locked only to find an entry:
 /// threads compile different kernels at the same time.
 #[derive(Debug, Default)]
 pub(super) struct Pipelines(Mutex<Caches>);
@@ -70,11 +70,12 @@ impl Pipelines {
 
 /// Names of a dispatch's module and pipeline: what differs by one of them has another text or layout.
 fn keys(gpu: &GpuDevice, dispatch: &Dispatch) -> [String; 2] {
-    let (kernel, bindings) = (&dispatch.kernel, dispatch.bindings.len());
-    let (halves, checks, matrices) = (dispatch.halves(), checks(gpu), gpu.capabilities().matrices);
+    let kernel = &dispatch.kernel;
+    let (storage, checks, matrices) =
+        (dispatch.storage(), checks(gpu), gpu.capabilities().matrices);
     let constants = &kernel.constants;
-    let module = format!("{}{constants:?}{halves:?}{checks}{matrices:?}", kernel.module.key());
-    let key = format!("{module}/{}/{bindings}", kernel.entry);
+    let module = format!("{}{constants:?}{storage:?}{checks}{matrices:?}", kernel.module.key());
+    let key = format!("{module}/{}", kernel.entry);
     [module, key]
 }
 

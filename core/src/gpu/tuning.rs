@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::AdapterSummary;
-use crate::kernel::{Matrices, Module, Variant};
+use crate::kernel::{Dispatch, Matrices, Module, Variant};
 use crate::ops::DynOp;
 
 /// The choices for one adapter. The same adapter and the same choices give the same bits.
@@ -162,8 +162,10 @@ pub(super) fn key(op: &dyn DynOp, variants: &[Variant]) -> String {
     }
     let digest = digest(texts.iter().map(String::as_bytes));
     let dispatches = variants.iter().flat_map(|it| &it.dispatches);
-    let halves = dispatches.flat_map(|it| it.halves()).collect::<BTreeSet<_>>();
-    let halves = if halves.is_empty() { String::new() } else { format!(", f16 {halves:?}") };
+    let halves: Vec<&str> =
+        dispatches.flat_map(Dispatch::halves).collect::<BTreeSet<_>>().into_iter().collect();
+    let halves =
+        if halves.is_empty() { String::new() } else { format!(", f16 {}", halves.join(" ")) };
     format!("{}{halves}, kernels {}", op.tuning_key(), &digest[..8])
 }
 

@@ -43,17 +43,20 @@ impl Uniform {
     }
 }
 
+/// What the kernel's text calls its storage (`storage y: real;`), and the elements that it gets.
+pub type Binding = (&'static str, View);
+
 /// One dispatch: a kernel, its bindings and its grid.
 ///
-/// `@binding(0)` is the uniform block; `bindings[i]` is `@binding(i + 1)`, always
-/// `var<storage, read_write>`, because tensors share buffers and WebGPU knows one usage a buffer
-/// and dispatch. At most 8.
+/// `@binding(0)` is the uniform block; `bindings[i]` becomes `@binding(i + 1)`, whatever the order in
+/// the kernel's text. It is always `var<storage, read_write>`, because tensors share buffers and WebGPU
+/// knows one usage a buffer and dispatch. At most 8.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
     /// The pipeline.
     pub kernel: Kernel,
-    /// Storage bindings from 1 on.
-    pub bindings: Vec<View>,
+    /// Storage, by name; from binding 1 on.
+    pub bindings: Vec<Binding>,
     /// The uniform block.
     pub uniform: Uniform,
     /// Workgroups in x, y, z; each at most 65,535.
@@ -61,11 +64,15 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// Numbers of the bindings whose elements are f16, ascending: the kernel's text is put together
-    /// for them.
-    pub fn halves(&self) -> Vec<usize> {
-        let bindings = self.bindings.iter().zip(1..);
-        bindings.filter(|(view, _)| view.dtype == DType::Half).map(|(_, number)| number).collect()
+    /// Names and types of what is bound, in order: the kernel's text is put together for them.
+    pub fn storage(&self) -> Vec<(&'static str, DType)> {
+        self.bindings.iter().map(|(name, view)| (*name, view.dtype)).collect()
+    }
+
+    /// Names of the bindings whose elements are f16.
+    pub fn halves(&self) -> impl Iterator<Item = &'static str> {
+        let halves = self.bindings.iter().filter(|(_, view)| view.dtype == DType::Half);
+        halves.map(|(name, _)| *name)
     }
 }
 

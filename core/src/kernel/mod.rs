@@ -5,10 +5,11 @@
 mod dispatch;
 mod needs;
 mod select;
+mod storage;
 mod text;
 mod variant;
 
-pub use dispatch::{Dispatch, Kernel, MAX_WORKGROUPS, Uniform, linear_grid};
+pub use dispatch::{Binding, Dispatch, Kernel, MAX_WORKGROUPS, Uniform, linear_grid};
 pub use needs::{Capabilities, Matrices, Needs};
 pub use select::{ForcedError, Selector};
 pub use text::{Module, assemble};

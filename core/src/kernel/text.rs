@@ -1,5 +1,6 @@
 //! The WGSL of a kernel: put together from the folder of shaders and snippets, found by name.
 
+use super::storage::Storage;
 use super::{Dispatch, Kernel, Matrices};
 
 /// `SHADERS` and `SNIPPETS`: names and texts of `shaders/*.wgsl` and `shaders/include/*.wgsl` (build.rs).
@@ -40,7 +41,7 @@ impl Module {
         }
     }
 
-    /// Its text, snippets taken in; for `#include "matrix"`, those of this kind.
+    /// Its text, snippets taken in; for `#include "matrix"`, those of this kind. [`assemble`] makes WGSL of it.
     ///
     /// # Panics
     /// If there is no such file or snippet: a mistake in an op.
@@ -80,57 +81,46 @@ fn expand(source: &str, matrices: Matrices) -> String {
 }
 
 /// A dispatch's whole WGSL for an adapter that multiplies pieces of matrices in this way: its kernel's text
-/// with its snippets, each `override` a `const` with its value, and each `alias RealN = f32;` an f16 where
-/// binding N holds halves.
+/// with its snippets, each `override` a `const` with its value, and each `storage` declared as what is bound.
 ///
 /// # Panics
-/// If there is no such snippet, a constant has no `override`, or a binding of halves no alias:
+/// If there is no such snippet, a constant has no `override`, or storage is not declared as it is bound:
 /// mistakes in an op or a plan.
 pub fn assemble(dispatch: &Dispatch, matrices: Matrices) -> String {
-    let (kernel, halves) = (&dispatch.kernel, dispatch.halves());
+    let kernel = &dispatch.kernel;
     let source = kernel.module.text(matrices);
     // Emulated, such loops would be long texts that are compiled for long.
     let source = match matrices {
         Matrices::Emulated => source,
         _ => unroll(&source, &|name| value_of(&source, kernel, name)),
     };
+    let mut storage = Storage::new(dispatch, &source);
     let mut directives = Vec::new();
-    if !halves.is_empty() {
-        directives.push("enable f16;");
-    }
     let mut text = String::new();
     let mut used = Vec::new();
-    let mut aliased = Vec::new();
     for line in source.lines() {
         if line.starts_with("enable ") || line.starts_with("diagnostic(") {
             // naga knows subgroups without the directives that browsers ask for, and refuses them.
             let is_of_browsers = line.contains("subgroup");
-            let is_wanted = cfg!(target_arch = "wasm32") || !is_of_browsers;
-            if is_wanted && !directives.contains(&line) {
+            if cfg!(target_arch = "wasm32") || !is_of_browsers {
                 directives.push(line);
             }
             continue;
         }
-        let half = line.strip_prefix("alias Real").and_then(|rest| {
-            let number = rest.strip_suffix(" = f32;")?.parse().ok()?;
-            halves.contains(&number).then_some(number)
-        });
-        match (line.strip_prefix("override "), half) {
-            (Some(declared), _) => text.push_str(&constant(declared, kernel, &mut used)),
-            (None, Some(number)) => {
-                aliased.push(number);
-                text.push_str(&format!("alias Real{number} = f16;"));
-            }
-            (None, None) => text.push_str(line),
+        if let Some(declaration) = storage.declaration(line) {
+            text += &declaration;
+        } else if let Some(declared) = line.strip_prefix("override ") {
+            text.extend([&constant(declared, kernel, &mut used), "\n"]);
+        } else {
+            text.extend([line, "\n"]);
         }
-        text.push('\n');
     }
     for (name, _) in &kernel.constants {
         assert!(used.contains(name), "{} has no override {name}", kernel.module.name());
     }
-    for number in halves {
-        assert!(aliased.contains(&number), "{} has no alias Real{number}", kernel.entry);
-    }
+    directives.extend(storage.finish());
+    directives.sort_unstable();
+    directives.dedup();
     // Snippets come anywhere; directives, first.
     let directives = directives.iter().map(|it| format!("{it}\n"));
     directives.collect::<String>() + &text
@@ -156,7 +146,14 @@ fn unroll(text: &str, value: &dyn Fn(&str) -> usize) -> String {
             .and_then(|(index, rest)| Some((index, rest.split_once(" < ")?.1.split_once(';')?.0)))
             .unwrap_or_else(|| panic!("`{head}` can't be unrolled"));
         let end = format!("{indent}}}");
-        let body: Vec<&str> = lines.by_ref().take_while(|it| *it != end).collect();
+        let mut body = Vec::new();
+        loop {
+            match lines.next() {
+                Some(line) if line == end => break,
+                Some(line) => body.push(line),
+                None => panic!("`{head}` has no end"),
+            }
+        }
         let body = unroll(&(body.join("\n") + "\n"), value);
         for i in 0..value(count) {
             unrolled += &format!("{indent}{{\n{indent}    const {index} = {i}u;\n{body}{end}\n");
@@ -194,4 +191,22 @@ fn constant<'a>(declared: &str, kernel: &'a Kernel, used: &mut Vec<&'a str>) -> 
     };
     used.extend(found.map(|(name, _)| *name));
     format!("const {declaration} = {value};")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loops_become_copies_of_their_bodies() {
+        let text = "a\n  for (var i = 0u; i < N; i++) { // unroll\n    f(i);\n  }\nb\n";
+        let copy = |i: u32| format!("  {{\n      const i = {i}u;\n    f(i);\n  }}\n");
+        assert_eq!(unroll(text, &|_| 2), ["a\n", &copy(0), &copy(1), "b\n"].concat());
+    }
+
+    #[test]
+    #[should_panic(expected = "`for (var i = 0u; i < N; i++)` has no end")]
+    fn a_loop_without_an_end_is_refused() {
+        unroll("for (var i = 0u; i < N; i++) { // unroll\n    f(i);\n  }\n", &|_| 2);
+    }
 }

@@ -34,7 +34,7 @@ pub enum Suits {
 impl Variant {
     /// Elements of scratch that it needs.
     pub fn scratch(&self) -> usize {
-        let views = self.dispatches.iter().flat_map(|it| &it.bindings);
+        let views = self.dispatches.iter().flat_map(|it| &it.bindings).map(|(_, view)| view);
         let ends = views.filter(|view| view.is_scratch()).map(|view| view.offset + view.len);
         ends.max().unwrap_or(0)
     }

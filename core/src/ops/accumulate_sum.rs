@@ -45,7 +45,7 @@ impl Op for AccumulateSum {
             Use::read(self.x),
             Use::read(self.scalars),
             Use::read_write(self.metrics),
-            Use::write(self.partial),
+            Use::scratch(self.partial),
         ]
     }
 
@@ -68,7 +68,7 @@ impl Op for AccumulateSum {
         let partials = Self::partials(self.x.len);
         let total_of = |x: View| Dispatch {
             kernel: kernel("accumulate_sum"),
-            bindings: vec![x, self.scalars, self.metrics],
+            bindings: vec![("x", x), ("scalars", self.scalars), ("metrics", self.metrics)],
             uniform: Uniform::new().size(x.len).size(x.len).size(self.index).size(self.metric),
             grid: [1, 1, 1],
         };
@@ -77,7 +77,7 @@ impl Op for AccumulateSum {
         }
         let blocks = Dispatch {
             kernel: kernel("block_sums"),
-            bindings: vec![self.x, self.partial],
+            bindings: vec![("x", self.x), ("partial", self.partial)],
             uniform: Uniform::new().size(self.x.len).size(Self::BLOCK).size(0).size(0),
             grid: [partials as u32, 1, 1],
         };

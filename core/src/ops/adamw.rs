@@ -132,12 +132,12 @@ impl Op for Adamw {
                 ],
             },
             bindings: vec![
-                self.parameter,
-                self.gradient,
-                self.moment1,
-                self.moment2,
-                self.clip,
-                self.scalars,
+                ("parameter", self.parameter),
+                ("gradient", self.gradient),
+                ("moment1", self.moment1),
+                ("moment2", self.moment2),
+                ("clip", self.clip),
+                ("scalars", self.scalars),
             ],
             uniform: Uniform::new()
                 .size(self.parameter.len)

@@ -48,7 +48,7 @@ impl Op for Add {
         const THREADS: usize = 256;
         vec![Dispatch {
             kernel: Kernel { module: Module::Shader("add"), entry: "add", constants: Vec::new() },
-            bindings: vec![self.x, self.y],
+            bindings: vec![("x", self.x), ("y", self.y)],
             uniform: Uniform::new().size(self.y.len),
             grid: linear_grid(self.y.len.div_ceil(THREADS)),
         }]

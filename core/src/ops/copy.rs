@@ -42,7 +42,7 @@ impl Op for Copy {
         const THREADS: usize = 256;
         vec![Dispatch {
             kernel: Kernel { module: Module::Shader("copy"), entry: "copy", constants: Vec::new() },
-            bindings: vec![self.x, self.y],
+            bindings: vec![("x", self.x), ("y", self.y)],
             uniform: Uniform::new().size(self.y.len),
             grid: linear_grid(self.y.len.div_ceil(THREADS)),
         }]

@@ -115,12 +115,13 @@ impl Op for CrossEntropy {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        let mut bindings = vec![self.logits, self.labels, self.loss];
+        let mut bindings =
+            vec![("logits", self.logits), ("labels", self.labels), ("loss", self.loss)];
         let mut uniform = Uniform::new().size(self.rows).size(self.vocab);
         let entry = match self.gradient {
             None => "cross_entropy",
             Some(gradient) => {
-                bindings.push(gradient.scalars);
+                bindings.push(("scalars", gradient.scalars));
                 uniform = uniform.size(gradient.index);
                 "cross_entropy_gradient"
             }

@@ -67,8 +67,8 @@ impl FusedProduct {
         match &self.then {
             Then::Rope(rope) => Epilogue {
                 kind: EpilogueKind::Rope,
-                c: (rope.qkv, rope.width()),
-                other: Some((rope.table, None)),
+                c: ("qkv", rope.qkv, rope.width()),
+                other: Some(("table", rope.table, None)),
                 constants: vec![
                     ("HALF", rope.head_dim as f64 / 2.0),
                     ("CONTEXT", rope.context as f64),
@@ -77,14 +77,14 @@ impl FusedProduct {
             },
             Then::Swiglu(gate) => Epilogue {
                 kind: EpilogueKind::Swiglu,
-                c: (gate.gate_up, 2 * gate.width),
-                other: Some((gate.y, Some(gate.width))),
+                c: ("gate_up", gate.gate_up, 2 * gate.width),
+                other: Some(("y", gate.y, Some(gate.width))),
                 constants: vec![("HALF", gate.width as f64)],
             },
             Then::SwigluBackward(gate) => Epilogue {
                 kind: EpilogueKind::SwigluBackward,
-                c: (gate.dgate_up, 2 * gate.width),
-                other: Some((gate.gate_up, Some(2 * gate.width))),
+                c: ("dgate_up", gate.dgate_up, 2 * gate.width),
+                other: Some(("gate_up", gate.gate_up, Some(2 * gate.width))),
                 constants: Vec::new(),
             },
         }

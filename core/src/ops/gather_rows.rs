@@ -67,7 +67,7 @@ impl Op for GatherRows {
                 entry: "gather_rows",
                 constants: Vec::new(),
             },
-            bindings: vec![self.x, self.index, self.y],
+            bindings: vec![("x", self.x), ("index", self.index), ("y", self.y)],
             uniform: Uniform::new().size(self.rows).size(self.width).size(self.x.len / self.width),
             grid: linear_grid(self.rows),
         }]

@@ -64,7 +64,7 @@ impl Op for SumOfSquares {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: kernel("sum_of_squares"),
-            bindings: vec![self.x, self.partials],
+            bindings: vec![("x", self.x), ("partials", self.partials)],
             uniform: Uniform::new().size(self.x.len).size(self.partials.len),
             grid: linear_grid(self.partials.len),
         }]
@@ -123,7 +123,11 @@ impl Op for ClipFactor {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: kernel("clip_factor"),
-            bindings: vec![self.partials, self.metrics, self.clip],
+            bindings: vec![
+                ("partials", self.partials),
+                ("metrics", self.metrics),
+                ("clip", self.clip),
+            ],
             uniform: Uniform::new()
                 .size(self.partials.len)
                 .size(self.metric)

@@ -63,7 +63,11 @@ impl Op for ScaleLosses {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: kernel("scale_losses"),
-            bindings: vec![self.scalars, self.state, self.scaled],
+            bindings: vec![
+                ("scalars", self.scalars),
+                ("state", self.state),
+                ("scaled", self.scaled),
+            ],
             uniform: Uniform::new().size(self.scaled.len),
             grid: [1, 1, 1],
         }]
@@ -177,7 +181,13 @@ impl Op for UpdateLossScale {
                 ],
                 ..kernel("update_loss_scale")
             },
-            bindings: vec![self.state, self.metrics, self.clip, self.scalars, self.corrected],
+            bindings: vec![
+                ("state", self.state),
+                ("metrics", self.metrics),
+                ("clip", self.clip),
+                ("scalars", self.scalars),
+                ("corrected", self.corrected),
+            ],
             uniform: Uniform::new()
                 .real(self.max_norm as f32)
                 .real(Self::EPS as f32)

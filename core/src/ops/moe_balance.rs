@@ -129,13 +129,19 @@ impl Op for MoeBalance {
         };
         let partial = Dispatch {
             kernel: kernel("moe_balance_partial"),
-            bindings: vec![self.probs, self.partial],
+            bindings: vec![("probs", self.probs), ("partial", self.partial)],
             uniform: uniform(self.tokens),
             grid: linear_grid((partials * self.num_experts).div_ceil(64)),
         };
         let total = Dispatch {
             kernel: kernel("moe_balance"),
-            bindings: vec![self.counts, self.partial, self.scalars, self.metrics, self.load],
+            bindings: vec![
+                ("counts", self.counts),
+                ("partial", self.partial),
+                ("scalars", self.scalars),
+                ("metrics", self.metrics),
+                ("load", self.load),
+            ],
             uniform: uniform(partials),
             grid: [1, 1, 1],
         };

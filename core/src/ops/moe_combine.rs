@@ -85,8 +85,13 @@ impl Op for MoeCombine {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        let mut bindings = vec![self.y, self.weights, self.position, self.out];
-        bindings.extend(self.shared);
+        let mut bindings = vec![
+            ("y", self.y),
+            ("weights", self.weights),
+            ("position", self.position),
+            ("out", self.out),
+        ];
+        bindings.extend(self.shared.map(|shared| ("shared_y", shared)));
         vec![Dispatch {
             kernel: kernel(if self.shared.is_some() {
                 "moe_combine_shared"
@@ -202,7 +207,14 @@ impl Op for MoeCombineBackward {
                 entry: "moe_combine_backward",
                 constants: Vec::new(),
             },
-            bindings: vec![self.dout, self.y, self.weights, self.order, self.dy, self.dweights],
+            bindings: vec![
+                ("dout", self.dout),
+                ("y", self.y),
+                ("weights", self.weights),
+                ("order", self.order),
+                ("dy", self.dy),
+                ("dweights", self.dweights),
+            ],
             uniform: Uniform::new().size(pairs).size(self.top_k).size(self.hidden_size),
             grid: linear_grid(pairs),
         }]

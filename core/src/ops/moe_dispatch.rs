@@ -136,25 +136,44 @@ impl Op for MoeDispatch {
         };
         let chunk_grid = linear_grid((chunks * self.num_experts).div_ceil(THREADS));
         vec![
-            dispatch("moe_count", vec![self.experts, self.chunk_counts], chunk_grid),
+            dispatch(
+                "moe_count",
+                vec![("experts", self.experts), ("chunk_counts", self.chunk_counts)],
+                chunk_grid,
+            ),
             dispatch(
                 "moe_scan_chunks",
-                vec![self.counts, self.chunk_counts],
+                vec![("counts", self.counts), ("chunk_counts", self.chunk_counts)],
                 linear_grid(self.num_experts),
             ),
             dispatch(
                 "moe_scan_experts",
-                vec![self.counts, self.offsets, self.tile_offsets],
+                vec![
+                    ("counts", self.counts),
+                    ("offsets", self.offsets),
+                    ("tile_offsets", self.tile_offsets),
+                ],
                 [1, 1, 1],
             ),
             dispatch(
                 "moe_scatter",
-                vec![self.experts, self.chunk_counts, self.offsets, self.order, self.position],
+                vec![
+                    ("experts", self.experts),
+                    ("chunk_counts", self.chunk_counts),
+                    ("offsets", self.offsets),
+                    ("order", self.order),
+                    ("position", self.position),
+                ],
                 chunk_grid,
             ),
             dispatch(
                 "moe_tiles",
-                vec![self.tile_expert, self.offsets, self.tile_offsets, self.tile_row],
+                vec![
+                    ("tile_expert", self.tile_expert),
+                    ("offsets", self.offsets),
+                    ("tile_offsets", self.tile_offsets),
+                    ("tile_row", self.tile_row),
+                ],
                 linear_grid(tiles.div_ceil(THREADS)),
             ),
         ]

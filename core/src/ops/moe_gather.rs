@@ -66,7 +66,7 @@ impl Op for MoeGather {
         let pairs = self.tokens * self.top_k;
         vec![Dispatch {
             kernel: kernel("moe_gather", Vec::new()),
-            bindings: vec![self.x, self.order, self.y],
+            bindings: vec![("x", self.x), ("order", self.order), ("y", self.y)],
             uniform: Uniform::new().size(pairs).size(self.top_k).size(self.hidden_size),
             grid: linear_grid(pairs),
         }]
@@ -135,7 +135,7 @@ impl Op for MoeGatherBackward {
         let accumulate = ("ACCUMULATE", f64::from(u8::from(self.accumulate)));
         vec![Dispatch {
             kernel: kernel("moe_gather_backward", vec![accumulate]),
-            bindings: vec![self.dy, self.position, self.dx],
+            bindings: vec![("dy", self.dy), ("position", self.position), ("dx", self.dx)],
             uniform: Uniform::new().size(self.tokens).size(self.top_k).size(self.hidden_size),
             grid: linear_grid(self.tokens),
         }]

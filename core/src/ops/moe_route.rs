@@ -119,7 +119,12 @@ impl Op for MoeRoute {
                 entry: "moe_route",
                 constants: vec![("NORMALIZE", f64::from(u8::from(self.norm_topk_prob)))],
             },
-            bindings: vec![self.logits, self.probs, self.experts, self.weights],
+            bindings: vec![
+                ("logits", self.logits),
+                ("probs", self.probs),
+                ("experts", self.experts),
+                ("weights", self.weights),
+            ],
             uniform: Uniform::new().size(self.tokens).size(self.num_experts).size(self.top_k),
             grid: linear_grid(self.tokens),
         }]
@@ -279,12 +284,12 @@ impl Op for MoeRouteBackward {
                 constants: vec![("NORMALIZE", f64::from(u8::from(self.norm_topk_prob)))],
             },
             bindings: vec![
-                self.dweights,
-                self.probs,
-                self.experts,
-                self.counts,
-                self.scalars,
-                self.dlogits,
+                ("dweights", self.dweights),
+                ("probs", self.probs),
+                ("experts", self.experts),
+                ("counts", self.counts),
+                ("scalars", self.scalars),
+                ("dlogits", self.dlogits),
             ],
             uniform: Uniform::new()
                 .size(self.tokens)

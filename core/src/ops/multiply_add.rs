@@ -69,7 +69,7 @@ impl Op for MultiplyAdd {
                 entry: "multiply_add",
                 constants: Vec::new(),
             },
-            bindings: vec![self.x, self.y],
+            bindings: vec![("x", self.x), ("y", self.y)],
             uniform: Uniform::new().size(self.y.len).size(self.rounds).real(Self::A).real(Self::B),
             grid: linear_grid(self.y.len.div_ceil(ELEMENTS)),
         }]

@@ -147,11 +147,12 @@ impl Op for Nitp {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        let mut bindings = vec![self.p, self.z, self.mask, self.loss];
+        let mut bindings =
+            vec![("p", self.p), ("z", self.z), ("mask", self.mask), ("loss", self.loss)];
         let (mut entry, mut weight, mut index) = ("nitp", 0.0, 0);
         if let Some(gradient) = self.gradient {
-            bindings.extend([gradient.scalars, gradient.dp]);
-            bindings.extend(gradient.dz);
+            bindings.extend([("scalars", gradient.scalars), ("dp", gradient.dp)]);
+            bindings.extend(gradient.dz.map(|dz| ("dz", dz)));
             entry = if gradient.dz.is_some() { "nitp_both_gradients" } else { "nitp_gradient" };
             (weight, index) = (gradient.weight, gradient.index);
         }

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::kernel::{BASELINE, Kernel, Module, Needs, Suits, Uniform};
+use crate::kernel::{BASELINE, Binding, Kernel, Module, Needs, Suits, Uniform};
 use crate::plan::View;
 
 /// About the most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth
@@ -175,10 +175,10 @@ pub(super) fn storage(a_by_k: bool, b_by_k: bool) -> [(&'static str, f64); 2] {
 pub(super) struct Epilogue {
     /// Which of the shaders.
     pub kind: EpilogueKind,
-    /// Where results go, `@binding(3)`, and what else it reads or writes, `@binding(4)`; each with its
-    /// elements a row of the product, or none if it is not cut by rows.
-    pub c: (View, usize),
-    pub other: Option<(View, Option<usize>)>,
+    /// Where results go, and what else it reads or writes: the shader's name, the elements, and how many
+    /// of them are a row of the product's, or none if it is not cut by rows.
+    pub c: (&'static str, View, usize),
+    pub other: Option<(&'static str, View, Option<usize>)>,
     /// Of the shader.
     pub constants: Vec<(&'static str, f64)>,
 }
@@ -211,25 +211,27 @@ impl Epilogue {
     /// Results as they are.
     pub fn store(c: View, n: usize, accumulate: bool) -> Self {
         let constants = vec![("ACCUMULATE", f64::from(u8::from(accumulate)))];
-        Self { kind: EpilogueKind::Store, c: (c, n), other: None, constants }
+        Self { kind: EpilogueKind::Store, c: ("c", c, n), other: None, constants }
     }
 
     /// Of `rows` of the product from `first` on.
     pub fn of_rows(&self, first: usize, rows: usize) -> Self {
         let cut = |view: View, width: usize| view.slice(first * width, rows * width);
+        let (name, c, width) = self.c;
         Self {
-            c: (cut(self.c.0, self.c.1), self.c.1),
-            other: self.other.map(|(view, width)| match width {
-                Some(width) => (cut(view, width), Some(width)),
-                None => (view, None),
+            c: (name, cut(c, width), width),
+            other: self.other.map(|(name, view, width)| match width {
+                Some(width) => (name, cut(view, width), Some(width)),
+                None => (name, view, None),
             }),
             ..self.clone()
         }
     }
 
-    /// What the product's kernel binds from 3 on.
-    pub fn bindings(&self) -> impl Iterator<Item = View> {
-        [self.c.0].into_iter().chain(self.other.map(|(view, _)| view))
+    /// What the product's kernel binds beside the factors.
+    pub fn bindings(&self) -> impl Iterator<Item = Binding> {
+        let (name, c, _) = self.c;
+        [(name, c)].into_iter().chain(self.other.map(|(name, view, _)| (name, view)))
     }
 }
 
@@ -246,15 +248,12 @@ pub(super) enum Parts {
 
 /// The kernel of a product; constants are the way's and those of the epilogue.
 pub(super) fn kernel(way: &Way, parts: Parts, epilogue: &Epilogue) -> Kernel {
-    let mut constants = [epilogue.constants.clone(), way.constants.clone()].concat();
+    let constants = [epilogue.constants.clone(), way.constants.clone()].concat();
     let parts = match parts {
         Parts::Dense => "part_dense",
         Parts::Tile => "part_tile",
         Parts::Weight => "part_weight",
     };
-    if parts != "part_dense" {
-        constants.push(("FIRST", 3.0 + epilogue.bindings().count() as f64));
-    }
     let module = Module::WithSnippets("product", [way.text, parts, epilogue.kind.snippet()]);
     Kernel { module, entry: "product", constants }
 }

@@ -104,11 +104,12 @@ impl Op for Rmsnorm {
     }
 
     fn dispatches(&self) -> Vec<Dispatch> {
-        let mut bindings = vec![self.x, self.gain, self.y, self.rstd];
+        let mut bindings =
+            vec![("x", self.x), ("gain", self.gain), ("y", self.y), ("rstd", self.rstd)];
         let entry = match self.residual {
             None => "rmsnorm",
             Some(Residual { branch, sum }) => {
-                bindings.extend([branch, sum]);
+                bindings.extend([("branch", branch), ("sum", sum)]);
                 "add_rmsnorm"
             }
         };
@@ -232,20 +233,31 @@ impl Op for RmsnormBackward {
                 constants: vec![("ACCUMULATE", f64::from(u8::from(self.accumulate)))],
                 ..kernel_backward("rmsnorm_backward")
             },
-            bindings: vec![self.dy, self.x, self.gain, self.rstd, self.dx],
+            bindings: vec![
+                ("dy", self.dy),
+                ("x", self.x),
+                ("gain", self.gain),
+                ("rstd", self.rstd),
+                ("dx", self.dx),
+            ],
             uniform: sizes.clone(),
             grid: linear_grid(self.rows),
         };
         let columns = self.width.div_ceil(64) as u32;
         let partial = Dispatch {
             kernel: kernel_backward("rmsnorm_backward_partial"),
-            bindings: vec![self.dy, self.x, self.rstd, self.partial],
+            bindings: vec![
+                ("dy", self.dy),
+                ("x", self.x),
+                ("rstd", self.rstd),
+                ("partial", self.partial),
+            ],
             uniform: sizes.clone().size(Self::ROWS_PER_PARTIAL),
             grid: [columns, partials as u32, 1],
         };
         let gain = Dispatch {
             kernel: kernel_backward("rmsnorm_backward_gain"),
-            bindings: vec![self.partial, self.dgain],
+            bindings: vec![("partial", self.partial), ("dgain", self.dgain)],
             uniform: Uniform::new().size(partials).size(self.width),
             grid: [columns, 1, 1],
         };

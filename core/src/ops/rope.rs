@@ -111,7 +111,7 @@ impl Op for Rope {
         let pairs = self.tokens * self.heads() * (self.head_dim / 2);
         vec![Dispatch {
             kernel: Kernel { module: Module::Shader("rope"), entry: "rope", constants: Vec::new() },
-            bindings: vec![self.qkv, self.table],
+            bindings: vec![("qkv", self.qkv), ("table", self.table)],
             uniform: Uniform::new()
                 .size(pairs)
                 .size(self.context)

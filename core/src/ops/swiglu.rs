@@ -60,7 +60,7 @@ impl Op for Swiglu {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: kernel("swiglu"),
-            bindings: vec![self.gate_up, self.y],
+            bindings: vec![("gate_up", self.gate_up), ("y", self.y)],
             uniform: Uniform::new().size(self.rows).size(self.width),
             grid: linear_grid((self.rows * self.width).div_ceil(THREADS)),
         }]
@@ -135,7 +135,7 @@ impl Op for SwigluBackward {
     fn dispatches(&self) -> Vec<Dispatch> {
         vec![Dispatch {
             kernel: kernel("swiglu_backward"),
-            bindings: vec![self.dy, self.gate_up, self.dgate_up],
+            bindings: vec![("dy", self.dy), ("gate_up", self.gate_up), ("dgate_up", self.dgate_up)],
             uniform: Uniform::new().size(self.rows).size(self.width),
             grid: linear_grid((self.rows * self.width).div_ceil(THREADS)),
         }]

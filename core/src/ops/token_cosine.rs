@@ -195,20 +195,26 @@ impl Op for TokenCosine {
         let tokens = linear_grid(self.rows * self.context);
         let [sums_x, sums_y, _] = linear_grid(self.rows * segments);
         let mut dispatches = vec![
-            dispatch("inverse_lengths", vec![self.h, self.inverse], tokens),
+            dispatch("inverse_lengths", vec![("h", self.h), ("inverse", self.inverse)], tokens),
             dispatch(
                 "segment_sums",
-                vec![self.h, self.inverse, self.partial],
+                vec![("h", self.h), ("inverse", self.inverse), ("partial", self.partial)],
                 [sums_x, sums_y, self.width.div_ceil(64) as u32],
             ),
             dispatch(
                 "token_cosine",
-                vec![self.partial, self.unit_sum, self.loss],
+                vec![("partial", self.partial), ("unit_sum", self.unit_sum), ("loss", self.loss)],
                 linear_grid(self.rows),
             ),
         ];
         if let Some(TokenCosineGradient { dh, accumulate, scalars, .. }) = self.gradient {
-            let bindings = vec![self.h, self.inverse, self.unit_sum, scalars, dh];
+            let bindings = vec![
+                ("h", self.h),
+                ("inverse", self.inverse),
+                ("unit_sum", self.unit_sum),
+                ("scalars", scalars),
+                ("dh", dh),
+            ];
             let mut gradient = dispatch("token_cosine_gradient", bindings, tokens);
             gradient.kernel.constants.push(("ACCUMULATE", f64::from(u8::from(accumulate))));
             dispatches.push(gradient);

@@ -75,6 +75,11 @@ const SUMS_OF_HALVES: &[(&str, Tolerance)] = &[
     ("matmul", Tolerance { atol: 1e-4, rtol: 2e-5 }),
 ];
 
+/// The ops: each has a row, but for `sum_of_squares`.
+pub fn ops() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|(name, _)| *name)
+}
+
 /// The row of an op.
 ///
 /// # Panics

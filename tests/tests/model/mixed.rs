@@ -1,14 +1,13 @@
-//! Mixed precision: what the CPU emulates trains as f32 does, the loss scale scales every loss once
-//! and skips what overflows, and every kernel with halves is valid WGSL.
+//! Mixed precision: what the CPU emulates trains as f32 does, and the loss scale scales every loss once
+//! and skips what overflows.
 
 use std::collections::BTreeSet;
 
-use naga::valid::{Capabilities, ValidationFlags, Validator};
-use nitp_core::config::{Config, Precision, load, preset};
+use nitp_core::config::{Config, Precision, preset};
 use nitp_core::cpu::{CpuExecutor, Real};
 use nitp_core::executor::{Executor, ExecutorError, Source, read_now, read_store};
 use nitp_core::gpu::GpuExecutor;
-use nitp_core::kernel::{BASELINE, Matrices, assemble};
+use nitp_core::kernel::BASELINE;
 use nitp_core::model::{Memory, metric, parameters, train_plan};
 use nitp_core::ops::loss_scale::{FIRST, state};
 use nitp_core::plan::{Limits, Space};
@@ -19,10 +18,10 @@ use nitp_tests::model_case::{
     MOE, RandomBatches, StepNumbers, Steps, config, fast_executor, initial_weights, layout,
 };
 
-const MIXED: &str = "train.precision=mixed";
+pub const MIXED: &str = "train.precision=mixed";
 
 /// Settings that between them plan every loss and every block.
-fn models() -> Vec<Vec<&'static str>> {
+pub fn models() -> Vec<Vec<&'static str>> {
     vec![
         vec![],
         MOE.to_vec(),
@@ -306,83 +305,6 @@ fn runs_go_from_one_precision_to_the_other() {
     let (steps, last, error) = run(&config(&[]), checkpoint(&[], FIRST));
     assert!(error.is_none() && steps.len() == 6, "{error:?}");
     assert_eq!(last.expect("a checkpoint").state.loss_scale, None);
-}
-
-/// Presets that between them have every kernel, and sizes that are no whole vec4s.
-fn every_kernel() -> Vec<Config> {
-    let presets = ["tiny", "small", "small-moe", "1.9b-a0.3b"].map(|name| {
-        load(preset(name).expect("a preset"), None, &[MIXED.to_owned()]).expect("it is valid")
-    });
-    presets.into_iter().chain(models().iter().map(|sets| mixed(sets))).collect()
-}
-
-#[test]
-fn every_kernel_with_halves_is_valid_wgsl() {
-    let mut texts = BTreeSet::new();
-    let mut entries = BTreeSet::new();
-    for config in every_kernel() {
-        for node in train_plan(&config, &layout(&parameters(&config))).nodes() {
-            for dispatch in node.op.variants().iter().flat_map(|it| &it.dispatches) {
-                if !dispatch.halves().is_empty() {
-                    let name = match dispatch.kernel.entry {
-                        "product" => dispatch.kernel.module.name(),
-                        entry => entry.to_owned(),
-                    };
-                    for matrices in [Matrices::Emulated, Matrices::Units8, Matrices::Units16] {
-                        texts.insert((name.clone(), assemble(dispatch, matrices)));
-                    }
-                    entries.insert(name);
-                }
-            }
-        }
-    }
-    for entry in [
-        "add_rmsnorm",
-        "attention",
-        "attention_backward_delta",
-        "attention_backward_kv",
-        "attention_backward_q",
-        "attention_matrix",
-        "attention_matrix_kv",
-        "attention_matrix_q",
-        "copy",
-        "product_block_tile_store",
-        "grouped_matmul_nt",
-        "product_subgroup_weight_store",
-        "product_tile_tile_swiglu",
-        "grouped_matmul_tn",
-        "product_block_dense_store",
-        "matmul_nn",
-        "matmul_plain",
-        "matmul_split_sum",
-        "product_subgroup_dense_rope",
-        "product_matrix_dense_rope",
-        "product_matrix_dense_store",
-        "product_matrix_tile_swiglu_backward",
-        "product_matrix_weight_store",
-        "product_tile_dense_store",
-        "moe_combine_backward",
-        "moe_combine_shared",
-        "moe_gather",
-        "moe_gather_backward",
-        "rmsnorm",
-        "rmsnorm_backward",
-        "rope",
-        "swiglu",
-        "swiglu_backward",
-    ] {
-        assert!(entries.contains(entry), "no `{entry}` with halves among {entries:?}");
-    }
-    let capabilities =
-        Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
-    for (entry, text) in &texts {
-        assert!(text.starts_with("enable f16;\n") && text.contains("= f16;"), "{entry}:\n{text}");
-        let module = naga::front::wgsl::parse_str(text)
-            .unwrap_or_else(|error| panic!("{entry}: {}", error.emit_to_string(text)));
-        let valid = Validator::new(ValidationFlags::all(), capabilities).validate(&module);
-        valid.unwrap_or_else(|error| panic!("{entry}: {}", error.emit_to_string(text)));
-    }
-    println!("{} kernels with halves", texts.len());
 }
 
 #[test]

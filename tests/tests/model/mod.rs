@@ -1,8 +1,10 @@
 //! Whole models: gradients against central differences, executors against each other and against
-//! PyTorch, and what a run promises (same bits, exact resume, flat memory).
+//! PyTorch, what a run promises (same bits, exact resume, flat memory), and all kernels against what ops
+//! declare.
 
 mod executors;
 mod gradients;
+mod kernels;
 mod lambda;
 mod mixed;
 mod recompute;

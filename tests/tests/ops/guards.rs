@@ -9,8 +9,8 @@ use nitp_tests::op_case::{CloneOp, OpCase};
 const SOURCE: &str = "
 struct Sizes { len: u32, read_past: u32, write_past: u32 }
 @group(0) @binding(0) var<uniform> sizes: Sizes;
-@group(0) @binding(1) var<storage, read_write> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+storage x: f32;
+storage y: f32;
 
 @compute @workgroup_size(64)
 fn double(@builtin(local_invocation_index) lane: u32) {
@@ -55,7 +55,8 @@ impl Op for Double {
             entry: "double",
             constants: Vec::new(),
         };
-        vec![Dispatch { kernel, bindings: vec![self.x, self.y], uniform, grid: [1, 1, 1] }]
+        let bindings = vec![("x", self.x), ("y", self.y)];
+        vec![Dispatch { kernel, bindings, uniform, grid: [1, 1, 1] }]
     }
 }
 

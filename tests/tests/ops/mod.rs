@@ -23,6 +23,7 @@ mod nitp;
 mod reference;
 mod rmsnorm;
 mod rope;
+mod storage;
 mod swiglu;
 mod token_cosine;
 mod tuner;

@@ -47,6 +47,7 @@ impl Op for Odd {
         dispatches[0].kernel.module = Module::Own("odd", self.source);
         dispatches[0].kernel.entry = "odd";
         dispatches[0].kernel.constants.clear();
+        dispatches[0].bindings.clear();
         vec![Variant { name: "odd", suits: self.suits, needs: Needs::default(), dispatches }]
     }
     fn tuning_class(&self) -> String {

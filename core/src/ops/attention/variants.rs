@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::blocks::{MatrixTile, QuadTile, Registers, Tile};
 use super::{Attention, AttentionBackward, Shape};
 use crate::kernel::{
-    Dispatch, Kernel, MAX_WORKGROUPS, Module, Needs, Suits, Uniform, Variant, linear_grid,
+    Binding, Dispatch, Kernel, MAX_WORKGROUPS, Module, Needs, Suits, Uniform, Variant, linear_grid,
 };
 use crate::ops::product::{MOST_FLOPS, MOST_FLOPS_OF_GPUS};
 use crate::plan::{DType, View};
@@ -44,7 +44,7 @@ fn pieces([blocks, heads, rows]: [usize; 3], flops: f64, most_flops: f64) -> Vec
 /// A kernel with its operands, and how its workgroups share out the work.
 struct Pass {
     kernel: Kernel,
-    bindings: Vec<View>,
+    bindings: Vec<Binding>,
     /// Blocks of tokens, groups of heads, rows of the batch.
     grid: [usize; 3],
     flops: f64,
@@ -161,7 +161,7 @@ pub(super) mod forward {
 
     fn pass(op: &Attention, kernel: Kernel, grid: [usize; 3], most_flops: f64) -> Vec<Dispatch> {
         let flops = op.shape.pairs() * (4 * op.shape.head_dim) as f64;
-        let bindings = vec![op.qkv, op.out, op.lse];
+        let bindings = vec![("qkv", op.qkv), ("out", op.out), ("lse", op.lse)];
         Pass { kernel, bindings, grid, flops, most_flops }.dispatches(&op.shape)
     }
 }
@@ -173,10 +173,10 @@ pub(super) mod backward {
         let shape = &op.shape;
         let tile = Tile::backward(shape.head_dim);
         let kernel = |entry| kernel("attention_backward", entry, tile.constants());
-        let bindings = vec![op.qkv, op.dout, op.lse, op.delta, op.dqkv];
+        let bindings = [bindings(op), bindings(op)];
         let mut dispatches = vec![Dispatch {
             kernel: kernel("attention_backward_delta"),
-            bindings: vec![op.out, op.dout, op.delta],
+            bindings: vec![("out", op.out), ("dout", op.dout), ("delta", op.delta)],
             uniform: uniform(shape).size(0).size(0).size(0),
             grid: linear_grid((shape.tokens() * shape.q_heads).div_ceil(64)),
         }];
@@ -191,7 +191,8 @@ pub(super) mod backward {
         if !whole_quads(shape) {
             return Vec::new();
         }
-        let bindings = vec![op.qkv, op.out, op.dout, op.lse, op.delta, op.dqkv];
+        // The kernel for dq also finds delta.
+        let bindings = [[vec![("out", op.out)], bindings(op)].concat(), bindings(op)];
         let heads = [shape.q_heads, shape.kv_heads];
         let mut variants = Vec::new();
         for own in matrix_tiles(shape, &[op.qkv, op.out, op.dout, op.dqkv]) {
@@ -221,20 +222,30 @@ pub(super) mod backward {
         variants
     }
 
+    /// What either kernel binds.
+    fn bindings(op: &AttentionBackward) -> Vec<Binding> {
+        vec![
+            ("qkv", op.qkv),
+            ("dout", op.dout),
+            ("lse", op.lse),
+            ("delta", op.delta),
+            ("dqkv", op.dqkv),
+        ]
+    }
+
     /// The one for dq computes three products of vectors a pair, the one for dk and dv four.
     fn passes(
         shape: &Shape,
         [q, kv]: [Kernel; 2],
-        bindings: Vec<View>,
+        [q_bindings, kv_bindings]: [Vec<Binding>; 2],
         [q_grid, kv_grid]: [[usize; 3]; 2],
         most_flops: f64,
     ) -> Vec<Dispatch> {
         let product = shape.pairs() * (2 * shape.head_dim) as f64;
-        let pass = |kernel, grid, products| {
-            let bindings = bindings.clone();
+        let pass = |kernel, bindings, grid, products| {
             Pass { kernel, bindings, grid, flops: products * product, most_flops }.dispatches(shape)
         };
-        [pass(q, q_grid, 3.0), pass(kv, kv_grid, 4.0)].concat()
+        [pass(q, q_bindings, q_grid, 3.0), pass(kv, kv_bindings, kv_grid, 4.0)].concat()
     }
 }
 

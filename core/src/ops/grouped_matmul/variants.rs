@@ -25,7 +25,14 @@ pub(super) fn baseline(op: &GroupedMatmul) -> Vec<Dispatch> {
     let tiles = op.tile_expert.len;
     vec![Dispatch {
         kernel: single(entry, op.accumulate),
-        bindings: vec![op.a, op.b, op.offsets, op.tile_expert, op.tile_row, op.c],
+        bindings: vec![
+            ("a", op.a),
+            ("b", op.b),
+            ("offsets", op.offsets),
+            ("tile_expert", op.tile_expert),
+            ("tile_row", op.tile_row),
+            ("c", op.c),
+        ],
         uniform: Uniform::new().size(op.n).size(op.k).size(tiles).size(TILE_ROWS),
         grid: tile_grid(op.n, tiles, [BLOCK, BLOCK]),
     }]
@@ -80,7 +87,12 @@ pub(super) fn baseline_weight(op: &GroupedMatmulBackwardWeight) -> Vec<Dispatch>
     }
     vec![Dispatch {
         kernel: single("grouped_matmul_tn", true),
-        bindings: vec![op.dy, op.x, op.offsets, op.dweight],
+        bindings: vec![
+            ("dy", op.dy),
+            ("x", op.x),
+            ("offsets", op.offsets),
+            ("dweight", op.dweight),
+        ],
         uniform: Uniform::new().size(out_features).size(in_features),
         grid: [
             in_features.div_ceil(BLOCK) as u32,
@@ -139,9 +151,13 @@ fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> 
             let mut kernel = product::kernel(way, Parts::Tile, epilogue);
             kernel.constants.extend(product::storage(false, op.transpose == Transpose::None));
             kernel.constants.push(("TILE_ROWS", TILE_ROWS as f64));
-            let mut bindings = vec![op.a, op.b];
+            let mut bindings = vec![("a", op.a), ("b", op.b)];
             bindings.extend(epilogue.bindings());
-            bindings.extend([op.offsets, op.tile_expert, op.tile_row]);
+            bindings.extend([
+                ("offsets", op.offsets),
+                ("tile_expert", op.tile_expert),
+                ("tile_row", op.tile_row),
+            ]);
             Dispatch {
                 kernel,
                 bindings,
@@ -158,10 +174,12 @@ fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
     let epilogue = Epilogue::store(op.dweight, op.in_features, true);
     let mut kernel = product::kernel(way, Parts::Weight, &epilogue);
     kernel.constants.extend(product::storage(true, true));
+    let mut bindings = vec![("a", op.dy), ("b", op.x), ("offsets", op.offsets)];
+    bindings.extend(epilogue.bindings());
     pieces(op.num_experts, Op::flops(op) / op.num_experts as f64, way.most_flops())
         .map(|piece| Dispatch {
             kernel: kernel.clone(),
-            bindings: vec![op.dy, op.x, op.dweight, op.offsets],
+            bindings: bindings.clone(),
             grid: [
                 op.in_features.div_ceil(columns) as u32,
                 op.out_features.div_ceil(rows) as u32,

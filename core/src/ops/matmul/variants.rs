@@ -65,7 +65,7 @@ fn single(op: &Matmul) -> Dispatch {
             entry,
             constants: vec![accumulate(op.accumulate)],
         },
-        bindings: vec![op.a, op.b, op.c],
+        bindings: vec![("a", op.a), ("b", op.b), ("c", op.c)],
         uniform: sizes(op),
         grid: [op.n.div_ceil(BLOCK) as u32, op.m.div_ceil(BLOCK) as u32, 1],
     }
@@ -192,7 +192,7 @@ fn split_by(op: &Matmul, name: &'static str, way: &Way) -> Option<Variant> {
             entry: "matmul_split_sum",
             constants: vec![accumulate(op.accumulate), ("SPLITS", splits as f64)],
         },
-        bindings: vec![shares, op.c],
+        bindings: vec![("shares", shares), ("c", op.c)],
         uniform: Uniform::new().size(quads),
         grid: linear_grid(quads.div_ceil(64)),
     };
@@ -218,7 +218,7 @@ fn plain(op: &Matmul) -> Variant {
                 entry: "matmul_plain",
                 constants,
             },
-            bindings: vec![op.a, op.b, op.c],
+            bindings: vec![("a", op.a), ("b", op.b), ("c", op.c)],
             uniform: sizes(op),
             grid: [op.n.div_ceil(16) as u32, op.m.div_ceil(16) as u32, 1],
         }],
@@ -232,7 +232,7 @@ fn dispatch(op: &Matmul, first: usize, way: &Way, epilogue: &Epilogue, splits: u
     if splits > 1 {
         kernel.constants.push(("SPLITS", splits as f64));
     }
-    let mut bindings = vec![op.a, op.b];
+    let mut bindings = vec![("a", op.a), ("b", op.b)];
     bindings.extend(epilogue.bindings());
     Dispatch {
         kernel,

@@ -213,9 +213,9 @@ impl Summary {
             }
         });
         let metrics = |about: &[About]| {
-            let all = about.iter().map(|about| {
-                metric(about, about.key, about.title, &about.of, experiment, results)
-            });
+            let all = about
+                .iter()
+                .map(|about| metric(about, about.key, about.title, &about.of, experiment, results));
             let has_values = |metric: &Metric| {
                 metric.rows.iter().any(|row| row.values.iter().any(Option::is_some))
             };

@@ -1,0 +1,118 @@
+//! What naga tells of a kernel's text.
+
+use std::collections::{BTreeMap, HashMap};
+
+use naga::compact::{KeepUnused, compact};
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
+use naga::{
+    AddressSpace, Arena, Block, Expression, Function, Handle, Literal, Module, ResourceBinding,
+    Statement, TypeInner,
+};
+
+/// What a kernel does with one of its storages.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    pub number: u32,
+    pub scalar: naga::Scalar,
+    pub stride: u32,
+    /// In branches that are taken.
+    pub access: GlobalUse,
+}
+
+/// A kernel's storage by name, from its text alone.
+pub type Reflection = BTreeMap<String, Storage>;
+
+fn valid(module: &Module, name: &str, text: &str) -> ModuleInfo {
+    let capabilities =
+        Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX;
+    Validator::new(ValidationFlags::all(), capabilities)
+        .validate(module)
+        .unwrap_or_else(|error| panic!("{name}: {}\n{text}", error.emit_to_string(text)))
+}
+
+/// What an entry point does with storage.
+///
+/// # Panics
+/// If the text is no valid WGSL.
+pub fn reflect(text: &str, entry: &str) -> Reflection {
+    let mut module = naga::front::wgsl::parse_str(text)
+        .unwrap_or_else(|error| panic!("{entry}: {}\n{text}", error.emit_to_string(text)));
+    let index = module.entry_points.iter().position(|it| it.name == entry).expect("an entry point");
+    let whole = valid(&module, entry, text);
+    let whole = whole.get_entry_point(index);
+    let mut storage = Reflection::new();
+    for (handle, global) in module.global_variables.iter() {
+        if !matches!(global.space, AddressSpace::Storage { .. }) || whole[handle].is_empty() {
+            continue;
+        }
+        let TypeInner::Array { base, stride, .. } = module.types[global.ty].inner else {
+            panic!("{entry}: a storage is no array");
+        };
+        let ResourceBinding { group, binding } = global.binding.expect("a binding");
+        assert_eq!(group, 0, "{entry}");
+        let scalar = module.types[base].inner.scalar().expect("of numbers");
+        let name = global.name.clone().expect("a name");
+        let access = GlobalUse::empty();
+        storage.insert(name, Storage { number: binding, scalar, stride, access });
+    }
+    take_branches(&mut module);
+    let taken = valid(&module, entry, text);
+    let taken = taken.get_entry_point(index);
+    for (handle, global) in module.global_variables.iter() {
+        if let Some(it) = global.name.as_ref().and_then(|name| storage.get_mut(name)) {
+            it.access = taken[handle];
+        }
+    }
+    storage
+}
+
+/// Leaves out the branches that constants rule out: what is in them happens to no storage.
+fn take_branches(module: &mut Module) {
+    let globals = module.global_expressions.clone();
+    let inits: HashMap<_, _> =
+        module.constants.iter().map(|(it, value)| (it, value.init)).collect();
+    let literal = |expressions: &Arena<Expression>, condition: Handle<Expression>| {
+        let known = match expressions[condition] {
+            Expression::Constant(constant) => &globals[inits[&constant]],
+            ref other => other,
+        };
+        match *known {
+            Expression::Literal(Literal::Bool(value)) => Some(value),
+            _ => None,
+        }
+    };
+    let entries = module.entry_points.iter_mut().map(|it| &mut it.function);
+    for function in module.functions.iter_mut().map(|(_, it)| it).chain(entries) {
+        let Function { body, expressions, named_expressions, .. } = function;
+        // A name alone would keep an expression.
+        named_expressions.clear();
+        take(body, &|condition| literal(expressions, condition));
+    }
+    compact(module, KeepUnused::No);
+}
+
+fn take(block: &mut Block, known: &dyn Fn(Handle<Expression>) -> Option<bool>) {
+    for statement in block.iter_mut() {
+        if let Statement::If { condition, accept, reject } = statement
+            && let Some(value) = known(*condition)
+        {
+            let taken = std::mem::take(if value { accept } else { reject });
+            *statement = Statement::Block(taken);
+        }
+        match statement {
+            Statement::Block(body) => take(body, known),
+            Statement::If { accept, reject, .. } => {
+                take(accept, known);
+                take(reject, known);
+            }
+            Statement::Loop { body, continuing, .. } => {
+                take(body, known);
+                take(continuing, known);
+            }
+            Statement::Switch { cases, .. } => {
+                cases.iter_mut().for_each(|case| take(&mut case.body, known));
+            }
+            _ => {}
+        }
+    }
+}
