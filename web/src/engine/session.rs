@@ -58,6 +58,9 @@ fn machine_words(error: &ExecutorError) -> String {
     match error {
         ExecutorError::DeviceLost { reason } => format!("The GPU device was lost ({reason})."),
         ExecutorError::Gpu { reason } => format!("The GPU reported an error: {reason}."),
+        ExecutorError::Layout(error) => {
+            format!("{error}. Choose a smaller model, batch or context, or the CPU.")
+        }
         other => format!("{other}."),
     }
 }
