@@ -166,8 +166,8 @@ pub fn probe_plan(config: &Config) -> Plan {
     builder.finish()
 }
 
-/// Hidden states of a batch of rows: for each of `layers` the state tensor of its
-/// [name](StateLayer::tensor), `[batch_size * context_length, hidden_size]`.
+/// Hidden states of a batch of rows: for each of `layers` a state tensor, `hidden` or `stream.{k}`, of shape
+/// `[batch_size * context_length, hidden_size]`.
 pub fn states_plan(config: &Config, layers: &[StateLayer]) -> Plan {
     let mut builder = PlanBuilder::new("states");
     let b = &mut builder;

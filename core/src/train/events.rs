@@ -55,7 +55,7 @@ pub struct StepEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,
     /// Model FLOPs utilisation: floating-point operations a second of the model's own
-    /// ([`flops_per_token`](crate::config::flops_per_token), recomputation left out), as a share of the multiply-adds in
+    /// ([`flops_per_token`], recomputation left out), as a share of the multiply-adds in
     /// f32 that were measured on the device. Matrix units can pass 1. None where the speed or the ceiling is
     /// not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
