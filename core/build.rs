@@ -19,7 +19,7 @@ fn table(name: &str, folder: &Path) -> String {
     let files = entries.map(|entry| entry.expect("an entry").path());
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|it| it == "wgsl")).collect();
-    // Browsers have no matrix units, and a page is better short: without comments, too.
+    // Browsers have no matrix units, and a page is better short.
     let is_page = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
     if is_page {
         files.retain(|path| {
@@ -31,9 +31,15 @@ fn table(name: &str, folder: &Path) -> String {
     for path in files {
         let stem = path.file_stem().expect("it has a name");
         let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        let is_kept = |line: &&str| !is_page || !line.trim_start().starts_with("//");
-        let source: String = source.split_inclusive('\n').filter(is_kept).collect();
+        let source = if is_page { shortened(&source) } else { source };
         writeln!(text, "    ({stem:?}, {source:?}),").expect("a string takes it");
     }
     text + "];\n"
+}
+
+/// Without comments, indentation and empty lines.
+fn shortened(source: &str) -> String {
+    let code = |line: &str| line.split("//").next().unwrap_or_default().trim().to_owned();
+    let lines = source.lines().map(code).filter(|line| !line.is_empty());
+    lines.map(|line| line + "\n").collect()
 }

@@ -61,9 +61,9 @@ impl Candidate {
 
     /// Whether the two best measurements are far apart.
     fn is_noisy(&self) -> bool {
-        let mut sorted = self.seconds.clone();
-        sorted.sort_by(f64::total_cmp);
-        matches!(sorted[..], [least, next, ..] if next > (1.0 + NOISY) * least)
+        let least = self.least();
+        let agreeing = self.seconds.iter().filter(|&&seconds| seconds <= (1.0 + NOISY) * least);
+        self.seconds.len() > 1 && agreeing.count() < 2
     }
 }
 

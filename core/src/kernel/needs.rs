@@ -29,6 +29,9 @@ pub enum Matrices {
 }
 
 impl Matrices {
+    /// Whether this program has kernels for matrix units. Browsers have no such units, and a page is better short.
+    pub(crate) const IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
+
     /// The name of the text, in `shaders/include/`.
     pub(crate) fn snippet(self) -> Option<&'static str> {
         match self {

@@ -92,6 +92,7 @@ pub fn assemble(dispatch: &Dispatch, matrices: Matrices) -> String {
     // Emulated, such loops would be long texts that are compiled for long.
     let source = match matrices {
         Matrices::Emulated => source,
+        _ if !Matrices::IN_PROGRAM => source,
         _ => unroll(&source, &|name| value_of(&source, kernel, name)),
     };
     let mut storage = Storage::new(dispatch, &source);

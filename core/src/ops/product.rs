@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use crate::kernel::{BASELINE, Binding, Kernel, Module, Needs, Suits, Uniform};
-use crate::plan::View;
+use crate::kernel::{BASELINE, Binding, Kernel, Matrices, Module, Needs, Suits, Uniform};
+use crate::plan::{DType, View};
 
 /// About the most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth
 /// of a second on an adapter that reaches 100 GFLOP/s. Two CPU cores do more, and `auto` takes the faster.
@@ -125,6 +125,11 @@ fn tile([name, fused]: [&'static str; 2], side: usize, quads: usize, depth: usiz
         part: [4 * side * quads; 2],
         constants: vec![("SIDE", side as f64), ("QUADS", quads as f64), ("TILE_K", depth as f64)],
     }
+}
+
+/// Whether matrix units may have these operands: in f32, products stay in f32.
+pub(super) fn for_matrix_units(operands: &[View]) -> bool {
+    Matrices::IN_PROGRAM && operands.iter().all(|operand| operand.dtype == DType::Half)
 }
 
 /// The ways by matrix units, for products of halves: the largest parts first. Few and fat subgroups do the

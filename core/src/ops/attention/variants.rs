@@ -7,8 +7,8 @@ use super::{Attention, AttentionBackward, Shape};
 use crate::kernel::{
     Binding, Dispatch, Kernel, MAX_WORKGROUPS, Module, Needs, Suits, Uniform, Variant, linear_grid,
 };
-use crate::ops::product::{MOST_FLOPS, MOST_FLOPS_OF_GPUS};
-use crate::plan::{DType, View};
+use crate::ops::product::{MOST_FLOPS, MOST_FLOPS_OF_GPUS, for_matrix_units};
+use crate::plan::View;
 
 /// What a dispatch does: blocks of tokens, heads and rows of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,11 +111,7 @@ fn by_matrix_units(own: &MatrixTile, shared: usize, dispatches: Vec<Dispatch>) -
 
 /// Those of the ways by matrix units, where all `operands` are halves.
 fn matrix_tiles(shape: &Shape, operands: &[View]) -> Vec<MatrixTile> {
-    if operands.iter().all(|view| view.dtype == DType::Half) {
-        MatrixTile::all(shape.head_dim)
-    } else {
-        Vec::new()
-    }
+    if for_matrix_units(operands) { MatrixTile::all(shape.head_dim) } else { Vec::new() }
 }
 
 fn kernel(

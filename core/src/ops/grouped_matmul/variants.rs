@@ -8,7 +8,7 @@ use crate::ops::Op;
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_dispatch::TILE_ROWS;
 use crate::ops::product::{self, Epilogue, Parts, Way};
-use crate::plan::{DType, View};
+use crate::plan::View;
 
 /// Results in a row and in a column of a workgroup of the kernels for single elements.
 const BLOCK: usize = 32;
@@ -49,7 +49,7 @@ pub(super) fn alternatives(op: &GroupedMatmul) -> Vec<Variant> {
 /// `most_rows`.
 fn ways(m: usize, n: usize, factors: [View; 2], most_rows: usize) -> Vec<Way> {
     let mut ways = Vec::new();
-    if factors.iter().all(|factor| factor.dtype == DType::Half) {
+    if product::for_matrix_units(&factors) {
         ways.extend(product::matrix_ways().into_iter().filter(|way| way.part[0] <= most_rows));
     }
     ways.extend([

@@ -6,7 +6,7 @@ use crate::kernel::{
 };
 use crate::ops::Op;
 use crate::ops::product::{self, Epilogue, Parts, Way};
-use crate::plan::{DType, View};
+use crate::plan::View;
 
 /// Whether every row of a factor and of the result is whole vec4s.
 fn whole_quads(op: &Matmul) -> bool {
@@ -91,7 +91,7 @@ fn ways(op: &Matmul) -> Vec<Way> {
     // Large tiles where they keep a GPU busy.
     let busy = |way: &Way, wanted: u32| grid(op, way, 1).iter().product::<u32>() >= wanted;
     let mut ways = Vec::new();
-    if is_half(op) {
+    if product::for_matrix_units(&[op.a, op.b]) {
         ways.extend(product::matrix_ways());
         if !busy(&ways[0], 128) {
             ways.reverse();
@@ -108,11 +108,6 @@ fn ways(op: &Matmul) -> Vec<Way> {
         product::block_tall(),
     ]);
     ways
-}
-
-/// Whether matrix units may multiply the factors: in f32, products stay in f32.
-fn is_half(op: &Matmul) -> bool {
-    [op.a, op.b].iter().all(|factor| factor.dtype == DType::Half)
 }
 
 /// The product with more done to its results than to store them, if its rows are whole vec4s; `epilogue`
@@ -164,7 +159,7 @@ pub(super) fn class(op: &Matmul) -> String {
 /// k shared out over workgroups, for a result too small to keep a GPU busy.
 fn split(op: &Matmul) -> Vec<Variant> {
     let mut variants = Vec::new();
-    if is_half(op) {
+    if product::for_matrix_units(&[op.a, op.b]) {
         let [large, _, small] = product::matrix_ways();
         variants.extend(split_by(op, "split_matrix128", &large));
         variants.extend(split_by(op, "split_matrix64", &small));
