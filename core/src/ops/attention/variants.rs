@@ -248,7 +248,6 @@ pub(super) mod backward {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::DType;
 
     /// Each (block, head, row) is in one piece.
     fn assert_whole(extents: [usize; 3], pieces: &[Piece]) {

@@ -257,6 +257,7 @@ fn storage(op: &Matmul) -> [(&'static str, f64); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::DType;
     use crate::plan::{PlanBuilder, Role};
 
     #[test]
