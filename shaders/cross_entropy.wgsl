@@ -1,7 +1,9 @@
 // Cross-entropy of logits and, in their place, its gradient (core/src/ops/cross_entropy.rs).
 // One workgroup a row; the largest logit and the sum of exponentials come from one reading.
 
-struct Sizes { rows: u32, vocab: u32, index: u32 }
+#include "logit_share"
+
+struct Sizes { rows: u32, vocab: u32, index: u32, weight: f32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 storage logits: f32; // [rows, vocab]
@@ -10,40 +12,6 @@ storage loss: f32;   // [rows]
 storage scalars: f32;
 
 const THREADS: u32 = 256;
-
-// Below every logit, and finite: WGSL promises nothing about infinity.
-const LOWEST: f32 = -3.0e38;
-
-// The sum is of e^(logit - largest).
-struct Share { largest: f32, sum: f32 }
-
-var<workgroup> shares: array<Share, THREADS>;
-
-fn merged(a: Share, b: Share) -> Share {
-    let largest = max(a.largest, b.largest);
-    return Share(largest, a.sum * exp(a.largest - largest) + b.sum * exp(b.largest - largest));
-}
-
-fn row_share(lane: u32, base: u32) -> Share {
-    var share = Share(LOWEST, 0.0);
-    for (var j = lane; j < sizes.vocab; j += THREADS) {
-        let x = logits[base + j];
-        // One exponential rescales the sum or is the new term.
-        let e = exp(-abs(x - share.largest));
-        if x > share.largest {
-            share = Share(x, share.sum * e + 1.0);
-        } else {
-            share.sum += e;
-        }
-    }
-    shares[lane] = share;
-    workgroupBarrier();
-    for (var stride = THREADS / 2; stride > 0u; stride >>= 1u) {
-        if lane < stride { shares[lane] = merged(shares[lane], shares[lane + stride]); }
-        workgroupBarrier();
-    }
-    return shares[0];
-}
 
 @compute @workgroup_size(THREADS)
 fn cross_entropy(
@@ -81,7 +49,7 @@ fn cross_entropy_gradient(
         if lane == 0 { loss[row] = 0.0; }
         return;
     }
-    let scale = scalars[sizes.index];
+    let scale = sizes.weight * scalars[sizes.index];
     let factor = scale / share.sum;
     for (var j = lane; j < sizes.vocab; j += THREADS) {
         let x = logits[base + j] - share.largest;

@@ -187,7 +187,7 @@ pub struct LabArgs {
 /// Options of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Objectives, separated by commas, the baseline first
+    /// Objectives, separated by commas, the baseline first: `ntp` alone, or any of `nitp`, `mtp`, `nextlat` and `top`, also joined as in `nitp+mtp`
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', default_value = "ntp,nitp")]
     pub arms: Vec<String>,
     /// One more arm: a name and the keys that it sets; may be given more than once

@@ -89,6 +89,9 @@ impl Progress {
         let first = self.last_loss.replace(event.ntp_loss).is_none();
         let nitp = if self.nitp { format!("  nitp {:.3}", event.nitp_loss) } else { String::new() };
         let mut message = format!("loss {:.3}{nitp}", event.ntp_loss);
+        for (name, loss) in event.rivals.named() {
+            message += &format!("  {} {loss:.3}", name.trim_end_matches(" loss"));
+        }
         // The first step's time says nothing of the others': pipelines are made in it.
         if let (false, Some(newest)) = (first, event.tokens_per_second) {
             let speed = self.tokens_per_second.map_or(newest, |speed| {

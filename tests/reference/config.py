@@ -59,6 +59,31 @@ class NitpConfig:
 
 
 @dataclass(frozen=True)
+class MtpConfig:
+    enabled: bool = False
+    weight: float = 0.3
+    head: str = "sequential"  # "sequential" | "parallel"
+
+
+@dataclass(frozen=True)
+class NextLatConfig:
+    enabled: bool = False
+    weight: float = 1.0
+    kl_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class TopConfig:
+    enabled: bool = False
+    weight: float = 1.0
+    window: int = 16
+
+
+# Sections that a configuration may leave out.
+RIVALS = {"mtp": MtpConfig, "nextlat": NextLatConfig, "top": TopConfig}
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     steps: int
     batch_size: int
@@ -95,6 +120,9 @@ class Config:
     nitp: NitpConfig
     train: TrainConfig
     data: DataConfig
+    mtp: MtpConfig = MtpConfig()
+    nextlat: NextLatConfig = NextLatConfig()
+    top: TopConfig = TopConfig()
 
     @staticmethod
     def from_dict(sections: dict[str, Any]) -> "Config":
@@ -109,12 +137,16 @@ class Config:
             nitp=NitpConfig(**sections["nitp"]),
             train=TrainConfig(**train),
             data=DataConfig(**sections["data"]),
+            **{name: kind(**sections.get(name, {})) for name, kind in RIVALS.items()},
         )
 
     def to_json(self) -> str:
         sections = asdict(self)
         if self.model.moe is None:
             del sections["model"]["moe"]
+        for name in RIVALS:
+            if not sections[name]["enabled"]:
+                del sections[name]
         return json.dumps(sections)
 
 

@@ -137,12 +137,20 @@ def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
         for part, shape in ("gate", (inner, d)), ("up", (inner, d)), ("down", (d, inner)):
             shapes[f"{name}.{part}_proj.weight"] = shape
 
-    for layer in range(model.num_hidden_layers):
-        name = f"model.layers.{layer}"
+    def add_attention(name: str) -> None:
         shapes[f"{name}.input_layernorm.weight"] = (d,)
         for projection, shape in ("q", (q, d)), ("k", (kv, d)), ("v", (kv, d)), ("o", (d, q)):
             shapes[f"{name}.self_attn.{projection}_proj.weight"] = shape
         shapes[f"{name}.post_attention_layernorm.weight"] = (d,)
+
+    def add_joined(head: str) -> None:
+        for part in "hidden", "token":
+            shapes[f"{head}.{part}_norm.weight"] = (d,)
+            shapes[f"{head}.{part}_proj.weight"] = (d, d)
+
+    for layer in range(model.num_hidden_layers):
+        name = f"model.layers.{layer}"
+        add_attention(name)
         if moe := model.moe_of(layer):
             shapes[f"{name}.mlp.gate.weight"] = (moe.num_experts, d)
             for expert in range(moe.num_experts):
@@ -156,4 +164,19 @@ def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
         shapes["lm_head.weight"] = (model.vocab_size, d)
     if config.nitp.has_projector:
         add_swiglu("nitp.projector", 4 * d)
+    if config.mtp.enabled:
+        if config.mtp.head == "sequential":
+            add_joined("mtp")
+        add_attention("mtp.block")
+        inner = model.intermediate_size
+        if moe := model.moe:  # as wide as what a token passes
+            inner = moe.num_experts_per_tok * moe.moe_intermediate_size
+            inner += moe.shared_expert_intermediate_size
+        add_swiglu("mtp.block.mlp", inner)
+        shapes["mtp.norm.weight"] = (d,)
+    if config.nextlat.enabled:
+        add_joined("nextlat")
+        add_swiglu("nextlat.dynamics", 4 * d)
+    if config.top.enabled:
+        shapes["top.unembedding.weight"] = (model.vocab_size, d)
     return shapes

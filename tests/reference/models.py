@@ -1,11 +1,12 @@
 """Writes `tests/vectors/<name>.safetensors`: ten training steps of tiny models, in float64.
 
-    python models.py
+    python models.py [NAME ...]
 
 Each file has the form of `nitp trace` (see `trace.py`). Sizes are such that no tile divides them, norm
 gains are not 1 and weights are large, so that a factor left out anywhere shows.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,29 @@ MODELS: dict[str, dict[str, Any]] = {
             "schedule": "wsd_exp",
         },
     },
+    "mtp": {"nitp": {"enabled": False}, "mtp": {"enabled": True}},
+    "mtp_parallel": {"nitp": {"enabled": False}, "mtp": {"enabled": True, "head": "parallel"}},
+    "mtp_moe": {"nitp": {"enabled": False}, "mtp": {"enabled": True}, "model": {"moe": MOE}},
+    "nextlat": {"nitp": {"enabled": False}, "nextlat": {"enabled": True}},
+    "nextlat_moe": {
+        "nitp": {"enabled": False},
+        "nextlat": {"enabled": True, "weight": 0.5, "kl_weight": 2.0},
+        "model": {"moe": MOE},
+    },
+    "top": {"nitp": {"enabled": False}, "top": {"enabled": True}},
+    "top_moe": {
+        "nitp": {"enabled": False},
+        "top": {"enabled": True, "weight": 0.5, "window": 3},
+        "model": {"moe": MOE},
+    },
+    # Every objective at once, labels that don't count, one matrix for both ends.
+    "rivals_masked": {
+        "model": {"tie_word_embeddings": True},
+        "mtp": {"enabled": True},
+        "nextlat": {"enabled": True},
+        "top": {"enabled": True},
+        "train": {"gradient_accumulation_steps": 2, "batch_size": 3, "context_length": 11},
+    },
 }
 
 
@@ -173,10 +197,15 @@ def check_robust(name: str, trace: Trace, random: torch.Generator) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     VECTORS.mkdir(parents=True, exist_ok=True)
+    wanted = sys.argv[1:]
+    if unknown := set(wanted) - MODELS.keys():
+        raise SystemExit(f"there is no model {', '.join(unknown)}: there are {', '.join(MODELS)}")
     for seed, (name, patch) in enumerate(MODELS.items()):
+        if wanted and name not in wanted:
+            continue
         random = torch.Generator().manual_seed(seed)
         config = Config.from_dict(merged(BASE, patch))
-        masked = name == "accumulation_masked"
+        masked = name.endswith("masked")
         trace = run(config, initial(config, random), inputs(config, masked, random), torch.float64)
         rounding = check_robust(name, trace, random)
         path = VECTORS / f"{name}.safetensors"

@@ -2,7 +2,7 @@
 
 A safetensors file as `nitp trace` writes it: `init/<name>` and `final/<name>` (each parameter before
 and after), `grad/<name>` (step 0, before clipping), `input_ids`, `labels` and `nitp_mask`
-`[steps, accumulation, rows, T]`, a curve `[steps]` for each name in `train.CURVES`, and the
+`[steps, accumulation, rows, T]`, a curve `[steps]` for each name in `train.curves`, and the
 configuration as JSON under the metadata's key `config`.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from config import Config
 from model import Parameters
-from train import CURVES, Batch, Trainer
+from train import Batch, Trainer, curves
 
 INPUTS = tuple(field.name for field in fields(Batch))
 
@@ -31,7 +31,7 @@ class Trace:
     init: Parameters
     grad: Parameters
     final: Parameters
-    curves: dict[str, Tensor]  # by CURVES, float64
+    curves: dict[str, Tensor]  # by the names of `train.curves`, float64
 
     def save(self, path: Path) -> None:
         """Parameters and gradients as float32, curves as float64."""
@@ -50,7 +50,7 @@ def load(path: Path) -> Trace:
             raise SystemExit(f"{path} is no trace: its metadata lacks the key `config`")
         config = Config.from_dict(json.loads(metadata["config"]))
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    if missing := [name for name in INPUTS + CURVES if name not in tensors]:
+    if missing := [name for name in INPUTS + curves(config) if name not in tensors]:
         raise SystemExit(f"{path} is no trace: it lacks {', '.join(missing)}")
 
     def group(prefix: str) -> Parameters:
@@ -66,7 +66,7 @@ def load(path: Path) -> Trace:
         init=group("init/"),
         grad=group("grad/"),
         final=group("final/"),
-        curves={name: torch.from_numpy(tensors[name].astype(np.float64)) for name in CURVES},
+        curves={name: torch.from_numpy(tensors[name].astype(np.float64)) for name in curves(config)},
     )
 
 
@@ -89,7 +89,7 @@ def run(
         final={name: x.detach().double() for name, x in trainer.parameters.items()},
         curves={
             name: torch.tensor([getattr(step, name) for step in steps], dtype=torch.float64)
-            for name in CURVES
+            for name in curves(config)
         },
     )
 

@@ -1,7 +1,7 @@
 """The training step: losses, gradients, clipping, AdamW and the schedule."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,7 @@ from torch import Tensor
 from config import Config, TrainConfig
 from model import Parameters, forward, unembedding
 from nitp import nitp_loss
-
-IGNORED = -100
+from rivals import IGNORED, mtp_loss, nextlat_losses, top_loss
 
 
 @dataclass
@@ -31,11 +30,31 @@ class Step:
     ntp_loss: float
     nitp_loss: float
     balance_loss: float
+    mtp_loss: float
+    nextlat_loss: float
+    nextlat_kl: float
+    top_loss: float
     grad_norm: float  # over all parameters, before clipping
     learning_rate: float
 
 
-CURVES = ("loss", "ntp_loss", "nitp_loss", "balance_loss", "grad_norm", "learning_rate")
+# The names of what `micro_losses` gives, in its order.
+LOSSES = tuple(field.name for field in fields(Step))[:8]
+
+
+def curves(config: Config) -> tuple[str, ...]:
+    """The numbers of a step that a trace of this configuration has."""
+    rivals = [
+        name
+        for on, names in (
+            (config.mtp.enabled, ["mtp_loss"]),
+            (config.nextlat.enabled, ["nextlat_loss", "nextlat_kl"]),
+            (config.top.enabled, ["top_loss"]),
+        )
+        if on
+        for name in names
+    ]
+    return (*LOSSES[:4], *rivals, "grad_norm", "learning_rate")
 
 
 def learning_rate(train: TrainConfig, step: int) -> float:
@@ -56,7 +75,7 @@ def learning_rate(train: TrainConfig, step: int) -> float:
 def micro_losses(
     config: Config, p: Parameters, input_ids: Tensor, labels: Tensor, mask: Tensor, step: int
 ) -> Tensor:
-    """Loss, NTP loss, NITP loss and balance loss of one micro-batch, `[4]`; tensors `[rows, T]`."""
+    """The losses of one micro-batch, in the order of `LOSSES`; tensors `[rows, T]`."""
     states = forward(config.model, p, input_ids)
     logits = F.linear(states.hidden, unembedding(config.model, p))
     summed = F.cross_entropy(
@@ -66,8 +85,16 @@ def micro_losses(
     on = config.nitp.enabled and step >= config.nitp.start_step
     nitp = nitp_loss(config.nitp, p, states, mask) if on else torch.zeros_like(ntp)
     coefficient = config.model.moe.router_aux_loss_coef if config.model.moe else 0.0
+    zero = torch.zeros_like(ntp)
+    mtp = mtp_loss(config, p, states, input_ids, labels) if config.mtp.enabled else zero
+    state, divergence = (
+        nextlat_losses(config, p, states, input_ids, labels) if config.nextlat.enabled else (zero, zero)
+    )
+    order = top_loss(config, p, states, labels) if config.top.enabled else zero
     total = ntp + config.nitp.weight * nitp + coefficient * states.balance_loss
-    return torch.stack([total, ntp, nitp, states.balance_loss])
+    total = total + config.mtp.weight * mtp + config.top.weight * order
+    total = total + config.nextlat.weight * state + config.nextlat.kl_weight * divergence
+    return torch.stack([total, ntp, nitp, states.balance_loss, mtp, state, divergence, order])
 
 
 class Trainer:
@@ -89,12 +116,12 @@ class Trainer:
         )
 
     def accumulate(self, batch: Batch, step: int) -> Tensor:
-        """Gradients of the mean over the micro-batches into `.grad`; returns the mean losses `[4]`."""
+        """Gradients of the mean over the micro-batches into `.grad`; returns the mean losses."""
         # A parameter that no loss reaches has a gradient of 0, so weight decay applies to it too.
         for parameter in self.parameters.values():
             parameter.grad = torch.zeros_like(parameter)
         count = len(batch.input_ids)
-        means = torch.zeros(4, dtype=torch.float64)
+        means = torch.zeros(len(LOSSES), dtype=torch.float64)
         for micro in zip(batch.input_ids, batch.labels, batch.nitp_mask, strict=True):
             losses = micro_losses(self.config, self.parameters, *micro, step) / count
             losses[0].backward()

@@ -7,10 +7,7 @@ use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now, read_
 use nitp_core::gpu::GpuExecutor;
 use nitp_core::model::{Parameter, initial_values, metric, parameters, train_plan};
 use nitp_core::plan::{Limits, ParameterLayout, Space, View};
-use nitp_core::train::{
-    BatchSource, Scales, Tensors, find, learning_rate, load_plan, mean_scale, micro_inputs,
-    nitp_terms, pack, unpack,
-};
+use nitp_core::train::{BatchSource, Scales, Tensors, find, load_plan, micro_inputs, pack, unpack};
 
 /// The base of the test models: `nano` cut down to sizes that no tile divides.
 const BASE: &[&str] = &[
@@ -39,6 +36,9 @@ pub const MOE: &[&str] = &[
     "model.moe.first_k_dense_replace=1",
     "model.moe.router_aux_loss_coef=0.1",
 ];
+
+/// Settings that put every rival objective beside NITP.
+pub const RIVALS: &[&str] = &["mtp.enabled=true", "nextlat.enabled=true", "top.enabled=true"];
 
 /// The base with these settings.
 pub fn config(sets: &[&str]) -> Config {
@@ -146,6 +146,8 @@ pub struct StepNumbers {
     pub nitp_loss: f64,
     /// Raw.
     pub balance_loss: f64,
+    /// Raw losses of rivals: multi-token, next-latent (states, distributions), token order.
+    pub rivals: [f64; 4],
     /// Before clipping.
     pub grad_norm: f64,
 }
@@ -171,23 +173,14 @@ impl<E: Executor> Steps<E> {
 
     /// The inputs of a step; `rate` overrides the schedule.
     pub fn inputs(&self, step: usize, rate: Option<f64>) -> Vec<MicroInputs> {
-        let (train, nitp) = (&self.config.train, &self.config.nitp);
-        let count = train.gradient_accumulation_steps;
-        let t = (step + 1) as i32;
+        let count = self.config.train.gradient_accumulation_steps;
         let (plan, _) = self.executor.plan(self.plan);
         (0..count)
             .map(|micro| {
                 let batch = self.source.train(step, micro);
-                let on = nitp.enabled && step >= nitp.start_step;
-                let terms = if on { nitp_terms(&self.config, &batch) } else { 0 };
-                let scales = Scales {
-                    ntp: mean_scale(batch.label_count, count),
-                    nitp: mean_scale(terms, count),
-                    micro: 1.0 / count as f64,
-                    learning_rate: rate.unwrap_or_else(|| learning_rate(train, step)),
-                    bias_corrections: [1.0 - train.beta1.powi(t), 1.0 - train.beta2.powi(t)],
-                };
-                micro_inputs(plan, &batch, scales)
+                let mut scales = Scales::means(&self.config, &batch, step);
+                scales.learning_rate = rate.unwrap_or(scales.learning_rate);
+                micro_inputs(&self.config, plan, &batch, scales)
             })
             .collect()
     }
@@ -201,11 +194,20 @@ impl<E: Executor> Steps<E> {
             self.config.model.moe.as_ref().map_or(0.0, |moe| moe.router_aux_loss_coef);
         let [ntp_loss, nitp_loss, balance_loss] =
             [metric::NTP_LOSS, metric::NITP_LOSS, metric::BALANCE_LOSS].map(|i| metrics[i]);
+        let places = [metric::MTP_LOSS, metric::NEXTLAT_LOSS, metric::NEXTLAT_KL, metric::TOP_LOSS];
+        let rivals = places.map(|i| metrics[i]);
+        let Config { mtp, nextlat, top, .. } = &self.config;
+        let weights = [mtp.weight, nextlat.weight, nextlat.kl_weight, top.weight];
+        let weighted: f64 = rivals.iter().zip(weights).map(|(loss, weight)| weight * loss).sum();
         StepNumbers {
-            loss: ntp_loss + self.config.nitp.weight * nitp_loss + coefficient * balance_loss,
+            loss: ntp_loss
+                + self.config.nitp.weight * nitp_loss
+                + coefficient * balance_loss
+                + weighted,
             ntp_loss,
             nitp_loss,
             balance_loss,
+            rivals,
             grad_norm: metrics[metric::GRAD_NORM],
         }
     }

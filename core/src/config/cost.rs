@@ -1,9 +1,9 @@
 //! What a model holds and computes, in closed form.
 
-use super::{ModelConfig, NitpConfig};
+use super::{Config, MtpConfig, MtpHead};
 
 /// Parameters of a model, by part. `total` and `active` are of the model that is saved and
-/// generates: without the projector, which only training has.
+/// generates: without the projector and the heads of rivals, which only training has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParameterCounts {
     /// All of the model.
@@ -28,6 +28,20 @@ pub struct ParameterCounts {
     pub lm_head: u64,
     /// NITP's projector, 12 d^2; 0 where the configuration has none. Not in `total`.
     pub projector: u64,
+    /// Multi-token prediction: a block, its norm and, of a sequential head, two norms and 2 d^2; 0 where it is off.
+    /// Not in `total`.
+    pub mtp: u64,
+    /// Next-latent prediction: two norms and 14 d^2; 0 where it is off. Not in `total`.
+    pub nextlat: u64,
+    /// Token order prediction: an unembedding, V d; 0 where it is off. Not in `total`.
+    pub top: u64,
+}
+
+impl ParameterCounts {
+    /// What training has and the model that is saved for use has not.
+    pub fn heads(&self) -> u64 {
+        sum([self.projector, self.mtp, self.nextlat, self.top])
+    }
 }
 
 /// Training FLOPs of one token (forward and backward, a multiply-add counted as two), by two
@@ -46,8 +60,11 @@ pub struct ParameterCounts {
 ///   pair of a query and a key, of which a causal query at position t of T sees t + 1;
 /// - `ntp` = `matmul` + `attention`;
 /// - `nitp` = 6 x 12 d^2 of the projector where there is one, and 18 d of the loss;
+/// - `mtp` = 6 (the head's matrices + V d) + the attention of one more block;
+/// - `nextlat` = 6 x 14 d^2, and 6 V d: logits of the next state, and of its prediction forward and backward;
+/// - `top` = 6 V d;
 /// - `recomputation` = 2 (attention + dense_ffn + experts_shared + router + routed experts of a
-///   token) + `attention` / 3, the forward of all blocks, less 2 / 3 (dense_ffn + experts_shared):
+///   token) + `attention` / 3, the forward of all blocks of the model, less 2 / 3 (dense_ffn + experts_shared):
 ///   the last matrix of a dense SwiGLU isn't multiplied again, because no backward reads its result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FlopsPerToken {
@@ -63,11 +80,22 @@ pub struct FlopsPerToken {
     pub ntp: f64,
     /// What NITP adds, by this project's count; 0 where it is off.
     pub nitp: f64,
+    /// What multi-token prediction adds; 0 where it is off.
+    pub mtp: f64,
+    /// What next-latent prediction adds; 0 where it is off.
+    pub nextlat: f64,
+    /// What token order prediction adds; 0 where it is off.
+    pub top: f64,
     /// What `train.recompute_activations` adds where it is on.
     pub recomputation: f64,
 }
 
 impl FlopsPerToken {
+    /// All that a step needs, by this project's count; recomputation left out.
+    pub fn total(&self) -> f64 {
+        self.ntp + self.nitp + self.mtp + self.nextlat + self.top
+    }
+
     /// What NITP adds as a share of next-token prediction, by the paper's count.
     pub fn paper_overhead(&self) -> f64 {
         self.paper_nitp / self.paper_ntp
@@ -75,7 +103,7 @@ impl FlopsPerToken {
 
     /// What `train.recompute_activations` adds as a share of all else, by this project's count.
     pub fn recomputation_overhead(&self) -> f64 {
-        self.recomputation / (self.ntp + self.nitp)
+        self.recomputation / self.total()
     }
 
     /// What NITP adds as a share of next-token prediction, by this project's count.
@@ -94,9 +122,10 @@ fn sum<const N: usize>(parts: [u64; N]) -> u64 {
     parts.into_iter().fold(0, u64::saturating_add)
 }
 
-/// Counts the parameters of `model`, and of the projector that `nitp` adds while it trains. Counts
-/// stop at `u64::MAX`.
-pub fn parameter_counts(model: &ModelConfig, nitp: &NitpConfig) -> ParameterCounts {
+/// Counts the parameters of the model, and of the heads that it has while it trains. Counts stop at
+/// `u64::MAX`.
+pub fn parameter_counts(config: &Config) -> ParameterCounts {
+    let model = &config.model;
     let (vocab, d, blocks) = (model.vocab_size, model.hidden_size, model.num_hidden_layers);
     let moe_blocks = model.num_moe_layers();
     let moe = model.moe.as_ref();
@@ -129,25 +158,43 @@ pub fn parameter_counts(model: &ModelConfig, nitp: &NitpConfig) -> ParameterCoun
         router,
         norms,
         lm_head,
-        projector: if nitp.has_projector() { product([12, d, d]) } else { 0 },
+        projector: if config.nitp.has_projector() { product([12, d, d]) } else { 0 },
+        mtp: if config.mtp.is_on() { mtp_parameters(config) } else { 0 },
+        nextlat: if config.nextlat.is_on() {
+            sum([product([14, d, d]), product([2, d])])
+        } else {
+            0
+        },
+        top: if config.top.is_on() { embedding } else { 0 },
     }
 }
 
-/// Counts the training FLOPs of one token of a row of `context_length` tokens, in a step where
+fn mtp_parameters(config: &Config) -> u64 {
+    let model = &config.model;
+    let (d, head_dim) = (model.hidden_size, model.head_dim);
+    let heads = 2 * model.num_attention_heads + 2 * model.num_key_value_heads;
+    let attention = product([d, heads, head_dim]);
+    let ffn = product([3, d, MtpConfig::intermediate_size(model)]);
+    let read = match config.mtp.head {
+        MtpHead::Sequential => sum([product([2, d, d]), product([2, d])]),
+        MtpHead::Parallel => 0,
+    };
+    // Two norms of the block, one after it.
+    sum([attention, ffn, read, product([3, d])])
+}
+
+/// Counts the training FLOPs of one token of a row of `train.context_length` tokens, in a step where
 /// NITP is on (if it is enabled).
-pub fn flops_per_token(
-    model: &ModelConfig,
-    nitp: &NitpConfig,
-    context_length: usize,
-) -> FlopsPerToken {
-    let counts = parameter_counts(model, nitp);
+pub fn flops_per_token(config: &Config) -> FlopsPerToken {
+    let (model, nitp) = (&config.model, &config.nitp);
+    let counts = parameter_counts(config);
     let [vocab, d, blocks, heads, head_dim, context] = [
         model.vocab_size,
         model.hidden_size,
         model.num_hidden_layers,
         model.num_attention_heads,
         model.head_dim,
-        context_length,
+        config.train.context_length,
     ]
     .map(|size| size as f64);
 
@@ -162,12 +209,19 @@ pub fn flops_per_token(
     let looked_up = counts.embedding as f64 + counts.norms as f64 + counts.lm_head as f64;
     let in_blocks = counts.active as f64 - looked_up;
     let matmul = 6.0 * (in_blocks + vocab * d);
-    let attention = 12.0 * blocks * heads * head_dim * (context + 1.0) / 2.0;
+    let block_attention = 12.0 * heads * head_dim * (context + 1.0) / 2.0;
+    let attention = blocks * block_attention;
 
     let projector = if nitp.has_projector() { 72.0 * d * d } else { 0.0 };
     let nitp = if nitp.enabled { projector + 18.0 * d } else { 0.0 };
     let unread = (counts.dense_ffn + counts.experts_shared) as f64 / 3.0;
     let recomputation = 2.0 * (in_blocks - unread) + attention / 3.0;
+    let unembedding = 6.0 * vocab * d;
+    let matrices = |parameters: u64, norms: f64| 6.0 * (parameters as f64 - norms * d);
+    let mtp_norms = if config.mtp.head == MtpHead::Sequential { 5.0 } else { 3.0 };
+    let mtp = matrices(counts.mtp, mtp_norms) + unembedding + block_attention;
+    let nextlat = matrices(counts.nextlat, 2.0) + unembedding;
+    let if_on = |is_on: bool, flops: f64| if is_on { flops } else { 0.0 };
     FlopsPerToken {
         paper_ntp,
         paper_nitp: nitp,
@@ -175,6 +229,9 @@ pub fn flops_per_token(
         attention,
         ntp: matmul + attention,
         nitp,
+        mtp: if_on(config.mtp.is_on(), mtp),
+        nextlat: if_on(config.nextlat.is_on(), nextlat),
+        top: if_on(config.top.is_on(), unembedding),
         recomputation,
     }
 }

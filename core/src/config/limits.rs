@@ -171,5 +171,22 @@ fn tensors(config: &Config) -> Vec<Tensor> {
         list.push(tensor("the first matrix of NITP's projector", (8, 1), &[width, width]));
         list.push(tensor("the inner states of NITP's projector", (8, 1), &[width, batch, context]));
     }
+    if config.nextlat.is_on() {
+        list.push(tensor("the first matrix of next-latent prediction", (8, 1), &[width, width]));
+        list.push(tensor("its inner states", (8, 1), &[width, batch, context]));
+    }
+    if let (true, Some(moe)) = (config.mtp.is_on(), &model.moe) {
+        // Twice the larger of the two that its inner width is the sum of.
+        let top_k = ("model.moe.num_experts_per_tok", moe.num_experts_per_tok);
+        let inner = ("model.moe.moe_intermediate_size", moe.moe_intermediate_size);
+        let shared =
+            ("model.moe.shared_expert_intermediate_size", moe.shared_expert_intermediate_size);
+        list.extend([
+            tensor("the block of multi-token prediction", (4, 1), &[top_k, inner, width]),
+            tensor("the block of multi-token prediction", (4, 1), &[shared, width]),
+            tensor("its inner states", (4, 1), &[top_k, inner, batch, context]),
+            tensor("its inner states", (4, 1), &[shared, batch, context]),
+        ]);
+    }
     list
 }

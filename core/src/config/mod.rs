@@ -1,8 +1,8 @@
 //! Everything a run is decided by: the model, the objective, the recipe and the data, with
 //! validation.
 //!
-//! A configuration is TOML with the sections `[model]`, `[model.moe]`, `[nitp]`, `[train]` and
-//! `[data]`. [`preset`] gives a whole one by name, [`load()`] lays a partial one over it,
+//! A configuration is TOML with the sections `[model]`, `[model.moe]`, `[nitp]`, `[mtp]`,
+//! `[nextlat]`, `[top]`, `[train]` and `[data]`. [`preset`] gives a whole one by name, [`load()`] lays a partial one over it,
 //! [`Config::to_toml`] writes a complete one. [`parameter_counts`] and [`flops_per_token`] say
 //! what a model costs before it is built.
 
@@ -14,6 +14,7 @@ mod load;
 mod model;
 mod nitp;
 mod presets;
+mod rivals;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -28,6 +29,7 @@ pub use load::load;
 pub use model::{MAX_HEAD_DIM, ModelConfig, MoeConfig};
 pub use nitp::{NitpConfig, NitpLoss, Projector, Regularizer, Shift, Source};
 pub use presets::{preset, preset_names};
+pub use rivals::{MAX_WINDOW, MtpConfig, MtpHead, NextLatConfig, TopConfig};
 pub use train::{Precision, Schedule, TrainConfig};
 
 use error::require;
@@ -40,6 +42,12 @@ pub struct Config {
     pub model: ModelConfig,
     /// `[nitp]`: the objective beside next-token prediction.
     pub nitp: NitpConfig,
+    /// `[mtp]`: multi-token prediction, off by default.
+    pub mtp: MtpConfig,
+    /// `[nextlat]`: next-latent prediction, off by default.
+    pub nextlat: NextLatConfig,
+    /// `[top]`: token order prediction, off by default.
+    pub top: TopConfig,
     /// `[train]`: the recipe.
     pub train: TrainConfig,
     /// `[data]`: the text.
@@ -55,6 +63,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.model.validate()?;
         self.nitp.validate(self.model.num_hidden_layers)?;
+        self.mtp.validate()?;
+        self.nextlat.validate()?;
+        self.top.validate()?;
         self.train.validate()?;
         self.data.validate()?;
         require(
@@ -74,11 +85,28 @@ impl Config {
             "NITP compares positions of one row, so it must be at least 2",
             "Set a longer context, or nitp.enabled = false",
         )?;
+        require(
+            !(self.mtp.enabled || self.nextlat.enabled) || self.train.context_length >= 2,
+            "train.context_length",
+            self.train.context_length,
+            "[mtp] and [nextlat] predict from one position of a row to the next, so it must be at least 2",
+            "Set a longer context, or mtp.enabled = false and nextlat.enabled = false",
+        )?;
         limits::check(self)
     }
 
+    /// This configuration with next-token prediction as its only objective: the model as it is used, without the
+    /// heads of others.
+    pub fn next_token_alone(mut self) -> Self {
+        self.nitp.enabled = false;
+        self.mtp.enabled = false;
+        self.nextlat.enabled = false;
+        self.top.enabled = false;
+        self
+    }
+
     /// The configuration as TOML, complete: every default is written out, in the order `[model]`,
-    /// `[model.moe]`, `[nitp]`, `[train]`, `[data]`. [`Config::from_toml`] reads it back as it
+    /// `[model.moe]`, `[nitp]`, `[mtp]`, `[nextlat]`, `[top]`, `[train]`, `[data]`. [`Config::from_toml`] reads it back as it
     /// was.
     ///
     /// # Panics

@@ -47,12 +47,12 @@ impl AttentionBlock {
     pub fn forward(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
-        layer: usize,
+        name: &str,
         stream: Stream,
     ) -> (Stream, Self) {
         let (shape, n) = (shape(cx), cx.tokens());
-        let norm = Norm::forward(b, cx, &format!("layers.{layer}.attention_norm"), stream, None);
-        let weight = format!("layers.{layer}.qkv");
+        let norm = Norm::forward(b, cx, &format!("{name}.attention_norm"), stream, None);
+        let weight = format!("{name}.qkv");
         let (inputs, outputs, dtype) = (cx.width(), shape.width(), cx.working);
         let project = Linear { weight: &weight, inputs, outputs, dtype };
         let qkv = b.activation_of(dtype, "qkv", &[n, shape.width()]);
@@ -61,7 +61,7 @@ impl AttentionBlock {
         let out = b.activation_of(cx.working, "heads_out", &[n, shape.out_width()]);
         let lse = b.activation("lse", &[n * shape.q_heads]);
         b.push(Attention { qkv, out, lse, shape });
-        let weight = format!("layers.{layer}.o_proj");
+        let weight = format!("{name}.o_proj");
         let (inputs, outputs) = (shape.out_width(), cx.width());
         let project = Linear { weight: &weight, inputs, outputs, dtype };
         let branch = project.forward(b, cx, "out", out, n);
@@ -69,9 +69,9 @@ impl AttentionBlock {
     }
 
     /// `dstream` is the gradient of the stream after this half on entry, before it on return.
-    pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize, dstream: View) {
+    pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str, dstream: View) {
         let (shape, n, width) = (shape(cx), cx.tokens(), cx.width());
-        let weight = format!("layers.{layer}.o_proj");
+        let weight = format!("{name}.o_proj");
         let (inputs, dtype) = (shape.out_width(), cx.working);
         let project = Linear { weight: &weight, inputs, outputs: width, dtype };
         let dbranch = cx.in_working(b, dstream);
@@ -90,7 +90,7 @@ impl AttentionBlock {
             shape,
         });
         b.push(rope(cx, dqkv, true));
-        let weight = format!("layers.{layer}.qkv");
+        let weight = format!("{name}.qkv");
         let project = Linear { weight: &weight, inputs: width, outputs: shape.width(), dtype };
         project.backward_weight(b, cx, dqkv, self.norm.y, n);
         let dnormed = b.activation_of(dtype, "dnormed", &[n, width]);

@@ -1,16 +1,37 @@
-//! A block of the model: attention, then a feed-forward network, each added to the residual stream.
+//! A block: attention, then a feed-forward network, each added to the residual stream.
 
 use super::attention_block::AttentionBlock;
 use super::context::Context;
-use super::ffn_block::FfnBlock;
+use super::ffn_block::{Ffn, FfnBlock};
 use super::norm::Stream;
 use crate::plan::{PlanBuilder, View};
 
 /// What the backward needs.
 pub(super) struct Block {
-    layer: usize,
+    of: BlockOf,
     attention: AttentionBlock,
     ffn: FfnBlock,
+}
+
+/// Which block.
+#[derive(Clone, Debug)]
+pub(super) struct BlockOf {
+    /// What its parameters' names begin with, and its scope.
+    pub name: String,
+    /// Its feed-forward network.
+    pub ffn: Ffn,
+}
+
+impl BlockOf {
+    /// A block of the model, from 0.
+    pub fn layer(cx: &Context<'_>, layer: usize) -> Self {
+        let model = &cx.config.model;
+        let ffn = match model.moe_of(layer) {
+            None => Ffn::Dense { inner: model.intermediate_size },
+            Some(moe) => Ffn::Moe(moe.clone()),
+        };
+        Self { name: format!("layers.{layer}"), ffn }
+    }
 }
 
 impl Block {
@@ -18,12 +39,12 @@ impl Block {
     pub fn forward(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
-        layer: usize,
+        of: BlockOf,
         stream: Stream,
     ) -> (Stream, Self) {
-        b.scoped(format!("layers.{layer}"), |b| {
-            let (after, block) = Self::compute(b, cx, layer, stream);
-            b.scoped("ffn", |b| block.ffn.record(b, cx, layer));
+        b.scoped(of.name.clone(), |b| {
+            let (after, block) = Self::compute(b, cx, of, stream);
+            b.scoped("ffn", |b| block.ffn.record(b, cx, &block.of.name));
             (after, block)
         })
     }
@@ -33,13 +54,13 @@ impl Block {
     fn compute(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
-        layer: usize,
+        of: BlockOf,
         stream: Stream,
     ) -> (Stream, Self) {
         let (after, attention) =
-            b.scoped("attention", |b| AttentionBlock::forward(b, cx, layer, stream));
-        let (after, ffn) = b.scoped("ffn", |b| FfnBlock::forward(b, cx, layer, after));
-        (after, Self { layer, attention, ffn })
+            b.scoped("attention", |b| AttentionBlock::forward(b, cx, &of.name, stream));
+        let (after, ffn) = b.scoped("ffn", |b| FfnBlock::forward(b, cx, &of, after));
+        (after, Self { of, attention, ffn })
     }
 
     /// The residual stream that the block reads, `[tokens, width]`.
@@ -49,12 +70,12 @@ impl Block {
 
     /// `dstream` is the gradient of the stream after the block on entry, before it on return.
     pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, dstream: View) {
-        let layer = self.layer;
-        b.scoped(format!("layers.{layer}"), |b| {
+        let name = self.of.name.clone();
+        b.scoped(name.clone(), |b| {
             let block =
                 if cx.config.train.recompute_activations { self.recompute(b, cx) } else { self };
-            b.scoped("ffn", |b| block.ffn.backward(b, cx, layer, dstream));
-            b.scoped("attention", |b| block.attention.backward(b, cx, layer, dstream));
+            b.scoped("ffn", |b| block.ffn.backward(b, cx, &name, dstream));
+            b.scoped("attention", |b| block.attention.backward(b, cx, &name, dstream));
         });
     }
 
@@ -64,6 +85,6 @@ impl Block {
     /// summed what it summed itself. The builder leaves out what the backward doesn't read.
     fn recompute(&self, b: &mut PlanBuilder, cx: &Context<'_>) -> Self {
         let stream = Stream { sum: self.input(), branch: None };
-        b.scoped("recompute", |b| Self::compute(b, cx, self.layer, stream).1)
+        b.scoped("recompute", |b| Self::compute(b, cx, self.of.clone(), stream).1)
     }
 }

@@ -26,6 +26,14 @@ pub mod metric {
     pub const LOSS_SCALE: usize = 4;
     /// 1 if the step was skipped, because its scaled gradients overflowed.
     pub const SKIPPED: usize = 5;
+    /// Cross-entropy of multi-token prediction, in nats a token.
+    pub const MTP_LOSS: usize = 6;
+    /// Smooth L1 distance of next-latent prediction.
+    pub const NEXTLAT_LOSS: usize = 7;
+    /// Divergence of next-latent prediction's distributions, in nats.
+    pub const NEXTLAT_KL: usize = 8;
+    /// Loss of token order prediction, in nats.
+    pub const TOP_LOSS: usize = 9;
 }
 
 /// Views of the tensors that the host writes.
@@ -47,6 +55,25 @@ pub struct Inputs {
     pub rope_table: View,
     /// `[metric::LEN]`, see [`metric`].
     pub metrics: View,
+    /// What heads need that read the next token; none where there is no such head.
+    pub ahead: Option<Ahead>,
+}
+
+/// What the host tells of the token after each position; all but the last are `[rows * context]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead {
+    /// The next token; where none is known, some token.
+    pub tokens: View,
+    /// The token after the next, `u32::MAX` where there is no loss.
+    pub labels: View,
+    /// The next position of the row; of the last position, itself.
+    pub positions: View,
+    /// 1 where the next state counts.
+    pub mask: View,
+    /// Positions sorted by next token.
+    pub sorted_positions: View,
+    /// Where each distinct next token's run starts, `[rows * context + 1]`.
+    pub segment_starts: View,
 }
 
 /// Sizes and names for block builders.
@@ -56,8 +83,6 @@ pub(super) struct Context<'a> {
     pub rows: usize,
     /// Tokens of a row.
     pub context: usize,
-    /// Whether gradients are planned.
-    pub train: bool,
     /// Whether what a reader wants to see is kept: router probabilities.
     pub probe: bool,
     /// Element type of the large activations: halves in mixed precision.
@@ -81,6 +106,14 @@ impl<'a> Context<'a> {
         let (tokens, labels, nitp_mask) = (int("tokens", n), int("labels", n), int("nitp_mask", n));
         let (sorted_positions, segment_starts) =
             (int("sorted_positions", n), int("segment_starts", n + 1));
+        let ahead = (config.mtp.is_on() || config.nextlat.is_on()).then(|| Ahead {
+            tokens: int("next_tokens", n),
+            labels: int("second_labels", n),
+            positions: int("next_positions", n),
+            mask: int("next_mask", n),
+            sorted_positions: int("next_sorted_positions", n),
+            segment_starts: int("next_segment_starts", n + 1),
+        });
         let mut real = |name: &str, len: usize, role| b.shared(name, &[len], DType::Real, role);
         let inputs = Inputs {
             tokens,
@@ -91,13 +124,14 @@ impl<'a> Context<'a> {
             scalars: real("scalars", scalars::LEN, Role::Input),
             rope_table: real("rope_table", context * config.model.head_dim, Role::Constant),
             metrics: real("metrics", metric::LEN, Role::State),
+            ahead,
         };
         let mixed = train && config.train.precision == Precision::Mixed;
         let loss_scalars = if mixed { scaled(b, inputs.scalars) } else { inputs.scalars };
         let parameters = parameters(config).into_iter().map(|p| (p.name.clone(), p)).collect();
         let working = if mixed { DType::Half } else { DType::Real };
         let probe = false;
-        Self { config, rows, context, train, probe, working, inputs, loss_scalars, parameters }
+        Self { config, rows, context, probe, working, inputs, loss_scalars, parameters }
     }
 
     /// For a probe plan: one row, no gradients.

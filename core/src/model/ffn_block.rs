@@ -1,10 +1,21 @@
 //! The feed-forward half of a block: norm, then one SwiGLU MLP or a mixture of experts.
 
+use super::block::BlockOf;
 use super::context::Context;
 use super::linear::SwigluMlp;
 use super::moe_block::Moe;
 use super::norm::{Norm, Stream};
+use crate::config::MoeConfig;
 use crate::plan::{PlanBuilder, View};
+
+/// Which feed-forward network.
+#[derive(Clone, Debug)]
+pub(super) enum Ffn {
+    /// One SwiGLU of this inner width.
+    Dense { inner: usize },
+    /// A mixture of experts.
+    Moe(MoeConfig),
+}
 
 enum Kind {
     Dense(SwigluMlp),
@@ -22,20 +33,20 @@ impl FfnBlock {
     pub fn forward(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
-        layer: usize,
+        of: &BlockOf,
         stream: Stream,
     ) -> (Stream, Self) {
-        let norm = Norm::forward(b, cx, &format!("layers.{layer}.ffn_norm"), stream, None);
-        let (branch, kind) = match cx.config.model.moe_of(layer) {
-            None => {
-                let inner = cx.config.model.intermediate_size;
-                let name = format!("layers.{layer}.ffn");
+        let BlockOf { name, ffn } = of;
+        let norm = Norm::forward(b, cx, &format!("{name}.ffn_norm"), stream, None);
+        let (branch, kind) = match ffn {
+            &Ffn::Dense { inner } => {
+                let name = format!("{name}.ffn");
                 let (n, result) = (cx.tokens(), cx.working);
                 let (out, mlp) = SwigluMlp::forward(b, cx, &name, norm.y, n, inner, result);
                 (out, Kind::Dense(mlp))
             }
-            Some(moe) => {
-                let (out, moe) = Moe::forward(b, cx, layer, moe, norm.y);
+            Ffn::Moe(moe) => {
+                let (out, moe) = Moe::forward(b, cx, name, moe, norm.y);
                 (out, Kind::Moe(Box::new(moe)))
             }
         };
@@ -44,18 +55,18 @@ impl FfnBlock {
 
     /// Adds to the metrics what a mixture's forward tells: once a micro-batch, however often it is
     /// planned.
-    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize) {
+    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str) {
         if let Kind::Moe(moe) = &self.kind {
-            moe.record(b, cx, layer);
+            moe.record(b, cx, name);
         }
     }
 
     /// `dstream` is the gradient of the stream after this half on entry, before it on return.
-    pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize, dstream: View) {
+    pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str, dstream: View) {
         let dnormed = b.activation_of(cx.working, "dnormed", &[cx.tokens(), cx.width()]);
         match self.kind {
             Kind::Dense(mlp) => mlp.backward(b, cx, dstream, dnormed, false),
-            Kind::Moe(moe) => moe.backward(b, cx, layer, dstream, dnormed),
+            Kind::Moe(moe) => moe.backward(b, cx, name, dstream, dnormed),
         }
         self.norm.backward(b, cx, dnormed, dstream, true);
     }

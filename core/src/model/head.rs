@@ -1,10 +1,11 @@
-//! The last norm and the unembedding, fused with cross-entropy in chunks of tokens, so that the
-//! tokens x vocabulary logits never exist.
+//! From states to logits and their loss, in chunks of tokens, so that the tokens x vocabulary logits never exist:
+//! next-token prediction, and what predicts tokens beside it.
 
 use super::context::{Context, metric, record};
 use super::linear::Linear;
 use crate::ops::cross_entropy::{CrossEntropy, CrossEntropyGradient};
 use crate::ops::scalars;
+use crate::ops::token_order::TokenOrder;
 use crate::plan::{PlanBuilder, View};
 
 /// Logits of one chunk: a megabyte stays in a CPU's cache.
@@ -32,41 +33,96 @@ pub(super) fn unembedding<'a>(cx: &Context<'_>) -> Linear<'a> {
     }
 }
 
-/// Mean cross-entropy of the labels given `hidden [tokens, width]`, into the metrics. Training
-/// plans get its gradient with respect to `hidden`, and add the unembedding's.
-pub(super) fn linear_cross_entropy(
-    b: &mut PlanBuilder,
-    cx: &Context<'_>,
-    hidden: View,
-) -> Option<View> {
-    let (n, width) = (cx.tokens(), cx.width());
-    let vocab = cx.config.model.vocab_size;
-    let project = unembedding(cx);
-    let loss = b.activation("token_loss", &[n]);
-    let dhidden = cx.train.then(|| b.activation("dhidden", &[n, width]));
-    let step = chunk_rows(n, vocab);
-    for first in (0..n).step_by(step) {
-        let rows = step.min(n - first);
-        let states = hidden.slice(first * width, rows * width);
-        let logits = b.activation("logits", &[rows, vocab]);
-        project.forward_into(b, cx, states, logits, rows);
-        b.push(CrossEntropy {
-            logits,
-            labels: cx.inputs.labels.slice(first, rows),
-            loss: loss.slice(first, rows),
-            gradient: cx.train.then_some(CrossEntropyGradient {
-                scalars: cx.loss_scalars,
-                index: scalars::NTP_SCALE,
-            }),
-            rows,
-            vocab,
-        });
-        if let Some(dhidden) = dhidden {
-            let dstates = dhidden.slice(first * width, rows * width);
-            project.backward_weight(b, cx, logits, states, rows);
-            project.backward_input(b, cx, logits, dstates, false, rows);
+/// A loss of logits: what is projected, and what the logits are compared with.
+pub(super) struct TokenLoss<'a> {
+    /// From states to logits.
+    pub project: Linear<'a>,
+    pub compared: Compared,
+    /// Its weight in the whole loss.
+    pub weight: f64,
+    /// Which scalar makes a mean of the sum of positions.
+    pub scale: usize,
+    pub metric: usize,
+}
+
+/// What logits are compared with.
+#[derive(Clone, Copy)]
+pub(super) enum Compared {
+    /// These labels, u32 `[tokens]`.
+    Labels(View),
+    /// The order of the tokens that come next, at most so many.
+    Order { window: usize },
+}
+
+/// Where the gradient of states goes.
+#[derive(Clone, Copy)]
+pub(super) struct Into {
+    /// `[tokens, width]`.
+    pub view: View,
+    /// Add to what is there.
+    pub accumulate: bool,
+}
+
+impl TokenLoss<'_> {
+    /// Next-token prediction: the model's own unembedding, and the next tokens.
+    pub fn next_token(cx: &Context<'_>) -> Self {
+        Self {
+            project: unembedding(cx),
+            compared: Compared::Labels(cx.inputs.labels),
+            weight: 1.0,
+            scale: scalars::NTP_SCALE,
+            metric: metric::NTP_LOSS,
         }
     }
-    record(b, cx, loss, scalars::NTP_SCALE, metric::NTP_LOSS);
-    dhidden
+
+    /// The raw loss of `hidden [tokens, width]`, into the metrics. With `dhidden`, its weighted gradient with
+    /// respect to `hidden`, and that of the projection.
+    pub fn plan(self, b: &mut PlanBuilder, cx: &Context<'_>, hidden: View, dhidden: Option<Into>) {
+        let (n, width, vocab) = (cx.tokens(), cx.width(), self.project.outputs);
+        let loss = b.activation("token_loss", &[n]);
+        let gradient = dhidden.is_some().then_some(CrossEntropyGradient {
+            scalars: cx.loss_scalars,
+            index: self.scale,
+            weight: self.weight,
+        });
+        for (first, rows) in chunks(n, vocab) {
+            let states = hidden.slice(first * width, rows * width);
+            let logits = b.activation("logits", &[rows, vocab]);
+            self.project.forward_into(b, cx, states, logits, rows);
+            let loss = loss.slice(first, rows);
+            match self.compared {
+                Compared::Labels(labels) => b.push(CrossEntropy {
+                    logits,
+                    labels: labels.slice(first, rows),
+                    loss,
+                    gradient,
+                    rows,
+                    vocab,
+                }),
+                Compared::Order { window } => b.push(TokenOrder {
+                    logits,
+                    labels: cx.inputs.labels,
+                    loss,
+                    gradient,
+                    rows,
+                    first,
+                    vocab,
+                    context: cx.context,
+                    window,
+                }),
+            }
+            if let Some(Into { view, accumulate }) = dhidden {
+                let dstates = view.slice(first * width, rows * width);
+                self.project.backward_weight(b, cx, logits, states, rows);
+                self.project.backward_input(b, cx, logits, dstates, accumulate, rows);
+            }
+        }
+        record(b, cx, loss, self.scale, self.metric);
+    }
+}
+
+/// The first token and the number of tokens of each chunk of logits.
+pub(super) fn chunks(tokens: usize, vocab: usize) -> impl Iterator<Item = (usize, usize)> {
+    let step = chunk_rows(tokens, vocab);
+    (0..tokens).step_by(step).map(move |first| (first, step.min(tokens - first)))
 }

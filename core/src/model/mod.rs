@@ -12,13 +12,20 @@ mod head;
 mod linear;
 mod memory;
 mod moe_block;
+mod mtp_head;
+mod next_token;
+mod nextlat_head;
 mod nitp_head;
 mod norm;
 mod optimizer;
 mod parameters;
 mod plans;
+mod top_head;
 
-pub use context::{Inputs, metric};
+pub use context::{Ahead, Inputs, metric};
 pub use memory::Memory;
-pub use parameters::{Init, Parameter, Part, initial_values, parameter_layout, parameters};
+pub use parameters::{
+    Init, Parameter, Part, initial_values, is_of_training_head, parameter_layout, parameters,
+    training_head,
+};
 pub use plans::{StateLayer, evaluate_plan, generate_plan, probe_plan, states_plan, train_plan};

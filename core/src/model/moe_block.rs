@@ -140,8 +140,8 @@ fn router<'a>(cx: &Context<'_>, weight: &'a str, num_experts: usize) -> Linear<'
 }
 
 /// The two matrices of an expert's SwiGLU: `(gate_up, down)` names.
-fn names(layer: usize) -> (String, String) {
-    (format!("layers.{layer}.experts.gate_up"), format!("layers.{layer}.experts.down"))
+fn names(block: &str) -> (String, String) {
+    (format!("{block}.experts.gate_up"), format!("{block}.experts.down"))
 }
 
 fn linears<'a>(
@@ -163,7 +163,7 @@ impl Moe {
     pub fn forward(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
-        layer: usize,
+        block: &str,
         config: &MoeConfig,
         x: View,
     ) -> (View, Self) {
@@ -171,12 +171,12 @@ impl Moe {
         let (num_experts, top_k) = (config.num_experts, config.num_experts_per_tok);
         let (pairs, inner) = (tokens * top_k, config.moe_intermediate_size);
 
-        let name = format!("layers.{layer}.router");
+        let name = format!("{block}.router");
         let router = router(cx, &name, num_experts);
         let logits = router.forward(b, cx, "router_logits", x, tokens);
         let shape = [tokens, num_experts];
         let probs = if cx.probe {
-            let name = format!("layers.{layer}.router_probs");
+            let name = format!("{block}.router_probs");
             b.shared(&name, &shape, DType::Real, Role::State)
         } else {
             b.activation("router_probs", &shape)
@@ -205,7 +205,7 @@ impl Moe {
             top_k,
             hidden_size: width,
         });
-        let names = names(layer);
+        let names = names(block);
         let (up, down) = linears(cx, config, &names);
         let gate_up = b.activation_of(cx.working, "gate_up", &[pairs, 2 * inner]);
         let activated = b.activation_of(cx.working, "activated", &[pairs, inner]);
@@ -217,7 +217,7 @@ impl Moe {
 
         let shared_inner = config.shared_expert_intermediate_size;
         let shared = (shared_inner > 0).then(|| {
-            let name = format!("layers.{layer}.shared");
+            let name = format!("{block}.shared");
             b.scoped("shared", |b| {
                 SwigluMlp::forward(b, cx, &name, x, tokens, shared_inner, cx.working)
             })
@@ -252,10 +252,10 @@ impl Moe {
     }
 
     /// Adds the balance loss to the metrics, and each expert's share of the pairs to the state
-    /// `layers.{layer}.expert_load`.
-    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, layer: usize) {
+    /// `{block}.expert_load`.
+    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, block: &str) {
         let (tokens, num_experts) = (cx.tokens(), self.config.num_experts);
-        let load = format!("layers.{layer}.expert_load");
+        let load = format!("{block}.expert_load");
         let load = b.shared(&load, &[num_experts], DType::Real, Role::State);
         let partial =
             b.activation("balance_partial", &[MoeBalance::partial_rows(tokens), num_experts]);
@@ -279,7 +279,7 @@ impl Moe {
         self,
         b: &mut PlanBuilder,
         cx: &Context<'_>,
-        layer: usize,
+        block: &str,
         dout: View,
         dx: View,
     ) {
@@ -301,7 +301,7 @@ impl Moe {
             top_k,
             hidden_size: width,
         });
-        let names = names(layer);
+        let names = names(block);
         let (up, down) = linears(cx, &self.config, &names);
         down.backward_weight(b, cx, routing, dy, self.activated);
         let dactivated = b.activation_of(cx.working, "dactivated", &[pairs, inner]);
@@ -349,7 +349,7 @@ impl Moe {
             top_k,
             norm_topk_prob: self.config.norm_topk_prob,
         });
-        let name = format!("layers.{layer}.router");
+        let name = format!("{block}.router");
         let router = router(cx, &name, num_experts);
         router.backward_weight(b, cx, dlogits, self.x, tokens);
         router.backward_input(b, cx, dlogits, dx, true, tokens);

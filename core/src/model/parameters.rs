@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
-use crate::config::Config;
+use crate::config::{Config, ModelConfig, MtpConfig, MtpHead};
 use crate::plan::{LayoutError, Limits, Packed, ParameterLayout};
 
 /// How a tensor starts.
@@ -21,7 +21,8 @@ pub enum Init {
 /// A tensor as files name it: a contiguous range of a packed parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// Hugging Face's name (Llama, Qwen2Moe), or `nitp.projector.*`.
+    /// Hugging Face's name (Llama, Qwen2Moe), or that of a head that serves training alone: see
+    /// [`is_of_training_head`].
     pub name: String,
     /// First element within the parameter.
     pub offset: usize,
@@ -56,13 +57,24 @@ pub struct Parameter {
     pub parts: Vec<Part>,
 }
 
-/// Names that begin so are of NITP's projector, which serves training alone.
-const PROJECTOR: &str = "projector.";
+/// Tensors in files whose names begin so are of heads that serve training alone: a model that is used or trained
+/// without them leaves them behind.
+const TRAINING_HEADS: [&str; 4] = ["nitp.", "mtp.", "nextlat.", "top."];
+
+/// Whether a tensor of a file, by its name, is of a head that serves training alone.
+pub fn is_of_training_head(file_name: &str) -> bool {
+    training_head(file_name).is_some()
+}
+
+/// The head that serves training alone, by what its tensors' names begin with, that a tensor of a file is of.
+pub fn training_head(file_name: &str) -> Option<&'static str> {
+    TRAINING_HEADS.into_iter().find(|head| file_name.starts_with(head))
+}
 
 impl Parameter {
     /// What the packing sees of it.
     pub fn packed(&self) -> Packed<'_> {
-        let of_head = self.name.starts_with(PROJECTOR);
+        let of_head = self.parts.iter().any(|part| is_of_training_head(&part.name));
         Packed { name: &self.name, len: self.len(), decay: self.decay, of_head }
     }
 
@@ -133,10 +145,8 @@ impl List {
 /// scaled by 1 / sqrt(2 * blocks).
 pub fn parameters(config: &Config) -> Vec<Parameter> {
     let model = &config.model;
-    let (d, std) = (model.hidden_size, model.initializer_range);
-    let stds = [std, std / (2.0 * model.num_hidden_layers as f64).sqrt()];
-    let (q, kv) =
-        (model.num_attention_heads * model.head_dim, model.num_key_value_heads * model.head_dim);
+    let (d, stds) = (model.hidden_size, stds(model));
+    let std = stds[0];
     let mut list = List(Vec::new());
     list.matrix(
         "embed_tokens".into(),
@@ -146,25 +156,7 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
     );
     for layer in 0..model.num_hidden_layers {
         let (name, file) = (format!("layers.{layer}"), format!("model.layers.{layer}"));
-        list.gain(format!("{name}.attention_norm"), format!("{file}.input_layernorm.weight"), d);
-        let attention = format!("{file}.self_attn");
-        list.stacked(
-            format!("{name}.qkv"),
-            &[
-                (format!("{attention}.q_proj.weight"), q),
-                (format!("{attention}.k_proj.weight"), kv),
-                (format!("{attention}.v_proj.weight"), kv),
-            ],
-            d,
-            std,
-        );
-        list.matrix(
-            format!("{name}.o_proj"),
-            format!("{attention}.o_proj.weight"),
-            [d, q],
-            stds[1],
-        );
-        list.gain(format!("{name}.ffn_norm"), format!("{file}.post_attention_layernorm.weight"), d);
+        list.attention(&name, &file, model);
         let mlp = format!("{file}.mlp");
         let Some(moe) = model.moe_of(layer) else {
             list.swiglu(&format!("{name}.ffn"), &mlp, d, model.intermediate_size, stds);
@@ -194,7 +186,14 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
     if config.nitp.has_projector() {
         list.swiglu("projector", "nitp.projector", d, 4 * d, [std, std]);
     }
+    list.rivals(config);
     list.0
+}
+
+/// Standard deviations of matrices, and of those that write to the residual stream.
+fn stds(model: &ModelConfig) -> [f64; 2] {
+    let std = model.initializer_range;
+    [std, std / (2.0 * model.num_hidden_layers as f64).sqrt()]
 }
 
 /// The packing of a model's parameters under these limits.
@@ -207,6 +206,66 @@ pub fn parameter_layout(config: &Config, limits: Limits) -> Result<ParameterLayo
 }
 
 impl List {
+    /// The attention half of a block, and the gain of its feed-forward network's norm.
+    fn attention(&mut self, name: &str, file: &str, model: &ModelConfig) {
+        let (d, [std, out_std]) = (model.hidden_size, stds(model));
+        let [q, kv] = [model.num_attention_heads, model.num_key_value_heads]
+            .map(|heads| heads * model.head_dim);
+        self.gain(format!("{name}.attention_norm"), format!("{file}.input_layernorm.weight"), d);
+        let attention = format!("{file}.self_attn");
+        self.stacked(
+            format!("{name}.qkv"),
+            &[
+                (format!("{attention}.q_proj.weight"), q),
+                (format!("{attention}.k_proj.weight"), kv),
+                (format!("{attention}.v_proj.weight"), kv),
+            ],
+            d,
+            std,
+        );
+        self.matrix(
+            format!("{name}.o_proj"),
+            format!("{attention}.o_proj.weight"),
+            [d, q],
+            out_std,
+        );
+        self.gain(format!("{name}.ffn_norm"), format!("{file}.post_attention_layernorm.weight"), d);
+    }
+
+    /// What joins a state and the next token's embedding: a norm and a matrix for each.
+    fn joined(&mut self, head: &str, width: usize, std: f64) {
+        for part in ["hidden", "token"] {
+            let name = format!("{head}.{part}_norm");
+            self.gain(name.clone(), format!("{name}.weight"), width);
+            let name = format!("{head}.{part}_proj");
+            self.matrix(name.clone(), format!("{name}.weight"), [width, width], std);
+        }
+    }
+
+    /// The heads of other objectives.
+    fn rivals(&mut self, config: &Config) {
+        let model = &config.model;
+        let (d, stds) = (model.hidden_size, stds(model));
+        let std = stds[0];
+        if config.mtp.is_on() {
+            if config.mtp.head == MtpHead::Sequential {
+                self.joined("mtp", d, std);
+            }
+            self.attention("mtp.block", "mtp.block", model);
+            let inner = MtpConfig::intermediate_size(model);
+            self.swiglu("mtp.block.ffn", "mtp.block.mlp", d, inner, stds);
+            self.gain("mtp.norm".into(), "mtp.norm.weight".into(), d);
+        }
+        if config.nextlat.is_on() {
+            self.joined("nextlat", d, std);
+            self.swiglu("nextlat.dynamics", "nextlat.dynamics", d, 4 * d, [std, std]);
+        }
+        if config.top.is_on() {
+            let name = "top.unembedding";
+            self.matrix(name.into(), format!("{name}.weight"), [model.vocab_size, d], std);
+        }
+    }
+
     /// All experts of a block: `experts.gate_up [experts, 2 * inner, width]` and
     /// `experts.down [experts, width, inner]`.
     fn experts(

@@ -1,12 +1,15 @@
 //! The whole model as a plan: training (forward, backward, clip, optimizer), evaluation (losses and
 //! last hidden states), generation (logits of one position), probing (all of a row's states).
 
-use super::block::Block;
+use super::block::{Block, BlockOf};
 use super::context::Context;
-use super::head::{linear_cross_entropy, unembedding};
+use super::head::{Into, TokenLoss, unembedding};
+use super::mtp_head::mtp;
+use super::nextlat_head::nextlat;
 use super::nitp_head::{States, nitp};
 use super::norm::{Norm, Stream};
 use super::optimizer::update;
+use super::top_head::top;
 use crate::config::{Config, Source};
 use crate::ops::add::Add;
 use crate::ops::copy::Copy;
@@ -36,7 +39,7 @@ fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forwa
     // The stream after block k is first summed by the norm that follows it.
     let mut streams = vec![sum];
     for layer in 0..layers {
-        let (after, block) = Block::forward(b, cx, layer, stream);
+        let (after, block) = Block::forward(b, cx, BlockOf::layer(cx, layer), stream);
         if layer > 0 {
             streams.push(block.input());
         }
@@ -73,7 +76,10 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
             .flatten()
     };
     let (dstream, dtarget) = b.scoped("head", |b| {
-        let dhidden = linear_cross_entropy(b, cx, norm.y).expect("a training plan");
+        let dhidden = b.activation("dhidden", &[n, width]);
+        let into = Into { view: dhidden, accumulate: false };
+        TokenLoss::next_token(cx).plan(b, cx, norm.y, Some(into));
+        rivals_of_hidden(b, cx, norm.y, Some(dhidden));
         let mut dtarget = None;
         if source == Source::PostNorm {
             dtarget = predict(b, norm.y, dhidden);
@@ -83,6 +89,9 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
         norm.backward(b, cx, dhidden, dstream, false);
         if source == Source::PreNorm {
             dtarget = predict(b, last, dstream);
+        }
+        if config.mtp.is_on() {
+            mtp(b, cx, last, Some(dstream));
         }
         (dstream, dtarget)
     });
@@ -112,6 +121,16 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
     builder.finish()
 }
 
+/// The other objectives that read the last hidden states after the norm.
+fn rivals_of_hidden(b: &mut PlanBuilder, cx: &Context<'_>, hidden: View, dhidden: Option<View>) {
+    if cx.config.nextlat.is_on() {
+        nextlat(b, cx, hidden, dhidden);
+    }
+    if cx.config.top.is_on() {
+        top(b, cx, hidden, dhidden);
+    }
+}
+
 /// Losses of one micro-batch, and its last hidden states as the state tensor `hidden`
 /// `[tokens, width]`.
 pub fn evaluate_plan(config: &Config) -> Plan {
@@ -122,7 +141,11 @@ pub fn evaluate_plan(config: &Config) -> Plan {
     let hidden = b.shared("hidden", &[cx.tokens(), cx.width()], DType::Real, Role::State);
     let Forward { norm, streams, .. } = forward(b, cx, Some(hidden));
     b.scoped("head", |b| {
-        linear_cross_entropy(b, cx, hidden);
+        TokenLoss::next_token(cx).plan(b, cx, hidden, None);
+        rivals_of_hidden(b, cx, hidden, None);
+        if config.mtp.is_on() {
+            mtp(b, cx, norm.sum, None);
+        }
         if config.nitp.enabled {
             let target = streams[config.nitp.target_layer];
             let source = if config.nitp.source == Source::PostNorm { hidden } else { norm.sum };

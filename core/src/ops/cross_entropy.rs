@@ -11,7 +11,7 @@ use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
 /// `loss = ln Σ_j e^logit_j - logit_label`, in nats; with a gradient also
-/// `logits <- scale (softmax(logits) - onehot(label))`.
+/// `logits <- weight scale (softmax(logits) - onehot(label))`.
 ///
 /// A label that is no entry of the vocabulary (by convention `u32::MAX`) is ignored: the row's
 /// loss and gradient are 0.
@@ -38,6 +38,15 @@ pub struct CrossEntropyGradient {
     pub scalars: View,
     /// Which of them is the scale: `scalars::NTP_SCALE`.
     pub index: usize,
+    /// The weight of the loss.
+    pub weight: f64,
+}
+
+impl CrossEntropyGradient {
+    /// What the gradient is multiplied by.
+    pub(super) fn factor<R: Real>(&self, memory: &OpMemory<R>) -> R {
+        R::of(self.weight) * memory.read(self.scalars)[self.index]
+    }
 }
 
 impl Op for CrossEntropy {
@@ -77,7 +86,7 @@ impl Op for CrossEntropy {
             }
             return;
         };
-        let scale = memory.read(gradient.scalars)[gradient.index];
+        let scale = gradient.factor(memory);
         let rows = memory.write(self.logits).chunks_exact_mut(self.vocab);
         for ((row, &label), loss) in rows.zip(labels).zip(loss) {
             let (Some(value), largest, total) = row_loss(row, label) else {
@@ -104,7 +113,7 @@ impl Op for CrossEntropy {
                 .zip(memory.read(self.logits).par_chunks(block))
                 .for_each(|((loss, labels), logits)| loss_rows(logits, labels, loss, self.vocab)),
             Some(gradient) => {
-                let scale = memory.read(gradient.scalars)[gradient.index];
+                let scale = gradient.factor(memory);
                 tasks.zip(memory.write(self.logits).par_chunks_mut(block)).for_each(
                     |((loss, labels), logits)| {
                         gradient_rows(logits, labels, loss, self.vocab, scale);
@@ -122,7 +131,7 @@ impl Op for CrossEntropy {
             None => "cross_entropy",
             Some(gradient) => {
                 bindings.push(("scalars", gradient.scalars));
-                uniform = uniform.size(gradient.index);
+                uniform = uniform.size(gradient.index).real(gradient.weight as f32);
                 "cross_entropy_gradient"
             }
         };
@@ -140,7 +149,7 @@ impl Op for CrossEntropy {
 }
 
 /// Logits that pay for a task.
-const TASK: usize = 1 << 14;
+pub(super) const TASK: usize = 1 << 14;
 
 /// Logits that are handled together while they lie in the innermost cache. Each tile takes its own
 /// largest logit off, so that memory is walked twice (once without a gradient), not three times;
@@ -149,15 +158,43 @@ const TILE: usize = 2048;
 
 /// A tile's share of a row's `Σ e^logit`: the sum is of `e^(logit - largest)`.
 #[derive(Clone, Copy)]
-struct Share {
-    largest: f32,
-    sum: f32,
+pub(super) struct Share {
+    pub largest: f32,
+    pub sum: f32,
 }
 
 /// The largest logit of a row and the sum of its `e^(logit - largest)`.
 fn combine(shares: &[Share]) -> Share {
     let largest = shares.iter().fold(f32::NEG_INFINITY, |m, share| m.max(share.largest));
     let sum = shares.iter().map(|share| share.sum * (share.largest - largest).exp()).sum();
+    Share { largest, sum }
+}
+
+/// The share of a whole row.
+#[inline(always)]
+pub(super) fn row_share(row: &[f32], shares: &mut Vec<Share>) -> Share {
+    shares.clear();
+    for tile in row.chunks(TILE) {
+        let largest = max(tile);
+        shares.push(Share { largest, sum: reduce(tile, tile, |x, _| exp(x - largest)) });
+    }
+    combine(shares)
+}
+
+/// `row <- scale softmax(row)`; gives the share of the row as it was.
+#[inline(always)]
+pub(super) fn scaled_softmax(row: &mut [f32], shares: &mut Vec<Share>, scale: f32) -> Share {
+    shares.clear();
+    for tile in row.chunks_mut(TILE) {
+        let largest = max(tile);
+        tile.iter_mut().for_each(|x| *x = exp(*x - largest));
+        shares.push(Share { largest, sum: sum(tile) });
+    }
+    let Share { largest, sum } = combine(shares);
+    for (tile, share) in row.chunks_mut(TILE).zip(&*shares) {
+        let factor = scale * (share.largest - largest).exp() / sum;
+        tile.iter_mut().for_each(|x| *x *= factor);
+    }
     Share { largest, sum }
 }
 
@@ -169,12 +206,7 @@ fn loss_rows(logits: &[f32], labels: &[u32], loss: &mut [f32], vocab: usize) {
             *loss = 0.0;
             continue;
         };
-        shares.clear();
-        for tile in row.chunks(TILE) {
-            let largest = max(tile);
-            shares.push(Share { largest, sum: reduce(tile, tile, |x, _| exp(x - largest)) });
-        }
-        let Share { largest, sum } = combine(&shares);
+        let Share { largest, sum } = row_share(row, &mut shares);
         *loss = sum.ln() - (right - largest);
     }
 }
@@ -188,18 +220,8 @@ fn gradient_rows(logits: &mut [f32], labels: &[u32], loss: &mut [f32], vocab: us
             row.fill(0.0);
             continue;
         };
-        shares.clear();
-        for tile in row.chunks_mut(TILE) {
-            let largest = max(tile);
-            tile.iter_mut().for_each(|x| *x = exp(*x - largest));
-            shares.push(Share { largest, sum: sum(tile) });
-        }
-        let Share { largest, sum } = combine(&shares);
+        let Share { largest, sum } = scaled_softmax(row, &mut shares, scale);
         *loss = sum.ln() - (right - largest);
-        for (tile, share) in row.chunks_mut(TILE).zip(&shares) {
-            let factor = scale * (share.largest - largest).exp() / sum;
-            tile.iter_mut().for_each(|x| *x *= factor);
-        }
         row[label as usize] -= scale;
     }
 }

@@ -40,6 +40,7 @@ pub mod rmsnorm;
 pub mod rope;
 pub mod swiglu;
 pub mod token_cosine;
+pub mod token_order;
 
 /// How an op touches a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,3 +13,7 @@ pub const NTP_SCALE: usize = 3;
 pub const NITP_SCALE: usize = 4;
 /// 1 / micro-batches.
 pub const MICRO_SCALE: usize = 5;
+/// 1 / (positions of the micro-batch whose second token ahead counts * micro-batches); 0 if there is none.
+pub const MTP_SCALE: usize = 6;
+/// 1 / (positions of the micro-batch whose next state counts * micro-batches); 0 if there is none.
+pub const NEXTLAT_SCALE: usize = 7;

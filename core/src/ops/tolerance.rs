@@ -50,6 +50,7 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("swiglu", Tolerance { atol: 1e-6, rtol: 5e-6 }),
     ("swiglu_backward", Tolerance { atol: 2e-6, rtol: 5e-6 }),
     ("token_cosine", Tolerance { atol: 2e-6, rtol: 1e-5 }),
+    ("token_order", Tolerance { atol: 2e-6, rtol: 1e-5 }),
     ("update_loss_scale", Tolerance { atol: 1e-6, rtol: 5e-6 }),
 ];
 

@@ -1,7 +1,7 @@
 //! Evaluation of the held-out split, batch by batch, and the geometry of its hidden states.
 
-use super::events::{EvaluationEvent, GeometryEvent};
-use super::inputs::{self, Scales, find, micro_inputs, nitp_terms};
+use super::events::{EvaluationEvent, GeometryEvent, RivalLosses};
+use super::inputs::{self, Scales, Terms, find, micro_inputs};
 use crate::config::Config;
 use crate::data::Batch;
 use crate::executor::{Executor, ExecutorError, PlanId, Reads, Source, Ticket, take_now};
@@ -21,10 +21,9 @@ pub struct Evaluator {
 pub(super) struct BatchReads {
     /// Metrics, then the loads of each MoE block.
     reads: Reads,
-    labels: usize,
+    terms: Terms,
     bytes: usize,
     unknown: usize,
-    nitp_terms: usize,
 }
 
 impl BatchReads {
@@ -38,13 +37,11 @@ impl BatchReads {
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
     batches: usize,
-    labels: usize,
+    terms: Terms,
     bytes: usize,
     unknown: usize,
-    nitp_terms: usize,
-    ntp: f64,
-    nitp: f64,
-    balance: f64,
+    /// Of each loss, by its place in the metrics.
+    losses: Vec<f64>,
     loads: Vec<Vec<f32>>,
 }
 
@@ -70,14 +67,13 @@ impl Evaluator {
         let source = |name: &str| Source::Tensor { plan: self.plan, view: find(plan, name) };
         let mut reads = vec![source("metrics")];
         reads.extend(self.moe_layers.iter().map(|i| source(&format!("layers.{i}.expert_load"))));
-        let inputs = micro_inputs(plan, batch, Scales::SUMS);
+        let inputs = micro_inputs(&self.config, plan, batch, Scales::SUMS);
         let tickets = executor.run(self.plan, &[inputs], &reads)?;
         Ok(BatchReads {
             reads: Reads::new(tickets),
-            labels: batch.label_count,
+            terms: Terms::of(&self.config, batch),
             bytes: batch.byte_count,
             unknown: batch.unknown_count,
-            nitp_terms: nitp_terms(&self.config, batch),
         })
     }
 
@@ -91,13 +87,13 @@ impl Evaluator {
         let Some(mut loads) = reads.reads.take(executor)? else { return Ok(false) };
         let metrics = loads.remove(0);
         sums.batches += 1;
-        sums.labels += reads.labels;
+        sums.terms += reads.terms;
         sums.bytes += reads.bytes;
         sums.unknown += reads.unknown;
-        sums.nitp_terms += reads.nitp_terms;
-        sums.ntp += f64::from(metrics[metric::NTP_LOSS]);
-        sums.nitp += f64::from(metrics[metric::NITP_LOSS]);
-        sums.balance += f64::from(metrics[metric::BALANCE_LOSS]);
+        sums.losses.resize(metrics.len(), 0.0);
+        for (sum, &loss) in sums.losses.iter_mut().zip(&metrics) {
+            *sum += f64::from(loss);
+        }
         if sums.loads.is_empty() {
             sums.loads = loads;
         } else {
@@ -137,7 +133,7 @@ impl Evaluator {
     ) -> Result<Ticket, ExecutorError> {
         let (plan, _) = executor.plan(self.plan);
         let hidden = Source::Tensor { plan: self.plan, view: find(plan, "hidden") };
-        let inputs = micro_inputs(plan, batch, Scales::SUMS);
+        let inputs = micro_inputs(&self.config, plan, batch, Scales::SUMS);
         Ok(executor.run(self.plan, &[inputs], &[hidden])?[0])
     }
 
@@ -179,14 +175,27 @@ impl Sums {
     /// which text of an unknown length stands. A few of them make the number too large by about
     /// their share; none where they are more than [`MOST_UNKNOWN`], or there is no byte.
     fn bits_per_byte(&self) -> Option<f64> {
-        let known = self.unknown as f64 <= MOST_UNKNOWN * self.labels as f64;
-        (known && self.bytes > 0).then(|| self.ntp / self.bytes as f64 / std::f64::consts::LN_2)
+        let known = self.unknown as f64 <= MOST_UNKNOWN * self.terms.labels as f64;
+        let bits = self.loss(metric::NTP_LOSS) / std::f64::consts::LN_2;
+        (known && self.bytes > 0).then(|| bits / self.bytes as f64)
+    }
+
+    /// The sum of a loss, by its place in the metrics.
+    fn loss(&self, metric: usize) -> f64 {
+        self.losses.get(metric).copied().unwrap_or(0.0)
     }
 
     /// The means as an event.
-    pub fn event(&self, step: usize, tokens: u64) -> EvaluationEvent {
+    pub fn event(&self, config: &Config, step: usize, tokens: u64) -> EvaluationEvent {
         let mean = |sum: f64, count: usize| if count == 0 { 0.0 } else { sum / count as f64 };
-        let val_loss = mean(self.ntp, self.labels);
+        let of = |metric: usize, count: usize| mean(self.loss(metric), count);
+        let Terms { labels, nitp, mtp, nextlat } = self.terms;
+        let val_loss = of(metric::NTP_LOSS, labels);
+        let rivals = RivalLosses::new(config, |loss| match loss {
+            metric::MTP_LOSS => of(loss, mtp),
+            metric::TOP_LOSS => of(loss, labels),
+            _ => of(loss, nextlat),
+        });
         let mut expert_load = self.loads.clone();
         expert_load.iter_mut().flatten().for_each(|load| *load /= self.batches as f32);
         EvaluationEvent {
@@ -195,9 +204,10 @@ impl Sums {
             val_loss,
             perplexity: val_loss.exp(),
             bits_per_byte: self.bits_per_byte(),
-            unknown_share: mean(self.unknown as f64, self.labels),
-            nitp_loss: mean(self.nitp, self.nitp_terms),
-            balance_loss: mean(self.balance, self.batches),
+            unknown_share: mean(self.unknown as f64, labels),
+            nitp_loss: of(metric::NITP_LOSS, nitp),
+            balance_loss: of(metric::BALANCE_LOSS, self.batches),
+            rivals,
             expert_load,
         }
     }
@@ -224,12 +234,14 @@ mod tests {
 
     #[test]
     fn bits_per_byte_need_the_bytes() {
-        let sums = Sums { labels: 2000, bytes: 4000, ntp: 4000.0, ..Sums::default() };
-        let bits = sums.event(0, 0).bits_per_byte.unwrap();
+        let terms = Terms { labels: 2000, ..Terms::default() };
+        let sums = Sums { terms, bytes: 4000, losses: vec![4000.0], ..Sums::default() };
+        let event = |sums: Sums| sums.event(&Config::default(), 0, 0);
+        let bits = event(sums.clone()).bits_per_byte.unwrap();
         assert!((bits - 1.0 / std::f64::consts::LN_2).abs() < 1e-12);
-        let few = Sums { unknown: 2, ..sums.clone() }.event(0, 0);
+        let few = event(Sums { unknown: 2, ..sums.clone() });
         assert_eq!((few.bits_per_byte, few.unknown_share), (Some(bits), 1e-3));
-        assert_eq!(Sums { unknown: 3, ..sums.clone() }.event(0, 0).bits_per_byte, None);
-        assert_eq!(Sums { bytes: 0, ..sums }.event(0, 0).bits_per_byte, None);
+        assert_eq!(event(Sums { unknown: 3, ..sums.clone() }).bits_per_byte, None);
+        assert_eq!(event(Sums { bytes: 0, ..sums }).bits_per_byte, None);
     }
 }

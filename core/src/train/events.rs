@@ -32,7 +32,7 @@ pub struct StepEvent {
     pub step: usize,
     /// Tokens seen so far.
     pub tokens: u64,
-    /// ntp_loss + weight * nitp_loss + router_aux_loss_coef * balance_loss.
+    /// ntp_loss + weight * nitp_loss + router_aux_loss_coef * balance_loss, and the weighted losses of rivals.
     pub loss: f64,
     /// Cross-entropy, nats a token.
     pub ntp_loss: f64,
@@ -40,6 +40,9 @@ pub struct StepEvent {
     pub nitp_loss: f64,
     /// Raw balance loss, summed over MoE blocks.
     pub balance_loss: f64,
+    /// Raw losses of other objectives.
+    #[serde(flatten)]
+    pub rivals: RivalLosses,
     /// Norm of all gradients before clipping; 0 in a step that was skipped.
     pub grad_norm: f64,
     /// In mixed precision, what the step's losses were multiplied by.
@@ -71,13 +74,18 @@ impl StepEvent {
         let nitp_loss = if nitp_on { value(metric::NITP_LOSS) } else { 0.0 };
         let coefficient = config.model.moe.as_ref().map_or(0.0, |moe| moe.router_aux_loss_coef);
         let tokens = config.train.tokens_per_step() as u64;
+        let rivals = RivalLosses::new(config, value);
         Self {
             step: done + 1,
             tokens: (done as u64 + 1) * tokens,
-            loss: ntp_loss + config.nitp.weight * nitp_loss + coefficient * balance_loss,
+            loss: ntp_loss
+                + config.nitp.weight * nitp_loss
+                + coefficient * balance_loss
+                + rivals.weighted(config),
             ntp_loss,
             nitp_loss,
             balance_loss,
+            rivals,
             grad_norm: value(metric::GRAD_NORM),
             loss_scale: Some(value(metric::LOSS_SCALE)).filter(|&scale| scale > 0.0),
             skipped: value(metric::SKIPPED) > 0.0,
@@ -92,10 +100,65 @@ impl StepEvent {
     pub(super) fn set_speed(&mut self, config: &Config, seconds: f64, flops_ceiling: Option<f64>) {
         let tokens_per_second = config.train.tokens_per_step() as f64 / seconds.max(1e-9);
         self.tokens_per_second = Some(tokens_per_second);
-        let cost = flops_per_token(&config.model, &config.nitp, config.train.context_length);
-        // Before its start step the projector computes too: its result is scaled by 0.
-        let flops = tokens_per_second * (cost.ntp + cost.nitp);
+        let cost = flops_per_token(config);
+        // Before NITP's start step the projector computes too: its result is scaled by 0.
+        let flops = tokens_per_second * cost.total();
         self.mfu = flops_ceiling.map(|ceiling| flops / ceiling);
+    }
+}
+
+/// Raw losses of the objectives that NITP is compared with; none where one is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RivalLosses {
+    /// Cross-entropy of multi-token prediction, nats a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtp_loss: Option<f64>,
+    /// Smooth L1 distance of next-latent prediction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nextlat_loss: Option<f64>,
+    /// Divergence of next-latent prediction's distributions, nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nextlat_kl: Option<f64>,
+    /// Loss of token order prediction, nats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_loss: Option<f64>,
+}
+
+impl RivalLosses {
+    /// Of those that are on, by their places in the metrics.
+    pub(super) fn new(config: &Config, loss: impl Fn(usize) -> f64) -> Self {
+        let if_on = |is_on: bool, metric: usize| is_on.then(|| loss(metric));
+        Self {
+            mtp_loss: if_on(config.mtp.is_on(), metric::MTP_LOSS),
+            nextlat_loss: if_on(config.nextlat.is_on(), metric::NEXTLAT_LOSS),
+            nextlat_kl: if_on(config.nextlat.is_on(), metric::NEXTLAT_KL),
+            top_loss: if_on(config.top.is_on(), metric::TOP_LOSS),
+        }
+    }
+
+    /// Those that are on, with what people call them.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        [
+            ("MTP loss", self.mtp_loss),
+            ("NextLat loss", self.nextlat_loss),
+            ("NextLat KL", self.nextlat_kl),
+            ("TOP loss", self.top_loss),
+        ]
+        .into_iter()
+        .filter_map(|(name, loss)| Some((name, loss?)))
+    }
+
+    /// What they add to the whole loss.
+    fn weighted(&self, config: &Config) -> f64 {
+        [
+            (self.mtp_loss, config.mtp.weight),
+            (self.nextlat_loss, config.nextlat.weight),
+            (self.nextlat_kl, config.nextlat.kl_weight),
+            (self.top_loss, config.top.weight),
+        ]
+        .into_iter()
+        .filter_map(|(loss, weight)| Some(weight * loss?))
+        .sum()
     }
 }
 
@@ -125,6 +188,9 @@ pub struct EvaluationEvent {
     pub nitp_loss: f64,
     /// Raw balance loss on the held-out split, summed over MoE blocks.
     pub balance_loss: f64,
+    /// Raw losses of other objectives on the held-out split.
+    #[serde(flatten)]
+    pub rivals: RivalLosses,
     /// Share of the routed pairs that each expert got, by MoE block; empty for dense models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expert_load: Vec<Vec<f32>>,

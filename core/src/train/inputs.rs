@@ -1,9 +1,11 @@
 //! From batches of tokens to the inputs of a plan.
 
+use std::ops::AddAssign;
+
 use super::checkpoint::LossScale;
 use super::schedule::learning_rate;
 use crate::config::{Config, Regularizer};
-use crate::data::{Batch, Dataset};
+use crate::data::{Batch, Dataset, IGNORED_LABEL};
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId};
 use crate::ops::{embedding, rope, scalars};
 use crate::plan::{Plan, View};
@@ -58,6 +60,10 @@ pub struct Scales {
     pub ntp: f64,
     /// Factor on the sum of pair losses; 0 where NITP is off.
     pub nitp: f64,
+    /// Factor on the sum of multi-token prediction's losses.
+    pub mtp: f64,
+    /// Factor on the sums of next-latent prediction's losses.
+    pub nextlat: f64,
     /// Factor on per-micro-batch means.
     pub micro: f64,
     /// Learning rate of the step; 0 leaves the parameters as they are.
@@ -71,10 +77,31 @@ impl Scales {
     pub const SUMS: Scales = Scales {
         ntp: 1.0,
         nitp: 1.0,
+        mtp: 1.0,
+        nextlat: 1.0,
         micro: 1.0,
         learning_rate: 0.0,
         bias_corrections: [1.0, 1.0],
     };
+
+    /// The means of a training step's micro-batch: each loss is the mean over the step's micro-batches of their means.
+    /// The step is counted from 0.
+    pub fn means(config: &Config, batch: &Batch, step: usize) -> Self {
+        let (train, nitp) = (&config.train, &config.nitp);
+        let count = train.gradient_accumulation_steps;
+        let terms = Terms::of(config, batch);
+        let nitp_on = nitp.enabled && step >= nitp.start_step;
+        let t = (step + 1) as i32;
+        Self {
+            ntp: mean_scale(terms.labels, count),
+            nitp: if nitp_on { mean_scale(terms.nitp, count) } else { 0.0 },
+            mtp: mean_scale(terms.mtp, count),
+            nextlat: mean_scale(terms.nextlat, count),
+            micro: 1.0 / count as f64,
+            learning_rate: learning_rate(train, step),
+            bias_corrections: [1.0 - train.beta1.powi(t), 1.0 - train.beta2.powi(t)],
+        }
+    }
 
     fn to_input(self) -> Vec<f32> {
         let mut values = vec![0.0; scalars::LEN];
@@ -84,20 +111,61 @@ impl Scales {
         values[scalars::NTP_SCALE] = self.ntp as f32;
         values[scalars::NITP_SCALE] = self.nitp as f32;
         values[scalars::MICRO_SCALE] = self.micro as f32;
+        values[scalars::MTP_SCALE] = self.mtp as f32;
+        values[scalars::NEXTLAT_SCALE] = self.nextlat as f32;
         values
     }
 }
 
-/// How many terms the NITP loss of a batch is the mean of: pairs, or rows for the regulariser.
-pub fn nitp_terms(config: &Config, batch: &Batch) -> usize {
-    match config.nitp.regularizer {
-        Regularizer::None => batch.pair_count,
-        Regularizer::TokenCosine => config.train.batch_size,
+/// How many terms each loss of a batch is the mean of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Of next-token prediction and of token order prediction: labels.
+    pub labels: usize,
+    /// Of NITP: pairs, or rows for the regulariser.
+    pub nitp: usize,
+    /// Of multi-token prediction: labels of the token after the next.
+    pub mtp: usize,
+    /// Of next-latent prediction: positions whose next state counts.
+    pub nextlat: usize,
+}
+
+impl Terms {
+    /// Of a batch.
+    pub fn of(config: &Config, batch: &Batch) -> Self {
+        let context = config.train.context_length;
+        let nitp = match config.nitp.regularizer {
+            Regularizer::None => batch.pair_count,
+            Regularizer::TokenCosine => config.train.batch_size,
+        };
+        let positions = 0..batch.labels.len();
+        let mtp = positions.clone().filter(|&t| second_label(batch, context, t) != IGNORED_LABEL);
+        let nextlat = positions.filter(|&t| has_next_state(batch, context, t));
+        Self { labels: batch.label_count, nitp, mtp: mtp.count(), nextlat: nextlat.count() }
     }
 }
 
+impl AddAssign for Terms {
+    fn add_assign(&mut self, other: Self) {
+        self.labels += other.labels;
+        self.nitp += other.nitp;
+        self.mtp += other.mtp;
+        self.nextlat += other.nextlat;
+    }
+}
+
+/// Whether the position after `t` is of the same row, and its token one that `t` has a label for.
+fn has_next_state(batch: &Batch, context: usize, t: usize) -> bool {
+    (t + 1) % context != 0 && batch.labels[t] != IGNORED_LABEL
+}
+
+/// The token after the next, or [`IGNORED_LABEL`] where either has no loss of its own or the next is of another row.
+fn second_label(batch: &Batch, context: usize, t: usize) -> u32 {
+    if has_next_state(batch, context, t) { batch.labels[t + 1] } else { IGNORED_LABEL }
+}
+
 /// `1 / (terms * micro_batches)`, or 0 for no terms.
-pub fn mean_scale(terms: usize, micro_batches: usize) -> f64 {
+fn mean_scale(terms: usize, micro_batches: usize) -> f64 {
     if terms == 0 { 0.0 } else { 1.0 / (terms * micro_batches) as f64 }
 }
 
@@ -123,45 +191,50 @@ pub fn load_plan(
 }
 
 /// The inputs of a train or evaluate plan.
-pub fn micro_inputs(plan: &Plan, batch: &Batch, scales: Scales) -> MicroInputs {
+pub fn micro_inputs(config: &Config, plan: &Plan, batch: &Batch, scales: Scales) -> MicroInputs {
     let id = |name: &str| find(plan, name).id;
     let (sorted_positions, segment_starts) = embedding::sort_tokens(&batch.input_ids);
-    MicroInputs {
-        reals: vec![(id("scalars"), scales.to_input())],
-        ints: vec![
-            (id("tokens"), batch.input_ids.clone()),
-            (id("labels"), batch.labels.clone()),
-            (id("nitp_mask"), batch.nitp_mask.clone()),
-            (id("sorted_positions"), sorted_positions),
-            (id("segment_starts"), segment_starts),
-        ],
+    let mut ints = vec![
+        (id("tokens"), batch.input_ids.clone()),
+        (id("labels"), batch.labels.clone()),
+        (id("nitp_mask"), batch.nitp_mask.clone()),
+        (id("sorted_positions"), sorted_positions),
+        (id("segment_starts"), segment_starts),
+    ];
+    if config.mtp.is_on() || config.nextlat.is_on() {
+        let ahead = ahead_inputs(batch, config.train.context_length);
+        ints.extend(ahead.into_iter().map(|(name, values)| (id(name), values)));
     }
+    MicroInputs { reals: vec![(id("scalars"), scales.to_input())], ints }
 }
 
-/// The inputs of every micro-batch of training step `step` (from 0): the scales make each loss the
-/// mean over the step's micro-batches of their means over tokens or pairs.
+/// What heads that read the next token need of it, by the names of their inputs.
+fn ahead_inputs(batch: &Batch, context: usize) -> [(&'static str, Vec<u32>); 6] {
+    let positions = || 0..batch.labels.len();
+    let next = |t: usize| if (t + 1) % context == 0 { t } else { t + 1 };
+    let tokens: Vec<u32> = positions().map(|t| batch.input_ids[next(t)]).collect();
+    let (sorted_positions, segment_starts) = embedding::sort_tokens(&tokens);
+    [
+        ("next_tokens", tokens),
+        ("second_labels", positions().map(|t| second_label(batch, context, t)).collect()),
+        ("next_positions", positions().map(|t| next(t) as u32).collect()),
+        ("next_mask", positions().map(|t| u32::from(has_next_state(batch, context, t))).collect()),
+        ("next_sorted_positions", sorted_positions),
+        ("next_segment_starts", segment_starts),
+    ]
+}
+
+/// The inputs of every micro-batch of training step `step` (from 0).
 pub fn step_inputs(
     config: &Config,
     plan: &Plan,
     source: &dyn BatchSource,
     step: usize,
 ) -> Vec<MicroInputs> {
-    let (train, nitp) = (&config.train, &config.nitp);
-    let count = train.gradient_accumulation_steps;
-    let nitp_on = nitp.enabled && step >= nitp.start_step;
-    let t = (step + 1) as i32;
-    (0..count)
+    (0..config.train.gradient_accumulation_steps)
         .map(|micro| {
             let batch = source.train(step, micro);
-            let terms = if nitp_on { nitp_terms(config, &batch) } else { 0 };
-            let scales = Scales {
-                ntp: mean_scale(batch.label_count, count),
-                nitp: mean_scale(terms, count),
-                micro: 1.0 / count as f64,
-                learning_rate: learning_rate(train, step),
-                bias_corrections: [1.0 - train.beta1.powi(t), 1.0 - train.beta2.powi(t)],
-            };
-            micro_inputs(plan, &batch, scales)
+            micro_inputs(config, plan, &batch, Scales::means(config, &batch, step))
         })
         .collect()
 }

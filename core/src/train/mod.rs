@@ -23,12 +23,11 @@ pub use checkpoint::{
 };
 pub use evaluation::{Evaluator, Sums, geometry_event};
 pub use events::{
-    CheckpointEvent, EvaluationEvent, Event, FinishedEvent, GeometryEvent, StepEvent, WarningEvent,
+    CheckpointEvent, EvaluationEvent, Event, FinishedEvent, GeometryEvent, RivalLosses, StepEvent,
+    WarningEvent,
 };
 pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
-pub use inputs::{
-    BatchSource, Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms, step_inputs,
-};
+pub use inputs::{BatchSource, Scales, Terms, find, load_plan, micro_inputs, step_inputs};
 pub use probe::{Probe, ProbeReads, Prober};
 pub use rehearsal::Rehearsal;
 pub use schedule::learning_rate;

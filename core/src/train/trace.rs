@@ -126,17 +126,24 @@ impl Trace {
             let bytes = bytemuck::cast_slice(values).to_vec();
             entries.push((name.to_owned(), Dtype::I64, shape.clone(), bytes));
         }
-        let mut curve = |name: &str, value: fn(&StepEvent) -> f64| {
-            let values: Vec<f64> = self.steps.iter().map(value).collect();
+        let mut curve = |name: &str, value: fn(&StepEvent) -> Option<f64>| {
+            // Of an objective that is off there is none.
+            let Some(values) = self.steps.iter().map(value).collect::<Option<Vec<_>>>() else {
+                return;
+            };
             let bytes = bytemuck::cast_slice(&values).to_vec();
             entries.push((name.to_owned(), Dtype::F64, vec![steps], bytes));
         };
-        curve("loss", |step| step.loss);
-        curve("ntp_loss", |step| step.ntp_loss);
-        curve("nitp_loss", |step| step.nitp_loss);
-        curve("balance_loss", |step| step.balance_loss);
-        curve("grad_norm", |step| step.grad_norm);
-        curve("learning_rate", |step| step.learning_rate);
+        curve("loss", |step| Some(step.loss));
+        curve("ntp_loss", |step| Some(step.ntp_loss));
+        curve("nitp_loss", |step| Some(step.nitp_loss));
+        curve("balance_loss", |step| Some(step.balance_loss));
+        curve("mtp_loss", |step| step.rivals.mtp_loss);
+        curve("nextlat_loss", |step| step.rivals.nextlat_loss);
+        curve("nextlat_kl", |step| step.rivals.nextlat_kl);
+        curve("top_loss", |step| step.rivals.top_loss);
+        curve("grad_norm", |step| Some(step.grad_norm));
+        curve("learning_rate", |step| Some(step.learning_rate));
         let views = entries.iter().map(|(name, dtype, shape, bytes)| {
             let view = TensorView::new(*dtype, shape.clone(), bytes);
             (name, view.expect("a tensor's shape matches its data"))

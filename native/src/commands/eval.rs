@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
+use nitp_core::config::Config;
 use nitp_core::data::Dataset;
 use nitp_core::executor::Executor;
-use nitp_core::model::parameters;
+use nitp_core::model::{parameters, training_head};
 use nitp_core::plan::Space;
 use nitp_core::train::{
     BatchSource, EvaluationEvent, Evaluator, GeometryEvent, Tensors, geometry_event, pack, write,
@@ -29,11 +30,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     }
     let tokenizer = run.tokenizer(&config)?;
     let (weights, state) = checkpoints::load_weights(&checkpoint, &config)?;
-    let has_projector = weights.keys().any(|name| name.starts_with("nitp."));
-    if config.nitp.has_projector() && !has_projector {
-        // Its loss can't be measured without the head; the rest can.
-        config.nitp.enabled = false;
-    }
+    leave_out_absent_heads(&mut config, &weights);
     let warn = |text: String| errln!("warning: {text}");
     let dataset = if args.data.is_empty() {
         let named = Named::Before(
@@ -70,7 +67,8 @@ pub fn run(args: EvalArgs) -> Result<()> {
     write_weights(executor, &config, &weights)?;
     let evaluator = Evaluator::new(executor, &config)?;
     let held_out = (0..batches).map(|index| dataset.validation_batch(index));
-    let evaluation = evaluator.evaluate_now(executor, held_out)?.event(state.step, state.tokens);
+    let evaluation =
+        evaluator.evaluate_now(executor, held_out)?.event(&config, state.step, state.tokens);
     let mut states = Vec::new();
     for index in 0..evaluator.geometry_batches(batches) {
         states.extend(evaluator.hidden_now(executor, &dataset.validation_batch(index))?);
@@ -87,10 +85,19 @@ pub fn run(args: EvalArgs) -> Result<()> {
     Ok(())
 }
 
+/// Turns objectives off whose heads are not among the weights: their losses can't be measured, the rest can.
+fn leave_out_absent_heads(config: &mut Config, weights: &Tensors) {
+    let has = |head: &str| weights.keys().any(|name| training_head(name) == Some(head));
+    config.nitp.enabled &= has("nitp.") || !config.nitp.has_projector();
+    config.mtp.enabled &= has("mtp.");
+    config.nextlat.enabled &= has("nextlat.");
+    config.top.enabled &= has("top.");
+}
+
 /// Puts weights in place; what they lack (the projector) stays zero.
 pub fn write_weights(
     executor: &mut dyn Executor,
-    config: &nitp_core::config::Config,
+    config: &Config,
     weights: &Tensors,
 ) -> Result<()> {
     let chunks = pack(&parameters(config), executor.parameters(), |part| {
@@ -101,13 +108,14 @@ pub fn write_weights(
 
 /// Numbers that are none would be printed as such, and be `null` in JSON.
 fn check_finite(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Result<()> {
-    for (what, value) in [
+    let numbers = [
         ("held-out loss", evaluation.val_loss),
         ("NITP loss", evaluation.nitp_loss),
         ("balance loss", evaluation.balance_loss),
         ("effective rank", geometry.effective_rank),
         ("mean cosine", geometry.mean_cosine),
-    ] {
+    ];
+    for (what, value) in numbers.into_iter().chain(evaluation.rivals.named()) {
         ensure!(
             value.is_finite(),
             "the {what} is {value}: this model's numbers overflow, and nothing that is measured of \
@@ -142,6 +150,9 @@ fn print_table(evaluation: &EvaluationEvent, geometry: &GeometryEvent, nitp: boo
     }
     if nitp {
         row("NITP loss", format!("{:.4}", evaluation.nitp_loss), String::new());
+    }
+    for (name, loss) in evaluation.rivals.named() {
+        row(name, format!("{loss:.4}"), String::new());
     }
     if !evaluation.expert_load.is_empty() {
         row(

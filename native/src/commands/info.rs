@@ -26,8 +26,8 @@ pub fn run(args: InfoArgs) -> Result<()> {
         return Ok(());
     }
     let config = settings::config(given)?;
-    let counts = parameter_counts(&config.model, &config.nitp);
-    let flops = flops_per_token(&config.model, &config.nitp, config.train.context_length);
+    let counts = parameter_counts(&config);
+    let flops = flops_per_token(&config);
     let memory = Memory::of(&config, Limits::NONE)?;
     let mut other = config.clone();
     other.train.recompute_activations = !config.train.recompute_activations;
@@ -101,9 +101,16 @@ fn print_parameters(counts: &ParameterCounts) {
             .filter(|&(_, count)| count > 0)
             .map(|(name, count)| [format!("  {name}"), number(count), share(count)]),
     );
-    if counts.projector > 0 {
-        let remark = "in training only, not in the total".to_owned();
-        rows.push(["NITP projector".to_owned(), number(counts.projector), remark]);
+    for (name, count) in [
+        ("NITP projector", counts.projector),
+        ("multi-token head", counts.mtp),
+        ("next-latent head", counts.nextlat),
+        ("token order head", counts.top),
+    ] {
+        if count > 0 {
+            let remark = "in training only, not in the total".to_owned();
+            rows.push([name.to_owned(), number(count), remark]);
+        }
     }
     print_table("Parameters", rows);
 }
@@ -124,8 +131,17 @@ fn print_flops(config: &Config, flops: &FlopsPerToken) {
         ),
         row("with NITP", flops.ntp + flops.nitp, format!("+{}", percent(flops.overhead()))),
     ];
+    for (name, more) in [
+        ("multi-token prediction", flops.mtp),
+        ("next-latent prediction", flops.nextlat),
+        ("token order prediction", flops.top),
+    ] {
+        if more > 0.0 {
+            rows.push(row(name, more, format!("+{}", percent(more / flops.ntp))));
+        }
+    }
     if config.train.recompute_activations {
-        let all = flops.ntp + flops.nitp + flops.recomputation;
+        let all = flops.total() + flops.recomputation;
         let remark = format!("+{}", percent(flops.recomputation_overhead()));
         rows.push(row("with recomputation", all, remark));
     }
@@ -211,10 +227,16 @@ fn to_json(
             "norms": counts.norms,
             "lm_head": counts.lm_head,
             "nitp_projector": counts.projector,
+            "mtp_head": counts.mtp,
+            "nextlat_head": counts.nextlat,
+            "top_head": counts.top,
         },
         "flops_per_token": {
             "ntp": flops.ntp,
             "nitp": flops.nitp,
+            "mtp": flops.mtp,
+            "nextlat": flops.nextlat,
+            "top": flops.top,
             "overhead": flops.overhead(),
             "recomputation": recomputation,
             "paper_ntp": flops.paper_ntp,

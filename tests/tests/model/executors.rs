@@ -7,8 +7,8 @@ use nitp_core::model::parameters;
 use nitp_core::plan::Space;
 use nitp_core::train::Tensors;
 use nitp_tests::model_case::{
-    MOE, RandomBatches, StepNumbers, Steps, config, fast_executor, gpu_executor, initial_weights,
-    layout,
+    MOE, RIVALS, RandomBatches, StepNumbers, Steps, config, fast_executor, gpu_executor,
+    initial_weights, layout,
 };
 
 /// Losses, the first step's gradients and the weights after three steps.
@@ -50,12 +50,15 @@ fn check(sets: &[&str]) {
     let check = |what: &str, found: (Vec<StepNumbers>, Tensors, Tensors)| {
         let what = format!("{sets:?}, {what}");
         for (step, (exact, found)) in exact.0.iter().zip(&found.0).enumerate() {
-            for (name, exact, found) in [
+            let rivals = exact.rivals.into_iter().zip(found.rivals);
+            let rivals = rivals.map(|(exact, found)| ("a rival's loss", exact, found));
+            let losses = [
                 ("ntp_loss", exact.ntp_loss, found.ntp_loss),
                 ("nitp_loss", exact.nitp_loss, found.nitp_loss),
                 ("balance_loss", exact.balance_loss, found.balance_loss),
                 ("grad_norm", exact.grad_norm, found.grad_norm),
-            ] {
+            ];
+            for (name, exact, found) in losses.into_iter().chain(rivals) {
                 let error = (exact - found).abs();
                 assert!(
                     error <= 2e-5 * exact.abs().max(1e-3),
@@ -109,6 +112,13 @@ fn every_nitp_setting_that_changes_the_plan() {
     check(&["nitp.regularizer=token_cosine"]);
     // Prediction and target are one tensor.
     check(&["nitp.projector=none", "nitp.source=pre_norm", "nitp.target_layer=3"]);
+}
+
+#[test]
+fn rivals() {
+    check(RIVALS);
+    check(&[RIVALS, MOE].concat());
+    check(&["nitp.enabled=false", "mtp.enabled=true", "mtp.head=parallel"]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! NITP with a weight of 0 is next-token prediction alone, bit for bit: its head touches nothing else.
+//! An objective with a weight of 0 is next-token prediction alone, bit for bit: its head touches nothing else.
 
 use nitp_core::config::Config;
 use nitp_core::executor::Executor;
+use nitp_core::model::is_of_training_head;
 use nitp_core::plan::Space;
 use nitp_core::train::Tensors;
 use nitp_tests::model_case::{
@@ -10,7 +11,7 @@ use nitp_tests::model_case::{
 
 const STEPS: usize = 4;
 
-/// Losses and norms of some steps, and the model's weights after them, without NITP's head.
+/// Losses and norms of some steps, and the model's weights after them, without heads that serve training alone.
 fn trained<E: Executor>(
     executor: E,
     config: &Config,
@@ -23,13 +24,30 @@ fn trained<E: Executor>(
     });
     let numbers = numbers.collect();
     let mut weights = steps.tensors(Space::Parameter);
-    weights.retain(|name, _| !name.starts_with("nitp."));
+    weights.retain(|name, _| !is_of_training_head(name));
     (numbers, weights)
 }
 
+/// With NITP as far as `sets` have it.
 fn same_bits<E: Executor>(executor: impl Fn(&Config) -> E, sets: &[&str]) {
-    let with = |set: &str| config(&[sets, &[set]].concat());
-    let (ntp, lambda0) = (with("nitp.enabled=false"), with("nitp.weight=0"));
+    same_bits_of(executor, sets, "nitp.enabled=true", &["nitp.weight"]);
+}
+
+/// An objective that is on by one setting, with its weights at 0 and at 1.
+fn same_bits_of<E: Executor>(
+    executor: impl Fn(&Config) -> E,
+    sets: &[&str],
+    on: &str,
+    weights: &[&str],
+) {
+    let with = |weight: usize| {
+        let weights = weights.iter().map(|key| format!("{key}={weight}"));
+        let more = ["nitp.enabled=false", on].map(str::to_owned).into_iter().chain(weights);
+        let all: Vec<String> = sets.iter().map(|set| set.to_string()).chain(more).collect();
+        config(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let ntp = config(&[sets, &["nitp.enabled=false"]].concat());
+    let lambda0 = with(0);
     // The model's weights are drawn by name: both have the same.
     let [expected, found] =
         [&ntp, &lambda0].map(|config| trained(executor(config), config, &initial_weights(config)));
@@ -46,8 +64,8 @@ fn same_bits<E: Executor>(executor: impl Fn(&Config) -> E, sets: &[&str]) {
         );
     }
     // The weight does something where it is not 0.
-    let nitp = with("nitp.weight=1");
-    let (numbers, _) = trained(executor(&nitp), &nitp, &initial_weights(&nitp));
+    let other = with(1);
+    let (numbers, _) = trained(executor(&other), &other, &initial_weights(&other));
     assert_ne!(expected.0, numbers, "{sets:?}");
 }
 
@@ -55,6 +73,22 @@ fn same_bits<E: Executor>(executor: impl Fn(&Config) -> E, sets: &[&str]) {
 fn on_the_cpu() {
     for sets in [&[][..], MOE, &["nitp.source=pre_norm"], &["nitp.regularizer=token_cosine"]] {
         same_bits(fast_executor, sets);
+    }
+}
+
+/// Each rival's setting, and the keys of its weights.
+const RIVALS: [(&str, &[&str]); 3] = [
+    ("mtp.enabled=true", &["mtp.weight"]),
+    ("nextlat.enabled=true", &["nextlat.weight", "nextlat.kl_weight"]),
+    ("top.enabled=true", &["top.weight"]),
+];
+
+#[test]
+fn rivals_on_the_cpu() {
+    for (on, weights) in RIVALS {
+        for sets in [&[][..], MOE] {
+            same_bits_of(fast_executor, sets, on, weights);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use nitp_core::train::{
     BatchSource, Checkpoint, Event, LossScale, Start, StepEvent, TrainError, Trainer, find,
 };
 use nitp_tests::model_case::{
-    MOE, RandomBatches, StepNumbers, Steps, config, fast_executor, initial_weights, layout,
+    MOE, RIVALS, RandomBatches, StepNumbers, Steps, config, fast_executor, initial_weights, layout,
 };
 
 pub const MIXED: &str = "train.precision=mixed";
@@ -30,6 +30,7 @@ pub fn models() -> Vec<Vec<&'static str>> {
         [MOE, &["nitp.regularizer=token_cosine", "nitp.source=pre_norm"]].concat(),
         vec!["nitp.projector=none", "nitp.source=pre_norm", "nitp.target_layer=3"],
         [MOE, &["train.recompute_activations=true"]].concat(),
+        RIVALS.to_vec(),
     ]
 }
 

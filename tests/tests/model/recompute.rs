@@ -107,6 +107,7 @@ same_bits! {
         "model.hidden_size=72", "model.head_dim=34", "train.context_length=70",
         "train.batch_size=3",
     ];
+    rivals: &["mtp.enabled=true", "nextlat.enabled=true", "top.enabled=true"];
     mixed_precision: &["train.precision=mixed"];
     sizes_of_tiny: &[
         "model.hidden_size=128", "model.head_dim=32", "model.intermediate_size=352",
@@ -183,7 +184,7 @@ fn what_is_computed_twice_is_what_the_backward_reads() {
             nodes.map(|node| node.op.cost().flops).sum()
         };
         let tokens = (config.train.batch_size * config.train.context_length) as f64;
-        let counted = flops_per_token(&config.model, &config.nitp, config.train.context_length);
+        let counted = flops_per_token(&config);
         let (expected, found) =
             (tokens * counted.recomputation, products(&again) - products(&kept));
         // The gates and rotations that are one op with a product are not counted.

@@ -141,15 +141,27 @@ fn replay<E: Executor>(
     let mut steps =
         Steps::new(executor, config, &tensors(file, "init"), Box::new(Recorded::new(file)));
     for step in 0..config.train.steps {
-        let StepNumbers { loss, ntp_loss, nitp_loss, balance_loss, grad_norm } =
+        let StepNumbers { loss, ntp_loss, nitp_loss, balance_loss, rivals, grad_norm } =
             steps.step(step, None);
-        for (name, found) in [
+        let [mtp_loss, nextlat_loss, nextlat_kl, top_loss] = rivals;
+        let numbers = [
             ("loss", loss),
             ("ntp_loss", ntp_loss),
             ("nitp_loss", nitp_loss),
             ("balance_loss", balance_loss),
             ("grad_norm", grad_norm),
-        ] {
+            ("mtp_loss", mtp_loss),
+            ("nextlat_loss", nextlat_loss),
+            ("nextlat_kl", nextlat_kl),
+            ("top_loss", top_loss),
+        ];
+        let is_in_file = |name: &str| file.names().any(|known| known == name);
+        for (name, found) in numbers {
+            if !is_in_file(name) {
+                // Of an objective that is off.
+                assert_eq!(found, 0.0, "{name}");
+                continue;
+            }
             let bound = if step == 0 { bounds.first } else { bounds.curves };
             let distance = distance(&[found], &file.get(name)[step..=step]);
             comparison.add(&format!("{name} of step {step}"), distance, bound);
@@ -217,15 +229,23 @@ files! {
     moe
     moe_norm_topk
     mse
+    mtp
+    mtp_moe
+    mtp_parallel
+    nextlat
+    nextlat_moe
     ntp
     pre_norm
     projector_none
+    rivals_masked
     shift_current
     smooth_l1
     stop_gradient_off
     target_layer_0
     tied
     token_cosine
+    top
+    top_moe
 }
 
 #[test]

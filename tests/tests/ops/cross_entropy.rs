@@ -23,6 +23,7 @@ fn op(case: &mut OpCase, rows: usize, vocab: usize, spread: f64, gradient: bool)
         gradient: gradient.then(|| CrossEntropyGradient {
             scalars: scalars_with(case, "scalars", scalars::NTP_SCALE, 0.75),
             index: scalars::NTP_SCALE,
+            weight: 0.5,
         }),
         rows,
         vocab,
@@ -54,13 +55,15 @@ fn ignored_rows_are_zero_and_uniform_logits_cost_the_logarithm_of_the_vocabulary
         gradient: Some(CrossEntropyGradient {
             scalars: scalars_with(&mut case, "scalars", scalars::NTP_SCALE, 2.0),
             index: scalars::NTP_SCALE,
+            weight: 0.5,
         }),
         rows: 2,
         vocab: 10,
     };
     let results = case.twin(&[&op], &[op.loss, op.logits]);
     assert!((results[0][0] - 10f64.ln()).abs() < 1e-12 && results[0][1] == 0.0);
-    let expected = |i: usize| if i == 3 { 2.0 * (0.1 - 1.0) } else { 0.2 };
+    // A scale of 2 and a weight of a half.
+    let expected = |i: usize| if i == 3 { 0.1 - 1.0 } else { 0.1 };
     for i in 0..10 {
         assert!((results[1][i] - expected(i)).abs() < 1e-12 && results[1][10 + i] == 0.0);
     }
@@ -94,8 +97,9 @@ fn gradient_against_finite_differences() {
             labels: case.ints("labels", &[rows], vec![0, 4, u32::MAX, 2, 2, 1]),
             loss: case.output("loss", &[rows]),
             gradient: scale.map(|scale| CrossEntropyGradient {
-                scalars: scalars_with(&mut case, "scalars", scalars::NTP_SCALE, scale),
+                scalars: scalars_with(&mut case, "scalars", scalars::NTP_SCALE, 2.0 * scale),
                 index: scalars::NTP_SCALE,
+                weight: 0.5,
             }),
             rows,
             vocab,

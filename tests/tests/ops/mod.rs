@@ -26,4 +26,5 @@ mod rope;
 mod storage;
 mod swiglu;
 mod token_cosine;
+mod token_order;
 mod tuner;

@@ -250,6 +250,7 @@ fn cross_entropy() {
         gradient: Some(CrossEntropyGradient {
             scalars: scalars_with(&mut r.case, "scalars", scalars::NTP_SCALE, scale),
             index: scalars::NTP_SCALE,
+            weight: 1.0,
         }),
         rows,
         vocab,

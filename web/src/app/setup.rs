@@ -58,7 +58,7 @@ impl Setup {
         if let Some(problem) = &problem {
             ui.colored_label(ui.visuals().error_fg_color, problem.to_string());
         } else {
-            let counts = parameter_counts(&self.config.model, &self.config.nitp);
+            let counts = parameter_counts(&self.config);
             let words = format!(
                 "{} parameters, {} for a token; NITP's head has {} more while it trains.",
                 short(counts.total),

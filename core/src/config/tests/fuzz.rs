@@ -46,6 +46,7 @@ fn value(default: Value) -> BoxedStrategy<String> {
             const NAMES: &[&str] = &[
                 "f32", "mixed", "wsd", "wsd_exp", "cosine", "constant", "next", "current", "mse",
                 "smooth_l1", "kl", "none", "token_cosine", "swiglu", "post_norm", "pre_norm", "byte",
+                "sequential", "parallel",
             ];
             select(NAMES).prop_map(str::to_owned).boxed()
         }
@@ -76,10 +77,10 @@ proptest! {
                 return Ok(());
             }
         };
-        let counts = parameter_counts(&config.model, &config.nitp);
+        let counts = parameter_counts(&config);
         let listed: u64 = parameters(&config).iter().map(|it| it.len() as u64).sum();
-        prop_assert_eq!(counts.total + counts.projector, listed);
-        let flops = flops_per_token(&config.model, &config.nitp, config.train.context_length);
+        prop_assert_eq!(counts.total + counts.heads(), listed);
+        let flops = flops_per_token(&config);
         prop_assert!(flops.ntp > 0.0);
         let memory = Memory::of(&config, Limits::NONE).expect("no limits");
         prop_assert!(memory.weights >= 4 * listed);

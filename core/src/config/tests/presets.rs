@@ -48,15 +48,15 @@ fn parameters_fit_the_names() {
         ("3b", 3.0, 3.0),
     ];
     for (name, total, active) in names {
-        let model = preset(name).unwrap().model;
-        let counts = parameter_counts(&model, &NitpConfig::default());
-        let twice = if model.moe.is_none() { counts.lm_head } else { 0 };
+        let config = preset(name).unwrap();
+        let counts = parameter_counts(&config);
+        let twice = if config.model.moe.is_none() { counts.lm_head } else { 0 };
         for (count, named) in [(counts.total - twice, total), (counts.active - twice, active)] {
             let share = count as f64 / 1e9 / named;
             assert!((0.92..=1.08).contains(&share), "{name}: {count} is {share} of {named} B");
         }
     }
-    let count = |name| parameter_counts(&preset(name).unwrap().model, &NitpConfig::default());
+    let count = |name| parameter_counts(&preset(name).unwrap());
     let nano = count("nano");
     assert!(nano.total + nano.projector < 100_000, "{nano:?}");
     assert!((0.9e6..1.1e6).contains(&(count("tiny").total as f64)));

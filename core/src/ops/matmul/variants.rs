@@ -257,8 +257,7 @@ fn storage(op: &Matmul) -> [(&'static str, f64); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::DType;
-    use crate::plan::{PlanBuilder, Role};
+    use crate::plan::{DType, PlanBuilder, Role};
 
     #[test]
     fn pieces_cover_a_long_product_and_are_short() {

@@ -7,22 +7,18 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::error::CheckpointError;
 use crate::config::Config;
-use crate::model::{Parameter, parameters};
+use crate::model::{Parameter, is_of_training_head, parameters, training_head};
 use crate::train::store::{Tensor, Tensors};
-
-/// Names that begin so are of NITP's projector: it serves in training alone, and a model without
-/// it leaves it behind.
-const PROJECTOR: &str = "nitp.";
 
 /// Names of tensors that a message lists.
 const LISTED: usize = 5;
 
-/// Reads the weights of this model; NITP's projector may be absent.
+/// Reads the weights of this model; the heads that serve training alone may be absent.
 ///
 /// # Errors
 /// [`CheckpointError`] names the file and what does not fit.
 pub fn read_weights(file: &str, config: &Config, bytes: &[u8]) -> Result<Tensors, CheckpointError> {
-    let needed = |name: &str| !name.starts_with(PROJECTOR);
+    let needed = |name: &str| !is_of_training_head(name);
     Archive::open(file.to_owned(), bytes)?.weights(&parameters(config), needed)
 }
 
@@ -105,7 +101,7 @@ impl<'a> Archive<'a> {
     }
 
     /// Checks that every tensor of the file has a place under one of the prefixes. Two kinds are
-    /// left behind without harm: NITP's projector, where the model has none, and an unembedding
+    /// left behind without harm: a head that serves training alone, where the model has none, and an unembedding
     /// that is the embedding once more, bit for bit, where both are tied.
     pub fn check_surplus(
         &self,
@@ -114,12 +110,12 @@ impl<'a> Archive<'a> {
     ) -> Result<(), CheckpointError> {
         let parts = || parameters.iter().flat_map(|parameter| &parameter.parts);
         let known: BTreeSet<&str> = parts().map(|part| part.name.as_str()).collect();
-        let has_projector = known.iter().any(|name| name.starts_with(PROJECTOR));
+        let has_head = |head: &str| known.iter().any(|name| name.starts_with(head));
         let has_place = |whole: &str| {
             let mut names = prefixes.iter().filter_map(|prefix| whole.strip_prefix(prefix));
             names.any(|name| {
                 known.contains(name)
-                    || (name.starts_with(PROJECTOR) && !has_projector)
+                    || training_head(name).is_some_and(|head| !has_head(head))
                     || (name == "lm_head.weight" && self.is_embedding(whole))
             })
         };
@@ -157,8 +153,8 @@ fn advice(name: &str) -> &'static str {
     } else if name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight") {
         "This program's models do not normalise queries and keys: train from a checkpoint of a \
          model that does not"
-    } else if name.contains("nitp.") {
-        "Set the keys of [nitp] as they were where the weights were made"
+    } else if is_of_training_head(name.rsplit('/').next().unwrap_or(name)) {
+        "Set the keys of [nitp], [mtp], [nextlat] and [top] as they were where the weights were made"
     } else if name.contains("layers.") {
         "Set model.num_hidden_layers and the keys of [model.moe] as they were where the weights \
          were made"

@@ -156,8 +156,11 @@ impl Trainer {
                     return Ok(Some(Pending::Evaluate { reads, last }));
                 }
                 if last {
-                    let event =
-                        std::mem::take(&mut self.sums).event(self.state.step, self.state.tokens);
+                    let event = std::mem::take(&mut self.sums).event(
+                        &self.config,
+                        self.state.step,
+                        self.state.tokens,
+                    );
                     // Neither a checkpoint nor a log can hold what is no number.
                     check_finite(event.step, "the held-out loss", event.val_loss)?;
                     self.state.val_loss = Some(event.val_loss);
@@ -208,6 +211,10 @@ impl Trainer {
             ("ntp_loss", event.ntp_loss),
             ("nitp_loss", event.nitp_loss),
             ("balance_loss", event.balance_loss),
+            ("mtp_loss", event.rivals.mtp_loss.unwrap_or(0.0)),
+            ("nextlat_loss", event.rivals.nextlat_loss.unwrap_or(0.0)),
+            ("nextlat_kl", event.rivals.nextlat_kl.unwrap_or(0.0)),
+            ("top_loss", event.rivals.top_loss.unwrap_or(0.0)),
             ("grad_norm", event.grad_norm),
         ] {
             check_finite(step, what, value)?;

@@ -13,6 +13,9 @@ pub struct Arm {
     pub sets: Vec<String>,
 }
 
+/// Objectives beside next-token prediction, by their sections.
+const OBJECTIVES: [&str; 4] = ["nitp", "mtp", "nextlat", "top"];
+
 impl Arm {
     fn new(name: &str, sets: &[&str]) -> Self {
         Self { name: name.to_owned(), sets: sets.iter().map(|&set| set.to_owned()).collect() }
@@ -28,19 +31,27 @@ impl Arm {
         Self::new("nitp", &["nitp.enabled=true"])
     }
 
-    /// The objective of this name.
+    /// Next-token prediction with the objectives of this name beside it: `ntp` for none, or names joined by `+`.
+    /// Objectives that are on in the common configuration and are not named are off.
     ///
     /// # Errors
-    /// If there is none.
-    pub fn objective(name: &str) -> Result<Self> {
-        match name {
-            "ntp" => Ok(Self::ntp()),
-            "nitp" => Ok(Self::nitp()),
-            _ => bail!(
-                "--arms {name}: there is no such objective; there are ntp and nitp. For any other \
-                        setting: --arm NAME:SECTION.KEY=VALUE"
-            ),
+    /// If one is not known.
+    pub fn objective(name: &str, base: &Config) -> Result<Self> {
+        let is_on = [base.nitp.enabled, base.mtp.enabled, base.nextlat.enabled, base.top.enabled];
+        let wanted: Vec<&str> = if name == "ntp" { Vec::new() } else { name.split('+').collect() };
+        if let Some(unknown) = wanted.iter().find(|it| !OBJECTIVES.contains(it)) {
+            bail!(
+                "--arms {name}: there is no objective `{unknown}`; there are ntp (alone), {}, and any of \
+                 these joined by +. For any other setting: --arm NAME:SECTION.KEY=VALUE",
+                OBJECTIVES.join(", ")
+            );
         }
+        let sets = OBJECTIVES.iter().zip(is_on).filter_map(|(objective, is_on)| {
+            let on = wanted.contains(objective);
+            // NITP is the subject: each arm says whether it has it.
+            (on || is_on || *objective == "nitp").then(|| format!("{objective}.enabled={on}"))
+        });
+        Ok(Self { name: name.to_owned(), sets: sets.collect() })
     }
 
     /// `NAME:SECTION.KEY=VALUE[,SECTION.KEY=VALUE...]`.
@@ -284,6 +295,24 @@ mod tests {
         }
         let error = table("losses", &preset("nano").unwrap()).unwrap_err().to_string();
         assert!(error.contains("stop-gradient") && error.contains("`losses`"), "{error}");
+    }
+
+    #[test]
+    fn objectives_are_alone_or_joined() {
+        let mut base = preset("nano").unwrap();
+        let on = |name: &str, base: &Config| {
+            let config = Arm::objective(name, base).unwrap().config(base).unwrap();
+            [config.nitp.enabled, config.mtp.enabled, config.nextlat.enabled, config.top.enabled]
+        };
+        assert_eq!(Arm::objective("ntp", &base).unwrap(), Arm::ntp());
+        assert_eq!(Arm::objective("nitp", &base).unwrap(), Arm::nitp());
+        assert_eq!(on("mtp", &base), [false, true, false, false]);
+        assert_eq!(on("nitp+top", &base), [true, false, false, true]);
+        base.nextlat.enabled = true;
+        assert_eq!(on("ntp", &base), [false; 4]);
+        assert_eq!(on("nextlat+mtp", &base), [false, true, true, false]);
+        let error = Arm::objective("nitp+mpt", &base).unwrap_err().to_string();
+        assert!(error.contains("`mpt`") && error.contains("nextlat"), "{error}");
     }
 
     #[test]

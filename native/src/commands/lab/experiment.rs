@@ -81,9 +81,9 @@ impl Experiment {
 /// Steps of each arm: as configured, or as many more as the dearest arm's FLOPs pay for.
 fn steps(configs: &[Config], matched: MatchBy) -> Vec<usize> {
     let flops = |config: &Config| {
-        let cost = flops_per_token(&config.model, &config.nitp, config.train.context_length);
+        let cost = flops_per_token(config);
         let tokens = config.train.tokens_per_step() as f64;
-        tokens * (cost.ntp + cost.nitp)
+        tokens * cost.total()
     };
     let dearest =
         configs.iter().map(|config| flops(config) * config.train.steps as f64).fold(0.0, f64::max);

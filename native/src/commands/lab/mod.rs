@@ -36,7 +36,8 @@ const MOST_ARMS: usize = 1000;
 /// # Errors
 /// If an option is wrong, or a run fails.
 pub fn compare(args: &CompareArgs) -> Result<()> {
-    let objectives = args.arms.iter().map(|name| Arm::objective(name));
+    let base = base(&args.lab)?;
+    let objectives = args.arms.iter().map(|name| Arm::objective(name, &base));
     let more = args.more.iter().map(|text| Arm::parse(text));
     let arms = objectives.chain(more).collect::<Result<Vec<_>>>()?;
     run(&args.lab, arms)

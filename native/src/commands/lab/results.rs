@@ -109,10 +109,8 @@ impl RunResult {
         Some(tokens / self.tokens_per_second()?)
     }
 
-    /// Training FLOPs of one token, NITP included.
+    /// Training FLOPs of one token, those of every objective.
     pub fn flops_per_token(&self) -> f64 {
-        let config = &self.config;
-        let cost = flops_per_token(&config.model, &config.nitp, config.train.context_length);
-        cost.ntp + cost.nitp
+        flops_per_token(&self.config).total()
     }
 }

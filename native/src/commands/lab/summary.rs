@@ -164,6 +164,42 @@ const RESULTS: &[About] = &[
         compared: false,
         of: |run| run.evaluation().filter(|_| run.config.nitp.enabled).map(|it| it.nitp_loss),
     },
+    About {
+        key: "mtp_loss",
+        title: "multi-token prediction: cross-entropy of the token after the next, held out",
+        digits: 4,
+        less_is_better: None,
+        paper: None,
+        compared: false,
+        of: |run| run.evaluation()?.rivals.mtp_loss,
+    },
+    About {
+        key: "nextlat_loss",
+        title: "next-latent prediction: smooth L1 of states, held out",
+        digits: 4,
+        less_is_better: None,
+        paper: None,
+        compared: false,
+        of: |run| run.evaluation()?.rivals.nextlat_loss,
+    },
+    About {
+        key: "nextlat_kl",
+        title: "next-latent prediction: KL of distributions, held out",
+        digits: 4,
+        less_is_better: None,
+        paper: None,
+        compared: false,
+        of: |run| run.evaluation()?.rivals.nextlat_kl,
+    },
+    About {
+        key: "top_loss",
+        title: "token order prediction: ListNet loss, held out",
+        digits: 4,
+        less_is_better: None,
+        paper: None,
+        compared: false,
+        of: |run| run.evaluation()?.rivals.top_loss,
+    },
 ];
 
 const COSTS: &[About] = &[

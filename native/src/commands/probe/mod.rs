@@ -36,8 +36,8 @@ pub struct Probed {
     pub similar: usize,
     /// By layer, the last one that was asked for last.
     pub layers: Vec<LayerScores>,
-    /// The same states of the model before training, at the last of the layers; empty if they were not read.
-    pub untrained: Vec<Score>,
+    /// The same of the model before training, at the last of the layers; none if its states were not read.
+    pub untrained: Option<LayerScores>,
     /// What needs no states, by task.
     pub baselines: Vec<Baseline>,
 }
@@ -47,6 +47,10 @@ pub struct Probed {
 pub struct LayerScores {
     /// `0` is the embedding, `k` the stream after block k, `last` what the unembedding reads.
     pub layer: String,
+    /// Of the token states, 1 to hidden_size; none where there are fewer than two.
+    pub effective_rank: Option<f64>,
+    /// Mean cosine of pairs of token states, -1 to 1.
+    pub mean_cosine: Option<f64>,
     /// Each task's.
     pub scores: Vec<Score>,
 }
@@ -158,9 +162,8 @@ enum Weights {
 impl Model {
     fn of(run: &Path, device: &DeviceArgs) -> Result<Self> {
         let Saved { run, checkpoint, .. } = locate(run)?;
-        let mut config = run.config()?;
         // States have no objective.
-        config.nitp.enabled = false;
+        let config = run.config()?.next_token_alone();
         let tokenizer = run.tokenizer(&config)?;
         let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
         let choice = device::choose(device)?;
@@ -228,14 +231,23 @@ impl Model {
             scores.extend(scores::similarity(examples, layer, width)?);
             Ok(scores)
         };
+        let mut scores = |layer: &LayerVectors, name: &str| -> Result<LayerScores> {
+            let geometry = layer.geometry(width);
+            Ok(LayerScores {
+                layer: name.to_owned(),
+                effective_rank: geometry.as_ref().map(|it| it.effective_rank),
+                mean_cosine: geometry.as_ref().map(|it| it.mean_cosine),
+                scores: score(layer)?,
+            })
+        };
         let mut found = Vec::new();
         for (layer, name) in self.vectors(&tokens, layers, Weights::Trained)?.iter().zip(names) {
-            found.push(LayerScores { layer: name.clone(), scores: score(layer)? });
+            found.push(scores(layer, name)?);
         }
-        let mut untrained = Vec::new();
+        let mut untrained = None;
         if with_untrained {
-            let last = layers[layers.len() - 1];
-            untrained = score(&self.vectors(&tokens, &[last], Weights::Initial)?[0])?;
+            let (last, name) = (layers[layers.len() - 1], &names[layers.len() - 1]);
+            untrained = Some(scores(&self.vectors(&tokens, &[last], Weights::Initial)?[0], name)?);
         }
         for task in &tasks {
             let baseline = Baseline {
@@ -370,11 +382,20 @@ fn print(probed: &Probed) {
     }));
     header.extend(["untrained", "words", "majority"].map(str::to_owned));
     table.set_header(header.iter().map(|it| style(it).bold().to_string()));
+    let all = || probed.layers.iter().chain(&probed.untrained);
+    type Number = fn(&LayerScores) -> Option<f64>;
+    let geometry: [(&str, Number, usize); 2] =
+        [("effective rank", |it| it.effective_rank, 1), ("mean cosine", |it| it.mean_cosine, 3)];
+    for (measure, of, digits) in geometry {
+        let number = |value: f64| format!("{value:.digits$}");
+        let mut cells = vec!["token states".to_owned(), measure.to_owned()];
+        cells.extend(all().map(|it| of(it).map(number).unwrap_or_default()));
+        table.add_row(cells);
+    }
     let percent = |value: f64| format!("{:.1}", 100.0 * value);
     for (row, score) in probed.layers[0].scores.iter().enumerate() {
         let mut cells = vec![score.task.clone(), score.measure.to_owned()];
-        cells.extend(probed.layers.iter().map(|layer| percent(layer.scores[row].value)));
-        cells.push(percent(probed.untrained[row].value));
+        cells.extend(all().map(|layer| percent(layer.scores[row].value)));
         let baseline = probed
             .baselines
             .iter()
@@ -391,7 +412,7 @@ fn print(probed: &Probed) {
     }
     outln!("\n{table}");
     outln!(
-        "\nPercent. Vectors are means over a text's tokens, of length 1. accuracy: logistic regression, \
+        "\nIn percent, but for the geometry of token states. Vectors are means over a text's tokens, of length 1. accuracy: logistic regression, \
          fitted on 70 % of the documents, scored on the others. untrained: the same model before \
          training. words: logistic regression on counts of words. majority: always the most frequent \
          class."

@@ -4,6 +4,7 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use nitp_core::data::Tokenizer;
 use nitp_core::executor::Executor;
+use nitp_core::geometry::{Geometry, geometry};
 use nitp_core::train::StateReader;
 use nitp_lab::vectors::l2_normalized;
 
@@ -23,6 +24,21 @@ pub struct LayerVectors {
     pub texts: Vec<f64>,
     /// Of each text the states of its marked tokens, L2-normalised, `[texts][marked, hidden_size]`.
     pub marked: Vec<Vec<f64>>,
+    /// States of the first tokens, as they are, `[at most geometry_tokens(), hidden_size]`.
+    sample: Vec<f32>,
+}
+
+impl LayerVectors {
+    /// How token states lie; none for fewer than two.
+    pub fn geometry(&self, width: usize) -> Option<Geometry> {
+        (self.sample.len() >= 2 * width).then(|| geometry(&self.sample, width))
+    }
+}
+
+/// How many token states a geometry is of: as in training, four times as many as directions, and a few thousand where
+/// states are narrow.
+fn geometry_tokens(width: usize) -> usize {
+    (4 * width).max(4096)
 }
 
 /// Reads the states of texts. A text that is longer than the context is read in windows of the context, one after
@@ -54,6 +70,7 @@ pub fn read(
             let empty = LayerVectors {
                 texts: vec![0.0; texts.len() * width],
                 marked: texts.iter().map(|it| vec![0.0; it.marked.len() * width]).collect(),
+                sample: Vec::new(),
             };
             layers = vec![empty; states.len()];
         }
@@ -91,6 +108,8 @@ impl Window {
     fn add(&self, states: &[f32], width: usize, text: &Tokens, layer: &mut LayerVectors) {
         let mean = &mut layer.texts[self.text * width..(self.text + 1) * width];
         let states = &states[self.before * width..];
+        let room = geometry_tokens(width) * width - layer.sample.len();
+        layer.sample.extend(&states[..states.len().min(room)]);
         for state in states.chunks(width) {
             mean.iter_mut().zip(state).for_each(|(sum, &x)| *sum += f64::from(x));
         }

@@ -168,7 +168,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
         step: done,
         version: env!("CARGO_PKG_VERSION"),
         device: &choice.why,
-        parameters: parameter_counts(&config.model, &config.nitp).total,
+        parameters: parameter_counts(&config).total,
         data_fingerprint: &fingerprint,
     })?;
     let mut progress = matches!(told, Told::Reader).then(|| Progress::new(&config, done));

@@ -20,7 +20,7 @@ const SAMPLE_TOKENS: usize = 80;
 /// What is trained, on what, as lines.
 pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dataset) -> String {
     let (model, train) = (&config.model, &config.train);
-    let counts = parameter_counts(model, &config.nitp);
+    let counts = parameter_counts(config);
     let kind = match &model.moe {
         Some(moe) => format!(
             "{} active, {} experts of which {} see a token",
@@ -30,11 +30,14 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
         ),
         None => "dense".to_owned(),
     };
-    let projector = match counts.projector {
-        0 => String::new(),
-        count => format!(" + {} of NITP's projector, in training only", short(count as f64)),
+    let heads = match (counts.heads(), counts.projector) {
+        (0, _) => String::new(),
+        (all, projector) if all == projector => {
+            format!(" + {} of NITP's projector, in training only", short(all as f64))
+        }
+        (all, _) => format!(" + {} of heads, in training only", short(all as f64)),
     };
-    let objective = if config.nitp.enabled { "NTP + NITP" } else { "NTP alone" };
+    let objective = objective(config);
     let corpus = dataset.corpus();
     let held_out = dataset.split().held_out.len();
     let trained = train.steps as f64 * train.tokens_per_step() as f64;
@@ -52,7 +55,7 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
         line(
             "model",
             format!(
-                "{} parameters ({kind}; {} blocks of width {}){projector}",
+                "{} parameters ({kind}; {} blocks of width {}){heads}",
                 short(counts.total as f64),
                 model.num_hidden_layers,
                 model.hidden_size
@@ -80,6 +83,18 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
     .concat()
     .trim_end()
     .to_owned()
+}
+
+/// The terms of the loss, but for the balance of a mixture.
+fn objective(config: &Config) -> String {
+    let more = [
+        (config.nitp.enabled, "NITP"),
+        (config.mtp.enabled, "MTP"),
+        (config.nextlat.enabled, "NextLat"),
+        (config.top.enabled, "TOP"),
+    ];
+    let more: Vec<&str> = more.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+    if more.is_empty() { "NTP alone".to_owned() } else { format!("NTP + {}", more.join(" + ")) }
 }
 
 /// What the summary at the end tells.
@@ -144,6 +159,9 @@ impl Summary {
             }
             if config.nitp.enabled {
                 line("NITP loss", change(first.nitp_loss, last.nitp_loss, 3));
+            }
+            for ((name, first), (_, last)) in first.rivals.named().zip(last.rivals.named()) {
+                line(name, change(first, last, 3));
             }
         } else {
             line("loss", format!("{:.3} nats a token", step.ntp_loss));
