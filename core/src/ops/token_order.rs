@@ -53,7 +53,7 @@ impl TokenOrder {
             }
         }
         let total: R = order.iter().map(|&(_, share)| share).sum();
-        order.iter_mut().for_each(|(_, share)| *share = *share / total);
+        order.iter_mut().for_each(|(_, share)| *share /= total);
         order
     }
 }

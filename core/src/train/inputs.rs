@@ -156,7 +156,7 @@ impl AddAssign for Terms {
 
 /// Whether the position after `t` is of the same row, and its token one that `t` has a label for.
 fn has_next_state(batch: &Batch, context: usize, t: usize) -> bool {
-    (t + 1) % context != 0 && batch.labels[t] != IGNORED_LABEL
+    !(t + 1).is_multiple_of(context) && batch.labels[t] != IGNORED_LABEL
 }
 
 /// The token after the next, or [`IGNORED_LABEL`] where either has no loss of its own or the next is of another row.
@@ -211,7 +211,7 @@ pub fn micro_inputs(config: &Config, plan: &Plan, batch: &Batch, scales: Scales)
 /// What heads that read the next token need of it, by the names of their inputs.
 fn ahead_inputs(batch: &Batch, context: usize) -> [(&'static str, Vec<u32>); 6] {
     let positions = || 0..batch.labels.len();
-    let next = |t: usize| if (t + 1) % context == 0 { t } else { t + 1 };
+    let next = |t: usize| if (t + 1).is_multiple_of(context) { t } else { t + 1 };
     let tokens: Vec<u32> = positions().map(|t| batch.input_ids[next(t)]).collect();
     let (sorted_positions, segment_starts) = embedding::sort_tokens(&tokens);
     [

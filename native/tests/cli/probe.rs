@@ -55,7 +55,9 @@ fn labels_senses_and_pairs_are_probed_at_every_layer() {
     assert_eq!(probe(&place, "examples.jsonl", &["--layer=all"]).0, found);
     let (out, _) =
         succeed(place.nitp(&["probe", "run", "--device=cpu", "--data", "examples.jsonl"]));
-    for part in ["kind", "nearest centroid", "untrained", "majority", "In percent", "effective rank"] {
+    for part in
+        ["kind", "nearest centroid", "untrained", "majority", "In percent", "effective rank"]
+    {
         assert!(out.contains(part), "`{part}` is not in\n{out}");
     }
 }

@@ -71,7 +71,7 @@ fn link(known: &Known) -> String {
 }
 
 fn parameters(known: &Known) -> u64 {
-    known.config().map_or(0, |config| parameter_counts(&config).total)
+    known.config().map_or(0, |config| parameter_counts(config).total)
 }
 
 impl Runs {

@@ -95,7 +95,7 @@ pub fn show(ui: &mut Ui, at: usize, config: &Config) -> Option<Pressed> {
     });
     let mut text = stop.text.to_owned();
     if at == COST {
-        let flops = flops_per_token(&config);
+        let flops = flops_per_token(config);
         text += &format!(
             " For the model that is set up here it is {:.0} % by count; \"Tokens a second\" under \
              Curves is what it comes to on this machine.",
