@@ -16,6 +16,7 @@ import hashlib
 import html.parser
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -140,7 +141,11 @@ def unpacked(packages: list[str], folder: Path) -> Path:
         if found.returncode == 0 and found.stdout:
             subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package], cwd=folder, check=True)
             [archive] = folder.glob(f"{package}_*.deb")
-            subprocess.run(["dpkg-deb", "-x", archive, place], check=True)
+            # Beside it and then renamed: what is there is whole.
+            part = place.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            subprocess.run(["dpkg-deb", "-x", archive, part], check=True)
+            part.rename(place)
             archive.unlink()
             return place
     raise SystemExit(f"none of the packages {', '.join(packages)} is known: run apt-get update first")

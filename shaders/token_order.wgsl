@@ -20,7 +20,7 @@ storage loss: f32;   // [rows]
 storage scalars: f32;
 
 const THREADS: u32 = 256;
-const MAX_WINDOW: u32 = 64;
+override MAX_WINDOW: u32 = 64; // config::MAX_WINDOW
 
 var<workgroup> shares_of_order: array<f32, MAX_WINDOW>;
 var<workgroup> terms: array<f32, MAX_WINDOW>;
@@ -29,8 +29,8 @@ var<workgroup> terms: array<f32, MAX_WINDOW>;
 // Without a share, the token is none.
 struct Ahead { token: u32, share: f32 }
 
-// Whether the token that comes lane + 1 after position t counts: it and all before it are of the same text and
-// sequence, and it is not among those before it.
+// Whether the token that comes lane + 1 after position t counts: it is of the same sequence, no position from t to it is
+// without a label, and it is not among those before it.
 fn counts(t: u32, lane: u32) -> bool {
     let end = (t / sizes.context + 1) * sizes.context;
     if lane >= sizes.window || t + lane >= end { return false; }
@@ -106,6 +106,5 @@ fn token_order_gradient(
         logits[base + j] = factor * exp(logits[base + j] - share.largest);
     }
     storageBarrier();
-    workgroupBarrier();
     if mine.share > 0.0 { logits[base + mine.token] -= scale * mine.share; }
 }

@@ -159,28 +159,30 @@ pub fn parameter_counts(config: &Config) -> ParameterCounts {
         norms,
         lm_head,
         projector: if config.nitp.has_projector() { product([12, d, d]) } else { 0 },
-        mtp: if config.mtp.is_on() { mtp_parameters(config) } else { 0 },
-        nextlat: if config.nextlat.is_on() {
-            sum([product([14, d, d]), product([2, d])])
-        } else {
-            0
-        },
+        mtp: if config.mtp.is_on() { sum(mtp_parameters(config)) } else { 0 },
+        nextlat: if config.nextlat.is_on() { sum(nextlat_parameters(d)) } else { 0 },
         top: if config.top.is_on() { embedding } else { 0 },
     }
 }
 
-fn mtp_parameters(config: &Config) -> u64 {
+/// Of the head of next-latent prediction: matrices, and gains of norms.
+fn nextlat_parameters(hidden_size: usize) -> [u64; 2] {
+    [product([14, hidden_size, hidden_size]), product([2, hidden_size])]
+}
+
+/// Of the head of multi-token prediction: matrices, and gains of norms.
+fn mtp_parameters(config: &Config) -> [u64; 2] {
     let model = &config.model;
     let (d, head_dim) = (model.hidden_size, model.head_dim);
     let heads = 2 * model.num_attention_heads + 2 * model.num_key_value_heads;
     let attention = product([d, heads, head_dim]);
     let ffn = product([3, d, MtpConfig::intermediate_size(model)]);
-    let read = match config.mtp.head {
-        MtpHead::Sequential => sum([product([2, d, d]), product([2, d])]),
-        MtpHead::Parallel => 0,
+    // Two norms of the block and one after it, and one of each vector that is joined.
+    let (joined, norms) = match config.mtp.head {
+        MtpHead::Sequential => (product([2, d, d]), 5),
+        MtpHead::Parallel => (0, 3),
     };
-    // Two norms of the block, one after it.
-    sum([attention, ffn, read, product([3, d])])
+    [sum([attention, ffn, joined]), product([norms, d])]
 }
 
 /// Counts the training FLOPs of one token of a row of `train.context_length` tokens, in a step where
@@ -217,10 +219,8 @@ pub fn flops_per_token(config: &Config) -> FlopsPerToken {
     let unread = (counts.dense_ffn + counts.experts_shared) as f64 / 3.0;
     let recomputation = 2.0 * (in_blocks - unread) + attention / 3.0;
     let unembedding = 6.0 * vocab * d;
-    let matrices = |parameters: u64, norms: f64| 6.0 * (parameters as f64 - norms * d);
-    let mtp_norms = if config.mtp.head == MtpHead::Sequential { 5.0 } else { 3.0 };
-    let mtp = matrices(counts.mtp, mtp_norms) + unembedding + block_attention;
-    let nextlat = matrices(counts.nextlat, 2.0) + unembedding;
+    let mtp = 6.0 * mtp_parameters(config)[0] as f64 + unembedding + block_attention;
+    let nextlat = 6.0 * nextlat_parameters(model.hidden_size)[0] as f64 + unembedding;
     let if_on = |is_on: bool, flops: f64| if is_on { flops } else { 0.0 };
     FlopsPerToken {
         paper_ntp,

@@ -60,8 +60,8 @@ pub struct TopConfig {
     pub enabled: bool,
     /// The weight of its loss in the whole loss. At least 0. Default 1.
     pub weight: f64,
-    /// How many tokens ahead count, 1 to 64. A token j ahead has the weight e^-j, so in f32 those beyond the default
-    /// of 16 add nothing.
+    /// How many tokens ahead count, 1 to 64. A token j ahead has a weight in proportion to e^-j, so those beyond the
+    /// default of 16 have less than a millionth together.
     pub window: usize,
 }
 
@@ -131,7 +131,7 @@ impl TopConfig {
             "top.window",
             self.window,
             format!("it must be a whole number from 1 to {MAX_WINDOW}"),
-            "Set top.window = 16: tokens further ahead have no weight left",
+            "Set top.window = 16: tokens further ahead have hardly any weight",
         )
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct BlockOf {
     pub name: String,
     /// Its feed-forward network.
     pub ffn: Ffn,
+    /// Whether its backward computes its forward again, out of the stream that it read.
+    pub recomputed: bool,
 }
 
 impl BlockOf {
@@ -30,7 +32,8 @@ impl BlockOf {
             None => Ffn::Dense { inner: model.intermediate_size },
             Some(moe) => Ffn::Moe(moe.clone()),
         };
-        Self { name: format!("layers.{layer}"), ffn }
+        let recomputed = cx.config.train.recompute_activations;
+        Self { name: format!("layers.{layer}"), ffn, recomputed }
     }
 }
 
@@ -72,8 +75,7 @@ impl Block {
     pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, dstream: View) {
         let name = self.of.name.clone();
         b.scoped(name.clone(), |b| {
-            let block =
-                if cx.config.train.recompute_activations { self.recompute(b, cx) } else { self };
+            let block = if self.of.recomputed { self.recompute(b, cx) } else { self };
             b.scoped("ffn", |b| block.ffn.backward(b, cx, &name, dstream));
             b.scoped("attention", |b| block.attention.backward(b, cx, &name, dstream));
         });

@@ -36,7 +36,7 @@ impl FfnBlock {
         of: &BlockOf,
         stream: Stream,
     ) -> (Stream, Self) {
-        let BlockOf { name, ffn } = of;
+        let BlockOf { name, ffn, .. } = of;
         let norm = Norm::forward(b, cx, &format!("{name}.ffn_norm"), stream, None);
         let (branch, kind) = match ffn {
             &Ffn::Dense { inner } => {

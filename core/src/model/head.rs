@@ -56,7 +56,7 @@ pub(super) enum Compared {
 
 /// Where the gradient of states goes.
 #[derive(Clone, Copy)]
-pub(super) struct Into {
+pub(super) struct GradientTo {
     /// `[tokens, width]`.
     pub view: View,
     /// Add to what is there.
@@ -77,7 +77,13 @@ impl TokenLoss<'_> {
 
     /// The raw loss of `hidden [tokens, width]`, into the metrics. With `dhidden`, its weighted gradient with
     /// respect to `hidden`, and that of the projection.
-    pub fn plan(self, b: &mut PlanBuilder, cx: &Context<'_>, hidden: View, dhidden: Option<Into>) {
+    pub fn plan(
+        self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        hidden: View,
+        dhidden: Option<GradientTo>,
+    ) {
         let (n, width, vocab) = (cx.tokens(), cx.width(), self.project.outputs);
         let loss = b.activation("token_loss", &[n]);
         let gradient = dhidden.is_some().then_some(CrossEntropyGradient {
@@ -111,7 +117,7 @@ impl TokenLoss<'_> {
                     window,
                 }),
             }
-            if let Some(Into { view, accumulate }) = dhidden {
+            if let Some(GradientTo { view, accumulate }) = dhidden {
                 let dstates = view.slice(first * width, rows * width);
                 self.project.backward_weight(b, cx, logits, states, rows);
                 self.project.backward_input(b, cx, logits, dstates, accumulate, rows);

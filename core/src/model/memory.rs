@@ -6,7 +6,7 @@ use crate::plan::{DType, Layout, LayoutError, Limits, Space};
 
 /// Bytes that a training run takes, by part.
 pub struct Memory {
-    /// Parameters, NITP's projector among them.
+    /// Parameters, those of heads that serve training alone among them.
     pub weights: u64,
     /// As many as the weights.
     pub gradients: u64,

@@ -4,7 +4,7 @@
 use super::block::{Block, BlockOf};
 use super::context::{Context, metric};
 use super::ffn_block::Ffn;
-use super::head::{Compared, Into, TokenLoss, unembedding};
+use super::head::{Compared, GradientTo, TokenLoss, unembedding};
 use super::next_token::{Joined, ahead};
 use super::norm::{Norm, Stream};
 use crate::config::{MtpConfig, MtpHead};
@@ -26,7 +26,8 @@ fn predict(b: &mut PlanBuilder, cx: &Context<'_>, last: View, dlast: Option<View
     };
     let sum = joined.as_ref().map_or(last, |joined| joined.sum);
     let ffn = Ffn::Dense { inner: MtpConfig::intermediate_size(model) };
-    let of = BlockOf { name: "mtp.block".to_owned(), ffn };
+    // Its backward follows at once: there is nothing to save by computing it twice.
+    let of = BlockOf { name: "mtp.block".to_owned(), ffn, recomputed: false };
     let (stream, block) = Block::forward(b, cx, of, Stream { sum, branch: None });
     let hidden = b.activation("normed", &[n, width]);
     let norm = Norm::forward(b, cx, "mtp.norm", stream, Some(hidden));
@@ -38,7 +39,7 @@ fn predict(b: &mut PlanBuilder, cx: &Context<'_>, last: View, dlast: Option<View
         metric: metric::MTP_LOSS,
     };
     let dhidden = dlast.map(|_| b.activation("dhidden", &[n, width]));
-    loss.plan(b, cx, hidden, dhidden.map(|view| Into { view, accumulate: false }));
+    loss.plan(b, cx, hidden, dhidden.map(|view| GradientTo { view, accumulate: false }));
     let (Some(dlast), Some(dhidden)) = (dlast, dhidden) else { return };
     let dstream = b.activation("dstream", &[n, width]);
     norm.backward(b, cx, dhidden, dstream, false);

@@ -61,7 +61,7 @@ struct Distance {
 }
 
 impl Distance {
-    /// Each row is a sequence of its own, so that a pair is a row of `p` and the same row of `z`.
+    /// A pair is a row of `p` and the same row of `z`.
     fn plan(
         self,
         b: &mut PlanBuilder,
@@ -80,7 +80,7 @@ impl Distance {
             index: scalars::NEXTLAT_SCALE,
         });
         let shift = Shift::Current;
-        b.push(Nitp { p, z, mask, loss, gradient, kind, shift, rows, context: 1, width });
+        b.push(Nitp { p, z, mask, loss, gradient, kind, shift, rows: 1, context: rows, width });
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::block::{Block, BlockOf};
 use super::context::Context;
-use super::head::{Into, TokenLoss, unembedding};
+use super::head::{GradientTo, TokenLoss, unembedding};
 use super::mtp_head::mtp;
 use super::nextlat_head::nextlat;
 use super::nitp_head::{States, nitp};
@@ -77,7 +77,7 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
     };
     let (dstream, dtarget) = b.scoped("head", |b| {
         let dhidden = b.activation("dhidden", &[n, width]);
-        let into = Into { view: dhidden, accumulate: false };
+        let into = GradientTo { view: dhidden, accumulate: false };
         TokenLoss::next_token(cx).plan(b, cx, norm.y, Some(into));
         rivals_of_hidden(b, cx, norm.y, Some(dhidden));
         let mut dtarget = None;

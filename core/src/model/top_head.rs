@@ -2,7 +2,7 @@
 //! (arXiv 2508.19228).
 
 use super::context::{Context, metric};
-use super::head::{Compared, Into, TokenLoss};
+use super::head::{Compared, GradientTo, TokenLoss};
 use super::linear::Linear;
 use crate::ops::scalars;
 use crate::plan::{PlanBuilder, View};
@@ -24,5 +24,5 @@ pub(super) fn top(b: &mut PlanBuilder, cx: &Context<'_>, h: View, dh: Option<Vie
         scale: scalars::NTP_SCALE,
         metric: metric::TOP_LOSS,
     };
-    b.scoped("top", |b| loss.plan(b, cx, h, dh.map(|view| Into { view, accumulate: true })));
+    b.scoped("top", |b| loss.plan(b, cx, h, dh.map(|view| GradientTo { view, accumulate: true })));
 }

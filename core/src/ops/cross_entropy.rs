@@ -36,7 +36,7 @@ pub struct CrossEntropy {
 pub struct CrossEntropyGradient {
     /// The step's scalars, `[scalars::LEN]`.
     pub scalars: View,
-    /// Which of them is the scale: `scalars::NTP_SCALE`.
+    /// Which of them is the scale.
     pub index: usize,
     /// The weight of the loss.
     pub weight: f64,

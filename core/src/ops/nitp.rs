@@ -53,7 +53,7 @@ pub struct Nitp {
     pub rows: usize,
     /// Positions of a sequence.
     pub context: usize,
-    /// Hidden size.
+    /// Numbers of a vector: hidden size, or entries of a vocabulary.
     pub width: usize,
 }
 
@@ -69,7 +69,7 @@ pub struct NitpGradient {
     pub weight: f64,
     /// The step's scalars, `[scalars::LEN]`.
     pub scalars: View,
-    /// Which of them is the scale: `scalars::NITP_SCALE`.
+    /// Which of them is the scale.
     pub index: usize,
 }
 

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::cross_entropy::{CrossEntropyGradient, Share, TASK, row_share, scaled_softmax};
 use super::{Op, Use};
+use crate::config::MAX_WINDOW;
 use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
@@ -34,7 +35,7 @@ pub struct TokenOrder {
     pub vocab: usize,
     /// Positions of a sequence.
     pub context: usize,
-    /// Most tokens ahead, at most [`MAX_WINDOW`](crate::config::MAX_WINDOW).
+    /// Most tokens ahead, at most [`MAX_WINDOW`].
     pub window: usize,
 }
 
@@ -143,7 +144,11 @@ impl Op for TokenOrder {
             (entry, index, weight) = ("token_order_gradient", gradient.index, gradient.weight);
         }
         vec![Dispatch {
-            kernel: Kernel { module: Module::Shader("token_order"), entry, constants: Vec::new() },
+            kernel: Kernel {
+                module: Module::Shader("token_order"),
+                entry,
+                constants: vec![("MAX_WINDOW", MAX_WINDOW as f64)],
+            },
             bindings,
             uniform: Uniform::new()
                 .size(self.rows)

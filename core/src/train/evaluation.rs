@@ -194,7 +194,8 @@ impl Sums {
         let rivals = RivalLosses::new(config, |loss| match loss {
             metric::MTP_LOSS => of(loss, mtp),
             metric::TOP_LOSS => of(loss, labels),
-            _ => of(loss, nextlat),
+            metric::NEXTLAT_LOSS | metric::NEXTLAT_KL => of(loss, nextlat),
+            other => unreachable!("the metric {other} is no rival's"),
         });
         let mut expert_load = self.loads.clone();
         expert_load.iter_mut().flatten().for_each(|load| *load /= self.batches as f32);

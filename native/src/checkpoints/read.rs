@@ -50,8 +50,8 @@ pub fn load(folder: &Path, config: &Config) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-/// Reads the weights of a checkpoint of this model and where its run stood; NITP's projector may
-/// be absent.
+/// Reads the weights of a checkpoint of this model and where its run stood; heads that serve training
+/// alone may be absent.
 ///
 /// # Errors
 /// As [`load`].

@@ -87,14 +87,19 @@ pub fn run(args: EvalArgs) -> Result<()> {
 
 /// Turns objectives off whose heads are not among the weights: their losses can't be measured, the rest can.
 fn leave_out_absent_heads(config: &mut Config, weights: &Tensors) {
-    let has = |head: &str| weights.keys().any(|name| training_head(name) == Some(head));
-    config.nitp.enabled &= has("nitp.") || !config.nitp.has_projector();
+    let parameters = parameters(config);
+    let parts = || parameters.iter().flat_map(|parameter| &parameter.parts);
+    let has = |head: &str| {
+        let mut of_head = parts().filter(|part| training_head(&part.name) == Some(head));
+        of_head.all(|part| weights.contains_key(&part.name))
+    };
+    config.nitp.enabled &= has("nitp.");
     config.mtp.enabled &= has("mtp.");
     config.nextlat.enabled &= has("nextlat.");
     config.top.enabled &= has("top.");
 }
 
-/// Puts weights in place; what they lack (the projector) stays zero.
+/// Puts weights in place; what they lack (heads that serve training alone) stays zero.
 pub fn write_weights(
     executor: &mut dyn Executor,
     config: &Config,

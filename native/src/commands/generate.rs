@@ -13,9 +13,7 @@ use crate::{checkpoints, device};
 /// Writes text as it is drawn.
 pub fn run(args: GenerateArgs) -> Result<()> {
     let Saved { run, checkpoint, .. } = locate(&args.run)?;
-    let mut config = run.config()?;
-    // A generating model is without projector.
-    config.nitp.enabled = false;
+    let config = run.config()?.next_token_alone();
     let tokenizer = run.tokenizer(&config)?;
     let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
     let prompt = tokenizer.encode_prompt(&args.prompt)?;

@@ -140,6 +140,10 @@ fn print_flops(config: &Config, flops: &FlopsPerToken) {
             rows.push(row(name, more, format!("+{}", percent(more / flops.ntp))));
         }
     }
+    if flops.total() > flops.ntp + flops.nitp {
+        let remark = format!("+{}", percent(flops.total() / flops.ntp - 1.0));
+        rows.push(row("with all of these", flops.total(), remark));
+    }
     if config.train.recompute_activations {
         let all = flops.total() + flops.recomputation;
         let remark = format!("+{}", percent(flops.recomputation_overhead()));

@@ -123,6 +123,44 @@ fn ablations_and_sweeps_are_grids_of_arms() {
     assert_eq!(names("sweep"), ["ntp", "weight=0.5", "weight=2"]);
 }
 
+/// Rivals train from the same seeds on the same batches, end on a checkpoint that other commands take, and go on.
+#[test]
+fn rivals_are_arms_and_their_runs_are_ordinary_runs() {
+    let place = Place::new();
+    let arms = ["--arms=ntp,mtp,nextlat,nitp+top", "--steps=6", "--seeds=1", "--no-probe"];
+    succeed(lab(&place, &["compare"], "lab", &arms));
+    let report = report(&place, "lab");
+    let value = |key: &str, arm: usize| {
+        let results = report["results"].as_array().expect("results");
+        let metric = results.iter().find(|it| it["key"] == key).expect("a metric");
+        metric["rows"][arm]["values"][0].as_f64()
+    };
+    for (key, with) in [
+        ("val_loss", [true; 4]),
+        ("nitp_loss", [false, false, false, true]),
+        ("mtp_loss", [false, true, false, false]),
+        ("nextlat_loss", [false, false, true, false]),
+        ("nextlat_kl", [false, false, true, false]),
+        ("top_loss", [false, false, false, true]),
+    ] {
+        for (arm, with) in with.into_iter().enumerate() {
+            assert_eq!(value(key, arm).is_some_and(|it| it > 0.0), with, "{key} of arm {arm}");
+        }
+    }
+    let overhead = |arm: usize| report["arms"][arm]["flops_overhead"].as_f64().expect("a number");
+    assert!((1..4).all(|arm| overhead(arm) > 0.05) && overhead(0) == 0.0);
+    // A run of a rival is evaluated, writes, and lends its weights to a model without its head.
+    let run = "lab/runs/mtp/seed-0";
+    let (said, _) = succeed(place.nitp(&["eval", run, "--device=cpu"]));
+    assert!(said.contains("MTP loss"), "{said}");
+    succeed(place.nitp(&["generate", run, "--max-tokens=3", "--device=cpu"]));
+    let init =
+        [&["train"][..], NANO, &["--data", "text.txt", "--device=cpu", "--steps=2"]].concat();
+    let init =
+        [&init[..], &["--init", run, "--out", "after", "--set", "mtp.head=parallel"]].concat();
+    succeed(place.nitp(&init));
+}
+
 #[test]
 fn what_can_not_be_compared_is_refused_before_anything_trains() {
     let place = Place::new();
@@ -134,7 +172,7 @@ fn what_can_not_be_compared_is_refused_before_anything_trains() {
         assert!(!place.path("lab").exists(), "{command:?} {more:?} made a folder");
     };
     refused(&["compare"], &["--seeds=0"], &["at least one seed"]);
-    refused(&["compare"], &["--arms=ntp,nitq"], &["--arms nitq", "ntp and nitp"]);
+    refused(&["compare"], &["--arms=ntp,nitq"], &["`nitq`", "ntp (alone), nitp, mtp"]);
     refused(&["compare"], &["--arm=x"], &["NAME:SECTION.KEY=VALUE"]);
     refused(&["compare"], &["--arm=ntp:nitp.weight=1"], &["two arms are called `ntp`"]);
     refused(&["compare"], &["--arm=x:nitp.lamda=1"], &["the arm `x`", "nitp.lamda"]);

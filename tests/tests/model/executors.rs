@@ -5,7 +5,7 @@ use nitp_core::cpu::CpuExecutor;
 use nitp_core::executor::Executor;
 use nitp_core::model::parameters;
 use nitp_core::plan::Space;
-use nitp_core::train::Tensors;
+use nitp_core::train::{BatchSource, Evaluator, Tensors};
 use nitp_tests::model_case::{
     MOE, RIVALS, RandomBatches, StepNumbers, Steps, config, fast_executor, gpu_executor,
     initial_weights, layout,
@@ -112,6 +112,31 @@ fn every_nitp_setting_that_changes_the_plan() {
     check(&["nitp.regularizer=token_cosine"]);
     // Prediction and target are one tensor.
     check(&["nitp.projector=none", "nitp.source=pre_norm", "nitp.target_layer=3"]);
+}
+
+/// The held-out losses of a batch are those of a training step on it: some labels don't count.
+#[test]
+fn held_out_losses_are_those_of_a_step() {
+    for sets in [RIVALS.to_vec(), [RIVALS, MOE].concat()] {
+        let config = config(&sets);
+        let weights = initial_weights(&config);
+        let source = || Box::new(RandomBatches::new(&config));
+        let mut steps = Steps::new(fast_executor(&config), &config, &weights, source());
+        // With a learning rate of 0 the weights stay.
+        let step = steps.step(0, Some(0.0));
+        let evaluator = Evaluator::new(&mut steps.executor, &config).expect("it fits");
+        let batch = source().train(0, 0);
+        let sums = evaluator.evaluate_now(&mut steps.executor, [batch].into_iter());
+        let event = sums.expect("it runs").event(&config, 0, 0);
+        let rivals = event.rivals;
+        let held_out = [rivals.mtp_loss, rivals.nextlat_loss, rivals.nextlat_kl, rivals.top_loss];
+        let pairs = [(event.val_loss, step.ntp_loss), (event.nitp_loss, step.nitp_loss)]
+            .into_iter()
+            .chain(held_out.map(|it| it.expect("it is on")).into_iter().zip(step.rivals));
+        for (found, expected) in pairs {
+            assert!(expected > 0.0 && (found / expected - 1.0).abs() < 1e-5, "{found} {expected}");
+        }
+    }
 }
 
 #[test]

@@ -30,20 +30,22 @@ fn trained<E: Executor>(
 
 /// With NITP as far as `sets` have it.
 fn same_bits<E: Executor>(executor: impl Fn(&Config) -> E, sets: &[&str]) {
-    same_bits_of(executor, sets, "nitp.enabled=true", &["nitp.weight"]);
+    same_bits_of(executor, sets, &["nitp"], &["nitp.weight"]);
 }
 
-/// An objective that is on by one setting, with its weights at 0 and at 1.
+/// Objectives alone, with their weights at 0 and at 1.
 fn same_bits_of<E: Executor>(
     executor: impl Fn(&Config) -> E,
     sets: &[&str],
-    on: &str,
+    objectives: &[&str],
     weights: &[&str],
 ) {
     let with = |weight: usize| {
+        let on = objectives.iter().map(|name| format!("{name}.enabled=true"));
         let weights = weights.iter().map(|key| format!("{key}={weight}"));
-        let more = ["nitp.enabled=false", on].map(str::to_owned).into_iter().chain(weights);
-        let all: Vec<String> = sets.iter().map(|set| set.to_string()).chain(more).collect();
+        let mut all: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        all.push("nitp.enabled=false".to_owned());
+        all.extend(on.chain(weights));
         config(&all.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let ntp = config(&[sets, &["nitp.enabled=false"]].concat());
@@ -76,18 +78,18 @@ fn on_the_cpu() {
     }
 }
 
-/// Each rival's setting, and the keys of its weights.
+/// Each rival, and the keys of its weights.
 const RIVALS: [(&str, &[&str]); 3] = [
-    ("mtp.enabled=true", &["mtp.weight"]),
-    ("nextlat.enabled=true", &["nextlat.weight", "nextlat.kl_weight"]),
-    ("top.enabled=true", &["top.weight"]),
+    ("mtp", &["mtp.weight"]),
+    ("nextlat", &["nextlat.weight", "nextlat.kl_weight"]),
+    ("top", &["top.weight"]),
 ];
 
 #[test]
 fn rivals_on_the_cpu() {
-    for (on, weights) in RIVALS {
+    for (rival, weights) in RIVALS {
         for sets in [&[][..], MOE] {
-            same_bits_of(fast_executor, sets, on, weights);
+            same_bits_of(fast_executor, sets, &[rival], weights);
         }
     }
 }
@@ -97,4 +99,10 @@ fn on_a_gpu() {
     for sets in [&[][..], MOE] {
         same_bits(gpu_executor, sets);
     }
+}
+
+#[test]
+fn all_rivals_on_a_gpu() {
+    let weights: Vec<&str> = RIVALS.iter().flat_map(|(_, weights)| *weights).copied().collect();
+    same_bits_of(gpu_executor, &[], &RIVALS.map(|(rival, _)| rival), &weights);
 }

@@ -141,7 +141,7 @@ impl Checkpoint {
     }
 
     /// Reads the weights alone, for measuring, generating and new runs, with what `trainer.json`
-    /// says; NITP's projector may be absent.
+    /// says; heads that serve training alone may be absent.
     ///
     /// # Errors
     /// As [`Checkpoint::from_files`].

@@ -63,9 +63,8 @@ fn one_block(mut config: Config, sets: &[String]) -> Result<Config> {
         moe.first_k_dense_replace = 0;
     }
     (train.batch_size, train.context_length, train.gradient_accumulation_steps) = (16, 256, 1);
-    config.nitp.enabled = false;
     config.nitp.target_layer = 0;
-    Ok(load(config, None, sets)?)
+    Ok(load(config.next_token_alone(), None, sets)?)
 }
 
 fn measure(name: &str, config: Config, args: &BenchArgs) -> Result<Layers> {

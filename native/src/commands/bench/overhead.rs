@@ -43,7 +43,8 @@ pub fn run(args: &BenchArgs, presets: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn measure(name: &str, mut config: Config, args: &BenchArgs) -> Result<Overhead> {
+fn measure(name: &str, config: Config, args: &BenchArgs) -> Result<Overhead> {
+    let mut config = config.next_token_alone();
     let mut rehearsal = |enabled: bool| -> Result<Rehearsal> {
         config.nitp.enabled = enabled;
         let choice = device::choose_tuned(&args.device, &config)?;

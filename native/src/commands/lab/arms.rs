@@ -22,8 +22,8 @@ impl Arm {
     }
 
     /// Next-token prediction alone: what all others are compared with.
-    pub fn ntp() -> Self {
-        Self::new("ntp", &["nitp.enabled=false"])
+    pub fn ntp(base: &Config) -> Self {
+        Self::of_objectives("ntp", &[], base)
     }
 
     /// NITP as configured.
@@ -32,12 +32,10 @@ impl Arm {
     }
 
     /// Next-token prediction with the objectives of this name beside it: `ntp` for none, or names joined by `+`.
-    /// Objectives that are on in the common configuration and are not named are off.
     ///
     /// # Errors
-    /// If one is not known.
+    /// If one is not known, or there twice.
     pub fn objective(name: &str, base: &Config) -> Result<Self> {
-        let is_on = [base.nitp.enabled, base.mtp.enabled, base.nextlat.enabled, base.top.enabled];
         let wanted: Vec<&str> = if name == "ntp" { Vec::new() } else { name.split('+').collect() };
         if let Some(unknown) = wanted.iter().find(|it| !OBJECTIVES.contains(it)) {
             bail!(
@@ -46,12 +44,22 @@ impl Arm {
                 OBJECTIVES.join(", ")
             );
         }
+        let twice = wanted.iter().enumerate().find(|(index, it)| wanted[..*index].contains(it));
+        if let Some((_, twice)) = twice {
+            bail!("--arms {name}: `{twice}` is there twice");
+        }
+        Ok(Self::of_objectives(name, &wanted, base))
+    }
+
+    /// Objectives that are on in the common configuration and are not wanted are off.
+    fn of_objectives(name: &str, wanted: &[&str], base: &Config) -> Self {
+        let is_on = [base.nitp.enabled, base.mtp.enabled, base.nextlat.enabled, base.top.enabled];
         let sets = OBJECTIVES.iter().zip(is_on).filter_map(|(objective, is_on)| {
             let on = wanted.contains(objective);
             // NITP is the subject: each arm says whether it has it.
             (on || is_on || *objective == "nitp").then(|| format!("{objective}.enabled={on}"))
         });
-        Ok(Self { name: name.to_owned(), sets: sets.collect() })
+        Self { name: name.to_owned(), sets: sets.collect() }
     }
 
     /// `NAME:SECTION.KEY=VALUE[,SECTION.KEY=VALUE...]`.
@@ -241,15 +249,23 @@ pub fn table(name: &str, config: &Config) -> Result<Vec<Arm>> {
     }
     let others = factors.into_iter().flat_map(|factor| (factor.arms)(config));
     let nitp_on = |arm: Arm| Arm { sets: [Arm::nitp().sets, arm.sets].concat(), ..arm };
-    Ok([Arm::ntp(), Arm::nitp()].into_iter().chain(others.map(nitp_on)).collect())
+    Ok([Arm::ntp(config), Arm::nitp()].into_iter().chain(others.map(nitp_on)).collect())
 }
 
-/// Checks that no two arms have one name.
+/// Checks that no two arms have one name, or set the same.
 ///
 /// # Errors
 /// If two do.
-pub fn check_names(arms: &[Arm]) -> Result<()> {
+pub fn check(arms: &[Arm]) -> Result<()> {
     for (index, arm) in arms.iter().enumerate() {
+        if let Some(same) = arms[..index].iter().find(|it| it.sets == arm.sets) {
+            ensure!(
+                same.name == arm.name,
+                "the arms `{}` and `{}` set the same: leave one out",
+                same.name,
+                arm.name
+            );
+        }
         ensure!(
             arms[..index].iter().all(|it| it.name != arm.name),
             "two arms are called `{}`: give each its own name",
@@ -284,14 +300,14 @@ mod tests {
             for factor in FACTORS {
                 let arms = table(factor.name, &base).unwrap();
                 assert!(arms.len() > 2, "{name}, {}", factor.name);
-                check_names(&arms).unwrap();
+                check(&arms).unwrap();
                 let nitp = arms[1].config(&base).unwrap();
                 for arm in &arms[2..] {
                     assert_ne!(arm.config(&base).unwrap(), nitp, "{name}, {}", arm.name);
                 }
             }
             let all = table("all", &base).unwrap();
-            check_names(&all).unwrap();
+            check(&all).unwrap();
         }
         let error = table("losses", &preset("nano").unwrap()).unwrap_err().to_string();
         assert!(error.contains("stop-gradient") && error.contains("`losses`"), "{error}");
@@ -304,13 +320,16 @@ mod tests {
             let config = Arm::objective(name, base).unwrap().config(base).unwrap();
             [config.nitp.enabled, config.mtp.enabled, config.nextlat.enabled, config.top.enabled]
         };
-        assert_eq!(Arm::objective("ntp", &base).unwrap(), Arm::ntp());
+        assert_eq!(Arm::objective("ntp", &base).unwrap(), Arm::ntp(&base));
         assert_eq!(Arm::objective("nitp", &base).unwrap(), Arm::nitp());
         assert_eq!(on("mtp", &base), [false, true, false, false]);
         assert_eq!(on("nitp+top", &base), [true, false, false, true]);
         base.nextlat.enabled = true;
         assert_eq!(on("ntp", &base), [false; 4]);
         assert_eq!(on("nextlat+mtp", &base), [false, true, true, false]);
+        let twice = ["nitp+mtp", "mtp+nitp"].map(|name| Arm::objective(name, &base).unwrap());
+        assert!(check(&twice).unwrap_err().to_string().contains("set the same"));
+        assert!(Arm::objective("nitp+nitp", &base).is_err());
         let error = Arm::objective("nitp+mpt", &base).unwrap_err().to_string();
         assert!(error.contains("`mpt`") && error.contains("nextlat"), "{error}");
     }

@@ -40,7 +40,7 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     let objectives = args.arms.iter().map(|name| Arm::objective(name, &base));
     let more = args.more.iter().map(|text| Arm::parse(text));
     let arms = objectives.chain(more).collect::<Result<Vec<_>>>()?;
-    run(&args.lab, arms)
+    run(&args.lab, base, arms)
 }
 
 /// `nitp ablate`.
@@ -48,10 +48,11 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
 /// # Errors
 /// As [`compare`].
 pub fn ablate(args: &AblateArgs) -> Result<()> {
+    let base = base(&args.lab)?;
     let arms = match &args.table {
         Some(name) => {
             ensure!(args.axes.is_empty(), "give a table (`{name}`) or --axis, not both");
-            arms::table(name, &base(&args.lab)?)?
+            arms::table(name, &base)?
         }
         None => {
             ensure!(
@@ -61,10 +62,10 @@ pub fn ablate(args: &AblateArgs) -> Result<()> {
             );
             let axes =
                 args.axes.iter().map(|text| Axis::parse(text)).collect::<Result<Vec<_>>>()?;
-            with_ntp(&axes)?
+            with_ntp(&axes, &base)?
         }
     };
-    run(&args.lab, arms)
+    run(&args.lab, base, arms)
 }
 
 /// `nitp sweep`.
@@ -83,29 +84,29 @@ pub fn sweep(args: &SweepArgs) -> Result<()> {
         !axes.is_empty(),
         "what is to be swept? Give --lambda, --lr or both, each with its values"
     );
-    // With other rates, next-token prediction alone is another arm at each of them.
-    run(&args.lab, with_ntp(&axes)?)
+    let base = base(&args.lab)?;
+    let arms = with_ntp(&axes, &base)?;
+    run(&args.lab, base, arms)
 }
 
 /// A grid, after next-token prediction alone.
-fn with_ntp(axes: &[Axis]) -> Result<Vec<Arm>> {
+fn with_ntp(axes: &[Axis], base: &Config) -> Result<Vec<Arm>> {
     let count = arms::grid_len(axes);
     ensure!(
         count <= MOST_ARMS,
         "the grid has {count} arms, and a report has at most {MOST_ARMS}: give fewer values"
     );
-    Ok([Arm::ntp()].into_iter().chain(arms::grid(axes)).collect())
+    Ok([Arm::ntp(base)].into_iter().chain(arms::grid(axes)).collect())
 }
 
 fn base(args: &LabArgs) -> Result<Config> {
     settings::lab_config(args)
 }
 
-fn run(args: &LabArgs, arms: Vec<Arm>) -> Result<()> {
-    arms::check_names(&arms)?;
+fn run(args: &LabArgs, mut base: Config, arms: Vec<Arm>) -> Result<()> {
+    arms::check(&arms)?;
     ensure!(!arms.is_empty(), "there is no arm to train");
     ensure!(args.seeds > 0, "--seeds 0: at least one seed is needed");
-    let mut base = base(args)?;
     look_often(&mut base);
     ensure!(
         !base.data.paths.is_empty(),

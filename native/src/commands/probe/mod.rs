@@ -47,7 +47,7 @@ pub struct Probed {
 pub struct LayerScores {
     /// `0` is the embedding, `k` the stream after block k, `last` what the unembedding reads.
     pub layer: String,
-    /// Of the token states, 1 to hidden_size; none where there are fewer than two.
+    /// Of token states, 1 to hidden_size; none where it was not asked for or there are fewer than two.
     pub effective_rank: Option<f64>,
     /// Mean cosine of pairs of token states, -1 to 1.
     pub mean_cosine: Option<f64>,
@@ -119,7 +119,7 @@ pub fn embed(args: &EmbedArgs) -> Result<()> {
     let examples = Examples::read(&args.data)?;
     ensure!(!examples.documents.is_empty(), "no line of the data has a `text`");
     let tokens = tokens(&examples, &model.tokenizer)?;
-    let read = model.vectors(&tokens, &[layer], Weights::Trained)?;
+    let read = model.vectors(&tokens, &[layer], Weights::Trained, false)?;
     let width = model.config.model.hidden_size;
     let rows = examples.documents.len();
     let values: Vec<f32> =
@@ -176,6 +176,7 @@ impl Model {
         tokens: &[Tokens],
         layers: &[StateLayer],
         weights: Weights,
+        for_geometry: bool,
     ) -> Result<Vec<LayerVectors>> {
         let config = &self.config;
         let mut executor = self.device.again().executor(config)?;
@@ -193,10 +194,10 @@ impl Model {
         };
         let reader = StateReader::new(executor, config, layers)?;
         let width = config.model.hidden_size;
-        vectors::read(executor, &reader, &self.tokenizer, width, tokens, what)
+        vectors::read(executor, &reader, &self.tokenizer, width, tokens, for_geometry, what)
     }
 
-    /// Every task that the examples give.
+    /// Every task that the examples give; with `whole`, also the geometry of each layer and the untrained model.
     fn probe(
         &self,
         examples: &Examples,
@@ -204,7 +205,7 @@ impl Model {
         layers: &[StateLayer],
         names: &[String],
         seed: u64,
-        with_untrained: bool,
+        whole: bool,
     ) -> Result<Probed> {
         let tasks = classifications(examples, labels, seed)?;
         let tokens = tokens(examples, &self.tokenizer)?;
@@ -241,13 +242,15 @@ impl Model {
             })
         };
         let mut found = Vec::new();
-        for (layer, name) in self.vectors(&tokens, layers, Weights::Trained)?.iter().zip(names) {
+        let trained = self.vectors(&tokens, layers, Weights::Trained, whole)?;
+        for (layer, name) in trained.iter().zip(names) {
             found.push(scores(layer, name)?);
         }
         let mut untrained = None;
-        if with_untrained {
+        if whole {
             let (last, name) = (layers[layers.len() - 1], &names[layers.len() - 1]);
-            untrained = Some(scores(&self.vectors(&tokens, &[last], Weights::Initial)?[0], name)?);
+            let initial = self.vectors(&tokens, &[last], Weights::Initial, true)?;
+            untrained = Some(scores(&initial[0], name)?);
         }
         for task in &tasks {
             let baseline = Baseline {

@@ -24,7 +24,7 @@ pub struct LayerVectors {
     pub texts: Vec<f64>,
     /// Of each text the states of its marked tokens, L2-normalised, `[texts][marked, hidden_size]`.
     pub marked: Vec<Vec<f64>>,
-    /// States of the first tokens, as they are, `[at most geometry_tokens(), hidden_size]`.
+    /// States of tokens here and there, as they are, `[tokens, hidden_size]`.
     sample: Vec<f32>,
 }
 
@@ -35,15 +35,33 @@ impl LayerVectors {
     }
 }
 
-/// How many token states a geometry is of: as in training, four times as many as directions, and a few thousand where
-/// states are narrow.
+/// About how many token states a geometry is of: as in training, four times as many as directions, and a few thousand
+/// where states are narrow.
 fn geometry_tokens(width: usize) -> usize {
     (4 * width).max(4096)
 }
 
+/// Which tokens a geometry is of: every so manieth of all texts, so that each kind of text has its share.
+#[derive(Clone, Copy)]
+struct Sampled {
+    every: Option<usize>,
+}
+
+impl Sampled {
+    fn of(texts: &[Tokens], width: usize, wanted: bool) -> Self {
+        let tokens: usize = texts.iter().map(|text| text.ids.len()).sum();
+        Self { every: wanted.then(|| tokens.div_ceil(geometry_tokens(width)).max(1)) }
+    }
+
+    fn takes(self, token: usize) -> bool {
+        self.every.is_some_and(|every| token.is_multiple_of(every))
+    }
+}
+
 /// Reads the states of texts. A text that is longer than the context is read in windows of the context, one after
 /// the other, and its vector is the mean over the tokens of all of them. Where the tokenizer has an end-of-text
-/// token, each text begins after one, as in training; its own state does not count.
+/// token, each text begins after one, as in training; its own state does not count. With `for_geometry`, some token
+/// states are kept for [`LayerVectors::geometry`].
 ///
 /// # Errors
 /// What the device reports, or states that are not finite.
@@ -53,6 +71,7 @@ pub fn read(
     tokenizer: &Tokenizer,
     width: usize,
     texts: &[Tokens],
+    for_geometry: bool,
     what: &str,
 ) -> Result<Vec<LayerVectors>> {
     let begin = tokenizer.end_of_text();
@@ -62,6 +81,11 @@ pub fn read(
     let style = ProgressStyle::with_template(template).expect("the template is valid");
     bar.set_style(style.progress_chars("━╸─"));
     bar.set_message(what.to_owned());
+    let sampled = Sampled::of(texts, width, for_geometry);
+    let starts: Vec<usize> = texts
+        .iter()
+        .scan(0, |next, text| Some(std::mem::replace(next, *next + text.ids.len())))
+        .collect();
     let mut layers: Vec<LayerVectors> = Vec::new();
     for some in windows.chunks(reader.rows()) {
         let rows: Vec<&[u32]> = some.iter().map(|window| window.row.as_slice()).collect();
@@ -77,6 +101,11 @@ pub fn read(
         for (layer, rows) in layers.iter_mut().zip(&states) {
             for (window, states) in some.iter().zip(rows) {
                 window.add(states, width, &texts[window.text], layer);
+                let first = starts[window.text] + window.first;
+                let states = states[window.before * width..].chunks(width);
+                for (_, state) in (first..).zip(states).filter(|&(token, _)| sampled.takes(token)) {
+                    layer.sample.extend(state);
+                }
             }
         }
         bar.inc(some.len() as u64);
@@ -108,8 +137,6 @@ impl Window {
     fn add(&self, states: &[f32], width: usize, text: &Tokens, layer: &mut LayerVectors) {
         let mean = &mut layer.texts[self.text * width..(self.text + 1) * width];
         let states = &states[self.before * width..];
-        let room = geometry_tokens(width) * width - layer.sample.len();
-        layer.sample.extend(&states[..states.len().min(room)]);
         for state in states.chunks(width) {
             mean.iter_mut().zip(state).for_each(|(sum, &x)| *sum += f64::from(x));
         }
