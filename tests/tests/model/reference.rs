@@ -231,6 +231,7 @@ files! {
 #[test]
 fn no_file_is_left_out() {
     let mut files = Vectors::list();
-    files.remove("ops");
+    // What other tests read.
+    ["geometry", "ops"].map(|other| files.remove(other));
     assert_eq!(files, FILES.iter().map(|&name| name.to_owned()).collect());
 }
