@@ -16,3 +16,4 @@ mod tokenizers;
 mod torture;
 mod trust;
 mod tuning;
+mod view;
