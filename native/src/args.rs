@@ -139,6 +139,9 @@ pub struct TrainArgs {
     /// Checkpoint and end after this step, as Ctrl-C would, with exit code 0; `--resume` goes on
     #[arg(long, value_name = "STEP")]
     pub stop_at: Option<usize>,
+    /// Also write the run's numbers to RUN/tensorboard, for TensorBoard; give it again with `--resume`
+    #[arg(long)]
+    pub tensorboard: bool,
 }
 
 /// What all arms of a comparison get the same of.
@@ -178,6 +181,9 @@ pub struct LabArgs {
     /// Probe nothing
     #[arg(long, conflicts_with = "probe")]
     pub no_probe: bool,
+    /// Also write each run's numbers to its folder's tensorboard/, for TensorBoard
+    #[arg(long)]
+    pub tensorboard: bool,
     /// Train without asking, however many runs there are
     #[arg(long)]
     pub yes: bool,

@@ -19,6 +19,7 @@ mod reasons;
 mod run_folder;
 mod settings;
 mod signals;
+mod tensorboard;
 mod token_cache;
 mod tuning;
 mod whole_file;

@@ -1,5 +1,5 @@
 //! A run on disk: `start.json`, `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`,
-//! `checkpoints/`.
+//! `checkpoints/`, and `tensorboard/` if that was asked for.
 
 mod place;
 mod start;
@@ -30,6 +30,8 @@ const TOKENIZER: &str = "tokenizer.json";
 const MACHINE: &str = "machine.json";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
+/// Where TensorBoard's files are, if they are asked for.
+pub const TENSORBOARD: &str = "tensorboard";
 const LOCK: &str = ".lock";
 
 /// A log that was being cut back.
@@ -77,6 +79,9 @@ impl RunFolder {
         self.checkpoints().clear_unfinished()?;
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
+            if name == TENSORBOARD {
+                fs::remove_dir_all(self.path.join(&name))?;
+            }
             if whole_file::is_unfinished(&name.to_string_lossy())
                 || [METRICS, NEW_METRICS, START].iter().any(|it| name == *it)
             {
