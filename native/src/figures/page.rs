@@ -33,13 +33,14 @@ pub fn key<'a>(names: impl Iterator<Item = &'a str>) -> Markup {
     }
 }
 
-/// A group below its title and key; nothing without charts.
+/// A group below its title, and below a key unless its pictures have names; nothing without charts.
 pub fn group(group: &Group, key: &Markup) -> Markup {
+    let named = group.panels.iter().any(|it| it.note.is_some());
     html! {
         @if !group.panels.is_empty() {
             h2 { (group.title) }
-            (key)
-            div.charts.small-ones[group.panels.iter().any(|it| it.note.is_some())] { @for panel in &group.panels { (figure(panel)) } }
+            @if !named { (key) }
+            div.charts.clouds[named] { @for panel in &group.panels { (figure(panel)) } }
             p.small.soft { (group.caption) }
         }
     }

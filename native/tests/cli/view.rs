@@ -13,8 +13,8 @@ fn runs_are_drawn_over_each_other() {
     let experts = ["--set=model.moe.num_experts=4", "--set=model.moe.num_experts_per_tok=2"];
     succeed(place.train("nitp/run", &[&[CPU, "--steps=8"][..], &experts].concat()));
     let (said, _) = succeed(place.nitp(&["view", "ntp/run", "nitp/run"]));
-    let panels = ["held-out loss / steps", "training loss", "NITP loss", "effective rank / steps"];
-    for part in panels.iter().chain(&["mean cosine / steps", "spectrum", "tokens/s", "MoE block 1"])
+    let panels = ["held-out loss by step", "training loss", "NITP loss", "effective rank by step"];
+    for part in panels.iter().chain(&["mean cosine by step", "spectrum", "tokens/s", "MoE block 1"])
     {
         assert!(said.contains(part), "`{part}` is not in\n{said}");
     }

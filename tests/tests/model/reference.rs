@@ -232,6 +232,6 @@ files! {
 fn no_file_is_left_out() {
     let mut files = Vectors::list();
     // What other tests read.
-    ["geometry", "ops"].map(|other| files.remove(other));
+    files.retain(|name| !["geometry", "ops"].contains(&name.as_str()));
     assert_eq!(files, FILES.iter().map(|&name| name.to_owned()).collect());
 }

@@ -7,7 +7,9 @@ mod probes;
 mod report;
 mod results;
 mod run;
+mod sheets;
 mod summary;
+mod tables;
 mod words;
 
 use anyhow::{Context, Result, ensure};

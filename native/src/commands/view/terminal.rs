@@ -71,13 +71,13 @@ fn title(text: &str, ink: Ink) -> String {
 /// Title, lines, and whether the vertical axis is logarithmic.
 fn panels(runs: &[Run]) -> Vec<(String, Vec<Line>, bool)> {
     let series = series(runs);
-    let over_steps = |y: Y| (format!("{} / steps", y.title()), curves(&series, X::Steps, y), false);
+    let over_steps = |y: Y| (format!("{} by step", y.title()), curves(&series, X::Steps, y), false);
     let mut panels =
         [Y::HeldOutLoss, Y::TrainingLoss, Y::NitpLoss, Y::EffectiveRank, Y::MeanCosine]
             .map(over_steps)
             .to_vec();
     panels.push((
-        "spectrum at the last look, shares / direction".to_owned(),
+        "spectrum at the last look: share by direction".to_owned(),
         last_spectra(&series),
         true,
     ));
