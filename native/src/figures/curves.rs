@@ -11,7 +11,7 @@ pub struct Panel {
     pub label: String,
     /// The picture.
     pub svg: String,
-    /// Below it: a name and what is to be said of it.
+    /// Below it: a name, and lines of what is to be said of it.
     pub note: Option<(String, String)>,
 }
 

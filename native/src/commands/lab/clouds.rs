@@ -147,7 +147,7 @@ pub fn group(names: &[&str], clouds: &[Option<Cloud>], seed: u64) -> Result<Grou
             note: Some((
                 names[at].to_owned(),
                 format!(
-                    "effective rank {:.1}, mean cosine {:.3}, {:.0} % of the variance",
+                    "effective rank {:.1}\nmean cosine {:.3}\n{:.0}\u{a0}% of the variance",
                     cloud.effective_rank,
                     cloud.mean_cosine,
                     100.0 * cloud.share
