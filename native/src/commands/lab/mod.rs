@@ -136,7 +136,7 @@ fn run(args: &LabArgs, arms: Vec<Arm>) -> Result<()> {
         if seeds == 1 { "" } else { "s" },
         folder.path().display()
     );
-    let outcomes = run::run_all(&folder, &experiment, &runs, (&args.device, args.tensorboard))?;
+    let outcomes = run::run_all(&folder, &experiment, &runs, &args.device, args.tensorboard)?;
     let probed = probes::probe_all(args, &experiment, &runs, &outcomes)?;
     let results = runs.iter().zip(&outcomes).zip(probed);
     let results =

@@ -62,7 +62,8 @@ pub fn run_all(
     folder: &Folder,
     experiment: &Experiment,
     runs: &[Run],
-    (device, tensorboard): (&DeviceArgs, bool),
+    device: &DeviceArgs,
+    tensorboard: bool,
 ) -> Result<Vec<Outcome>> {
     let common = runs.iter().map(|run| run.config.train.steps).min().unwrap_or(0);
     let mut progress = Progress::new(runs);
@@ -75,7 +76,7 @@ pub fn run_all(
             Some(outcome) => outcome,
             None => {
                 let outcome =
-                    train(folder, experiment, run, (device, tensorboard), common, &mut progress)
+                    train(folder, experiment, run, device, tensorboard, common, &mut progress)
                         .with_context(|| format!("{name}, seed {}", run.seed))?;
                 whole_file::write(&path, serde_json::to_string_pretty(&outcome)?.as_bytes())?;
                 progress.end(index, name, run, &outcome);
@@ -111,7 +112,8 @@ fn train(
     folder: &Folder,
     experiment: &Experiment,
     run: &Run,
-    (device, tensorboard): (&DeviceArgs, bool),
+    device: &DeviceArgs,
+    tensorboard: bool,
     common: usize,
     progress: &mut Progress,
 ) -> Result<Outcome> {
