@@ -176,11 +176,11 @@ mod tests {
     #[test]
     fn a_cloud_has_unit_spread_and_few_points() {
         let states: Vec<f32> =
-            (0..3000).map(|i| (i as f32 * 1.7).sin() * (3 - i % 3) as f32).collect();
+            (0..3000).map(|i| ((i * i) as f32 * 0.37).sin() * (3 - i % 3) as f32).collect();
         let cloud = Cloud::of(&states, 3).unwrap();
         assert_eq!(cloud.points.len(), 500);
         let spread: f64 = cloud.points.iter().flatten().map(|x| x * x).sum::<f64>() / 500.0;
-        assert!((spread - cloud.share).abs() < 0.02 && cloud.share < 1.0, "{spread}");
+        assert!((spread - cloud.share).abs() < 0.1 && cloud.share < 1.0, "{spread}");
         assert_eq!(Cloud::of(&states[..3], 3), None);
         let equal = Cloud::of(&[2.0; 6], 3).unwrap();
         assert_eq!((equal.share, &equal.points), (0.0, &vec![[0.0; 2]; 2]));

@@ -2,7 +2,7 @@
 
 use console::style;
 use ratatui::buffer::{Buffer, Cell};
-use ratatui::layout::Rect;
+use ratatui::layout::{HorizontalAlignment, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::symbols::Marker;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
@@ -82,7 +82,9 @@ pub fn chart(
     Chart::new(datasets.collect())
         .legend_position(None)
         .x_axis(Axis::default().bounds(x).labels(x_labels))
-        .y_axis(Axis::default().bounds(y).labels(y_labels))
+        .y_axis(
+            Axis::default().bounds(y).labels(y_labels).labels_alignment(HorizontalAlignment::Right),
+        )
         .render(area, &mut buffer);
     let title: String = title.chars().take(width as usize).collect();
     let title = format!("{title:<0$}", width as usize);

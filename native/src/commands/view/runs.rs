@@ -79,7 +79,7 @@ fn names(folders: &[PathBuf]) -> Vec<String> {
     let with_parts = |count: usize| -> Vec<String> {
         let name = |folder: &PathBuf| {
             let parts: Vec<_> = folder.iter().map(|part| part.to_string_lossy()).collect();
-            parts[parts.len().saturating_sub(count)..].join("/")
+            parts[parts.len().saturating_sub(count)..].join("/").replace("//", "/")
         };
         folders.iter().map(name).collect()
     };
@@ -141,6 +141,6 @@ mod tests {
         let lab = ["/w/runs/ntp/seed-0", "/w/runs/nitp/seed-0"];
         assert_eq!(names(&lab), ["ntp/seed-0", "nitp/seed-0"]);
         assert_eq!(names(&["/a/b/c", "/d/b/c", "/d/b/e"]), ["a/b/c", "d/b/c", "d/b/e"]);
-        assert_eq!(names(&["/c", "/d/c"]), ["//c", "d/c"]);
+        assert_eq!(names(&["/c", "/d/c"]), ["/c", "d/c"]);
     }
 }
