@@ -44,6 +44,8 @@ pub enum Command {
     Probe(ProbeArgs),
     /// Write the vectors of texts, from a run's hidden states, as a NumPy array
     Embed(EmbedArgs),
+    /// Show runs, finished or under way: curves of losses and geometry, spectra, loads of experts, a table
+    View(ViewArgs),
     /// What a configuration costs: parameters, training FLOPs, memory, and which adapters hold it
     Info(InfoArgs),
     /// List the GPU adapters of this machine and what `--device auto` takes
@@ -137,6 +139,9 @@ pub struct TrainArgs {
     /// Checkpoint and end after this step, as Ctrl-C would, with exit code 0; `--resume` goes on
     #[arg(long, value_name = "STEP")]
     pub stop_at: Option<usize>,
+    /// Also write the run's numbers to RUN/tensorboard, for TensorBoard; give it again with `--resume`
+    #[arg(long)]
+    pub tensorboard: bool,
 }
 
 /// What all arms of a comparison get the same of.
@@ -176,6 +181,9 @@ pub struct LabArgs {
     /// Probe nothing
     #[arg(long, conflicts_with = "probe")]
     pub no_probe: bool,
+    /// Also write each run's numbers to its folder's tensorboard/, for TensorBoard
+    #[arg(long)]
+    pub tensorboard: bool,
     /// Train without asking, however many runs there are
     #[arg(long)]
     pub yes: bool,
@@ -307,6 +315,17 @@ pub struct EvalArgs {
     /// One JSON object with the keys of metrics.jsonl
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `view`.
+#[derive(Debug, Args)]
+pub struct ViewArgs {
+    /// Run folders; their curves are drawn over each other
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Write a page with the same pictures instead: one file that needs no network
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
 }
 
 /// Options of `generate`.

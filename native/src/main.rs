@@ -8,6 +8,8 @@ mod checkpoints;
 mod commands;
 mod device;
 mod documents;
+mod figures;
+mod history;
 mod log;
 mod machine;
 mod memory;
@@ -17,6 +19,7 @@ mod reasons;
 mod run_folder;
 mod settings;
 mod signals;
+mod tensorboard;
 mod token_cache;
 mod tuning;
 mod whole_file;
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Sweep(args) => commands::lab::sweep(&args),
         Command::Probe(args) => commands::probe::probe(&args),
         Command::Embed(args) => commands::probe::embed(&args),
+        Command::View(args) => commands::view::run(&args),
         Command::Info(args) => commands::info::run(args),
         Command::Devices => commands::devices::run(),
         Command::Tokenizer(command) => commands::tokenizer::run(command),

@@ -11,3 +11,4 @@ pub mod probe;
 pub mod tokenizer;
 pub mod trace;
 pub mod train;
+pub mod view;

@@ -1,5 +1,5 @@
 //! A run on disk: `start.json`, `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`,
-//! `checkpoints/`.
+//! `checkpoints/`, and `tensorboard/` if that was asked for.
 
 mod place;
 mod start;
@@ -30,6 +30,8 @@ const TOKENIZER: &str = "tokenizer.json";
 const MACHINE: &str = "machine.json";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
+/// Where TensorBoard's files are, if they are asked for.
+pub const TENSORBOARD: &str = "tensorboard";
 const LOCK: &str = ".lock";
 
 /// A log that was being cut back.
@@ -77,6 +79,9 @@ impl RunFolder {
         self.checkpoints().clear_unfinished()?;
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
+            if name == TENSORBOARD {
+                fs::remove_dir_all(self.path.join(&name))?;
+            }
             if whole_file::is_unfinished(&name.to_string_lossy())
                 || [METRICS, NEW_METRICS, START].iter().any(|it| name == *it)
             {
@@ -248,21 +253,24 @@ pub struct Saved {
     pub newest: bool,
 }
 
-/// What `path` stands for: a run folder (its newest checkpoint), a checkpoint's folder, or a file
-/// in one.
+/// The run that `path` stands for: its folder, a checkpoint's, or a file in either. It may have no checkpoint yet.
 ///
 /// # Errors
-/// If it is none of them, or the run has no checkpoint.
-pub fn locate(path: &Path) -> Result<Saved> {
+/// If it is none of them.
+pub fn find(path: &Path) -> Result<RunFolder> {
+    Ok(find_with(path)?.0)
+}
+
+/// Also the checkpoint's folder, if that was given.
+fn find_with(path: &Path) -> Result<(RunFolder, Option<PathBuf>)> {
     ensure!(path.exists(), "there is no run at {}", path.display());
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let path = if path.is_file() { parent.unwrap_or(Path::new(".")) } else { path };
     let is_checkpoint = path.join(checkpoint_file::MODEL).is_file();
-    let run_path = if is_checkpoint {
-        let path = fs::canonicalize(path)?;
-        path.ancestors().nth(2).map(Path::to_owned)
-    } else {
-        Some(path.to_owned())
+    let checkpoint = is_checkpoint.then(|| fs::canonicalize(path)).transpose()?;
+    let run_path = match &checkpoint {
+        Some(path) => path.ancestors().nth(2).map(Path::to_owned),
+        None => Some(path.to_owned()),
     };
     let Some(run) = run_path.clone().filter(|run| run.join(CONFIG).is_file()) else {
         if run_path.is_some_and(|run| run.join(LOCK).is_file()) {
@@ -286,7 +294,16 @@ pub fn locate(path: &Path) -> Result<Saved> {
             path.display()
         )
     };
-    let run = RunFolder { path: run };
+    Ok((RunFolder { path: run }, checkpoint))
+}
+
+/// What `path` stands for: a run folder (its newest checkpoint), a checkpoint's folder, or a file
+/// in one.
+///
+/// # Errors
+/// If it is none of them, or the run has no checkpoint.
+pub fn locate(path: &Path) -> Result<Saved> {
+    let (run, given) = find_with(path)?;
     let checkpoints = run.checkpoints();
     let found = checkpoints.find()?;
     let Some(last) = found.newest() else {
@@ -311,8 +328,7 @@ pub fn locate(path: &Path) -> Result<Saved> {
             quoted(&run.path.join(CONFIG))
         )
     };
-    let step = if is_checkpoint {
-        let folder = fs::canonicalize(path)?;
+    let step = if let Some(folder) = given {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let broken = found.broken.iter().find(|(path, _)| path.ends_with(&name));
         if let Some((path, reason)) = broken {

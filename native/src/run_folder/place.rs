@@ -6,9 +6,12 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 
-use super::{CHECKPOINTS, CONFIG, LOCK, MACHINE, METRICS, NEW_METRICS, START, Start, TOKENIZER};
+use super::{
+    CHECKPOINTS, CONFIG, LOCK, MACHINE, METRICS, NEW_METRICS, START, Start, TENSORBOARD, TOKENIZER,
+};
 use crate::checkpoints::{Checkpoints, UNFINISHED};
 use crate::output::quoted;
+use crate::tensorboard;
 use crate::whole_file::is_unfinished;
 
 /// Checks that a new run may be made at `out`: nothing is there, or a run that ended before its
@@ -51,6 +54,7 @@ fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>>
         let path = folder.join(name);
         match name {
             CHECKPOINTS => path.is_dir(),
+            TENSORBOARD => holds_events_alone(&path),
             name => path.is_file() && (files.contains(&name) || is_unfinished(name)),
         }
     };
@@ -71,6 +75,14 @@ fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>>
         }
     }
     Ok(None)
+}
+
+/// Whether a folder holds nothing but TensorBoard's files.
+fn holds_events_alone(folder: &Path) -> bool {
+    let is_event = |entry: std::io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|it| it.file_name().to_string_lossy().starts_with(tensorboard::PREFIX))
+    };
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.all(is_event))
 }
 
 /// The command that goes on with a run, or that begins it anew in its place where nothing of it is
@@ -106,8 +118,9 @@ mod tests {
     #[test]
     fn only_the_beginning_of_a_run_makes_room() {
         let begun = [".lock", "start.json", "config.toml", "metrics.jsonl", ".tmpAb3dEf"];
+        let board = "tensorboard/events.out.tfevents.1700000000.nitp";
         let unfinished = "checkpoints/.unfinished-00000004/model.safetensors";
-        for files in [&[][..], &[".lock"], &begun, &[&begun[..], &[unfinished]].concat()] {
+        for files in [&[][..], &[".lock"], &begun, &[&begun[..], &[unfinished, board]].concat()] {
             let folder = folder_with(files);
             check_free(folder.path()).unwrap();
             let (_run, _lock, taken_over) = RunFolder::create(Some(folder.path()), "").unwrap();
@@ -115,6 +128,7 @@ mod tests {
             let gone = [".tmpAb3dEf", "metrics.jsonl", "start.json"];
             assert!(gone.iter().all(|name| !folder.path().join(name).exists()));
             assert!(!folder.path().join(unfinished).exists());
+            assert!(!folder.path().join(board).exists());
         }
         for (files, named) in [
             (&["config.toml"][..], "config.toml"),

@@ -251,6 +251,7 @@ files! {
 #[test]
 fn no_file_is_left_out() {
     let mut files = Vectors::list();
-    files.remove("ops");
+    // What other tests read.
+    files.retain(|name| !["geometry", "ops"].contains(&name.as_str()));
     assert_eq!(files, FILES.iter().map(|&name| name.to_owned()).collect());
 }

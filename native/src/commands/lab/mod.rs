@@ -1,14 +1,15 @@
 //! `nitp compare`, `ablate` and `sweep`: arms trained from the same seeds on the same batches, and a report.
 
 mod arms;
-mod charts;
-mod curves;
+mod clouds;
 mod experiment;
 mod probes;
 mod report;
 mod results;
 mod run;
+mod sheets;
 mod summary;
+mod tables;
 mod words;
 
 use anyhow::{Context, Result, ensure};
@@ -137,13 +138,16 @@ fn run(args: &LabArgs, mut base: Config, arms: Vec<Arm>) -> Result<()> {
         if seeds == 1 { "" } else { "s" },
         folder.path().display()
     );
-    let outcomes = run::run_all(&folder, &experiment, &runs, &args.device)?;
+    let outcomes = run::run_all(&folder, &experiment, &runs, &args.device, args.tensorboard)?;
     let probed = probes::probe_all(args, &experiment, &runs, &outcomes)?;
-    let results = runs.iter().zip(outcomes).zip(probed);
-    let results = results.map(|((run, outcome), probed)| RunResult::read(run, outcome, probed));
+    let results = runs.iter().zip(&outcomes).zip(probed);
+    let results =
+        results.map(|((run, outcome), probed)| RunResult::read(run, outcome.clone(), probed));
     let results = results.collect::<Result<Vec<_>>>()?;
     let summary = Summary::new(&experiment, &results)?;
-    report::write(folder.path(), &summary, &results, &command(&folder))
+    let shown = report::shown(&summary);
+    let clouds = clouds::of_arms(&experiment, (&runs, &outcomes), &shown, &args.device)?;
+    report::write(folder.path(), &summary, &results, (&shown, &clouds), &command(&folder))
         .with_context(|| format!("writing the report into {}", folder.path().display()))?;
     print(&summary);
     outln!("\nReport: {}", folder.path().join("report.html").display());

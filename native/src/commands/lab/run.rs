@@ -63,6 +63,7 @@ pub fn run_all(
     experiment: &Experiment,
     runs: &[Run],
     device: &DeviceArgs,
+    tensorboard: bool,
 ) -> Result<Vec<Outcome>> {
     let common = runs.iter().map(|run| run.config.train.steps).min().unwrap_or(0);
     let mut progress = Progress::new(runs);
@@ -74,8 +75,9 @@ pub fn run_all(
         let outcome = match read(&path)? {
             Some(outcome) => outcome,
             None => {
-                let outcome = train(folder, experiment, run, device, common, &mut progress)
-                    .with_context(|| format!("{name}, seed {}", run.seed))?;
+                let outcome =
+                    train(folder, experiment, run, device, tensorboard, common, &mut progress)
+                        .with_context(|| format!("{name}, seed {}", run.seed))?;
                 whole_file::write(&path, serde_json::to_string_pretty(&outcome)?.as_bytes())?;
                 progress.end(index, name, run, &outcome);
                 outcome
@@ -111,6 +113,7 @@ fn train(
     experiment: &Experiment,
     run: &Run,
     device: &DeviceArgs,
+    tensorboard: bool,
     common: usize,
     progress: &mut Progress,
 ) -> Result<Outcome> {
@@ -136,6 +139,7 @@ fn train(
         out: (!has_checkpoint).then(|| run.folder.clone()),
         resume: has_checkpoint.then(|| run.folder.clone()),
         stop_at: None,
+        tensorboard,
     };
     let trained = train::train(args, Told::Caller(&mut |event| progress.take(event)));
     if let Err(error) = trained {

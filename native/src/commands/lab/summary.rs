@@ -162,7 +162,9 @@ const RESULTS: &[About] = &[
         paper: Some("below 0.1 at the end"),
         // Arms with other targets or losses measure other things by it.
         compared: false,
-        of: |run| run.evaluation().filter(|_| run.config.nitp.enabled).map(|it| it.nitp_loss),
+        of: |run| {
+            run.evaluation().filter(|_| run.history.config.nitp.enabled).map(|it| it.nitp_loss)
+        },
     },
     About {
         key: "mtp_loss",
@@ -210,7 +212,7 @@ const COSTS: &[About] = &[
         less_is_better: Some(false),
         paper: Some("1.8 % more time a step with NITP (9B MoE)"),
         compared: true,
-        of: RunResult::tokens_per_second,
+        of: |run| run.history.tokens_per_second(),
     },
     About {
         key: "train_seconds",
@@ -219,7 +221,7 @@ const COSTS: &[About] = &[
         less_is_better: Some(true),
         paper: None,
         compared: true,
-        of: RunResult::train_seconds,
+        of: |run| run.history.train_seconds(),
     },
 ];
 
@@ -232,9 +234,9 @@ impl Summary {
         check_batches(experiment, results)?;
         let of_arm = |arm: usize| results.iter().filter(move |it| it.arm == arm);
         let flops_per_token =
-            |arm: usize| of_arm(arm).next().map_or(0.0, RunResult::flops_per_token);
+            |arm: usize| of_arm(arm).next().map_or(0.0, |it| it.history.flops_per_token());
         let arms = experiment.arms.iter().enumerate().map(|(index, arm)| {
-            let train = of_arm(index).next().map(|it| &it.config.train);
+            let train = of_arm(index).next().map(|it| &it.history.config.train);
             let steps = train.map_or(0, |it| it.steps);
             let tokens = train.map_or(0, |it| it.steps * it.tokens_per_step());
             ArmSummary {
@@ -278,7 +280,7 @@ fn check_batches(experiment: &Experiment, results: &[RunResult]) -> Result<()> {
         Outcome::Diverged { .. } => None,
     };
     let shape = |run: &RunResult| {
-        let train = &run.config.train;
+        let train = &run.history.config.train;
         (train.batch_size, train.context_length, train.gradient_accumulation_steps)
     };
     for (index, run) in results.iter().enumerate() {

@@ -3,7 +3,7 @@
 use super::summary::{Mean, Metric, Summary};
 
 /// Below this, a difference is called one.
-const SIGNIFICANT: f64 = 0.05;
+pub const SIGNIFICANT: f64 = 0.05;
 
 /// A number with this many digits, and a sign if `signed`.
 pub fn number(value: f64, digits: usize, signed: bool) -> String {

@@ -21,6 +21,7 @@ use crate::machine::Machine;
 use crate::output::outln;
 use crate::progress::Progress;
 use crate::run_folder::{self, RunFolder, read_tokenizer};
+use crate::tensorboard::Board;
 use crate::{checkpoints, device, memory, settings, signals, token_cache};
 use going_on::{check_data, resume};
 use told::{Summary, about, farewell, sample};
@@ -171,6 +172,8 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
         parameters: parameter_counts(&config).total,
         data_fingerprint: &fingerprint,
     })?;
+    let board = args.tensorboard.then(|| Board::open(folder.path(), &config, done));
+    let mut board = board.transpose()?;
     let mut progress = matches!(told, Told::Reader).then(|| Progress::new(&config, done));
     if spoiled > 0 {
         warnings.push(format!(
@@ -193,7 +196,8 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
             Told::Caller(each) => each(&event),
             Told::Reader => progress.iter_mut().for_each(|progress| progress.show(&event)),
         }
-        let kept = keep(&folder, &mut log, &event, config.train.keep_checkpoints);
+        let kept = keep(&folder, &mut log, &event, config.train.keep_checkpoints)
+            .and_then(|()| board.iter_mut().try_for_each(|board| board.write(&event)));
         summary.take(event);
         match kept {
             Err(error) => {

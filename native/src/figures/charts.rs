@@ -1,17 +1,10 @@
-//! Curves of arms over seeds, as SVG.
+//! Lines with bands, as SVG.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 
-/// A line with a band: x, mean, least and most over seeds.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// Which colour of [`colour`].
-    pub colour: usize,
-    /// `[x, mean, least, most]`, x ascending.
-    pub points: Vec<[f64; 4]>,
-}
+use super::lines::{Line, range};
 
 /// Axes of a chart.
 #[derive(Clone, Copy, Debug)]
@@ -43,15 +36,11 @@ const SIZE: (u32, u32) = (640, 360);
 pub fn chart(axes: Axes<'_>, lines: &[Line]) -> Result<String> {
     let mut svg = String::new();
     let points = || lines.iter().flat_map(|line| &line.points);
-    let range = |values: &mut dyn Iterator<Item = f64>| {
-        values
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), it| (low.min(it), high.max(it)))
-    };
-    let (left, right) = range(&mut points().map(|it| it[0]));
-    let (low, high) = range(&mut points().flat_map(|it| [it[2], it[3]]));
-    if !(left.is_finite() && low.is_finite()) {
+    let (Some([left, right]), Some([low, high])) =
+        (range(points().map(|it| it[0])), range(points().flat_map(|it| [it[2], it[3]])))
+    else {
         return Ok(svg);
-    }
+    };
     let right = if right > left { right } else { left + 1.0 };
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -73,6 +62,36 @@ pub fn chart(axes: Axes<'_>, lines: &[Line]) -> Result<String> {
                 builder.build_cartesian_2d(left..right, low - pad..high + pad).map_err(failed)?;
             draw(cartesian, axes, lines, |y| format!("{y}"))?;
         }
+        root.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+const SQUARE: (u32, u32) = (400, 400);
+
+/// Points in a square that reaches from `-reach` to `reach`, with its axes and the circle of radius 1.
+///
+/// # Errors
+/// What the plotting library says.
+pub fn scatter(colour: usize, points: &[[f64; 2]], reach: f64) -> Result<String> {
+    const CIRCLE: usize = 72;
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, SQUARE).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root)
+            .margin(4)
+            .build_cartesian_2d(-reach..reach, -reach..reach)
+            .map_err(failed)?;
+        let line = BLACK.mix(0.15);
+        let axes = [[(-reach, 0.0), (reach, 0.0)], [(0.0, -reach), (0.0, reach)]];
+        let axes = axes.map(|ends| PathElement::new(ends, line));
+        chart.draw_series(axes).map_err(failed)?;
+        let angles = (0..=CIRCLE).map(|i| std::f64::consts::TAU * i as f64 / CIRCLE as f64);
+        let circle = angles.map(|angle| (angle.cos(), angle.sin()));
+        chart.draw_series(LineSeries::new(circle, BLACK.mix(0.3))).map_err(failed)?;
+        let ink = rgb(self::colour(colour)).mix(0.45).filled();
+        let dots = points.iter().map(|&[x, y]| Circle::new((x, y), 3, ink));
+        chart.draw_series(dots).map_err(failed)?;
         root.present().map_err(failed)?;
     }
     Ok(svg)
@@ -134,6 +153,13 @@ fn failed<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scatter_has_its_points() {
+        let svg = scatter(1, &[[0.0, 0.5], [-1.0, 2.0]], 2.5).unwrap();
+        assert_eq!(svg.matches("<circle").count(), 2, "{svg}");
+        assert!(svg.contains("#D55E00") && svg.contains("<polyline"), "{svg}");
+    }
 
     #[test]
     fn a_chart_has_its_lines_and_bands_and_may_be_empty() {

@@ -1,0 +1,100 @@
+//! Curves as pictures: which ones a page shows, in groups with a caption.
+
+use anyhow::Result;
+
+use super::charts::{Axes, chart};
+use super::lines::{self, Line, Series, X, Y};
+
+/// A chart.
+pub struct Panel {
+    /// For readers who do not see it.
+    pub label: String,
+    /// The picture.
+    pub svg: String,
+    /// Below it: a name, and lines of what is to be said of it.
+    pub note: Option<(String, String)>,
+}
+
+/// Charts that belong together.
+pub struct Group {
+    /// Above them.
+    pub title: &'static str,
+    /// Below them.
+    pub caption: String,
+    /// The charts; none where no run has such numbers.
+    pub panels: Vec<Panel>,
+}
+
+/// Numbers against what was spent.
+///
+/// # Errors
+/// As all of this file: what the plotting library says.
+pub fn curves(
+    title: &'static str,
+    caption: String,
+    series: &[Series<'_>],
+    which: &[(X, Y)],
+) -> Result<Group> {
+    let panels = which.iter().map(|&(x, y)| {
+        let label = format!("{} against {}", y.title(), x.title());
+        panel(Axes { x: x.title(), y: &label, log: false }, &lines::curves(series, x, y))
+    });
+    group(title, caption, panels)
+}
+
+/// Effective rank, mean cosine, and NITP's loss.
+pub fn geometry(series: &[Series<'_>], band: &str) -> Result<Group> {
+    let caption = format!(
+        "Effective rank: over how many directions the states spread. Mean cosine: how alike two \
+         states are; 1 if all point one way.{band}"
+    );
+    let which = [Y::EffectiveRank, Y::MeanCosine, Y::NitpLoss].map(|y| (X::Steps, y));
+    curves("Geometry of the last hidden states", caption, series, &which)
+}
+
+/// From the first look at the geometry to the last.
+pub fn spectra(series: &[Series<'_>], means: &str) -> Result<Group> {
+    let caption = format!(
+        "Eigenvalues of the covariance of the last hidden states, largest first, each as a share of \
+         their sum{means}. A steep fall means few directions."
+    );
+    let panels = lines::spectrum_steps(series).into_iter().map(|step| {
+        let y = format!("spectrum at step {step}");
+        panel(Axes { x: "direction", y: &y, log: true }, &lines::spectra(series, step))
+    });
+    group("Spectra", caption, panels)
+}
+
+/// A chart for the first, the middle and the last MoE block.
+pub fn experts(series: &[Series<'_>], means: &str) -> Result<Group> {
+    let caption = format!(
+        "Share of the routed pairs that each expert of a block got at the last look, largest \
+         first{means}. Even shares are 1 by the number of experts."
+    );
+    let runs = series.iter().flat_map(|it| &it.runs);
+    let blocks = runs.map(|run| lines::expert_blocks(run)).max().unwrap_or(0);
+    let mut wanted = match blocks {
+        0 => Vec::new(),
+        _ => vec![0, blocks / 2, blocks - 1],
+    };
+    wanted.dedup();
+    let panels = wanted.into_iter().map(|block| {
+        let y = format!("expert load of MoE block {}", block + 1);
+        panel(Axes { x: "expert, by load", y: &y, log: false }, &lines::loads(series, block))
+    });
+    group("Experts", caption, panels)
+}
+
+fn panel(axes: Axes<'_>, lines: &[Line]) -> Result<Panel> {
+    Ok(Panel { label: axes.y.to_owned(), svg: chart(axes, lines)?, note: None })
+}
+
+fn group(
+    title: &'static str,
+    caption: String,
+    panels: impl Iterator<Item = Result<Panel>>,
+) -> Result<Group> {
+    let mut panels = panels.collect::<Result<Vec<_>>>()?;
+    panels.retain(|panel| !panel.svg.is_empty());
+    Ok(Group { title, caption, panels })
+}
