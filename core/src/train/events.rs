@@ -136,29 +136,29 @@ impl RivalLosses {
         }
     }
 
+    /// The keys of all, which are those of logs.
+    pub const KEYS: [&str; 4] = ["mtp_loss", "nextlat_loss", "nextlat_kl", "top_loss"];
+
+    /// All, in the order of [`Self::KEYS`].
+    pub fn values(&self) -> [Option<f64>; 4] {
+        [self.mtp_loss, self.nextlat_loss, self.nextlat_kl, self.top_loss]
+    }
+
     /// Those that are on, with what people call them.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        [
-            ("MTP loss", self.mtp_loss),
-            ("NextLat loss", self.nextlat_loss),
-            ("NextLat KL", self.nextlat_kl),
-            ("TOP loss", self.top_loss),
-        ]
-        .into_iter()
-        .filter_map(|(name, loss)| Some((name, loss?)))
+        let names = ["MTP loss", "NextLat loss", "NextLat KL", "TOP loss"];
+        names.into_iter().zip(self.values()).filter_map(|(name, loss)| Some((name, loss?)))
     }
 
     /// What they add to the whole loss.
     fn weighted(&self, config: &Config) -> f64 {
-        [
-            (self.mtp_loss, config.mtp.weight),
-            (self.nextlat_loss, config.nextlat.weight),
-            (self.nextlat_kl, config.nextlat.kl_weight),
-            (self.top_loss, config.top.weight),
-        ]
-        .into_iter()
-        .filter_map(|(loss, weight)| Some(weight * loss?))
-        .sum()
+        let Config { mtp, nextlat, top, .. } = config;
+        let weights = [mtp.weight, nextlat.weight, nextlat.kl_weight, top.weight];
+        weights
+            .into_iter()
+            .zip(self.values())
+            .filter_map(|(weight, loss)| Some(weight * loss?))
+            .sum()
     }
 }
 

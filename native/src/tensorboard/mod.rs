@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use nitp_core::config::Config;
-use nitp_core::train::{EvaluationEvent, Event, StepEvent};
+use nitp_core::train::{EvaluationEvent, Event, RivalLosses, StepEvent};
 
 use crate::run_folder::{TENSORBOARD, go_on_command};
 use records::Record;
@@ -96,7 +96,7 @@ impl Board {
             ("learning_rate", Some(event.learning_rate)),
             ("tokens_per_second", event.tokens_per_second),
         ];
-        known(&numbers)
+        known(&numbers).into_iter().chain(rivals(&event.rivals, "train")).collect()
     }
 
     fn of_evaluation(&self, event: &EvaluationEvent) -> Vec<Scalar> {
@@ -113,7 +113,8 @@ impl Board {
                 (tag("min"), shares().fold(f64::INFINITY, f64::min)),
             ]
         });
-        known(&numbers).into_iter().chain(loads).collect()
+        let rivals = rivals(&event.rivals, "held_out");
+        known(&numbers).into_iter().chain(rivals).chain(loads).collect()
     }
 
     fn put(&mut self, record: &Record) -> Result<()> {
@@ -125,6 +126,13 @@ impl Board {
             )
         })
     }
+}
+
+/// The losses of objectives that NITP is compared with, such as `mtp/train`.
+fn rivals(losses: &RivalLosses, of: &str) -> Vec<Scalar> {
+    let tag = |key: &str| format!("{}/{of}", key.trim_end_matches("_loss"));
+    let losses = RivalLosses::KEYS.into_iter().zip(losses.values());
+    losses.filter_map(|(key, loss)| Some((tag(key), loss?))).collect()
 }
 
 fn known(numbers: &[(&str, Option<f64>)]) -> Vec<Scalar> {

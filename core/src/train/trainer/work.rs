@@ -7,7 +7,7 @@ use crate::executor::{ExecutorError, Reads, Source, Ticket};
 use crate::plan::Space;
 use crate::train::checkpoint::{Checkpoint, LossScale};
 use crate::train::evaluation::{BatchReads, geometry_event};
-use crate::train::events::{CheckpointEvent, Event, FinishedEvent, StepEvent};
+use crate::train::events::{CheckpointEvent, Event, FinishedEvent, RivalLosses, StepEvent};
 use crate::train::inputs::{find, step_inputs};
 use crate::train::store::unpack;
 
@@ -207,16 +207,14 @@ impl Trainer {
     fn finish_step(&mut self, metrics: &[f32]) -> Result<(), TrainError> {
         let event = StepEvent::new(&self.config, self.state.step, metrics);
         let step = event.step;
-        for (what, value) in [
+        let losses = [
             ("ntp_loss", event.ntp_loss),
             ("nitp_loss", event.nitp_loss),
             ("balance_loss", event.balance_loss),
-            ("mtp_loss", event.rivals.mtp_loss.unwrap_or(0.0)),
-            ("nextlat_loss", event.rivals.nextlat_loss.unwrap_or(0.0)),
-            ("nextlat_kl", event.rivals.nextlat_kl.unwrap_or(0.0)),
-            ("top_loss", event.rivals.top_loss.unwrap_or(0.0)),
             ("grad_norm", event.grad_norm),
-        ] {
+        ];
+        let rivals = event.rivals.values().map(|loss| loss.unwrap_or(0.0));
+        for (what, value) in losses.into_iter().chain(RivalLosses::KEYS.into_iter().zip(rivals)) {
             check_finite(step, what, value)?;
         }
         if let Some(scale) = event.loss_scale.filter(|&scale| scale < 1.0) {

@@ -1,6 +1,7 @@
 //! The numbers of a comparison as CSV: `runs.csv` and `curves.csv`.
 
 use anyhow::Result;
+use nitp_core::train::RivalLosses;
 
 use super::results::RunResult;
 use super::summary::Summary;
@@ -34,24 +35,16 @@ pub fn runs(summary: &Summary) -> Result<Vec<u8>> {
 /// As [`runs`].
 pub fn curves(summary: &Summary, results: &[RunResult]) -> Result<Vec<u8>> {
     let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record([
-        "arm",
-        "seed",
-        "step",
-        "tokens",
-        "flops",
-        "val_loss",
-        "bits_per_byte",
-        "nitp_loss",
-        "effective_rank",
-        "mean_cosine",
-    ])?;
+    let before =
+        ["arm", "seed", "step", "tokens", "flops", "val_loss", "bits_per_byte", "nitp_loss"];
+    let after = ["effective_rank", "mean_cosine"];
+    csv.write_record(before.into_iter().chain(RivalLosses::KEYS).chain(after))?;
     for run in results {
         let optional = |value: Option<f64>| value.map_or_else(String::new, |it| it.to_string());
         for it in &run.history.evaluations {
             let geometry = run.history.geometries.iter().find(|geometry| geometry.step == it.step);
             let nitp_loss = Some(it.nitp_loss).filter(|_| run.history.config.nitp.enabled);
-            csv.write_record([
+            let before = [
                 summary.arms[run.arm].name.clone(),
                 run.seed.to_string(),
                 it.step.to_string(),
@@ -60,9 +53,13 @@ pub fn curves(summary: &Summary, results: &[RunResult]) -> Result<Vec<u8>> {
                 it.val_loss.to_string(),
                 optional(it.bits_per_byte),
                 optional(nitp_loss),
+            ];
+            let rivals = it.rivals.values().map(optional);
+            let after = [
                 optional(geometry.map(|it| it.effective_rank)),
                 optional(geometry.map(|it| it.mean_cosine)),
-            ])?;
+            ];
+            csv.write_record(before.into_iter().chain(rivals).chain(after))?;
         }
     }
     Ok(csv.into_inner()?)
