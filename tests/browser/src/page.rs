@@ -402,10 +402,17 @@ fn a_screen_reader_finds_and_sets_everything() {
     browser.click("Curves");
     let found = browser.script(
         "const it = document.querySelector('#mirror input[aria-label=\"Seed\"]');
-         it.value = 7; it.dispatchEvent(new Event('change', { bubbles: true })); return it.type",
+         it.value = 7; it.dispatchEvent(new Event('change', { bubbles: true }));
+         it.value = ''; return it.type",
     );
     assert_eq!(found, Value::from("number"));
-    std::thread::sleep(Duration::from_millis(500));
+    // The app says what it took.
+    let taken = "return document.querySelector('#mirror input[aria-label=\"Seed\"]').value";
+    let begin = Instant::now();
+    while browser.script(taken) != Value::from("7") {
+        assert!(begin.elapsed() < Duration::from_secs(30), "{}", browser.script(taken));
+        std::thread::sleep(Duration::from_millis(100));
+    }
     browser.click("▶ Start");
     browser.wait_for("Finished", 60);
     let hash = browser.script("return location.hash");
