@@ -39,10 +39,23 @@ pub(super) fn linear_cross_entropy(
     cx: &Context<'_>,
     hidden: View,
 ) -> Option<View> {
+    let loss = b.activation("token_loss", &[cx.tokens()]);
+    let dhidden = token_losses(b, cx, hidden, loss);
+    record(b, cx, loss, scalars::NTP_SCALE, metric::NTP_LOSS);
+    dhidden
+}
+
+/// Cross-entropy of each label given `hidden [tokens, width]`, into `loss [tokens]`: 0 where there is none. Gradients
+/// as in [`linear_cross_entropy`].
+pub(super) fn token_losses(
+    b: &mut PlanBuilder,
+    cx: &Context<'_>,
+    hidden: View,
+    loss: View,
+) -> Option<View> {
     let (n, width) = (cx.tokens(), cx.width());
     let vocab = cx.config.model.vocab_size;
     let project = unembedding(cx);
-    let loss = b.activation("token_loss", &[n]);
     let dhidden = cx.train.then(|| b.activation("dhidden", &[n, width]));
     let step = chunk_rows(n, vocab);
     for first in (0..n).step_by(step) {
@@ -67,6 +80,5 @@ pub(super) fn linear_cross_entropy(
             project.backward_input(b, cx, logits, dstates, false, rows);
         }
     }
-    record(b, cx, loss, scalars::NTP_SCALE, metric::NTP_LOSS);
     dhidden
 }

@@ -1,8 +1,8 @@
 //! Models as plan builders: parameters with their file names, and one file a block with its
 //! forward and backward side by side.
 //!
-//! Five plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`generate_plan`],
-//! [`probe_plan`], [`states_plan`].
+//! Six plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`token_losses_plan`],
+//! [`generate_plan`], [`probe_plan`], [`states_plan`].
 
 mod attention_block;
 mod block;
@@ -21,4 +21,7 @@ mod plans;
 pub use context::{Inputs, metric};
 pub use memory::Memory;
 pub use parameters::{Init, Parameter, Part, initial_values, parameter_layout, parameters};
-pub use plans::{StateLayer, evaluate_plan, generate_plan, probe_plan, states_plan, train_plan};
+pub use plans::{
+    StateLayer, evaluate_plan, generate_plan, probe_plan, states_plan, token_losses_plan,
+    train_plan,
+};

@@ -7,6 +7,7 @@ mod evaluation;
 mod events;
 mod generate;
 mod inputs;
+mod likelihood;
 mod probe;
 mod rehearsal;
 mod schedule;
@@ -29,6 +30,7 @@ pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
 pub use inputs::{
     BatchSource, Scales, find, load_plan, mean_scale, micro_inputs, nitp_terms, step_inputs,
 };
+pub use likelihood::{Continuation, LikelihoodReader};
 pub use probe::{Probe, ProbeReads, Prober};
 pub use rehearsal::Rehearsal;
 pub use schedule::learning_rate;
