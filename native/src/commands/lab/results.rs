@@ -11,6 +11,7 @@ use super::experiment::Run;
 use super::run::Outcome;
 use crate::commands::probe::Probed;
 use crate::commands::probe::scores::Score;
+use crate::commands::tasks::scores::TaskScores;
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct RunResult {
     pub geometries: Vec<GeometryEvent>,
     /// What its frozen states told, if that was asked.
     pub probed: Option<Probed>,
+    /// What it scored on tasks, if it was asked any.
+    pub tasks: Vec<TaskScores>,
 }
 
 impl RunResult {
@@ -38,7 +41,12 @@ impl RunResult {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn read(run: &Run, outcome: Outcome, probed: Option<Probed>) -> Result<Self> {
+    pub fn read(
+        run: &Run,
+        outcome: Outcome,
+        probed: Option<Probed>,
+        tasks: Vec<TaskScores>,
+    ) -> Result<Self> {
         let path = run.folder.join("metrics.jsonl");
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
@@ -51,6 +59,7 @@ impl RunResult {
             evaluations: Vec::new(),
             geometries: Vec::new(),
             probed,
+            tasks,
         };
         for (index, line) in text.lines().enumerate() {
             result
