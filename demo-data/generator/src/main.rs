@@ -57,7 +57,9 @@ fn main() -> Result<()> {
     let data = DemoData::generate(corpus::SEED)?;
     let write = |name: &str, text: &str| {
         let path = folder().join(name);
-        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.and_then(|()| std::fs::write(&path, text))
+            .with_context(|| format!("writing {}", path.display()))
     };
     write("corpus.jsonl", &data.corpus)?;
     write("tokenizer.json", &data.tokenizer)?;
