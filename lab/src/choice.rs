@@ -111,9 +111,14 @@ impl Accuracy {
         let count = items.len() as f64;
         let right = items.iter().zip(&chosen).filter(|(item, chosen)| item.answer == **chosen);
         let mean = right.count() as f64 / count;
-        // The variance of `count` zeros and ones with this mean, over `count - 1`.
-        let variance = count * mean * (1.0 - mean) / (count - 1.0);
-        let standard_error = (items.len() > 1).then(|| (variance / count).sqrt());
-        Self { chosen, mean, standard_error }
+        Self { chosen, mean, standard_error: standard_error(mean, items.len()) }
     }
+}
+
+/// That of the mean of `count` zeros and ones.
+pub(crate) fn standard_error(mean: f64, count: usize) -> Option<f64> {
+    let items = count as f64;
+    // Their variance, over `count - 1`.
+    let variance = items * mean * (1.0 - mean) / (items - 1.0);
+    (count > 1).then(|| (variance / items).sqrt())
 }

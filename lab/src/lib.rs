@@ -24,6 +24,7 @@ pub mod bag_of_words;
 pub mod centroid;
 pub mod choice;
 pub mod classification;
+pub mod cloze;
 pub mod clustering;
 mod error;
 mod features;

@@ -30,7 +30,7 @@ pub struct Arguments {
 pub enum Command {
     /// Train a model; without options the tiny preset on the demo corpus
     Train(TrainArgs),
-    /// Measure a run on held-out text: loss, perplexity, bits per byte, NITP loss, geometry
+    /// Measure a run on held-out text: loss, perplexity, bits per byte, NITP loss, geometry; or on tasks
     Eval(EvalArgs),
     /// Write text with the model of a run
     Generate(GenerateArgs),
@@ -184,6 +184,12 @@ pub struct LabArgs {
     /// Also write each run's numbers to its folder's tensorboard/, for TensorBoard
     #[arg(long)]
     pub tensorboard: bool,
+    /// Tasks that every run is scored on, as by `nitp eval --task` [default: those of the demo corpus, if that is the text]
+    #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
+    pub task: Vec<PathBuf>,
+    /// Score no tasks
+    #[arg(long, conflicts_with = "task")]
+    pub no_task: bool,
     /// Train without asking, however many runs there are
     #[arg(long)]
     pub yes: bool,
@@ -306,13 +312,16 @@ pub struct EvalArgs {
     /// Other text to measure on, all of it, instead of the run's held-out text; `-` is the standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
+    /// Tasks instead of text: JSONL files of multiple choice or cloze, or `demo` for those of the demo corpus
+    #[arg(long, value_name = "FILE.jsonl", num_args = 1.., conflicts_with_all = ["data", "batches"])]
+    pub task: Vec<PathBuf>,
     /// How many batches [default: as in training; with --data all]
     #[arg(long, value_name = "N")]
     pub batches: Option<usize>,
     /// The machine
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// One JSON object with the keys of metrics.jsonl
+    /// One JSON object; of text with the keys of metrics.jsonl
     #[arg(long)]
     pub json: bool,
 }

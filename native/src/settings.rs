@@ -108,6 +108,22 @@ pub fn demo_corpus() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The tasks that the project ships, made from other scenes than the demo corpus.
+///
+/// # Errors
+/// If they are neither here nor in the source tree.
+pub fn demo_tasks() -> Result<Vec<PathBuf>> {
+    let mut path = "demo-data/tasks".to_owned();
+    resolve(&mut path);
+    let entries = std::fs::read_dir(&path)
+        .with_context(|| format!("the demo tasks are not at {path}: give --task files"))?;
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|it| it == "jsonl"));
+    files.sort();
+    Ok(files)
+}
+
 /// Absolute, seen from here; what lies in `demo-data` also from the source tree.
 fn resolve(path: &mut String) {
     let given = Path::new(&path);

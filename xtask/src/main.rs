@@ -22,7 +22,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Write demo-data/corpus.jsonl and demo-data/tokenizer.json anew, and the measured part of demo-data/README.md
+    /// Write demo-data/corpus.jsonl, demo-data/tokenizer.json and demo-data/tasks anew, and the measured part of demo-data/README.md
     DemoData,
     /// Every check: formatting, lints, documentation, the page and all tests
     Ci {

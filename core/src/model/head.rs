@@ -75,8 +75,7 @@ impl TokenLoss<'_> {
         }
     }
 
-    /// The raw loss of `hidden [tokens, width]`, into the metrics. With `dhidden`, its weighted gradient with
-    /// respect to `hidden`, and that of the projection.
+    /// The raw loss of `hidden [tokens, width]`, into the metrics; gradients as in [`Self::of_tokens`].
     pub fn plan(
         self,
         b: &mut PlanBuilder,
@@ -84,8 +83,22 @@ impl TokenLoss<'_> {
         hidden: View,
         dhidden: Option<GradientTo>,
     ) {
+        let loss = b.activation("token_loss", &[cx.tokens()]);
+        self.of_tokens(b, cx, hidden, loss, dhidden);
+        record(b, cx, loss, self.scale, self.metric);
+    }
+
+    /// The raw loss of each of `hidden [tokens, width]`, into `loss [tokens]`: 0 where there is none. With `dhidden`,
+    /// the weighted gradient of their mean with respect to `hidden`, and that of the projection.
+    pub fn of_tokens(
+        &self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        hidden: View,
+        loss: View,
+        dhidden: Option<GradientTo>,
+    ) {
         let (n, width, vocab) = (cx.tokens(), cx.width(), self.project.outputs);
-        let loss = b.activation("token_loss", &[n]);
         let gradient = dhidden.is_some().then_some(CrossEntropyGradient {
             scalars: cx.loss_scalars,
             index: self.scale,
@@ -123,7 +136,6 @@ impl TokenLoss<'_> {
                 self.project.backward_input(b, cx, logits, dstates, accumulate, rows);
             }
         }
-        record(b, cx, loss, self.scale, self.metric);
     }
 }
 

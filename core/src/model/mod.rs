@@ -1,8 +1,8 @@
 //! Models as plan builders: parameters with their file names, and one file a block with its
 //! forward and backward side by side.
 //!
-//! Five plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`generate_plan`],
-//! [`probe_plan`], [`states_plan`].
+//! Six plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`token_losses_plan`],
+//! [`generate_plan`], [`probe_plan`], [`states_plan`].
 
 mod attention_block;
 mod block;
@@ -28,4 +28,7 @@ pub use parameters::{
     Init, Parameter, Part, initial_values, is_of_training_head, parameter_layout, parameters,
     training_head,
 };
-pub use plans::{StateLayer, evaluate_plan, generate_plan, probe_plan, states_plan, train_plan};
+pub use plans::{
+    StateLayer, evaluate_plan, generate_plan, probe_plan, states_plan, token_losses_plan,
+    train_plan,
+};

@@ -1,5 +1,6 @@
 //! The whole model as a plan: training (forward, backward, clip, optimizer), evaluation (losses and
-//! last hidden states), generation (logits of one position), probing (all of a row's states).
+//! last hidden states), losses of single tokens, generation (logits of one position), probing (all of
+//! a row's states).
 
 use super::block::{Block, BlockOf};
 use super::context::Context;
@@ -152,6 +153,19 @@ pub fn evaluate_plan(config: &Config) -> Plan {
             nitp(b, cx, States { source, target }, None);
         }
     });
+    builder.finish()
+}
+
+/// The cross-entropy of each label of a batch of rows, one by one: the state tensor `token_losses`
+/// `[batch_size * context_length]`, 0 where there is no label. Without projection head and NITP.
+pub fn token_losses_plan(config: &Config) -> Plan {
+    let mut builder = PlanBuilder::new("token_losses");
+    let b = &mut builder;
+    let train = &config.train;
+    let cx = &Context::new(b, config, train.batch_size, train.context_length, false);
+    let losses = b.shared("token_losses", &[cx.tokens()], DType::Real, Role::State);
+    let Forward { norm, .. } = forward(b, cx, None);
+    b.scoped("head", |b| TokenLoss::next_token(cx).of_tokens(b, cx, norm.y, losses, None));
     builder.finish()
 }
 

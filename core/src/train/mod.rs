@@ -7,6 +7,7 @@ mod evaluation;
 mod events;
 mod generate;
 mod inputs;
+mod likelihood;
 mod probe;
 mod rehearsal;
 mod schedule;
@@ -28,6 +29,7 @@ pub use events::{
 };
 pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
 pub use inputs::{BatchSource, Scales, Terms, find, load_plan, micro_inputs, step_inputs};
+pub use likelihood::{Continuation, LikelihoodReader};
 pub use probe::{Probe, ProbeReads, Prober};
 pub use rehearsal::Rehearsal;
 pub use schedule::learning_rate;

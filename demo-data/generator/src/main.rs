@@ -1,4 +1,5 @@
-//! `cargo xtask demo-data` runs this: the corpus of Tarnmouth and its tokenizer, the same bytes from the same seed.
+//! `cargo xtask demo-data` runs this: the corpus of Tarnmouth, its tokenizer and its tasks, the same bytes from the same
+//! seed.
 
 mod corpus;
 mod mentions;
@@ -10,6 +11,7 @@ mod polish;
 mod scene;
 mod senses;
 mod statistics;
+mod tasks;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ const VOCAB_SIZE: usize = 1024;
 struct DemoData {
     corpus: String,
     tokenizer: String,
+    tasks: Vec<tasks::Task>,
     /// A Markdown section that the README of demo-data holds word for word.
     statistics: String,
 }
@@ -37,8 +40,10 @@ impl DemoData {
         let corpus = corpus::to_jsonl(&records)?;
         let texts = records.iter().map(|record| record.text.clone());
         let tokenizer = train_bpe(texts, VOCAB_SIZE).context("training the demo tokenizer")?;
-        let statistics = statistics::markdown(&records, &corpus, &tokenizer)?;
-        Ok(Self { corpus, tokenizer, statistics })
+        let tasks = tasks::generate(records.iter().map(|record| record.text.as_str()))?;
+        let statistics =
+            statistics::markdown(&records, &corpus, &tokenizer)? + &statistics::of_tasks(&tasks)?;
+        Ok(Self { corpus, tokenizer, tasks, statistics })
     }
 }
 
@@ -47,15 +52,20 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Writes `corpus.jsonl` and `tokenizer.json` and renews the measured section of the README.
+/// Writes `corpus.jsonl`, `tokenizer.json` and `tasks`, and renews the measured section of the README.
 fn main() -> Result<()> {
     let data = DemoData::generate(corpus::SEED)?;
     let write = |name: &str, text: &str| {
         let path = folder().join(name);
-        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.and_then(|()| std::fs::write(&path, text))
+            .with_context(|| format!("writing {}", path.display()))
     };
     write("corpus.jsonl", &data.corpus)?;
     write("tokenizer.json", &data.tokenizer)?;
+    for task in &data.tasks {
+        write(&format!("tasks/{}.jsonl", task.name), &task.to_jsonl()?)?;
+    }
     let readme = folder().join("README.md");
     let text = std::fs::read_to_string(&readme)
         .with_context(|| format!("reading {}", readme.display()))?;

@@ -82,7 +82,7 @@ fn starts_with_vowel_sound(word: &str) -> bool {
 }
 
 /// Strips the `^sense` marks and says where they stood.
-fn take_senses(marked: &str) -> (String, Vec<Sense>) {
+pub fn take_senses(marked: &str) -> (String, Vec<Sense>) {
     let mut text = String::with_capacity(marked.len());
     let mut senses = Vec::new();
     let mut rest = marked;

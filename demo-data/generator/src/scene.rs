@@ -67,7 +67,7 @@ pub struct Plan {
     pub place: &'static Place,
     pub weather: &'static Weather,
     pub mood: &'static Mood,
-    other: &'static Person,
+    pub other: &'static Person,
     /// Whether a habit tells who the hero is, so that the name is not needed.
     known_by_habit: bool,
     /// In the language of `template`, with its facts settled.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use flate2::{Compression, write::GzEncoder};
 
 use super::corpus::{Record, overlap};
+use super::tasks::Task;
 
 /// The lines of the README between which the measured section stands.
 const BEGIN: &str = "<!-- measured: begin (written by cargo xtask demo-data) -->";
@@ -96,6 +97,28 @@ pub fn markdown(records: &[Record], corpus: &str, tokenizer: &str) -> Result<Str
     let senses = records.iter().flat_map(|r| &r.senses);
     let senses: Vec<String> = senses.map(|s| format!("{} ({})", s.word, s.sense)).collect();
     writeln!(out, "| senses | {} |", counts(senses.iter()))?;
+    Ok(out)
+}
+
+/// Size and baselines of each task as Markdown.
+pub fn of_tasks(tasks: &[Task]) -> Result<String> {
+    let mut out = "\n| task | items | choices | chance | majority | bytes |\n".to_owned();
+    writeln!(out, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
+    for task in tasks {
+        let items = &task.items;
+        let choices = items[0].choices.len();
+        let at = |place: usize| items.iter().filter(|it| it.answer == place).count();
+        let most = (0..choices).map(at).max().unwrap_or(0);
+        writeln!(
+            out,
+            "| {} | {} | {choices} | {:.1} % | {:.1} % | {} |",
+            task.name,
+            items.len(),
+            100.0 / choices as f64,
+            100.0 * most as f64 / items.len() as f64,
+            task.to_jsonl()?.len()
+        )?;
+    }
     Ok(out)
 }
 

@@ -93,6 +93,17 @@ pub fn word(settled: &str, rng: &mut ChaCha8Rng) -> String {
     worded + rest
 }
 
+/// Every wording of a settled template.
+pub fn wordings(settled: &str) -> Vec<String> {
+    let Some((before, body)) = settled.split_once('[') else { return vec![settled.to_owned()] };
+    let (options, after) = split_options(body);
+    let ends = wordings(after);
+    let middles = options.iter().flat_map(|option| wordings(option));
+    middles
+        .flat_map(|middle| ends.iter().map(move |end| format!("{before}{middle}{end}")))
+        .collect()
+}
+
 /// The options of a choice whose opening bracket is already read, and what follows its closing bracket.
 fn split_options(body: &str) -> (Vec<&str>, &str) {
     let mut options = Vec::new();
@@ -132,5 +143,6 @@ mod tests {
         let wordings: std::collections::BTreeSet<_> =
             (0..50).map(|_| word(&settled, rng)).collect();
         assert_eq!(wordings.len(), 2, "{wordings:?}");
+        assert_eq!(super::wordings("[a|b[c|d]] e[f|g]").len(), 6);
     }
 }

@@ -8,10 +8,14 @@ use super::moods::MOODS;
 use super::people::PEOPLE;
 use super::places::{PLACES, WEATHER};
 use super::scene::TOPICS;
+use super::tasks::Item;
 use super::{DemoData, VOCAB_SIZE, folder, plots, senses, statistics};
 
 /// No generated file in the repository may be larger.
 const MAX_FILE_BYTES: usize = 1_048_576;
+
+/// Nor a task.
+const MAX_TASK_BYTES: usize = 200_000;
 
 fn committed(name: &str) -> String {
     let path = folder().join(name);
@@ -30,6 +34,11 @@ fn the_committed_files_are_what_the_seed_gives() {
     let advice = "differs from what the generator writes: run `cargo xtask demo-data`";
     assert!(data.corpus == committed("corpus.jsonl"), "corpus.jsonl {advice}");
     assert!(data.tokenizer == committed("tokenizer.json"), "tokenizer.json {advice}");
+    for task in &data.tasks {
+        let (name, text) = (format!("tasks/{}.jsonl", task.name), task.to_jsonl().unwrap());
+        assert!(text == committed(&name), "{name} {advice}");
+        assert!(text.len() < MAX_TASK_BYTES, "{name} has {} bytes", text.len());
+    }
     let readme = committed("README.md");
     let renewed = statistics::replace_section(&readme, &data.statistics).unwrap();
     assert!(renewed == readme, "README.md {advice}");
@@ -192,6 +201,88 @@ fn the_tokenizer_fits_its_size_and_gives_the_text_back() {
     for record in records().iter().take(50) {
         let encoding = tokenizer.encode(record.text.as_str(), false).unwrap();
         assert_eq!(tokenizer.decode(encoding.get_ids(), false).unwrap(), record.text);
+    }
+}
+
+/// The committed tasks by name.
+fn tasks() -> Vec<(&'static str, Vec<Item>)> {
+    let items = |name: &str| {
+        let text = committed(&format!("tasks/{name}.jsonl"));
+        text.lines().map(|line| serde_json::from_str(line).expect("an item")).collect()
+    };
+    ["who", "where", "what_next", "agreement", "sense"].map(|name| (name, items(name))).into()
+}
+
+#[test]
+fn tasks_are_of_scenes_that_the_corpus_does_not_have() {
+    let corpus: Vec<String> = records().into_iter().map(|record| record.text).collect();
+    for (name, items) in tasks() {
+        let questions: BTreeSet<&str> = items.iter().map(|it| it.question.as_str()).collect();
+        assert_eq!(questions.len(), items.len(), "{name} asks something twice");
+        for item in &items {
+            // The last two words of a question of sense are no part of its scene.
+            let mut passage = item.question.as_str();
+            for _ in 0..if name == "sense" { 2 } else { 0 } {
+                passage = passage.rsplit_once(' ').expect("words").0;
+            }
+            assert!(!corpus.iter().any(|text| text.contains(passage)), "{name}: {passage}");
+        }
+    }
+}
+
+#[test]
+fn nothing_about_a_choice_alone_tells_the_answer() {
+    for (name, items) in tasks() {
+        assert_eq!(items.len(), 200, "{name}");
+        let choices = items[0].choices.len();
+        let mut places = vec![0; choices];
+        // How often each text, and each rank by length, is a choice and the answer.
+        let mut texts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
+        let mut ranks: BTreeMap<usize, f64> = BTreeMap::new();
+        for item in &items {
+            assert_eq!(item.choices.len(), choices, "{name}");
+            assert_eq!(
+                item.choices.iter().collect::<BTreeSet<_>>().len(),
+                choices,
+                "{name}: {item:?}"
+            );
+            places[item.answer] += 1;
+            for (place, choice) in item.choices.iter().enumerate() {
+                let [asked, right] = texts.entry(choice).or_default();
+                *asked += 1;
+                *right += usize::from(place == item.answer);
+            }
+            let length = item.choices[item.answer].len();
+            let shorter = item.choices.iter().filter(|it| it.len() < length).count();
+            let same = item.choices.iter().filter(|it| it.len() == length).count();
+            for rank in shorter..shorter + same {
+                *ranks.entry(rank).or_default() += 1.0 / same as f64;
+            }
+        }
+        assert!(places.iter().all(|&it| it * choices == items.len()), "{name}: {places:?}");
+        for (text, [asked, right]) in texts {
+            assert_eq!(asked, choices * right, "{name}: {text}");
+        }
+        for (rank, right) in ranks {
+            let share = right / items.len() as f64 - 1.0 / choices as f64;
+            assert!(share.abs() < 1e-9, "{name}: rank {rank} by length is off by {share}");
+        }
+    }
+}
+
+#[test]
+fn tasks_fit_into_small_contexts() {
+    let tokenizer: tokenizers::Tokenizer = committed("tokenizer.json").parse().unwrap();
+    for (name, items) in tasks() {
+        for item in &items {
+            for choice in &item.choices {
+                let text = format!("{} {choice}", item.question);
+                let tokens = tokenizer.encode(text.as_str(), false).unwrap().len();
+                // That of tiny is 128; the last token is not read. That of nano is 64 bytes.
+                assert!(tokens <= 129, "{name}: {tokens} tokens in {text}");
+                assert!(choice.len() < 64, "{name}: {choice}");
+            }
+        }
     }
 }
 

@@ -167,7 +167,7 @@ impl Dialogue<'_> {
 }
 
 /// The words as this person would put them together.
-fn in_style(words: &str, person: &Person) -> String {
+pub fn in_style(words: &str, person: &Person) -> String {
     if person.contracts { contract(words) } else { words.to_owned() }
 }
 

@@ -4,6 +4,7 @@
 mod bag_of_words;
 mod choice;
 mod classifiers;
+mod cloze;
 mod clustering;
 mod features;
 mod labels;

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytrec_eval
-from lm_eval.api.metrics import mean, mean_stderr
+from lm_eval.api.metrics import mean, mean_stderr, perplexity
 from lm_eval.api.task import ConfigurableTask
 from scipy import stats
 from sklearn import metrics
@@ -236,6 +236,32 @@ def choice() -> Vectors:
     return {"items": items, **scores}
 
 
+class Cloze(Task):
+    """One continuation without alternatives, as LAMBADA."""
+
+    OUTPUT_TYPE = "loglikelihood"
+
+    def __init__(self) -> None:
+        self._metric_fn_list = dict.fromkeys(("acc", "perplexity"))
+
+
+def cloze() -> Vectors:
+    """40 continuations, each with its log-likelihood and whether it is greedy."""
+    random = np.random.default_rng(6)
+    log_likelihoods = (-0.25 * random.integers(1, 30, 40)).tolist()
+    greedy = (random.random(40) < 0.3).tolist()
+    task = Cloze()
+    results = [task.process_results({}, [it]) for it in zip(log_likelihoods, greedy, strict=True)]
+    accurate = [float(result["acc"]) for result in results]
+    return {
+        "log_likelihoods": log_likelihoods,
+        "greedy": greedy,
+        "acc": mean(accurate),
+        "acc_stderr": mean_stderr(accurate),
+        "perplexity": perplexity([result["perplexity"] for result in results]),
+    }
+
+
 TRAIN_TEXTS = [
     "The tide was out; the boats lay on the sand.",
     "On the sand lay a boat, and a BOAT-hook: 2 oars, 14 nets.",
@@ -286,7 +312,7 @@ def vectors() -> Vectors:
 
 
 def main() -> None:
-    for make in (statistics, classifiers, clustering, ranking, choice, bag_of_words, vectors):
+    for make in (statistics, classifiers, clustering, ranking, choice, cloze, bag_of_words, vectors):
         lines = [
             f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}"
             for key, value in make().items()

@@ -1,4 +1,4 @@
-//! `nitp eval`.
+//! `nitp eval` on text; on tasks see `tasks`.
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
@@ -13,6 +13,7 @@ use nitp_core::train::{
 use serde_json::Value;
 
 use crate::args::EvalArgs;
+use crate::commands::tasks;
 use crate::documents::Named;
 use crate::output::{errln, outln};
 use crate::run_folder::{Saved, locate};
@@ -20,6 +21,9 @@ use crate::{checkpoints, device, token_cache};
 
 /// Measures a run.
 pub fn run(args: EvalArgs) -> Result<()> {
+    if !args.task.is_empty() {
+        return tasks::eval(&args);
+    }
     let Saved { run, checkpoint, .. } = locate(&args.run)?;
     let mut config = run.config()?;
     if let Some(batches) = args.batches {

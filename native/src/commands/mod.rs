@@ -8,6 +8,7 @@ pub mod gui;
 pub mod info;
 pub mod lab;
 pub mod probe;
+pub mod tasks;
 pub mod tokenizer;
 pub mod trace;
 pub mod train;

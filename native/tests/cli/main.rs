@@ -11,6 +11,7 @@ mod precision;
 mod probe;
 mod receipts;
 mod runs;
+mod tasks;
 mod tensorboard;
 mod text;
 mod tokenizers;

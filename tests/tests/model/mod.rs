@@ -6,6 +6,7 @@ mod executors;
 mod gradients;
 mod kernels;
 mod lambda;
+mod likelihood;
 mod mixed;
 mod recompute;
 mod reference;

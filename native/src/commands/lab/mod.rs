@@ -10,6 +10,7 @@ mod run;
 mod sheets;
 mod summary;
 mod tables;
+mod tasks;
 mod words;
 
 use anyhow::{Context, Result, ensure};
@@ -126,6 +127,8 @@ fn run(args: &LabArgs, mut base: Config, arms: Vec<Arm>) -> Result<()> {
     if count > MANY_RUNS && !args.yes {
         confirm(count)?;
     }
+    // Nor is anything trained for tasks that can't be read.
+    let tasks = tasks::asked(args, &experiment)?;
     signals::listen()?;
     let name = settings::name(&args.config);
     let folder = Folder::open(args.out.as_deref(), &name, &experiment)?;
@@ -140,9 +143,11 @@ fn run(args: &LabArgs, mut base: Config, arms: Vec<Arm>) -> Result<()> {
     );
     let outcomes = run::run_all(&folder, &experiment, &runs, &args.device, args.tensorboard)?;
     let probed = probes::probe_all(args, &experiment, &runs, &outcomes)?;
-    let results = runs.iter().zip(&outcomes).zip(probed);
-    let results =
-        results.map(|((run, outcome), probed)| RunResult::read(run, outcome.clone(), probed));
+    let scored = tasks::score_all(args, tasks, &experiment, &runs, &outcomes)?;
+    let results = runs.iter().zip(&outcomes).zip(probed).zip(scored);
+    let results = results.map(|(((run, outcome), probed), tasks)| {
+        RunResult::read(run, outcome.clone(), probed, tasks)
+    });
     let results = results.collect::<Result<Vec<_>>>()?;
     let summary = Summary::new(&experiment, &results)?;
     let shown = report::shown(&summary);

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -44,7 +45,7 @@ pub fn probe_all(
             continue;
         }
         let path = run.folder.with_extension("probe.json");
-        if let Some(kept) = read(&path)?.filter(|it| it.examples == digest) {
+        if let Some(kept) = read::<Kept>(&path)?.filter(|it| it.examples == digest) {
             all.push(Some(kept.probed));
             continue;
         }
@@ -82,15 +83,20 @@ fn examples(args: &LabArgs, experiment: &Experiment) -> Result<Option<(Examples,
     if !is_asked && !examples.has_labels() {
         return Ok(None);
     }
-    let mut hash = Sha256::new();
-    for path in &paths {
-        hash.update(fs::read(path).with_context(|| format!("reading {}", path.display()))?);
-    }
-    let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Some((examples, digest)))
+    Ok(Some((examples, digest(&paths)?)))
 }
 
-fn read(path: &Path) -> Result<Option<Kept>> {
+/// SHA-256 of files, one after the other.
+pub fn digest(paths: &[PathBuf]) -> Result<String> {
+    let mut hash = Sha256::new();
+    for path in paths {
+        hash.update(fs::read(path).with_context(|| format!("reading {}", path.display()))?);
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What was kept in a file, if it is there and can be read.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         // One of another version, or half of one, is made anew.

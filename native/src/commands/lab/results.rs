@@ -7,6 +7,7 @@ use super::experiment::Run;
 use super::run::Outcome;
 use crate::commands::probe::Probed;
 use crate::commands::probe::scores::Score;
+use crate::commands::tasks::scores::TaskScores;
 use crate::history::History;
 
 /// One run.
@@ -22,6 +23,8 @@ pub struct RunResult {
     pub history: History,
     /// What its frozen states told, if that was asked.
     pub probed: Option<Probed>,
+    /// What it scored on tasks, if it was asked any.
+    pub tasks: Vec<TaskScores>,
 }
 
 impl RunResult {
@@ -29,9 +32,14 @@ impl RunResult {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn read(run: &Run, outcome: Outcome, probed: Option<Probed>) -> Result<Self> {
+    pub fn read(
+        run: &Run,
+        outcome: Outcome,
+        probed: Option<Probed>,
+        tasks: Vec<TaskScores>,
+    ) -> Result<Self> {
         let history = History::read(&run.folder.join("metrics.jsonl"), run.config.clone())?;
-        Ok(Self { arm: run.arm, seed: run.seed, outcome, history, probed })
+        Ok(Self { arm: run.arm, seed: run.seed, outcome, history, probed, tasks })
     }
 
     /// The last look at the held-out text, of a run that finished.

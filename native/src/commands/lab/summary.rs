@@ -8,6 +8,7 @@ use super::experiment::Experiment;
 use super::results::RunResult;
 use super::run::Outcome;
 use crate::args::MatchBy;
+use crate::commands::tasks::scores::{Scores, TaskScores};
 
 /// What a comparison gave; `report.json`.
 #[derive(Debug, Serialize)]
@@ -261,6 +262,7 @@ impl Summary {
         };
         let mut numbers = metrics(RESULTS);
         numbers.extend(probes(experiment, results));
+        numbers.extend(tasks(experiment, results));
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             baseline: experiment.arms[0].name.clone(),
@@ -301,23 +303,45 @@ fn check_batches(experiment: &Experiment, results: &[RunResult]) -> Result<()> {
     Ok(())
 }
 
+/// A score in percent, of which more is better.
+const SCORE: About = About {
+    key: "",
+    title: "",
+    digits: 2,
+    less_is_better: Some(false),
+    paper: None,
+    compared: true,
+    of: |_| None,
+};
+
+/// The accuracy on each task.
+fn tasks(experiment: &Experiment, results: &[RunResult]) -> Vec<Metric> {
+    let Some(first) = results.iter().find(|it| !it.tasks.is_empty()) else { return Vec::new() };
+    let of_task = |task: &TaskScores| {
+        let of_run = |run: &RunResult| {
+            let mut same = run.tasks.iter().filter(|it| it.task == task.task);
+            same.next().map(|it| 100.0 * it.acc())
+        };
+        let key = format!("task_{}_acc", task.task);
+        let title = match task.scores {
+            Scores::Choice { chance, .. } => {
+                format!("task {}: acc, percent (chance {:.1})", task.task, 100.0 * chance)
+            }
+            Scores::Cloze { .. } => format!("task {}: acc, percent", task.task),
+        };
+        metric(&SCORE, &key, &title, &of_run, experiment, results)
+    };
+    first.tasks.iter().map(of_task).collect()
+}
+
 /// The mean of a run's main probe scores, then each of them.
 fn probes(experiment: &Experiment, results: &[RunResult]) -> Vec<Metric> {
-    let probe = About {
-        key: "",
-        title: "",
-        digits: 2,
-        less_is_better: Some(false),
-        paper: None,
-        compared: true,
-        of: |_| None,
-    };
     let mean = |run: &RunResult| {
         let scores: Vec<f64> = run.main_scores().map(|it| 100.0 * it.value).collect();
         (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
     };
     let of_all =
-        About { paper: Some("39.24 with NTP and 41.56 with NITP, over 25 tasks of MTEB"), ..probe };
+        About { paper: Some("39.24 with NTP and 41.56 with NITP, over 25 tasks of MTEB"), ..SCORE };
     let title = "probes: mean over tasks, percent";
     let Some(first) = results.iter().find(|it| it.probed.is_some()) else { return Vec::new() };
     let mut metrics = vec![metric(&of_all, "probe", title, &mean, experiment, results)];
@@ -328,7 +352,7 @@ fn probes(experiment: &Experiment, results: &[RunResult]) -> Vec<Metric> {
         };
         let key = format!("probe: {}", score.task);
         let title = format!("probe: {}, {}, percent", score.task, score.measure);
-        metrics.push(metric(&probe, &key, &title, &of_task, experiment, results));
+        metrics.push(metric(&SCORE, &key, &title, &of_task, experiment, results));
     }
     metrics
 }

@@ -10,7 +10,9 @@ use naga::ScalarKind;
 use naga::valid::GlobalUse;
 use nitp_core::config::{Config, load, preset};
 use nitp_core::kernel::{Binding, Dispatch, Matrices, Variant, assemble};
-use nitp_core::model::{evaluate_plan, generate_plan, parameters, probe_plan, train_plan};
+use nitp_core::model::{
+    evaluate_plan, generate_plan, parameters, probe_plan, token_losses_plan, train_plan,
+};
 use nitp_core::ops::multiply_add::MultiplyAdd;
 use nitp_core::ops::{Access, DynOp, Use, tolerance};
 use nitp_core::plan::{DType, Plan, PlanBuilder, Role, View};
@@ -35,10 +37,11 @@ fn configs() -> Vec<Config> {
     all
 }
 
-fn plans(config: &Config) -> [Plan; 4] {
+fn plans(config: &Config) -> [Plan; 5] {
     [
         train_plan(config, &layout(&parameters(config))),
         evaluate_plan(config),
+        token_losses_plan(config),
         generate_plan(config),
         probe_plan(config),
     ]

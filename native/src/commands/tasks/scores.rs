@@ -1,0 +1,136 @@
+//! From log-likelihoods to scores, by the counting of `nitp_lab`.
+
+use anyhow::{Context, Result};
+use nitp_lab::{choice, cloze};
+use serde::{Deserialize, Serialize};
+
+use super::items::Task;
+
+/// What a model makes of an item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Sum of the log-probabilities of each continuation's tokens.
+    pub log_likelihoods: Vec<f64>,
+    /// Of a cloze: whether the model would go on so by itself.
+    pub is_greedy: bool,
+    /// Whether some of the question did not fit into the model's context.
+    pub is_cut: bool,
+}
+
+/// The scores of a task; `nitp eval --task --json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskScores {
+    /// Its name.
+    pub task: String,
+    /// How many items it has.
+    pub items: usize,
+    /// How many of them were cut on the left.
+    pub cut: usize,
+    /// As the harness names them.
+    #[serde(flatten)]
+    pub scores: Scores,
+}
+
+/// By kind of task. Accuracies are shares, with the standard errors of their means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Scores {
+    /// Multiple choice.
+    Choice {
+        /// By log-likelihood.
+        acc: f64,
+        /// None for a single item.
+        acc_stderr: Option<f64>,
+        /// By log-likelihood a character.
+        acc_norm: f64,
+        /// None for a single item.
+        acc_norm_stderr: Option<f64>,
+        /// By log-likelihood a byte.
+        acc_bytes: f64,
+        /// None for a single item.
+        acc_bytes_stderr: Option<f64>,
+        /// What guessing scores.
+        chance: f64,
+        /// What always taking the same place scores.
+        majority: f64,
+    },
+    /// One right continuation.
+    Cloze {
+        /// Share of continuations that the model would have written.
+        acc: f64,
+        /// None for a single item.
+        acc_stderr: Option<f64>,
+        /// Of a continuation; none where it is infinite.
+        perplexity: Option<f64>,
+    },
+}
+
+impl TaskScores {
+    /// Of what a model makes of each item.
+    ///
+    /// # Errors
+    /// Log-likelihoods that are no numbers.
+    pub fn new(task: &Task, judged: &[Judged]) -> Result<Self> {
+        let scores = if task.is_cloze() { of_cloze(judged) } else { of_choice(task, judged) };
+        let scores = scores.with_context(|| {
+            format!(
+                "the task `{}` can't be scored. A NaN means that this model's numbers overflow: use an \
+                 earlier checkpoint",
+                task.name
+            )
+        })?;
+        let cut = judged.iter().filter(|it| it.is_cut).count();
+        Ok(Self { task: task.name.clone(), items: task.items.len(), cut, scores })
+    }
+
+    /// By log-likelihood; of a cloze, of greedy continuations.
+    pub fn acc(&self) -> f64 {
+        match self.scores {
+            Scores::Choice { acc, .. } | Scores::Cloze { acc, .. } => acc,
+        }
+    }
+}
+
+fn of_choice(task: &Task, judged: &[Judged]) -> Result<Scores> {
+    let items: Vec<choice::Item<'_>> = task
+        .items
+        .iter()
+        .zip(judged)
+        .map(|(item, judged)| {
+            let choices = item.continuations.iter().zip(&judged.log_likelihoods);
+            choice::Item {
+                choices: choices
+                    .map(|(text, &log_likelihood)| choice::Choice { text, log_likelihood })
+                    .collect(),
+                answer: item.answer.unwrap_or_default(),
+            }
+        })
+        .collect();
+    let scores = choice::score(&items)?;
+    Ok(Scores::Choice {
+        acc: scores.by_sum.mean,
+        acc_stderr: scores.by_sum.standard_error,
+        acc_norm: scores.by_character.mean,
+        acc_norm_stderr: scores.by_character.standard_error,
+        acc_bytes: scores.by_byte.mean,
+        acc_bytes_stderr: scores.by_byte.standard_error,
+        chance: scores.chance,
+        majority: scores.majority,
+    })
+}
+
+fn of_cloze(judged: &[Judged]) -> Result<Scores> {
+    let items: Vec<cloze::Item> = judged
+        .iter()
+        .map(|it| cloze::Item {
+            log_likelihood: it.log_likelihoods.iter().sum(),
+            is_greedy: it.is_greedy,
+        })
+        .collect();
+    let scores = cloze::score(&items)?;
+    Ok(Scores::Cloze {
+        acc: scores.accuracy,
+        acc_stderr: scores.standard_error,
+        perplexity: Some(scores.perplexity).filter(|it| it.is_finite()),
+    })
+}
