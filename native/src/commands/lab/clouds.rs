@@ -80,9 +80,8 @@ pub fn of_arms(
 
 fn cloud(run: &Path, device: &Device) -> Result<Option<Cloud>> {
     let Saved { run, checkpoint, .. } = locate(run)?;
-    let mut config = run.config()?;
     // States have no objective.
-    config.nitp.enabled = false;
+    let config = run.config()?.next_token_alone();
     let tokenizer = run.tokenizer(&config)?;
     let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
     let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, |_| {})?;

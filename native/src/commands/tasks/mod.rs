@@ -83,9 +83,7 @@ pub struct Scored {
 /// A run that can't be read, an item that can't be encoded, what the device reports.
 pub fn of_run(run: &Path, tasks: &[Task], device: &DeviceArgs) -> Result<Scored> {
     let Saved { run, checkpoint, .. } = locate(run)?;
-    let mut config = run.config()?;
-    // Likelihoods have no objective.
-    config.nitp.enabled = false;
+    let config = run.config()?.next_token_alone();
     let tokenizer = run.tokenizer(&config)?;
     let requests = tasks
         .iter()
