@@ -153,7 +153,7 @@ fn rivals_are_arms_and_their_runs_are_ordinary_runs() {
     let run = "lab/runs/mtp/seed-0";
     let (said, _) = succeed(place.nitp(&["eval", run, "--device=cpu"]));
     assert!(said.contains("MTP loss"), "{said}");
-    succeed(place.nitp(&["generate", run, "--max-tokens=3", "--device=cpu"]));
+    succeed(place.nitp(&["generate", run, "--prompt=a", "--max-tokens=3", "--device=cpu"]));
     let init =
         [&["train"][..], NANO, &["--data", "text.txt", "--device=cpu", "--steps=2"]].concat();
     let init =
