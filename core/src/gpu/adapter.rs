@@ -410,7 +410,7 @@ mod tests {
             assert_eq!(adapter.quoted(), "an adapter without a name");
             assert_eq!(adapter.label(), "adapter without a name");
             let error = adapter.check_half().unwrap_err().to_string();
-            assert!(error.contains("and an adapter without a name lacks it."), "{error}");
+            assert!(error.contains("and an adapter without a name lacks it"), "{error}");
         }
     }
 }

@@ -75,7 +75,7 @@ fn unknown_keys_name_their_line_and_the_nearest() {
     says(with(&["steps=1"]), &["did you mean `train.steps`?"]);
     says(with(&["moe.num_experts=4"]), &["did you mean `model.moe`?"]);
     says(with(&["model.num_experts=4"]), &["did you mean `model.moe.num_experts`?"]);
-    says(with(&["zzz.q=4"]), &["the sections are data, model, nitp, train"]);
+    says(with(&["zzz.q=4"]), &["the sections are data, model, mtp, nextlat, nitp, top, train"]);
     says(with(&["model.moe.zzz=4"]), &["[model.moe] has the keys first_k_dense_replace,"]);
 }
 

@@ -19,10 +19,13 @@ fn every_preset_is_valid_and_comes_back_from_its_toml() {
 fn toml_is_complete_and_ordered() {
     let text = preset("tiny-moe").unwrap().to_toml();
     let headers: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
-    assert_eq!(headers, ["[model]", "[model.moe]", "[nitp]", "[train]", "[data]"]);
-    // Eleven of the model, seven of its mixture, ten of NITP, twenty-two of the recipe, four of the
-    // data.
-    assert_eq!(text.lines().filter(|line| line.contains(" = ")).count(), 11 + 7 + 10 + 22 + 4);
+    let rivals = ["[mtp]", "[nextlat]", "[top]"];
+    let expected = [&["[model]", "[model.moe]", "[nitp]"][..], &rivals, &["[train]", "[data]"]];
+    assert_eq!(headers, expected.concat());
+    // Eleven of the model, seven of its mixture, ten of NITP, three of each rival, twenty-two of the
+    // recipe, four of the data.
+    let keys = text.lines().filter(|line| line.contains(" = ")).count();
+    assert_eq!(keys, 11 + 7 + 10 + 3 * 3 + 22 + 4);
     assert!(!preset("tiny").unwrap().to_toml().contains("moe"));
 }
 
