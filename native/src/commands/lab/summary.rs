@@ -89,7 +89,7 @@ pub struct Row {
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// Ends of its 95 % interval by Student's t; none with one seed.
+    /// Ends of its 95 % interval by Student's t; none with one seed, or where all seeds gave the same number.
     pub interval: Option<[f64; 2]>,
     /// Of the hypothesis that the true mean is 0; of differences, after Holm's correction for all arms.
     pub p_value: Option<f64>,
@@ -97,10 +97,12 @@ pub struct Mean {
 
 impl From<Estimate> for Mean {
     fn from(it: Estimate) -> Self {
+        // The same number with every seed, as counts may be, has no spread that an interval could be made of.
+        let interval = it.interval.filter(|it| it.low < it.high);
         Self {
             mean: it.mean,
-            interval: it.interval.map(|it| [it.low, it.high]),
-            p_value: it.interval.map(|it| it.p_value),
+            interval: interval.map(|it| [it.low, it.high]),
+            p_value: interval.map(|it| it.p_value),
         }
     }
 }

@@ -67,12 +67,20 @@ pub fn findings(summary: &Summary) -> Vec<String> {
             ));
         }
         if index > 0 && summary.arms.len() <= 4 {
-            let metrics = summary.results.iter().filter(|it| it.less_is_better.is_some());
+            let metrics = told(summary).filter(|it| it.less_is_better.is_some());
             sentences.extend(metrics.filter_map(|it| finding(summary, it, index)));
         }
     }
     if summary.arms.len() > 4 {
-        sentences.extend(summary.results.iter().filter_map(|it| finding_of_many(summary, it)));
+        sentences.extend(told(summary).filter_map(|it| finding_of_many(summary, it)));
+    }
+    let alike: Vec<&str> =
+        summary.results.iter().filter(|it| is_alike(it)).map(short_title).collect();
+    if !alike.is_empty() {
+        sentences.push(format!(
+            "No difference that these seeds can show in any of: {}.",
+            alike.join(", ")
+        ));
     }
     match summary.seeds.len() {
         1 => sentences.push(
@@ -84,6 +92,23 @@ pub fn findings(summary: &Summary) -> Vec<String> {
         _ => {}
     }
     sentences
+}
+
+/// The metrics that have a sentence of their own.
+fn told(summary: &Summary) -> impl Iterator<Item = &Metric> {
+    summary.results.iter().filter(|it| !is_alike(it))
+}
+
+/// Whether this is one probe or task of several, and no arm differs in it: they share a sentence.
+fn is_alike(metric: &Metric) -> bool {
+    let is_one_of_several = metric.key.starts_with("probe: ") || metric.key.starts_with("task_");
+    let p_values = || metric.rows.iter().filter_map(|row| row.difference?.p_value);
+    is_one_of_several && p_values().count() > 0 && p_values().all(|p| p >= SIGNIFICANT)
+}
+
+/// Of `probe: mood, accuracy, percent`, the words before the comma.
+fn short_title(metric: &Metric) -> &str {
+    metric.title.split(',').next().unwrap_or_default().trim_end_matches(": acc")
 }
 
 fn finding(summary: &Summary, metric: &Metric, arm: usize) -> Option<String> {
