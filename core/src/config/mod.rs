@@ -42,11 +42,14 @@ pub struct Config {
     pub model: ModelConfig,
     /// `[nitp]`: the objective beside next-token prediction.
     pub nitp: NitpConfig,
-    /// `[mtp]`: multi-token prediction, off by default.
+    /// `[mtp]`: multi-token prediction, off by default. The page knows no rivals of NITP.
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
     pub mtp: MtpConfig,
     /// `[nextlat]`: next-latent prediction, off by default.
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
     pub nextlat: NextLatConfig,
     /// `[top]`: token order prediction, off by default.
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
     pub top: TopConfig,
     /// `[train]`: the recipe.
     pub train: TrainConfig,
@@ -63,9 +66,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.model.validate()?;
         self.nitp.validate(self.model.num_hidden_layers)?;
-        self.mtp.validate()?;
-        self.nextlat.validate()?;
-        self.top.validate()?;
+        if rivals::IN_PROGRAM {
+            self.validate_rivals()?;
+        }
         self.train.validate()?;
         self.data.validate()?;
         require(
@@ -85,14 +88,20 @@ impl Config {
             "NITP compares positions of one row, so it must be at least 2",
             "Set a longer context, or nitp.enabled = false",
         )?;
+        limits::check(self)
+    }
+
+    fn validate_rivals(&self) -> Result<(), ConfigError> {
+        self.mtp.validate()?;
+        self.nextlat.validate()?;
+        self.top.validate()?;
         require(
             !(self.mtp.enabled || self.nextlat.enabled) || self.train.context_length >= 2,
             "train.context_length",
             self.train.context_length,
             "[mtp] and [nextlat] predict from one position of a row to the next, so it must be at least 2",
             "Set a longer context, or mtp.enabled = false and nextlat.enabled = false",
-        )?;
-        limits::check(self)
+        )
     }
 
     /// This configuration with next-token prediction as its only objective: the model as it is used, without the

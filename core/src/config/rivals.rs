@@ -90,7 +90,6 @@ impl MtpConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        check_program("mtp.enabled", self.enabled)?;
         require_in("mtp.weight", self.weight, 0.0..=f64::MAX)
     }
 
@@ -111,7 +110,6 @@ impl NextLatConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        check_program("nextlat.enabled", self.enabled)?;
         require_in("nextlat.weight", self.weight, 0.0..=f64::MAX)?;
         require_in("nextlat.kl_weight", self.kl_weight, 0.0..=f64::MAX)
     }
@@ -124,7 +122,6 @@ impl TopConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        check_program("top.enabled", self.enabled)?;
         require_in("top.weight", self.weight, 0.0..=f64::MAX)?;
         require(
             (1..=MAX_WINDOW).contains(&self.window),
@@ -134,14 +131,4 @@ impl TopConfig {
             "Set top.window = 16: tokens further ahead have hardly any weight",
         )
     }
-}
-
-fn check_program(field: &str, enabled: bool) -> Result<(), ConfigError> {
-    require(
-        IN_PROGRAM || !enabled,
-        field,
-        enabled,
-        "the page trains next-token prediction and NITP alone",
-        format!("Set {field} = false, or train with the program nitp"),
-    )
 }

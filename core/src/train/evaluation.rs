@@ -90,7 +90,7 @@ impl Evaluator {
         sums.terms += reads.terms;
         sums.bytes += reads.bytes;
         sums.unknown += reads.unknown;
-        sums.losses.resize(metrics.len(), 0.0);
+        sums.losses.resize(metric::LEN, 0.0);
         for (sum, &loss) in sums.losses.iter_mut().zip(&metrics) {
             *sum += f64::from(loss);
         }

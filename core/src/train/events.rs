@@ -41,7 +41,8 @@ pub struct StepEvent {
     /// Raw balance loss, summed over MoE blocks.
     pub balance_loss: f64,
     /// Raw losses of other objectives.
-    #[serde(flatten)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(flatten))]
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
     pub rivals: RivalLosses,
     /// Norm of all gradients before clipping; 0 in a step that was skipped.
     pub grad_norm: f64,
@@ -189,7 +190,8 @@ pub struct EvaluationEvent {
     /// Raw balance loss on the held-out split, summed over MoE blocks.
     pub balance_loss: f64,
     /// Raw losses of other objectives on the held-out split.
-    #[serde(flatten)]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(flatten))]
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
     pub rivals: RivalLosses,
     /// Share of the routed pairs that each expert got, by MoE block; empty for dense models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

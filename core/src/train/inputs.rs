@@ -138,6 +138,9 @@ impl Terms {
             Regularizer::None => batch.pair_count,
             Regularizer::TokenCosine => config.train.batch_size,
         };
+        if !config.mtp.is_on() && !config.nextlat.is_on() {
+            return Self { labels: batch.label_count, nitp, ..Self::default() };
+        }
         let positions = 0..batch.labels.len();
         let mtp = positions.clone().filter(|&t| second_label(batch, context, t) != IGNORED_LABEL);
         let nextlat = positions.filter(|&t| has_next_state(batch, context, t));
