@@ -29,6 +29,7 @@ pub use load::load;
 pub use model::{MAX_HEAD_DIM, ModelConfig, MoeConfig};
 pub use nitp::{NitpConfig, NitpLoss, Projector, Regularizer, Shift, Source};
 pub use presets::{preset, preset_names};
+pub(crate) use rivals::IN_PROGRAM as RIVALS_IN_PROGRAM;
 pub use rivals::{MAX_WINDOW, MtpConfig, MtpHead, NextLatConfig, TopConfig};
 pub use train::{Precision, Schedule, TrainConfig};
 

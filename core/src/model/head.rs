@@ -3,6 +3,7 @@
 
 use super::context::{Context, metric, record};
 use super::linear::Linear;
+use crate::config::RIVALS_IN_PROGRAM;
 use crate::ops::cross_entropy::{CrossEntropy, CrossEntropyGradient};
 use crate::ops::scalars;
 use crate::ops::token_order::TokenOrder;
@@ -118,6 +119,10 @@ impl TokenLoss<'_> {
                     rows,
                     vocab,
                 }),
+                // Without rivals in the program, its op is not either.
+                Compared::Order { .. } if !RIVALS_IN_PROGRAM => {
+                    unreachable!("no plan of this program has it")
+                }
                 Compared::Order { window } => b.push(TokenOrder {
                     logits,
                     labels: cx.inputs.labels,
