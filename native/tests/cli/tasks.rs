@@ -143,7 +143,7 @@ fn arms_are_compared_on_tasks() {
     let keys: Vec<&str> = tasks.iter().map(|it| it["key"].as_str().expect("a key")).collect();
     assert_eq!(keys, ["task_letters_acc", "task_last word_acc", "task_two_acc"]);
     assert_eq!(tasks[0]["less_is_better"], false);
-    assert!(tasks[0]["rows"][1]["difference"]["interval"].is_array(), "{}", tasks[0]);
+    assert!(tasks[0]["rows"][1]["difference"]["mean"].is_number(), "{}", tasks[0]);
     let csv = String::from_utf8(place.read("lab/runs.csv")).expect("UTF-8");
     assert!(csv.contains("task_letters_acc"), "{csv}");
 
