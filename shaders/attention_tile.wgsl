@@ -1,5 +1,5 @@
 // Causal attention with grouped query heads (core/src/ops/attention), for real GPUs. The softmax is
-// online, as in attention.wgsl; its state is in registers, the same in all threads of a token.
+// online, as in attention.wgsl; its state is in registers.
 
 #include "attention_tile"
 
@@ -9,12 +9,20 @@ storage lse: f32;        // [batch, q_heads, context]
 
 var<workgroup> queries: array<vec4f, OWN * STRIDE>;
 var<workgroup> passing: array<vec4f, OTHER * STRIDE>; // keys, then values
-var<workgroup> scores: array<f32, OWN * OTHER>;
+var<workgroup> weights: array<vec4f, OTHER * OWN_FOURS>;
+// What each of the threads that share a token found: the largest score of a block, and the sum of its weights.
+var<workgroup> found: array<vec4f, QUADS * OWN_FOURS>;
 
 // Zeros past the end of the row.
 fn load(row: u32, token: u32, column: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
     return load4_qkv(token_of(row, token) * width() + column);
+}
+
+fn keep(row: u32, head: u32, token: u32, feature: u32, result: vec4f, its_lse: f32) {
+    if token >= sizes.context { return; }
+    store4_out((token_of(row, token) * sizes.q_heads + head) * QUADS + feature, result);
+    if feature == 0 { lse[saved_at(row, head, token)] = its_lse; }
 }
 
 @compute @workgroup_size(THREADS)
@@ -34,12 +42,10 @@ fn attention_tile(
     let own = lane / QUADS * EACH;
     let feature = lane % QUADS;
     var sums: array<vec4f, EACH>;
-    var largest: array<f32, EACH>;
-    var total: array<f32, EACH>;
-    for (var t = 0u; t < EACH; t++) {
-        sums[t] = vec4f();
-        largest[t] = LOWEST;
-        total[t] = 0.0;
+    var largest: array<vec4f, FOURS>;
+    var total: array<vec4f, FOURS>; // of the weights that this thread made
+    for (var f = 0u; f < FOURS; f++) { // unroll
+        largest[f] = vec4f(LOWEST);
     }
 
     let end = min(first + OWN, sizes.context);
@@ -48,72 +54,93 @@ fn attention_tile(
             passing[i / QUADS * STRIDE + i % QUADS] = load(row, start + i / QUADS, keys + i % QUADS);
         }
         workgroupBarrier();
-        for (var n = 0u; n < KEYS; n++) {
-            let key = n * QUADS + feature;
-            if key < OTHER {
-                var products: array<f32, EACH>;
-                for (var t = 0u; t < EACH; t++) { products[t] = 0.0; }
-                for (var quad = 0u; quad < QUADS; quad++) {
-                    let its = passing[key * STRIDE + quad];
-                    for (var t = 0u; t < EACH; t++) {
-                        products[t] += dot(queries[(own + t) * STRIDE + quad], its);
+        var scores: array<f32, ACROSS * EACH>;
+        if feature < SCORING {
+            for (var quad = 0u; quad < QUADS; quad++) {
+                var query: array<vec4f, EACH>;
+                for (var t = 0u; t < EACH; t++) { // unroll
+                    query[t] = queries[(own + t) * STRIDE + quad];
+                }
+                for (var n = 0u; n < ACROSS; n++) { // unroll
+                    let key = passing[(n * SCORING + feature) * STRIDE + quad];
+                    for (var t = 0u; t < EACH; t++) { // unroll
+                        scores[n * EACH + t] = add_dot(scores[n * EACH + t], query[t], key);
                     }
                 }
-                for (var t = 0u; t < EACH; t++) {
-                    let future = start + key > first + own + t;
-                    scores[(own + t) * OTHER + key] = select(products[t], LOWEST, future);
-                }
             }
+        }
+        var its: array<f32, EACH>;
+        for (var t = 0u; t < EACH; t++) { // unroll
+            its[t] = LOWEST;
+            for (var n = 0u; n < ACROSS; n++) { // unroll
+                let at = n * EACH + t;
+                let future = start + n * SCORING + feature > first + own + t;
+                scores[at] = select(scores[at], LOWEST, future || feature >= SCORING);
+                its[t] = max(its[t], scores[at]);
+            }
+        }
+        for (var f = 0u; f < FOURS; f++) { // unroll
+            found[feature * OWN_FOURS + own / 4 + f] =
+                vec4f(its[4 * f], its[4 * f + 1], its[4 * f + 2], its[4 * f + 3]);
         }
         workgroupBarrier();
-        // The first tile holds key 0, which every query sees: from then on `largest` is a score, and
-        // exp2(LOWEST - largest) is 0.
-        for (var t = 0u; t < EACH; t++) {
-            var next = largest[t];
-            for (var key = 0u; key < OTHER; key++) {
-                next = max(next, scores[(own + t) * OTHER + key]);
-            }
-            let rescale = exp2(largest[t] - next);
-            largest[t] = next;
-            total[t] *= rescale;
-            sums[t] *= rescale;
-        }
         for (var i = lane; i < OTHER * QUADS; i += THREADS) {
             passing[i / QUADS * STRIDE + i % QUADS] =
                 load(row, start + i / QUADS, values + i % QUADS);
         }
-        // Every thread has read the scores before they become weights.
-        workgroupBarrier();
-        for (var n = 0u; n < KEYS; n++) {
-            let key = n * QUADS + feature;
-            if key < OTHER {
-                for (var t = 0u; t < EACH; t++) {
-                    let at = (own + t) * OTHER + key;
-                    scores[at] = exp2(scores[at] - largest[t]);
+        // The first block holds key 0, which every query sees: from then on `largest` is a score, and
+        // exp2(LOWEST - largest) is 0.
+        for (var f = 0u; f < FOURS; f++) { // unroll
+            var next = largest[f];
+            for (var i = 0u; i < SCORING; i++) {
+                next = max(next, found[i * OWN_FOURS + own / 4 + f]);
+            }
+            let rescale = exp2(largest[f] - next);
+            largest[f] = next;
+            total[f] *= rescale;
+            sums[4 * f] *= rescale.x;
+            sums[4 * f + 1] *= rescale.y;
+            sums[4 * f + 2] *= rescale.z;
+            sums[4 * f + 3] *= rescale.w;
+            for (var n = 0u; n < ACROSS; n++) { // unroll
+                let at = n * EACH + 4 * f;
+                let score = vec4f(scores[at], scores[at + 1], scores[at + 2], scores[at + 3]);
+                let weight = exp2(score - next);
+                if feature < SCORING {
+                    weights[(n * SCORING + feature) * OWN_FOURS + own / 4 + f] = weight;
+                    total[f] += weight;
                 }
             }
         }
         workgroupBarrier();
         for (var key = 0u; key < OTHER; key++) {
-            let its = passing[key * STRIDE + feature];
-            for (var t = 0u; t < EACH; t++) {
-                let weight = scores[(own + t) * OTHER + key];
-                total[t] += weight;
-                sums[t] += weight * its;
+            let value = passing[key * STRIDE + feature];
+            for (var f = 0u; f < FOURS; f++) { // unroll
+                let weight = weights[key * OWN_FOURS + own / 4 + f];
+                sums[4 * f] += weight.x * value;
+                sums[4 * f + 1] += weight.y * value;
+                sums[4 * f + 2] += weight.z * value;
+                sums[4 * f + 3] += weight.w * value;
             }
         }
-        // The next tile overwrites what slower threads still read.
+        // The next block overwrites what slower threads still read.
         workgroupBarrier();
     }
 
-    for (var t = 0u; t < EACH; t++) {
-        let token = first + own + t;
-        if token < sizes.context {
-            let to = token_of(row, token) * sizes.q_heads + head;
-            store4_out(to * QUADS + feature, sums[t] / total[t]);
-            if feature == 0 {
-                lse[saved_at(row, head, token)] = (largest[t] + log2(total[t])) * LN_2;
-            }
+    for (var f = 0u; f < FOURS; f++) { // unroll
+        found[feature * OWN_FOURS + own / 4 + f] = total[f];
+    }
+    workgroupBarrier();
+    for (var f = 0u; f < FOURS; f++) { // unroll
+        var all = vec4f();
+        for (var i = 0u; i < SCORING; i++) {
+            all += found[i * OWN_FOURS + own / 4 + f];
         }
+        let its_lse = (largest[f] + log2(all)) * LN_2;
+        let token = first + own + 4 * f;
+        keep(row, head, token, feature, sums[4 * f] / all.x, its_lse.x);
+        keep(row, head, token + 1, feature, sums[4 * f + 1] / all.y, its_lse.y);
+        keep(row, head, token + 2, feature, sums[4 * f + 2] / all.z, its_lse.z);
+        keep(row, head, token + 3, feature, sums[4 * f + 3] / all.w, its_lse.w);
     }
 }

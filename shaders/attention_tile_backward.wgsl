@@ -15,9 +15,10 @@ var<workgroup> own_a: array<vec4f, OWN * STRIDE>;     // q, or k
 var<workgroup> own_b: array<vec4f, OWN * STRIDE>;     // dout, or v
 var<workgroup> other_a: array<vec4f, OTHER * STRIDE>; // k, or q
 var<workgroup> other_b: array<vec4f, OTHER * STRIDE>; // v, or dout
-var<workgroup> ps: array<f32, OWN * OTHER>;
-var<workgroup> ds: array<f32, OWN * OTHER>;
-var<workgroup> its_lse: array<f32, max(OWN, OTHER)>; // in bits
+var<workgroup> ps: array<vec4f, OTHER * OWN_FOURS>;
+var<workgroup> ds: array<vec4f, OTHER * OWN_FOURS>;
+// Of queries; log-sum-exps are in bits.
+var<workgroup> its_lse: array<f32, max(OWN, OTHER)>;
 var<workgroup> its_delta: array<f32, max(OWN, OTHER)>;
 
 // Zeros past the end of the row.
@@ -45,17 +46,26 @@ fn store(row: u32, token: u32, column: u32, x: vec4f) {
     store4_dqkv(token_of(row, token) * width() + column, x);
 }
 
-// Products of own token `t` and passing token `other`: a a and b b.
-struct Products { a: array<f32, EACH>, b: array<f32, EACH> }
+// Products of a thread's own tokens, from `own` on, and its passing ones: a a and b b, [ACROSS, EACH].
+struct Products { a: array<f32, ACROSS * EACH>, b: array<f32, ACROSS * EACH> }
 
-fn multiply(own: u32, other: u32) -> Products {
+fn multiply(own: u32, feature: u32) -> Products {
     var products: Products;
     for (var quad = 0u; quad < QUADS; quad++) {
-        let a = other_a[other * STRIDE + quad];
-        let b = other_b[other * STRIDE + quad];
-        for (var t = 0u; t < EACH; t++) {
-            products.a[t] += dot(own_a[(own + t) * STRIDE + quad], a);
-            products.b[t] += dot(own_b[(own + t) * STRIDE + quad], b);
+        var its_a: array<vec4f, EACH>;
+        var its_b: array<vec4f, EACH>;
+        for (var t = 0u; t < EACH; t++) { // unroll
+            its_a[t] = own_a[(own + t) * STRIDE + quad];
+            its_b[t] = own_b[(own + t) * STRIDE + quad];
+        }
+        for (var n = 0u; n < ACROSS; n++) { // unroll
+            let a = other_a[(n * SCORING + feature) * STRIDE + quad];
+            let b = other_b[(n * SCORING + feature) * STRIDE + quad];
+            for (var t = 0u; t < EACH; t++) { // unroll
+                let at = n * EACH + t;
+                products.a[at] = add_dot(products.a[at], its_a[t], a);
+                products.b[at] = add_dot(products.b[at], its_b[t], b);
+            }
         }
     }
     return products;
@@ -93,7 +103,6 @@ fn attention_tile_q(
     let own = lane / QUADS * EACH;
     let feature = lane % QUADS;
     var dq: array<vec4f, EACH>;
-    for (var t = 0u; t < EACH; t++) { dq[t] = vec4f(); }
 
     let end = min(first + OWN, sizes.context);
     for (var start = 0u; start < end; start += OTHER) {
@@ -103,27 +112,42 @@ fn attention_tile_q(
             other_b[at] = load(row, start + i / QUADS, values + i % QUADS);
         }
         workgroupBarrier();
-        for (var n = 0u; n < KEYS; n++) {
-            let key = n * QUADS + feature;
-            if key < OTHER {
-                let found = multiply(own, key);
-                for (var t = 0u; t < EACH; t++) {
+        if feature < SCORING {
+            let products = multiply(own, feature);
+            for (var n = 0u; n < ACROSS; n++) { // unroll
+                let key = n * SCORING + feature;
+                var gradients: array<f32, EACH>;
+                for (var t = 0u; t < EACH; t++) { // unroll
                     let i = own + t;
                     let seen = start + key <= first + i;
-                    let p = exp2(select(LOWEST, found.a[t] - its_lse[i], seen));
-                    ds[i * OTHER + key] = p * (found.b[t] - its_delta[i]) * sizes.scale;
+                    let p = exp2(select(LOWEST, products.a[n * EACH + t] - its_lse[i], seen));
+                    gradients[t] = p * (products.b[n * EACH + t] - its_delta[i]) * sizes.scale;
+                }
+                for (var f = 0u; f < FOURS; f++) { // unroll
+                    ds[key * OWN_FOURS + own / 4 + f] = vec4f(
+                        gradients[4 * f],
+                        gradients[4 * f + 1],
+                        gradients[4 * f + 2],
+                        gradients[4 * f + 3],
+                    );
                 }
             }
         }
         workgroupBarrier();
         for (var key = 0u; key < OTHER; key++) {
             let its = other_a[key * STRIDE + feature];
-            for (var t = 0u; t < EACH; t++) { dq[t] += ds[(own + t) * OTHER + key] * its; }
+            for (var f = 0u; f < FOURS; f++) { // unroll
+                let d = ds[key * OWN_FOURS + own / 4 + f];
+                dq[4 * f] += d.x * its;
+                dq[4 * f + 1] += d.y * its;
+                dq[4 * f + 2] += d.z * its;
+                dq[4 * f + 3] += d.w * its;
+            }
         }
-        // The next tile overwrites what slower threads still read.
+        // The next block overwrites what slower threads still read.
         workgroupBarrier();
     }
-    for (var t = 0u; t < EACH; t++) {
+    for (var t = 0u; t < EACH; t++) { // unroll
         store(row, first + own + t, head * QUADS + feature, dq[t]);
     }
 }
@@ -146,10 +170,6 @@ fn attention_tile_kv(
     let feature = lane % QUADS;
     var dk: array<vec4f, EACH>;
     var dv: array<vec4f, EACH>;
-    for (var t = 0u; t < EACH; t++) {
-        dk[t] = vec4f();
-        dv[t] = vec4f();
-    }
 
     let heads = sizes.q_heads / sizes.kv_heads;
     for (var head = kv * heads; head < (kv + 1) * heads; head++) {
@@ -167,17 +187,26 @@ fn attention_tile_kv(
                 its_delta[i] = delta[at];
             }
             workgroupBarrier();
-            for (var n = 0u; n < KEYS; n++) {
-                let query = n * QUADS + feature;
-                if query < OTHER {
-                    let found = multiply(own, query);
-                    for (var t = 0u; t < EACH; t++) {
+            if feature < SCORING {
+                let products = multiply(own, feature);
+                for (var n = 0u; n < ACROSS; n++) { // unroll
+                    let query = n * SCORING + feature;
+                    var weights: array<f32, EACH>;
+                    var gradients: array<f32, EACH>;
+                    for (var t = 0u; t < EACH; t++) { // unroll
                         let sees = start + query >= first + own + t
                             && start + query < sizes.context;
-                        let p = exp2(select(LOWEST, found.a[t] - its_lse[query], sees));
-                        let at = (own + t) * OTHER + query;
-                        ps[at] = p;
-                        ds[at] = p * (found.b[t] - its_delta[query]) * sizes.scale;
+                        let score = products.a[n * EACH + t] - its_lse[query];
+                        weights[t] = exp2(select(LOWEST, score, sees));
+                        gradients[t] = weights[t] * sizes.scale
+                            * (products.b[n * EACH + t] - its_delta[query]);
+                    }
+                    for (var f = 0u; f < FOURS; f++) { // unroll
+                        let at = query * OWN_FOURS + own / 4 + f;
+                        let i = 4 * f;
+                        ps[at] = vec4f(weights[i], weights[i + 1], weights[i + 2], weights[i + 3]);
+                        ds[at] =
+                            vec4f(gradients[i], gradients[i + 1], gradients[i + 2], gradients[i + 3]);
                     }
                 }
             }
@@ -185,16 +214,23 @@ fn attention_tile_kv(
             for (var query = 0u; query < OTHER; query++) {
                 let q = other_a[query * STRIDE + feature];
                 let gradient = other_b[query * STRIDE + feature];
-                for (var t = 0u; t < EACH; t++) {
-                    let at = (own + t) * OTHER + query;
-                    dk[t] += ds[at] * q;
-                    dv[t] += ps[at] * gradient;
+                for (var f = 0u; f < FOURS; f++) { // unroll
+                    let p = ps[query * OWN_FOURS + own / 4 + f];
+                    let d = ds[query * OWN_FOURS + own / 4 + f];
+                    dk[4 * f] += d.x * q;
+                    dk[4 * f + 1] += d.y * q;
+                    dk[4 * f + 2] += d.z * q;
+                    dk[4 * f + 3] += d.w * q;
+                    dv[4 * f] += p.x * gradient;
+                    dv[4 * f + 1] += p.y * gradient;
+                    dv[4 * f + 2] += p.z * gradient;
+                    dv[4 * f + 3] += p.w * gradient;
                 }
             }
             workgroupBarrier();
         }
     }
-    for (var t = 0u; t < EACH; t++) {
+    for (var t = 0u; t < EACH; t++) { // unroll
         store(row, first + own + t, key_column(kv) + feature, dk[t]);
         store(row, first + own + t, value_column(kv) + feature, dv[t]);
     }

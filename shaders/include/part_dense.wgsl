@@ -4,7 +4,7 @@
 override SPLITS: u32 = 1;
 
 // Shares begin at multiples of this.
-const SHARE_STEP: u32 = 32;
+const SHARE_STEP: u32 = 64;
 
 fn same_for_all(part: Part, thread: Thread) -> Part { return part; }
 

@@ -15,6 +15,10 @@ override DEEP: u32 = 2;
 // Loads of a thread for a slice of each factor.
 override A_LOADS: u32 = 8;
 override B_LOADS: u32 = 8;
+// Whether sums are of whole slices.
+override WHOLE: bool = false;
+// Vec4s of a piece that a thread stores.
+override STORES: u32 = 2;
 
 const THREADS: u32 = 32 * SUBGROUPS_M * SUBGROUPS_N;
 const ROWS: u32 = SIDE * DOWN; // of a subgroup's results
@@ -32,10 +36,14 @@ const A_LEN: u32 = TILE_M * TILE_K / 4 / A_QUADS * A_STRIDE;
 const B_LEN: u32 = TILE_N * TILE_K / 4 / B_QUADS * B_STRIDE;
 const HALVES: u32 = A_LEN + B_LEN;
 
-// Results pass through workgroup memory too: SIDE rows of each subgroup at a time.
-const RESULT_STRIDE: u32 = COLUMNS / 4 + 1;
+// Results pass through workgroup memory too, a piece of each subgroup at a time.
+const RESULT_STRIDE: u32 = SIDE / 4 + 1;
 const RESULT_LEN: u32 = SIDE * RESULT_STRIDE;
 const REALS: u32 = SUBGROUPS_M * SUBGROUPS_N * RESULT_LEN;
+
+// The numbers of threads. What results need is worked out from one that was read after the loop, so that no
+// compiler works it out before and keeps it in registers, which sums fill.
+var<workgroup> lanes: array<u32, THREADS>;
 
 const BARRIERS: bool = true;
 
@@ -84,6 +92,7 @@ fn right_at(k: u32, column: u32) -> Right {
 fn multiply(part: Part, thread: Thread) {
     let lane = thread.lane;
     begin_matrices(lane);
+    lanes[lane] = lane;
     let subgroup = lane / 32;
     let row = subgroup / SUBGROUPS_N * ROWS;
     let column = subgroup % SUBGROUPS_N * COLUMNS;
@@ -103,7 +112,7 @@ fn multiply(part: Part, thread: Thread) {
     // While this workgroup waits for a slice, another on the same processor multiplies.
     var slice = 0u;
     for (var k = part.begin; k < part.end; k += TILE_K) {
-        if k + TILE_K <= part.end {
+        if WHOLE || k + TILE_K <= part.end {
             for (var i = 0u; i < A_LOADS; i++) { // unroll
                 its_a[i] = a[a_at[i] + slice * a_step];
             }
@@ -146,19 +155,26 @@ fn multiply(part: Part, thread: Thread) {
             }
         }
     }
+    let its = lanes[lane];
+    let its_subgroup = its / 32;
+    let first_row = part.row + its_subgroup / SUBGROUPS_N * ROWS;
+    let first_column = part.column + its_subgroup % SUBGROUPS_N * COLUMNS;
+    let its_reals = its_subgroup * RESULT_LEN;
     for (var i = 0u; i < DOWN; i++) { // unroll
         for (var j = 0u; j < ACROSS; j++) { // unroll
-            keep(sums[i * ACROSS + j], subgroup * RESULT_LEN + j * SIDE / 4, RESULT_STRIDE);
+            keep(sums[i * ACROSS + j], its_reals, RESULT_STRIDE);
+            workgroupBarrier();
+            for (var load = 0u; load < STORES; load++) { // unroll
+                let at = its % 32 + load * 32;
+                let line = at / (SIDE / 4);
+                let quad = at % (SIDE / 4);
+                let to = first_row + i * SIDE + line;
+                let column = first_column + j * SIDE + 4 * quad;
+                if to < part.row_end && column < sizes.n {
+                    store(part, to, column, reals[its_reals + line * RESULT_STRIDE + quad]);
+                }
+            }
+            workgroupBarrier();
         }
-        workgroupBarrier();
-        for (var at = lane % 32; at < SIDE * COLUMNS / 4; at += 32u) {
-            let line = at / (COLUMNS / 4);
-            let quad = at % (COLUMNS / 4);
-            let value = reals[subgroup * RESULT_LEN + line * RESULT_STRIDE + quad];
-            let to = part.row + row + i * SIDE + line;
-            let first = part.column + column + 4 * quad;
-            if to < part.row_end && first < sizes.n { store(part, to, first, value); }
-        }
-        workgroupBarrier();
     }
 }

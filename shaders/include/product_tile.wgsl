@@ -1,136 +1,179 @@
 // A product by workgroups that own TILE_M x TILE_N results, for real GPUs. Slices of both factors, TILE_K
-// deep, pass through shared memory, where every element is read by a whole row or column of threads;
-// while one slice is multiplied, the next one is on its way into registers, so one barrier a slice is
-// enough. Each thread owns QUADS x QUADS blocks of 4x4 results, a row or column of threads apart, so
-// that neighbours read neighbouring vec4s.
+// deep, pass through workgroup memory as they lie in memory, rows along k or along m and n; what is along k is
+// transposed in registers. While one slice is multiplied, the next one is on its way into registers. Each thread
+// owns QUADS x QUADS blocks of 4x4 results, a row or column of threads apart, so that neighbours read
+// neighbouring vec4s.
 
 #include "product"
 
-override SIDE: u32 = 16; // threads in a row and in a column of the workgroup
+override SIDE: u32 = 16; // threads in a row and in a column of the workgroup: at least 8
 override QUADS: u32 = 1;
-override TILE_K: u32 = 16; // a multiple of 4
+override TILE_K: u32 = 16; // 4 * DEEP
+override DEEP: u32 = 4;
+override LOADS: u32 = 1; // of a thread, for a slice of each factor
+override WHOLE: bool = false; // whether sums are of whole slices
 
 const THREADS: u32 = SIDE * SIDE;
-const ROW: u32 = SIDE * QUADS; // of a slice, in vec4s
+const ROW: u32 = SIDE * QUADS; // vec4s
 const TILE_M: u32 = 4 * ROW;
 const TILE_N: u32 = 4 * ROW;
-const SLICE: u32 = TILE_K * ROW;
-const LOADS: u32 = SLICE / THREADS; // a thread's
 
-// Two slices of each factor, [2, TILE_K, TILE_M or TILE_N]. Single elements: a write to a component of a
-// vec4 may touch the whole vec4, whose other components are other threads'.
-var<workgroup> tile_a: array<f32, 8 * SLICE>;
-var<workgroup> tile_b: array<f32, 8 * SLICE>;
+// Along k, a slice has DEEP vec4s of each row of a or column of b. Rows 4 apart are neighbours, and their vec4s an
+// odd number apart, so that threads that read side by side read from different banks.
+const STRIDE: u32 = DEEP | 1;
+const A_LEN: u32 = ROW * TILE_K + u32(!A_BY_K) * ((TILE_M + 4) * STRIDE - ROW * TILE_K);
+const B_LEN: u32 = ROW * TILE_K + u32(!B_BY_K) * ((TILE_N + 4) * STRIDE - ROW * TILE_K);
 
-// What a load of a thread fetches, within a slice: by k, four neighbours of one k; else four
-// neighbouring k of one row of a or column of b.
-struct Spot { k: u32, row: u32 }
-
-fn spot(load: u32, lane: u32, by_k: bool) -> Spot {
-    let at = load * THREADS + lane;
-    if by_k { return Spot(at / ROW, at % ROW * 4); }
-    return Spot(at / (4 * ROW) * 4, at % (4 * ROW));
-}
-
-// Zeros past the end of k.
-fn fetch_a(part: Part, k: u32, load: u32, lane: u32) -> vec4f {
-    let it = spot(load, lane, A_BY_K);
-    if k + it.k >= part.end { return vec4f(); }
-    if A_BY_K { return a_along_m(part.row + it.row, k + it.k); }
-    return a_along_k(part, part.row + it.row, k + it.k);
-}
-
-fn fetch_b(part: Part, k: u32, load: u32, lane: u32) -> vec4f {
-    let it = spot(load, lane, B_BY_K);
-    if k + it.k >= part.end { return vec4f(); }
-    if B_BY_K { return b_along_n(part, part.column + it.row, k + it.k); }
-    return b_along_k(part, part.column + it.row, k + it.k);
-}
-
-fn keep_a(slice: u32, load: u32, lane: u32, value: vec4f) {
-    let it = spot(load, lane, A_BY_K);
-    let at = 4 * (slice * SLICE + it.k * ROW) + it.row;
-    let next = select(4 * ROW, 1u, A_BY_K);
-    tile_a[at] = value.x;
-    tile_a[at + next] = value.y;
-    tile_a[at + 2 * next] = value.z;
-    tile_a[at + 3 * next] = value.w;
-}
-
-fn keep_b(slice: u32, load: u32, lane: u32, value: vec4f) {
-    let it = spot(load, lane, B_BY_K);
-    let at = 4 * (slice * SLICE + it.k * ROW) + it.row;
-    let next = select(4 * ROW, 1u, B_BY_K);
-    tile_b[at] = value.x;
-    tile_b[at + next] = value.y;
-    tile_b[at + 2 * next] = value.z;
-    tile_b[at + 3 * next] = value.w;
-}
-
-fn quad_a(at: u32) -> vec4f {
-    let i = 4 * at;
-    return vec4f(tile_a[i], tile_a[i + 1], tile_a[i + 2], tile_a[i + 3]);
-}
-
-fn quad_b(at: u32) -> vec4f {
-    let i = 4 * at;
-    return vec4f(tile_b[i], tile_b[i + 1], tile_b[i + 2], tile_b[i + 3]);
-}
+var<workgroup> tile_a: array<vec4f, A_LEN>;
+var<workgroup> tile_b: array<vec4f, B_LEN>;
 
 const BARRIERS: bool = true;
 
 struct Thread { @builtin(local_invocation_index) lane: u32 }
 
+// Of a thread's load of a slice: the first k, and the row of a or column of b.
+fn depth(load: u32, lane: u32, by_k: bool) -> u32 {
+    let at = load * THREADS + lane;
+    if by_k { return at / ROW; }
+    return at % DEEP * 4;
+}
+
+fn across(load: u32, lane: u32, by_k: bool) -> u32 {
+    let at = load * THREADS + lane;
+    if by_k { return at % ROW * 4; }
+    return at / DEEP;
+}
+
+// Where it is in memory. Rows and columns past the last read the last, and are not stored.
+fn a_begin(part: Part, load: u32, lane: u32) -> u32 {
+    let k = part.begin + depth(load, lane, A_BY_K);
+    let row = part.row + across(load, lane, A_BY_K);
+    if A_BY_K { return (k * sizes.m + min(row, sizes.m - 4)) / 4; }
+    return (min(row, part.row_end - 1) * sizes.k + k) / 4;
+}
+
+fn b_begin(part: Part, load: u32, lane: u32) -> u32 {
+    let k = part.begin + depth(load, lane, B_BY_K);
+    let column = part.column + across(load, lane, B_BY_K);
+    if B_BY_K { return part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4; }
+    return part.b + (b_row(min(column, sizes.n - 1)) * sizes.k + k) / 4;
+}
+
+// Zeros past the end of k.
+fn fetch_a(part: Part, k: u32, load: u32, lane: u32, at: u32) -> vec4f {
+    if !WHOLE && k + depth(load, lane, A_BY_K) >= part.end { return vec4f(); }
+    return load4_a(at);
+}
+
+fn fetch_b(part: Part, k: u32, load: u32, lane: u32, at: u32) -> vec4f {
+    if !WHOLE && k + depth(load, lane, B_BY_K) >= part.end { return vec4f(); }
+    return load4_b(at);
+}
+
+// Where it goes.
+fn slot(load: u32, lane: u32, by_k: bool) -> u32 {
+    if by_k { return load * THREADS + lane; }
+    let row = across(load, lane, false);
+    return (row % 4 * (ROW + 1) + row / 4) * STRIDE + depth(load, lane, false) / 4;
+}
+
+// Four rows of a, the first is 4 * quad, at four k: a row a column.
+fn left(quad: u32, deep: u32) -> mat4x4f {
+    if A_BY_K {
+        let at = 4 * deep * ROW + quad;
+        return transpose(
+            mat4x4f(tile_a[at], tile_a[at + ROW], tile_a[at + 2 * ROW], tile_a[at + 3 * ROW]));
+    }
+    let at = quad * STRIDE + deep;
+    let next = (ROW + 1) * STRIDE;
+    return mat4x4f(tile_a[at], tile_a[at + next], tile_a[at + 2 * next], tile_a[at + 3 * next]);
+}
+
+// Four columns of b at four k: one k a column.
+fn right(quad: u32, deep: u32) -> mat4x4f {
+    if B_BY_K {
+        let at = 4 * deep * ROW + quad;
+        return mat4x4f(tile_b[at], tile_b[at + ROW], tile_b[at + 2 * ROW], tile_b[at + 3 * ROW]);
+    }
+    let at = quad * STRIDE + deep;
+    let next = (ROW + 1) * STRIDE;
+    return transpose(
+        mat4x4f(tile_b[at], tile_b[at + next], tile_b[at + 2 * next], tile_b[at + 3 * next]));
+}
+
+// A row at four k, times four columns, added to their sums.
+fn multiply_add(row: vec4f, its: mat4x4f, sum: vec4f) -> vec4f {
+    let half = fma(vec4f(row.y), its[1], fma(vec4f(row.x), its[0], sum));
+    return fma(vec4f(row.w), its[3], fma(vec4f(row.z), its[2], half));
+}
+
 // Call it in uniform control flow.
 fn multiply(part: Part, thread: Thread) {
     let lane = thread.lane;
-    let x = lane % SIDE;
-    let y = lane / SIDE;
+    // 32 neighbours are 4 rows of 8 threads: together they read the fewest vec4s.
+    let x = lane / 32 % (SIDE / 8) * 8 + lane % 8;
+    let y = lane / 32 / (SIDE / 8) * 4 + lane / 8 % 4;
     var sums: array<vec4f, 4 * QUADS * QUADS>;
     var next_a: array<vec4f, LOADS>;
     var next_b: array<vec4f, LOADS>;
-    for (var i = 0u; i < LOADS; i++) {
-        next_a[i] = fetch_a(part, part.begin, i, lane);
-        next_b[i] = fetch_b(part, part.begin, i, lane);
+    var a_at: array<u32, LOADS>;
+    var b_at: array<u32, LOADS>;
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        a_at[i] = a_begin(part, i, lane);
+        b_at[i] = b_begin(part, i, lane);
+        next_a[i] = fetch_a(part, part.begin, i, lane, a_at[i]);
+        next_b[i] = fetch_b(part, part.begin, i, lane, b_at[i]);
     }
+    let a_step = DEEP + u32(A_BY_K) * (TILE_K * sizes.m / 4 - DEEP);
+    let b_step = DEEP + u32(B_BY_K) * (TILE_K * sizes.n / 4 - DEEP);
     var slice = 0u;
     for (var k = part.begin; k < part.end; k += TILE_K) {
-        for (var i = 0u; i < LOADS; i++) {
-            keep_a(slice, i, lane, next_a[i]);
-            keep_b(slice, i, lane, next_b[i]);
+        for (var i = 0u; i < LOADS; i++) { // unroll
+            tile_a[slot(i, lane, A_BY_K)] = next_a[i];
+            tile_b[slot(i, lane, B_BY_K)] = next_b[i];
         }
-        // No one writes to this slice again before the barrier of the next one.
         workgroupBarrier();
-        for (var i = 0u; i < LOADS; i++) {
-            next_a[i] = fetch_a(part, k + TILE_K, i, lane);
-            next_b[i] = fetch_b(part, k + TILE_K, i, lane);
+        slice++;
+        if k + TILE_K < part.end {
+            for (var i = 0u; i < LOADS; i++) { // unroll
+                next_a[i] = fetch_a(part, k + TILE_K, i, lane, a_at[i] + slice * a_step);
+                next_b[i] = fetch_b(part, k + TILE_K, i, lane, b_at[i] + slice * b_step);
+            }
         }
-        for (var p = 0u; p < TILE_K; p++) {
-            let at = slice * SLICE + p * ROW;
-            var right: array<vec4f, QUADS>;
-            for (var j = 0u; j < QUADS; j++) { right[j] = quad_b(at + j * SIDE + x); }
-            for (var i = 0u; i < QUADS; i++) {
-                let left = quad_a(at + i * SIDE + y);
-                for (var j = 0u; j < QUADS; j++) {
+        for (var deep = 0u; deep < DEEP; deep++) { // unroll
+            var columns: array<mat4x4f, QUADS>;
+            for (var j = 0u; j < QUADS; j++) { // unroll
+                columns[j] = right(j * SIDE + x, deep);
+            }
+            for (var i = 0u; i < QUADS; i++) { // unroll
+                let rows = left(i * SIDE + y, deep);
+                for (var j = 0u; j < QUADS; j++) { // unroll
                     let block = 4 * (i * QUADS + j);
-                    sums[block] += left.x * right[j];
-                    sums[block + 1] += left.y * right[j];
-                    sums[block + 2] += left.z * right[j];
-                    sums[block + 3] += left.w * right[j];
+                    sums[block] = multiply_add(rows[0], columns[j], sums[block]);
+                    sums[block + 1] = multiply_add(rows[1], columns[j], sums[block + 1]);
+                    sums[block + 2] = multiply_add(rows[2], columns[j], sums[block + 2]);
+                    sums[block + 3] = multiply_add(rows[3], columns[j], sums[block + 3]);
                 }
             }
         }
-        slice = 1 - slice;
+        // The next slice overwrites what slower threads still read.
+        workgroupBarrier();
     }
-    for (var i = 0u; i < QUADS; i++) {
-        for (var j = 0u; j < QUADS; j++) {
+    for (var i = 0u; i < QUADS; i++) { // unroll
+        for (var j = 0u; j < QUADS; j++) { // unroll
+            let row = part.row + 4 * (i * SIDE + y);
             let column = part.column + 4 * (j * SIDE + x);
-            for (var t = 0u; t < 4; t++) {
-                let row = part.row + 4 * (i * SIDE + y) + t;
-                if row < part.row_end && column < sizes.n {
-                    store(part, row, column, sums[4 * (i * QUADS + j) + t]);
-                }
+            let block = 4 * (i * QUADS + j);
+            if column < sizes.n {
+                keep(part, row, column, sums[block]);
+                keep(part, row + 1, column, sums[block + 1]);
+                keep(part, row + 2, column, sums[block + 2]);
+                keep(part, row + 3, column, sums[block + 3]);
             }
         }
     }
+}
+
+fn keep(part: Part, row: u32, column: u32, value: vec4f) {
+    if row < part.row_end { store(part, row, column, value); }
 }

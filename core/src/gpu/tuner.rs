@@ -30,8 +30,8 @@ const MOST_CALLS: usize = 50;
 const ROUNDS: usize = 4;
 const LONG_ROUNDS: usize = 2;
 
-/// A variant this many times slower than the best so far is not measured again.
-const HOPELESS: f64 = 1.5;
+/// A variant this many times slower than the best of the same round is not measured again.
+const HOPELESS: f64 = 2.0;
 
 /// The baseline stays unless another takes less than this share of its time: a difference that is
 /// noise must not decide.
@@ -43,8 +43,9 @@ const AGREE: f64 = 0.05;
 /// A class is noisy if the two best measurements of its fastest variant differ by more than this share.
 const NOISY: f64 = 0.2;
 
-/// A GPU raises its clocks only under load: it is warm when two measurements agree, or after this long.
-const WARM_UP: Duration = Duration::from_millis(500);
+/// A GPU raises its clocks only under load, in steps, and rests while kernels are compiled: it is warm when two
+/// measurements agree after the first of these times, and after the second at the latest.
+const WARM_UP: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(500)];
 
 /// A variant that works, and how long its measurements took.
 struct Candidate {
@@ -52,6 +53,7 @@ struct Candidate {
     commands: Vec<Command>,
     /// Seconds a call.
     seconds: Vec<f64>,
+    is_hopeless: bool,
 }
 
 impl Candidate {
@@ -141,7 +143,8 @@ impl GpuExecutor {
                 failed.insert(variant.name.to_owned(), difference);
                 continue;
             }
-            candidates.push(Candidate { name: variant.name, commands, seconds: Vec::new() });
+            let (name, seconds) = (variant.name, Vec::new());
+            candidates.push(Candidate { name, commands, seconds, is_hopeless: false });
         }
         self.time(&mut candidates).await?;
         // What adds to its output has added to it in every call.
@@ -167,13 +170,13 @@ impl GpuExecutor {
         if !self.gpu.summary.software {
             self.warm_up(&first.commands).await?;
         }
-        let mut best = f64::INFINITY;
         for round in 0..ROUNDS {
+            let mut best = f64::INFINITY;
             for candidate in candidates.iter_mut() {
                 let so_far = candidate.least();
                 let is_long = so_far > LEAST.as_secs_f64();
                 let is_done = is_long && round >= LONG_ROUNDS;
-                if round > 0 && (is_done || so_far > HOPELESS * best) {
+                if candidate.is_hopeless || (round > 0 && is_done) {
                     continue;
                 }
                 let calls = match round {
@@ -186,6 +189,10 @@ impl GpuExecutor {
                 candidate.seconds.push(seconds);
                 best = best.min(seconds);
             }
+            for candidate in candidates.iter_mut() {
+                let its = candidate.seconds.last().copied().unwrap_or(f64::INFINITY);
+                candidate.is_hopeless |= its > HOPELESS * best;
+            }
         }
         Ok(())
     }
@@ -195,10 +202,11 @@ impl GpuExecutor {
         let begin = Instant::now();
         let once = self.calls(commands, 1).await?;
         let calls = (LEAST.as_secs_f64() / once).ceil().clamp(1.0, MOST_CALLS as f64) as usize;
+        let [least, most] = WARM_UP;
         let mut before = f64::INFINITY;
-        while begin.elapsed() < WARM_UP {
+        while begin.elapsed() < most {
             let seconds = self.calls(commands, calls).await?;
-            if (seconds / before - 1.0).abs() < AGREE {
+            if begin.elapsed() >= least && (seconds / before - 1.0).abs() < AGREE {
                 break;
             }
             before = seconds;

@@ -63,6 +63,9 @@ impl Capabilities {
 }
 
 impl Needs {
+    /// Whether this program has kernels that need subgroups. wgpu offers browsers none, and a page is better short.
+    pub(crate) const SUBGROUPS_IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
+
     /// Matrix units, and this much workgroup memory.
     pub fn matrices(shared: usize) -> Self {
         Self { matrices: true, shared, ..Self::default() }

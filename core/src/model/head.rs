@@ -9,8 +9,8 @@ use crate::ops::scalars;
 use crate::ops::token_order::TokenOrder;
 use crate::plan::{PlanBuilder, View};
 
-/// Logits of one chunk: a megabyte stays in a CPU's cache.
-const CHUNK_ELEMENTS: usize = 1 << 18;
+/// Logits of one chunk: 16 MiB, so that its products keep a GPU busy.
+const CHUNK_ELEMENTS: usize = 1 << 22;
 
 /// Most chunks: each is some nodes of the plan, which is made before anything runs.
 const MOST_CHUNKS: usize = 256;

@@ -31,6 +31,8 @@ pub(super) struct Way {
     pub text: &'static str,
     /// Rows and columns of a workgroup's part.
     pub part: [usize; 2],
+    /// How deep its slices of k are, if it takes k in slices.
+    pub depth: Option<usize>,
     /// Of the text.
     pub constants: Vec<(&'static str, f64)>,
 }
@@ -65,12 +67,18 @@ fn block_of([name, fused]: [&'static str; 2], suits: Suits, rows: usize) -> Way 
         needs: Needs::default(),
         text: "product_block",
         part: [8 * rows, 32],
+        depth: None,
         constants: vec![("ROWS", rows as f64)],
     }
 }
 
+/// The ways by subgroups, for `n` columns and about `m` rows.
+pub(super) fn subgroup_ways(m: usize, n: usize) -> Vec<Way> {
+    if Needs::SUBGROUPS_IN_PROGRAM { vec![subgroup(n), subgroup_tall(m, n)] } else { Vec::new() }
+}
+
 /// Eight rows and four columns a thread, for results of `n` columns.
-pub(super) fn subgroup(n: usize) -> Way {
+fn subgroup(n: usize) -> Way {
     let threads = (n / 4).next_power_of_two().clamp(8, 64);
     Way {
         name: "subgroup",
@@ -79,13 +87,14 @@ pub(super) fn subgroup(n: usize) -> Way {
         needs: Needs { subgroup: 1, ..Needs::default() },
         text: "product_subgroup",
         part: [8, 4 * threads],
+        depth: None,
         constants: vec![("THREADS", threads as f64), ("TILE_M", 8.0)],
     }
 }
 
 /// Up to 32 rows and four columns a thread, for `n` columns and about `m` rows. SwiftShader's four lanes
 /// hand on too little for it to be worth it.
-pub(super) fn subgroup_tall(m: usize, n: usize) -> Way {
+fn subgroup_tall(m: usize, n: usize) -> Way {
     let Way { part: [_, columns], .. } = subgroup(n);
     let rows = m.next_power_of_two().clamp(8, 32);
     Way {
@@ -95,35 +104,51 @@ pub(super) fn subgroup_tall(m: usize, n: usize) -> Way {
         needs: Needs { subgroup: 8, ..Needs::default() },
         text: "product_subgroup",
         part: [rows, columns],
+        depth: None,
         constants: vec![("THREADS", (columns / 4) as f64), ("TILE_M", rows as f64)],
     }
 }
 
-/// 128x128 results a workgroup of 256 threads, 8x8 a thread; slices of 8 fill the 16 KiB of shared
-/// memory that WebGPU promises.
+/// 128x128 results a workgroup of 256 threads, 8x8 a thread; slices of 8 fit into the workgroup memory that
+/// WebGPU promises.
 pub(super) fn tile128() -> Way {
     tile(["tile128", "fused_tile128"], 16, 2, 8)
 }
 
-/// 64x64 results a workgroup of 256 threads, 4x4 a thread; slices of 16 fill as much.
+/// The same with slices of 16, which take more.
+pub(super) fn tile128_deep() -> Way {
+    tile(["tile128_deep", "fused_tile128_deep"], 16, 2, 16)
+}
+
+/// 64x64 results a workgroup of 256 threads, 4x4 a thread.
 pub(super) fn tile64() -> Way {
     tile(["tile64", "fused_tile64"], 16, 1, 16)
 }
 
-/// 64x64 results a workgroup of 64 threads, 8x8 a thread; slices of 8 in half of it.
+/// 64x64 results a workgroup of 64 threads, 8x8 a thread.
 pub(super) fn tile64_few() -> Way {
-    tile(["tile64_few", "fused_tile64_few"], 8, 2, 8)
+    tile(["tile64_few", "fused_tile64_few"], 8, 2, 16)
 }
 
 fn tile([name, fused]: [&'static str; 2], side: usize, quads: usize, depth: usize) -> Way {
+    let extent = 4 * side * quads;
+    // As in the text, with the longer of the two layouts of a slice.
+    let slice = 16 * ((extent + 4) * ((depth / 4) | 1)).max(extent * depth / 4);
     Way {
         name,
         fused,
         suits: Suits::Gpus,
-        needs: Needs::default(),
+        needs: Needs { shared: 2 * slice, ..Needs::default() },
         text: "product_tile",
-        part: [4 * side * quads; 2],
-        constants: vec![("SIDE", side as f64), ("QUADS", quads as f64), ("TILE_K", depth as f64)],
+        part: [extent; 2],
+        depth: Some(depth),
+        constants: vec![
+            ("SIDE", side as f64),
+            ("QUADS", quads as f64),
+            ("TILE_K", depth as f64),
+            ("DEEP", (depth / 4) as f64),
+            ("LOADS", (extent * depth / 4 / (side * side)) as f64),
+        ],
     }
 }
 
@@ -150,15 +175,17 @@ fn matrix([name, fused]: [&'static str; 2], pieces: [usize; 2], deep: usize) -> 
     let depth = SIDE * deep;
     let slice = |extent: usize| (depth * (extent + 8)).max(extent * (depth + 8));
     let halves = 2 * part.map(slice).iter().sum::<usize>();
-    let reals = 4 * 4 * SIDE * (SIDE * pieces[1] + 4);
+    let reals = 4 * 4 * SIDE * (SIDE + 4);
+    let lanes = 4 * 128;
     let loads = part.map(|extent| extent * depth / 4 / 128);
     Way {
         name,
         fused,
         suits: Suits::Gpus,
-        needs: Needs::matrices(halves + reals),
+        needs: Needs::matrices(halves + reals + lanes),
         text: "product_matrix",
         part,
+        depth: Some(depth),
         constants: vec![
             ("DOWN", pieces[0] as f64),
             ("ACROSS", pieces[1] as f64),
@@ -251,9 +278,13 @@ pub(super) enum Parts {
     Weight,
 }
 
-/// The kernel of a product; constants are the way's and those of the epilogue.
-pub(super) fn kernel(way: &Way, parts: Parts, epilogue: &Epilogue) -> Kernel {
-    let constants = [epilogue.constants.clone(), way.constants.clone()].concat();
+/// The kernel of a product of sums of `k`, if that is known; constants are the way's and those of the epilogue.
+pub(super) fn kernel(way: &Way, parts: Parts, epilogue: &Epilogue, k: Option<usize>) -> Kernel {
+    let mut constants = [epilogue.constants.clone(), way.constants.clone()].concat();
+    if let Some(depth) = way.depth {
+        let whole = k.is_some_and(|k| k.is_multiple_of(depth));
+        constants.push(("WHOLE", f64::from(u8::from(whole))));
+    }
     let parts = match parts {
         Parts::Dense => "part_dense",
         Parts::Tile => "part_tile",

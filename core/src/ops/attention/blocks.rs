@@ -2,6 +2,7 @@
 
 use super::Shape;
 use crate::config::MAX_HEAD_DIM;
+use crate::kernel::Needs;
 
 /// Extents of a workgroup's tile, chosen so that it fits the 16 KiB of shared memory that WebGPU
 /// promises: `own` tokens that it holds and `other` tokens that pass by, of `quads` vec4 each.
@@ -71,10 +72,11 @@ impl Tile {
     }
 }
 
-/// The same of the kernels for real GPUs, where heads are whole vec4s: small enough that some workgroups
-/// share a core.
+/// The same of the kernels for real GPUs, where heads are whole vec4s.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QuadTile {
+    /// Of the variant.
+    pub name: &'static str,
     own: usize,
     other: usize,
     /// Own tokens of a thread.
@@ -83,36 +85,47 @@ pub(super) struct QuadTile {
 }
 
 impl QuadTile {
-    /// One vector a token, one score a pair.
-    pub fn forward(head_dim: usize) -> Self {
-        let tiles = [(64, 16), (32, 16), (16, 8), (8, 4), (4, 4)];
-        Self::largest(head_dim, 1, 4, &tiles)
+    /// One that loads less, where its workgroup memory is no more than real GPUs have, and one for any adapter. A
+    /// workgroup holds so many `vectors` of each token: one forward, two backward.
+    pub fn all(head_dim: usize, vectors: usize) -> Vec<Self> {
+        const MOST_BYTES: usize = 48 * 1024;
+        const MOST_THREADS: usize = 256;
+        let tile = |name, (own, other)| Self { name, own, other, each: 4, quads: head_dim / 4 };
+        let large = tile("tile_large", (32, 32));
+        let small = [(32, 32), (16, 32), (16, 16), (8, 16), (8, 8), (4, 8), (4, 4)]
+            .map(|extents| tile("tile", extents))
+            .into_iter()
+            .find(|it| it.bytes(vectors) <= Tile::SHARED_BYTES && it.threads() <= MOST_THREADS);
+        let is_large = (Tile::SHARED_BYTES + 1..=MOST_BYTES).contains(&large.bytes(vectors))
+            && large.threads() <= MOST_THREADS;
+        is_large.then_some(large).into_iter().chain(small).collect()
     }
 
-    /// Two of each, and two reals a token. Half as many tokens a thread are twice as many subgroups
-    /// in the shared memory of a core.
-    pub fn backward(head_dim: usize) -> Self {
-        let tiles = [(32, 8), (16, 8), (8, 4), (4, 2)];
-        Self::largest(head_dim, 2, 2, &tiles)
-    }
-
-    fn largest(head_dim: usize, vectors: usize, each: usize, tiles: &[(usize, usize)]) -> Self {
-        let quads = head_dim / 4;
-        let tiles = tiles.iter().map(|&(own, other)| Self { own, other, each, quads });
-        tiles
-            .filter(|tile| tile.own / each * quads <= 256)
-            .find(|tile| tile.bytes(vectors) <= Tile::SHARED_BYTES)
-            .expect("the smallest tile fits at head_dim 256")
-    }
-
-    fn bytes(&self, vectors: usize) -> usize {
+    /// Of workgroup memory, as in attention_tile.wgsl and, with two vectors, attention_tile_backward.wgsl.
+    pub fn bytes(&self, vectors: usize) -> usize {
         let vec4s = vectors * (self.own + self.other) * (self.quads | 1);
-        16 * vec4s + 4 * (vectors * self.own * self.other + 2 * self.own.max(self.other))
+        let pairs = vectors * self.own * self.other;
+        let of_tokens =
+            if vectors == 1 { self.quads * self.own } else { 2 * self.own.max(self.other) };
+        16 * vec4s + 4 * (pairs + of_tokens)
+    }
+
+    /// A thread has one vec4 of the results of its tokens.
+    fn threads(&self) -> usize {
+        self.own / self.each * self.quads
     }
 
     pub fn constants(&self) -> Vec<(&'static str, f64)> {
-        let constants =
-            [("OWN", self.own), ("OTHER", self.other), ("EACH", self.each), ("QUADS", self.quads)];
+        // Threads enough for all passing tokens.
+        let across = self.other.div_ceil(self.quads).next_power_of_two();
+        let constants = [
+            ("OWN", self.own),
+            ("OTHER", self.other),
+            ("EACH", self.each),
+            ("FOURS", self.each / 4),
+            ("ACROSS", across),
+            ("QUADS", self.quads),
+        ];
         constants.map(|(name, value)| (name, value as f64)).to_vec()
     }
 
@@ -231,9 +244,9 @@ impl Registers {
     /// Longer heads are not unrolled by Mesa's compiler.
     const MOST_QUADS: usize = 32;
 
-    /// Whether heads of whole vec4s are short enough.
+    /// Whether heads of whole vec4s are short enough, where there are such kernels.
     pub fn suit(shape: &Shape) -> bool {
-        shape.head_dim / 4 <= Self::MOST_QUADS
+        Needs::SUBGROUPS_IN_PROGRAM && shape.head_dim / 4 <= Self::MOST_QUADS
     }
 
     /// As many queries as have `vec4s` in all.

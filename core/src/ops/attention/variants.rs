@@ -96,8 +96,9 @@ fn whole_quads(shape: &Shape) -> bool {
     shape.head_dim.is_multiple_of(4)
 }
 
-fn tile(dispatches: Vec<Dispatch>) -> Variant {
-    Variant { name: "tile", suits: Suits::Gpus, needs: Needs::default(), dispatches }
+fn tile(own: &QuadTile, shared: usize, dispatches: Vec<Dispatch>) -> Variant {
+    let needs = Needs { shared, ..Needs::default() };
+    Variant { name: own.name, suits: Suits::Gpus, needs, dispatches }
 }
 
 fn registers(dispatches: Vec<Dispatch>) -> Variant {
@@ -143,9 +144,11 @@ pub(super) mod forward {
             let dispatches = pass(op, kernel, own.grid(shape, heads), MOST_FLOPS_OF_GPUS);
             variants.push(by_matrix_units(&own, own.forward_bytes(), dispatches));
         }
-        let own = QuadTile::forward(shape.head_dim);
-        let tiled = kernel("attention_tile", "attention_tile", own.constants());
-        variants.push(tile(pass(op, tiled, own.grid(shape, heads), MOST_FLOPS_OF_GPUS)));
+        for own in QuadTile::all(shape.head_dim, 1) {
+            let kernel = kernel("attention_tile", "attention_tile", own.constants());
+            let dispatches = pass(op, kernel, own.grid(shape, heads), MOST_FLOPS_OF_GPUS);
+            variants.push(tile(&own, own.bytes(1), dispatches));
+        }
         if Registers::suit(shape) {
             // q and the sums, each of this many vec4s.
             let own = Registers::of_queries(shape, 64);
@@ -198,11 +201,13 @@ pub(super) mod backward {
             let dispatches = passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS);
             variants.push(by_matrix_units(&own, own.backward_bytes(), dispatches));
         }
-        let own = QuadTile::backward(shape.head_dim);
-        let kernels = ["attention_tile_q", "attention_tile_kv"]
-            .map(|entry| kernel("attention_tile_backward", entry, own.constants()));
-        let grids = heads.map(|heads| own.grid(shape, heads));
-        variants.push(tile(passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS)));
+        for own in QuadTile::all(shape.head_dim, 2) {
+            let kernels = ["attention_tile_q", "attention_tile_kv"]
+                .map(|entry| kernel("attention_tile_backward", entry, own.constants()));
+            let grids = heads.map(|heads| own.grid(shape, heads));
+            let dispatches = passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS);
+            variants.push(tile(&own, own.bytes(2), dispatches));
+        }
         if Registers::suit(shape) {
             // Three vectors a query (q, dout, dq) and four a key (k, v, dk, dv), of this many vec4s
             // each.

@@ -52,12 +52,9 @@ fn ways(m: usize, n: usize, factors: [View; 2], most_rows: usize) -> Vec<Way> {
     if product::for_matrix_units(&factors) {
         ways.extend(product::matrix_ways().into_iter().filter(|way| way.part[0] <= most_rows));
     }
-    ways.extend([
-        product::tile64_few(),
-        product::subgroup(n),
-        product::subgroup_tall(m, n),
-        product::block_tall(),
-    ]);
+    ways.push(product::tile64_few());
+    ways.extend(product::subgroup_ways(m, n));
+    ways.push(product::block_tall());
     ways
 }
 
@@ -148,7 +145,7 @@ fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> 
     let flops = 2.0 * (TILE_ROWS * op.n) as f64 * op.k as f64;
     pieces(tiles, flops, way.most_flops())
         .map(|piece| {
-            let mut kernel = product::kernel(way, Parts::Tile, epilogue);
+            let mut kernel = product::kernel(way, Parts::Tile, epilogue, Some(op.k));
             kernel.constants.extend(product::storage(false, op.transpose == Transpose::None));
             kernel.constants.push(("TILE_ROWS", TILE_ROWS as f64));
             let mut bindings = vec![("a", op.a), ("b", op.b)];
@@ -172,7 +169,7 @@ fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> 
 fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
     let [rows, columns] = way.part;
     let epilogue = Epilogue::store(op.dweight, op.in_features, true);
-    let mut kernel = product::kernel(way, Parts::Weight, &epilogue);
+    let mut kernel = product::kernel(way, Parts::Weight, &epilogue, None);
     kernel.constants.extend(product::storage(true, true));
     let mut bindings = vec![("a", op.dy), ("b", op.x), ("offsets", op.offsets)];
     bindings.extend(epilogue.bindings());

@@ -97,16 +97,14 @@ fn ways(op: &Matmul) -> Vec<Way> {
             ways.reverse();
         }
     }
-    let mut tiles = [product::tile64(), product::tile64_few(), product::tile128()];
-    if busy(&tiles[2], 64) {
+    let mut tiles =
+        [product::tile64(), product::tile64_few(), product::tile128(), product::tile128_deep()];
+    if busy(&tiles[3], 64) {
         tiles.reverse();
     }
     ways.extend(tiles);
-    ways.extend([
-        product::subgroup(op.n),
-        product::subgroup_tall(op.m, op.n),
-        product::block_tall(),
-    ]);
+    ways.extend(product::subgroup_ways(op.m, op.n));
+    ways.push(product::block_tall());
     ways
 }
 
@@ -164,7 +162,8 @@ fn split(op: &Matmul) -> Vec<Variant> {
         variants.extend(split_by(op, "split_matrix128", &large));
         variants.extend(split_by(op, "split_matrix64", &small));
     }
-    variants.extend(split_by(op, "split_k", &product::tile64()));
+    variants.extend(split_by(op, "split_tile128", &product::tile128_deep()));
+    variants.extend(split_by(op, "split_tile64", &product::tile64_few()));
     variants
 }
 
@@ -222,7 +221,7 @@ fn plain(op: &Matmul) -> Variant {
 
 /// The product, whose rows begin at `first` of a whole one, or `splits` of its shares one after the other.
 fn dispatch(op: &Matmul, first: usize, way: &Way, epilogue: &Epilogue, splits: usize) -> Dispatch {
-    let mut kernel = product::kernel(way, Parts::Dense, epilogue);
+    let mut kernel = product::kernel(way, Parts::Dense, epilogue, Some(op.k));
     kernel.constants.extend(storage(op));
     if splits > 1 {
         kernel.constants.push(("SPLITS", splits as f64));
