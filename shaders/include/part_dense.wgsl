@@ -3,7 +3,7 @@
 // The grid's z shares k out; each share's product goes to a matrix of its own, c [SPLITS, m, n].
 override SPLITS: u32 = 1;
 
-// Shares begin at multiples of this.
+// Shares begin at multiples of this, which every way's depth divides.
 const SHARE_STEP: u32 = 64;
 
 fn same_for_all(part: Part, thread: Thread) -> Part { return part; }

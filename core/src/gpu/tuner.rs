@@ -190,8 +190,7 @@ impl GpuExecutor {
                 best = best.min(seconds);
             }
             for candidate in candidates.iter_mut() {
-                let its = candidate.seconds.last().copied().unwrap_or(f64::INFINITY);
-                candidate.is_hopeless |= its > HOPELESS * best;
+                candidate.is_hopeless |= candidate.least() > HOPELESS * best;
             }
         }
         Ok(())

@@ -92,7 +92,7 @@ impl QuadTile {
         const MOST_THREADS: usize = 256;
         let tile = |name, (own, other)| Self { name, own, other, each: 4, quads: head_dim / 4 };
         let large = tile("tile_large", (32, 32));
-        let small = [(32, 32), (16, 32), (16, 16), (8, 16), (8, 8), (4, 8), (4, 4)]
+        let small = [(32, 32), (16, 32), (16, 16), (8, 16), (8, 8), (4, 8), (4, 4), (4, 2)]
             .map(|extents| tile("tile", extents))
             .into_iter()
             .find(|it| it.bytes(vectors) <= Tile::SHARED_BYTES && it.threads() <= MOST_THREADS);

@@ -173,8 +173,13 @@ fn split_by(op: &Matmul, name: &'static str, way: &Way) -> Option<Variant> {
     /// Shorter shares are not worth the second pass.
     const LEAST_DEPTH: usize = 256;
     const MOST_SPLITS: usize = 16;
+    /// Of the shader: a multiple of every way's depth, so that shares are whole slices where k is.
+    const SHARE_STEP: usize = 64;
     let workgroups = grid(op, way, 1).iter().product::<u32>() as usize;
     let splits = (WANTED / workgroups).min(op.k / LEAST_DEPTH).min(MOST_SPLITS);
+    // Shares are whole steps (part_dense.wgsl), and none is empty.
+    let steps = op.k.div_ceil(SHARE_STEP);
+    let splits = steps.div_ceil(steps.div_ceil(splits.max(1)));
     if splits < 2 || pieces(op, way.most_flops()).len() > 1 {
         return None;
     }
