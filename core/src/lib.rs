@@ -11,6 +11,7 @@ pub mod data;
 pub mod executor;
 pub mod geometry;
 pub mod gpu;
+pub mod hugging_face;
 pub mod kernel;
 pub mod model;
 pub mod ops;

@@ -34,6 +34,10 @@ pub enum Command {
     Eval(EvalArgs),
     /// Write text with the model of a run
     Generate(GenerateArgs),
+    /// Write a model as transformers, vLLM and others read it: config.json, safetensors, tokenizer
+    Export(ExportArgs),
+    /// Make a run of a model in Hugging Face's format
+    Import(ImportArgs),
     /// Train several objectives or settings from the same seeds on the same batches, and report how they differ
     Compare(CompareArgs),
     /// As compare, over a table of the paper's ablations or any grid of settings
@@ -115,8 +119,8 @@ pub struct RunArgs {
     /// The machine
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Start from the weights of this checkpoint, run folder or model.safetensors, made with the same `model` settings
-    #[arg(long, value_name = "CHECKPOINT")]
+    /// Start from a model: a folder in Hugging Face's format, whose `model` settings and tokenizer are taken over; or a checkpoint, run folder or model.safetensors, made with the same `model` settings
+    #[arg(long, value_name = "MODEL")]
     pub init: Option<PathBuf>,
 }
 
@@ -266,7 +270,7 @@ pub struct ProbeOptions {
 /// Options of `probe`.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// A run folder (its newest checkpoint) or a checkpoint
+    /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// JSONL files with labelled texts, or with `text_a`, `text_b` and `score` [default: the demo corpus]
@@ -289,7 +293,7 @@ pub struct ProbeArgs {
 /// Options of `embed`.
 #[derive(Debug, Args)]
 pub struct EmbedArgs {
-    /// A run folder (its newest checkpoint) or a checkpoint
+    /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// JSONL files whose lines have a `text`
@@ -306,7 +310,7 @@ pub struct EmbedArgs {
 /// Options of `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// A run folder (its newest checkpoint) or a checkpoint
+    /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// Other text to measure on, all of it, instead of the run's held-out text; `-` is the standard input
@@ -340,7 +344,7 @@ pub struct ViewArgs {
 /// Options of `generate`.
 #[derive(Debug, Args)]
 pub struct GenerateArgs {
-    /// A run folder (its newest checkpoint) or a checkpoint
+    /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// What the text begins with
@@ -364,6 +368,45 @@ pub struct GenerateArgs {
     /// The machine
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// Options of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// The folder to write; must not exist yet, or be empty
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The type of the weights
+    #[arg(long, value_enum, default_value_t = WeightType::F32)]
+    pub dtype: WeightType,
+    /// Largest file of weights, in megabytes; more weights go into several
+    #[arg(long, value_name = "MB", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub shard_size: u64,
+}
+
+/// The type of weights in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WeightType {
+    /// 32 bits, as they were trained
+    F32,
+    /// 16 bits, up to 65,504
+    F16,
+    /// 16 bits with the range of f32
+    Bf16,
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A folder with config.json, safetensors files and tokenizer.json
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The run folder; must not exist yet
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
 }
 
 /// Options of `info`.

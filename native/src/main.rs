@@ -10,9 +10,11 @@ mod device;
 mod documents;
 mod figures;
 mod history;
+mod hugging_face;
 mod log;
 mod machine;
 mod memory;
+mod model;
 mod output;
 mod progress;
 mod reasons;
@@ -46,6 +48,8 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Generate(args) => commands::generate::run(args),
+        Command::Export(args) => commands::export::run(&args),
+        Command::Import(args) => commands::import::run(&args),
         Command::Compare(args) => commands::lab::compare(&args),
         Command::Ablate(args) => commands::lab::ablate(&args),
         Command::Sweep(args) => commands::lab::sweep(&args),

@@ -7,6 +7,7 @@ use nitp_core::config::{BYTE_TOKENIZER, Config, load, preset};
 
 use crate::args::{ConfigArgs, LabArgs, RunArgs};
 use crate::documents::is_standard_input;
+use crate::hugging_face;
 
 /// The root of the source tree: where the default configuration finds its demo data if the
 /// program is started elsewhere.
@@ -14,13 +15,13 @@ const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The preset, the file and the `--set`s.
 pub fn config(args: &ConfigArgs) -> Result<Config> {
-    layered(args, &[])
+    layered(args, None, &[])
 }
 
 /// As [`config`], with the options of `train` and `trace` over all; paths become absolute, so that
-/// the run can be gone on with from anywhere.
-pub fn run_config(args: &RunArgs) -> Result<Config> {
-    let mut config = layered(&args.config, &numbers(args))?;
+/// the run can be gone on with from anywhere. `base` takes the place of the preset where none is named.
+pub fn run_config(args: &RunArgs, base: Option<Config>) -> Result<Config> {
+    let mut config = layered(&args.config, base, &numbers(args))?;
     set_data(&mut config, &args.data)?;
     resolve_paths(&mut config);
     Ok(config)
@@ -30,7 +31,7 @@ pub fn run_config(args: &RunArgs) -> Result<Config> {
 pub fn lab_config(args: &LabArgs) -> Result<Config> {
     let steps: Vec<String> =
         args.steps.iter().map(|steps| format!("train.steps={steps}")).collect();
-    let mut config = layered(&args.config, &steps)?;
+    let mut config = layered(&args.config, None, &steps)?;
     set_data(&mut config, &args.data)?;
     resolve_paths(&mut config);
     Ok(config)
@@ -45,15 +46,28 @@ pub fn override_config(config: Config, args: &RunArgs) -> Result<Config> {
     Ok(config)
 }
 
-/// A short name for what is trained: that of the configuration file or of the preset.
+/// A short name for what a configuration makes: that of its file or of the preset.
 pub fn name(args: &ConfigArgs) -> String {
-    let stem = args.config.as_deref().and_then(Path::file_stem);
-    let name = stem.map(|stem| stem.to_string_lossy().into_owned()).or(args.preset.clone());
-    name.unwrap_or_else(|| "tiny".to_owned())
+    given_name(args).unwrap_or_else(|| "tiny".to_owned())
 }
 
-fn layered(args: &ConfigArgs, last: &[String]) -> Result<Config> {
-    let base = preset(args.preset.as_deref().unwrap_or("tiny"))?;
+/// A short name for what is trained: as [`name`], or that of the model that it starts from.
+pub fn run_name(args: &RunArgs) -> String {
+    let model = args.init.as_deref().filter(|path| hugging_face::is_folder(path));
+    let model = model.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    given_name(&args.config).or(model).unwrap_or_else(|| "tiny".to_owned())
+}
+
+fn given_name(args: &ConfigArgs) -> Option<String> {
+    let stem = args.config.as_deref().and_then(Path::file_stem);
+    stem.map(|stem| stem.to_string_lossy().into_owned()).or(args.preset.clone())
+}
+
+fn layered(args: &ConfigArgs, base: Option<Config>, last: &[String]) -> Result<Config> {
+    let base = match (&args.preset, base) {
+        (None, Some(base)) => base,
+        (name, _) => preset(name.as_deref().unwrap_or("tiny"))?,
+    };
     let text = match &args.config {
         Some(path) => {
             let text = std::fs::read_to_string(path)

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::error::ConfigError;
-use super::{Config, MoeConfig};
+use super::{Config, MoeConfig, RopeScaling};
 
 /// Likeness (Jaro-Winkler, 0 to 1) from which a known name is worth suggesting for an unknown one.
 const NEAR: f64 = 0.8;
@@ -22,6 +22,7 @@ const NEAR: f64 = 0.8;
 ///   for a list of one.
 /// - Any key of `model.moe` over a dense base makes it a mixture of experts with the defaults of
 ///   [`MoeConfig`]; so does an empty `[model.moe]`. `model.moe=none` (or `false`) makes it dense.
+///   `model.rope_scaling` is of the same kind.
 ///
 /// # Errors
 /// A [`ConfigError`] that names the key, the line or the set, and what is allowed: for text that
@@ -110,6 +111,7 @@ impl Layers {
     fn over(base: &Config) -> Result<Self, ConfigError> {
         let mut full = Config::default();
         full.model.moe = Some(MoeConfig::default());
+        full.model.rope_scaling = Some(RopeScaling::default());
         let table = |config: &Config| {
             Table::try_from(config).map_err(|error| ConfigError::Syntax {
                 origin: BASE.to_owned(),
@@ -168,9 +170,9 @@ impl Layers {
                     self.try_value(&path, None, origin)?;
                     self.lay(&path, inner, origin)?;
                 }
-                (Some(Value::Table(_)), value) if path == ["model", "moe"] && is_none(&value) => {
+                (Some(Value::Table(_)), value) if is_optional(&path) && is_none(&value) => {
                     if let Some(model) = self.table.get_mut("model").and_then(Value::as_table_mut) {
-                        model.remove("moe");
+                        model.remove(&name);
                     }
                 }
                 (Some(Value::Array(_)), value @ Value::String(_)) => {
@@ -265,6 +267,11 @@ fn collect_keys(prefix: &str, table: &Table, keys: &mut Vec<String>) {
     }
 }
 
+/// Whether this is a section that a configuration need not have.
+fn is_optional(path: &[&str]) -> bool {
+    matches!(path, ["model", "moe" | "rope_scaling"])
+}
+
 fn is_none(value: &Value) -> bool {
     value.as_bool() == Some(false) || value.as_str() == Some("none")
 }
@@ -287,8 +294,8 @@ fn expected(path: &[&str], known: &Value, found: Option<&Value>, refusal: &str) 
         // A string that is refused is not one of an enum's names, which serde lists.
         Value::String(_) if found.is_some_and(Value::is_str) => refusal.to_owned(),
         Value::String(_) => "expected a string in quotes".to_owned(),
-        Value::Table(_) if path == ["model", "moe"] => {
-            "expected a section, or false for a dense model".to_owned()
+        Value::Table(_) if is_optional(path) => {
+            "expected a section, or false for a model without it".to_owned()
         }
         _ => format!(
             "it is a section: name one of its keys, such as {}.{}",

@@ -1,7 +1,7 @@
 //! Everything a run is decided by: the model, the objective, the recipe and the data, with
 //! validation.
 //!
-//! A configuration is TOML with the sections `[model]`, `[model.moe]`, `[nitp]`, `[mtp]`,
+//! A configuration is TOML with the sections `[model]`, `[model.moe]`, `[model.rope_scaling]`, `[nitp]`, `[mtp]`,
 //! `[nextlat]`, `[top]`, `[train]` and `[data]`. [`preset`] gives a whole one by name, [`load()`] lays a partial one over it,
 //! [`Config::to_toml`] writes a complete one. [`parameter_counts`] and [`flops_per_token`] say
 //! what a model costs before it is built.
@@ -15,6 +15,7 @@ mod model;
 mod nitp;
 mod presets;
 mod rivals;
+mod rope;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -31,6 +32,7 @@ pub use nitp::{NitpConfig, NitpLoss, Projector, Regularizer, Shift, Source};
 pub use presets::{preset, preset_names};
 pub(crate) use rivals::IN_PROGRAM as RIVALS_IN_PROGRAM;
 pub use rivals::{MAX_WINDOW, MtpConfig, MtpHead, NextLatConfig, TopConfig};
+pub use rope::{RopeScaling, RopeType};
 pub use train::{Precision, Schedule, TrainConfig};
 
 use error::require;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::RopeScaling;
 use super::error::{ConfigError, require, require_in, require_positive, require_size};
 
 /// Widest head: of the smallest tile of attention's baseline, vectors of this many reals fill the 16 KiB of
@@ -42,6 +43,9 @@ pub struct ModelConfig {
     /// Standard deviation of the initial weights; matrices that write to the residual stream are
     /// drawn with this divided by sqrt(2 L). Above 0. Default 0.02.
     pub initializer_range: f64,
+    /// `[model.rope_scaling]`: absent for plain rotary positions, which is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScaling>,
     /// `[model.moe]`: absent for a dense model, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moe: Option<MoeConfig>,
@@ -89,6 +93,7 @@ impl Default for ModelConfig {
             rms_norm_eps: 1e-6,
             tie_word_embeddings: false,
             initializer_range: 0.02,
+            rope_scaling: None,
             moe: None,
         }
     }
@@ -145,6 +150,7 @@ impl ModelConfig {
         require_positive("model.rope_theta", self.rope_theta)?;
         require_positive("model.rms_norm_eps", self.rms_norm_eps)?;
         require_positive("model.initializer_range", self.initializer_range)?;
+        self.rope_scaling.as_ref().map_or(Ok(()), RopeScaling::validate)?;
         self.moe.as_ref().map_or(Ok(()), |moe| moe.validate(self.num_hidden_layers))
     }
 

@@ -5,6 +5,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::{Op, Use};
+use crate::config::RopeScaling;
 use crate::cpu::vector::ROWS_PER_TASK;
 use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
@@ -38,16 +39,26 @@ pub struct Rope {
     pub inverse: bool,
 }
 
-/// The [`Rope::table`]: row `t` holds `cos φ_i` for `i` in `0..head_dim / 2`, then `sin φ_i`.
+/// The [`Rope::table`]: row `t` holds `cos φ_i` for `i` in `0..head_dim / 2`, then `sin φ_i`, of
+/// scaled frequencies where there is a scaling.
 ///
 /// Angles are taken in f64: at position 8192, those of f32 would be off by 5e-4 radians.
-pub fn table(context: usize, head_dim: usize, theta: f64) -> Vec<f32> {
-    let half = head_dim / 2;
+pub fn table(
+    context: usize,
+    head_dim: usize,
+    theta: f64,
+    scaling: Option<&RopeScaling>,
+) -> Vec<f32> {
+    let frequencies = (0..head_dim / 2).map(|i| {
+        let frequency = theta.powf(-((2 * i) as f64) / head_dim as f64);
+        scaling.map_or(frequency, |scaling| scaling.scaled(frequency))
+    });
+    let frequencies: Vec<f64> = frequencies.collect();
     let mut table = Vec::with_capacity(context * head_dim);
     for position in 0..context {
-        let angle = |i: usize| position as f64 * theta.powf(-((2 * i) as f64) / head_dim as f64);
-        table.extend((0..half).map(|i| angle(i).cos() as f32));
-        table.extend((0..half).map(|i| angle(i).sin() as f32));
+        let angles = frequencies.iter().map(|frequency| position as f64 * frequency);
+        table.extend(angles.clone().map(|angle| angle.cos() as f32));
+        table.extend(angles.map(|angle| angle.sin() as f32));
     }
     table
 }

@@ -185,7 +185,9 @@ pub fn load_plan(
     let loss_scale = plan.find("loss_scale");
     let id = executor.load(plan)?;
     let model = &config.model;
-    let values = rope::table(config.train.context_length, model.head_dim, model.rope_theta);
+    let scaling = model.rope_scaling.as_ref();
+    let values =
+        rope::table(config.train.context_length, model.head_dim, model.rope_theta, scaling);
     executor.write_constant(id, table, &values)?;
     if let Some(view) = loss_scale {
         executor.write_constant(id, view, &LossScale::after(0, &config.train).to_tensor())?;

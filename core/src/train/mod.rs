@@ -18,6 +18,7 @@ mod trainer;
 mod tune;
 
 pub use ceilings::{Ceilings, flops_ceiling};
+pub(crate) use checkpoint::Archive;
 pub use checkpoint::{
     Checkpoint, CheckpointError, Difference, Differences, LossScale, Manifest, Origin,
     TrainerState, file as checkpoint_file, read_weights, same_meaning, serialize,

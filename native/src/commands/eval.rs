@@ -15,34 +15,38 @@ use serde_json::Value;
 use crate::args::EvalArgs;
 use crate::commands::tasks;
 use crate::documents::Named;
+use crate::model::{Heads, Model};
 use crate::output::{errln, outln};
-use crate::run_folder::{Saved, locate};
-use crate::{checkpoints, device, token_cache};
+use crate::{device, token_cache};
 
 /// Measures a run.
 pub fn run(args: EvalArgs) -> Result<()> {
     if !args.task.is_empty() {
         return tasks::eval(&args);
     }
-    let Saved { run, checkpoint, .. } = locate(&args.run)?;
-    let mut config = run.config()?;
+    let Model { mut config, tokenizer, weights, place, state, .. } =
+        Model::open(&args.run, Heads::All)?;
     if let Some(batches) = args.batches {
         ensure!(batches > 0, "--batches 0: at least one batch is needed to measure anything");
         config.train.eval_batches = batches;
     } else if !args.data.is_empty() {
         config.train.eval_batches = i32::MAX as usize;
     }
-    let tokenizer = run.tokenizer(&config)?;
-    let (weights, state) = checkpoints::load_weights(&checkpoint, &config)?;
     leave_out_absent_heads(&mut config, &weights);
     let warn = |text: String| errln!("warning: {text}");
     let dataset = if args.data.is_empty() {
+        ensure!(
+            !config.data.paths.is_empty(),
+            "{} comes without a text that it was trained on, and so without a part that was held out: give some \
+             with --data",
+            place.display()
+        );
         let named = Named::Before(
             "Put it back to measure on its held-out part, or measure on all of another text: nitp \
              eval RUN --data PATH",
         );
         let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
-        if state.data_fingerprint != corpus.fingerprint() {
+        if state.as_ref().is_some_and(|it| it.data_fingerprint != corpus.fingerprint()) {
             errln!(
                 "warning: the data changed since the checkpoint: what is held out now may have \
                  been trained on"
@@ -71,18 +75,18 @@ pub fn run(args: EvalArgs) -> Result<()> {
     write_weights(executor, &config, &weights)?;
     let evaluator = Evaluator::new(executor, &config)?;
     let held_out = (0..batches).map(|index| dataset.validation_batch(index));
-    let evaluation =
-        evaluator.evaluate_now(executor, held_out)?.event(&config, state.step, state.tokens);
+    let (step, tokens) = state.map_or((0, 0), |state| (state.step, state.tokens));
+    let evaluation = evaluator.evaluate_now(executor, held_out)?.event(&config, step, tokens);
     let mut states = Vec::new();
     for index in 0..evaluator.geometry_batches(batches) {
         states.extend(evaluator.hidden_now(executor, &dataset.validation_batch(index))?);
     }
-    let geometry = geometry_event(state.step, state.tokens, states, config.model.hidden_size);
+    let geometry = geometry_event(step, tokens, states, config.model.hidden_size);
     check_finite(&evaluation, &geometry)?;
     if args.json {
         outln!("{}", json(&evaluation, &geometry)?);
     } else {
-        outln!("{}", checkpoint.display());
+        outln!("{}", place.display());
         outln!("  on {}; {batches} batches of held-out text\n", choice.why);
         print_table(&evaluation, &geometry, config.nitp.enabled, config.model.hidden_size);
     }

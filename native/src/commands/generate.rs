@@ -6,16 +6,13 @@ use nitp_core::train::{Generator, Sampling};
 
 use super::eval::write_weights;
 use crate::args::GenerateArgs;
+use crate::device;
+use crate::model::{Heads, Model};
 use crate::output::{self, errln, outln};
-use crate::run_folder::{Saved, locate};
-use crate::{checkpoints, device};
 
 /// Writes text as it is drawn.
 pub fn run(args: GenerateArgs) -> Result<()> {
-    let Saved { run, checkpoint, .. } = locate(&args.run)?;
-    let config = run.config()?.next_token_alone();
-    let tokenizer = run.tokenizer(&config)?;
-    let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
+    let Model { config, tokenizer, weights, .. } = Model::open(&args.run, Heads::None)?;
     let prompt = tokenizer.encode_prompt(&args.prompt)?;
     let unknown = prompt.iter().filter(|&&token| Some(token) == tokenizer.unknown()).count();
     if unknown > 0 {

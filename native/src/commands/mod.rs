@@ -3,8 +3,10 @@
 pub mod bench;
 pub mod devices;
 pub mod eval;
+pub mod export;
 pub mod generate;
 pub mod gui;
+pub mod import;
 pub mod info;
 pub mod lab;
 pub mod probe;

@@ -2,25 +2,21 @@
 
 use anyhow::Result;
 use nitp_core::data::Dataset;
-use nitp_core::train::{Tensors, Trace};
+use nitp_core::train::Trace;
 
-use super::train::settings_tokenizer;
+use super::train::beginning::Beginning;
 use crate::args::TraceArgs;
 use crate::documents::Named;
 use crate::output::{errln, outln, quoted};
-use crate::{checkpoints, device, settings, token_cache, whole_file};
+use crate::{device, token_cache, whole_file};
 
 /// Steps that are traced where `--steps` does not say: the first of the run as configured.
 const DEFAULT_STEPS: usize = 10;
 
 /// Trains a few steps and writes the receipt.
 pub fn run(args: TraceArgs) -> Result<()> {
-    let config = settings::run_config(&args.run)?;
-    let tokenizer = settings_tokenizer(&config)?;
-    let weights = match &args.run.init {
-        Some(path) => checkpoints::initial_weights(path, &config)?,
-        None => Tensors::new(),
-    };
+    let Beginning { config, tokenizer, weights, .. } = Beginning::of(&args.run)?;
+    let weights = weights.unwrap_or_default();
     let warn = |text: String| errln!("warning: {text}");
     let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, warn)?;
     tokenizer.check_corpus(&corpus).into_iter().for_each(warn);

@@ -1,5 +1,5 @@
 //! A run on disk: `start.json`, `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`,
-//! `checkpoints/`, and `tensorboard/` if that was asked for.
+//! `checkpoints/`, `tensorboard/` if that was asked for, and `hugging_face/` if it began from such a model.
 
 mod place;
 mod start;
@@ -17,6 +17,7 @@ pub use place::{check_free, go_on_command};
 pub use start::Start;
 
 use crate::checkpoints::Checkpoints;
+use crate::hugging_face::NamedFile;
 use crate::machine::Machine;
 use crate::output::{errln, quoted};
 use crate::reasons::reasons;
@@ -32,6 +33,8 @@ const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 /// Where TensorBoard's files are, if they are asked for.
 pub const TENSORBOARD: &str = "tensorboard";
+/// Files in Hugging Face's format that came with the model that it began from.
+const PRETRAINED: &str = "hugging_face";
 const LOCK: &str = ".lock";
 
 /// A log that was being cut back.
@@ -79,7 +82,7 @@ impl RunFolder {
         self.checkpoints().clear_unfinished()?;
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
-            if name == TENSORBOARD {
+            if name == TENSORBOARD || name == PRETRAINED {
                 fs::remove_dir_all(self.path.join(&name))?;
             }
             if whole_file::is_unfinished(&name.to_string_lossy())
@@ -168,6 +171,41 @@ impl RunFolder {
     /// What the file system says.
     pub fn write_tokenizer(&self, tokenizer: &Tokenizer) -> Result<()> {
         whole_file::write(&self.path.join(TOKENIZER), tokenizer.to_json().as_bytes())
+    }
+
+    /// Keeps files that came with the model that it begins from.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write_pretrained_files(&self, files: &[NamedFile]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let folder = self.path.join(PRETRAINED);
+        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        files.iter().try_for_each(|(name, bytes)| whole_file::write(&folder.join(name), bytes))
+    }
+
+    /// The files that came with the model that it began from, by name.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn pretrained_files(&self) -> Result<Vec<NamedFile>> {
+        let folder = self.path.join(PRETRAINED);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| format!("reading {}", folder.display()))?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type()?.is_file() && !whole_file::is_unfinished(&name) {
+                files.push((name, fs::read(entry.path())?));
+            }
+        }
+        files.sort();
+        Ok(files)
     }
 
     /// Writes what it trains on, whole or not at all.

@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Result, bail, ensure};
 
 use super::{
-    CHECKPOINTS, CONFIG, LOCK, MACHINE, METRICS, NEW_METRICS, START, Start, TENSORBOARD, TOKENIZER,
+    CHECKPOINTS, CONFIG, LOCK, MACHINE, METRICS, NEW_METRICS, PRETRAINED, START, Start,
+    TENSORBOARD, TOKENIZER,
 };
 use crate::checkpoints::{Checkpoints, UNFINISHED};
 use crate::output::quoted;
@@ -53,7 +54,7 @@ fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>>
     let is_ours = |name: &str| {
         let path = folder.join(name);
         match name {
-            CHECKPOINTS => path.is_dir(),
+            CHECKPOINTS | PRETRAINED => path.is_dir(),
             TENSORBOARD => holds_events_alone(&path),
             name => path.is_file() && (files.contains(&name) || is_unfinished(name)),
         }

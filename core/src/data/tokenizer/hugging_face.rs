@@ -132,6 +132,11 @@ impl HuggingFace {
         self.joins_documents = true;
     }
 
+    /// A token's content.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
     /// Whether documents are meant to follow each other without a mark between them.
     pub fn joins_documents(&self) -> bool {
         self.joins_documents

@@ -193,6 +193,16 @@ impl Tokenizer {
         }
     }
 
+    /// The content of a token, if there is such a one; of a byte only the end of text has one.
+    pub fn token(&self, id: u32) -> Option<String> {
+        match self {
+            Self::Byte { end_of_text } => {
+                (*end_of_text == Some(id)).then(|| END_OF_TEXT.to_owned())
+            }
+            Self::HuggingFace(it) => it.token(id),
+        }
+    }
+
     /// One more than the largest token id.
     pub fn vocab_size(&self) -> usize {
         match self {

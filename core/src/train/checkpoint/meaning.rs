@@ -11,6 +11,20 @@ use crate::config::ModelConfig;
 /// loss adds.
 const OF_TRAINING: [&str; 2] = ["model.initializer_range", "model.moe.router_aux_loss_coef"];
 
+/// A section that a model need not have, and what it is in words.
+type Section = (&'static str, fn(&ModelConfig) -> Option<String>);
+
+/// All of them.
+const SECTIONS: [Section; 2] = [
+    ("model.moe", |model| {
+        model.moe.as_ref().map(|moe| format!("a mixture of {} experts", moe.num_experts))
+    }),
+    ("model.rope_scaling", |model| {
+        let scaling = model.rope_scaling.as_ref()?;
+        Some(format!("{:?} by {}", scaling.rope_type, scaling.factor).to_lowercase())
+    }),
+];
+
 /// A key of `[model]` with two values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -36,21 +50,21 @@ impl fmt::Display for Differences {
     }
 }
 
-/// The keys of `[model]` and `[model.moe]` that decide what the weights mean and differ.
+/// The keys of `[model]` and its sections that decide what the weights mean and differ.
 ///
 /// # Errors
 /// If there are any: all of them.
 pub fn same_meaning(here: &ModelConfig, made_with: &ModelConfig) -> Result<(), Differences> {
     let (mut mine, mut theirs) = (keys(here), keys(made_with));
-    if here.moe.is_some() != made_with.moe.is_some() {
+    for (section, words) in SECTIONS {
+        let [here, made_with] = [here, made_with].map(words);
+        if here.is_some() == made_with.is_some() {
+            continue;
+        }
         // One line rather than one for each key of the section.
-        let words = |model: &ModelConfig| {
-            let experts = |experts: usize| format!("a mixture of {experts} experts");
-            model.moe.as_ref().map_or_else(|| "none".to_owned(), |moe| experts(moe.num_experts))
-        };
-        for (keys, model) in [(&mut mine, here), (&mut theirs, made_with)] {
-            keys.retain(|(key, _)| !key.starts_with("model.moe."));
-            keys.push(("model.moe".to_owned(), words(model)));
+        for (keys, words) in [(&mut mine, here), (&mut theirs, made_with)] {
+            keys.retain(|(key, _)| !key.starts_with(&format!("{section}.")));
+            keys.push((section.to_owned(), words.unwrap_or_else(|| "none".to_owned())));
         }
     }
     let differing = mine.into_iter().zip(theirs).filter(|(mine, theirs)| mine.1 != theirs.1);
@@ -60,8 +74,7 @@ pub fn same_meaning(here: &ModelConfig, made_with: &ModelConfig) -> Result<(), D
     if differences.is_empty() { Ok(()) } else { Err(Differences(differences)) }
 }
 
-/// The keys that count, with their values; two models that both have `[model.moe]`, or both lack
-/// it, have the same keys in the same order.
+/// The keys that count, with their values; two models with the same sections have the same keys in the same order.
 fn keys(model: &ModelConfig) -> Vec<(String, String)> {
     let value = serde_json::to_value(model).expect("plain data serialises");
     let mut keys = Vec::new();

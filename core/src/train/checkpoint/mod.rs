@@ -20,10 +20,10 @@ pub use error::CheckpointError;
 pub use manifest::Manifest;
 pub use meaning::{Difference, Differences, same_meaning};
 pub use state::{LossScale, TrainerState};
+pub(crate) use tensors::Archive;
 pub use tensors::{read_weights, serialize};
 
 use manifest::{FileDigest, FileDigests};
-use tensors::Archive;
 
 /// A whole checkpoint.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,19 +22,54 @@ pub fn read_weights(file: &str, config: &Config, bytes: &[u8]) -> Result<Tensors
     Archive::open(file.to_owned(), bytes)?.weights(&parameters(config), needed)
 }
 
-/// A file that was opened; its tensors are not read yet.
-pub(super) struct Archive<'a> {
+/// Files that were opened; their tensors are not read yet.
+pub(crate) struct Archive<'a> {
+    /// What stands for all of them in messages.
     file: String,
-    tensors: SafeTensors<'a>,
+    /// Each file by name.
+    files: Vec<(String, SafeTensors<'a>)>,
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the header.
+    /// Reads the header of a file.
     pub fn open(file: String, bytes: &'a [u8]) -> Result<Self, CheckpointError> {
-        match SafeTensors::deserialize(bytes) {
-            Ok(tensors) => Ok(Self { file, tensors }),
+        Self::open_all(file.clone(), [(file, bytes)])
+    }
+
+    /// Reads the headers of files that hold a model together.
+    pub fn open_all(
+        file: String,
+        parts: impl IntoIterator<Item = (String, &'a [u8])>,
+    ) -> Result<Self, CheckpointError> {
+        let open = |(file, bytes)| match SafeTensors::deserialize(bytes) {
+            Ok(tensors) => Ok((file, tensors)),
             Err(error) => Err(CheckpointError::Broken { file, reason: error.to_string() }),
+        };
+        let files = parts.into_iter().map(open).collect::<Result<_, _>>()?;
+        let archive = Self { file, files };
+        let names = archive.names();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(CheckpointError::Broken {
+                reason: format!("two of its files hold `{}`", pair[0]),
+                file: archive.file.clone(),
+            }),
+            None => Ok(archive),
         }
+    }
+
+    /// A tensor and the file that it is in.
+    fn find(&self, name: &str) -> Option<(&str, TensorView<'_>)> {
+        self.files
+            .iter()
+            .find_map(|(file, tensors)| Some((file.as_str(), tensors.tensor(name).ok()?)))
+    }
+
+    /// All names, sorted.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.files.iter().flat_map(|(_, tensors)| tensors.names()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Weights, all of which must be finite and have a place.
@@ -48,7 +83,7 @@ impl<'a> Archive<'a> {
         for (name, tensor) in &weights {
             if let Some(index) = tensor.data.iter().position(|value| !value.is_finite()) {
                 return Err(CheckpointError::NotFinite {
-                    file: self.file.clone(),
+                    file: self.find(name).map_or(&*self.file, |(file, _)| file).to_owned(),
                     name: name.clone(),
                     index,
                     value: tensor.data[index],
@@ -66,32 +101,32 @@ impl<'a> Archive<'a> {
         prefix: &str,
         needed: impl Fn(&str) -> bool,
     ) -> Result<Tensors, CheckpointError> {
-        let file = || self.file.clone();
         let mut tensors = Tensors::new();
         for part in parameters.iter().flat_map(|parameter| &parameter.parts) {
             let name = format!("{prefix}{}", part.name);
-            let Ok(view) = self.tensors.tensor(&name) else {
+            let Some((file, view)) = self.find(&name) else {
                 if !needed(&part.name) {
                     continue;
                 }
+                let names = self.names();
                 return Err(CheckpointError::Missing {
-                    file: file(),
+                    file: self.file.clone(),
                     name,
                     shape: part.shape.clone(),
-                    found: self.tensors.len(),
-                    example: self.tensors.names().first().map_or("none", |name| name).to_string(),
+                    found: names.len(),
+                    example: names.first().map_or("none", |name| name).to_string(),
                 });
             };
             if view.shape() != part.shape {
                 return Err(CheckpointError::Shape {
-                    file: file(),
+                    file: file.to_owned(),
                     name,
                     found: view.shape().to_vec(),
                     expected: part.shape.clone(),
                 });
             }
             let data = to_f32(&view).ok_or_else(|| CheckpointError::Type {
-                file: file(),
+                file: file.to_owned(),
                 name,
                 dtype: format!("{:?}", view.dtype()),
             })?;
@@ -100,9 +135,10 @@ impl<'a> Archive<'a> {
         Ok(tensors)
     }
 
-    /// Checks that every tensor of the file has a place under one of the prefixes. Two kinds are
-    /// left behind without harm: a head that serves training alone, where the model has none, and an unembedding
-    /// that is the embedding once more, bit for bit, where both are tied.
+    /// Checks that every tensor of the file has a place under one of the prefixes. Three kinds are
+    /// left behind without harm: a head that serves training alone, where the model has none; an unembedding
+    /// that is the embedding once more, bit for bit, where both are tied; and rotary frequencies, which
+    /// files of old versions of transformers hold beside the configuration that they follow from.
     pub fn check_surplus(
         &self,
         parameters: &[Parameter],
@@ -117,11 +153,10 @@ impl<'a> Archive<'a> {
                 known.contains(name)
                     || training_head(name).is_some_and(|head| !has_head(head))
                     || (name == "lm_head.weight" && self.is_embedding(whole))
+                    || name.ends_with(".rotary_emb.inv_freq")
             })
         };
-        let mut surplus: Vec<&str> =
-            self.tensors.names().into_iter().filter(|name| !has_place(name)).collect();
-        surplus.sort_unstable();
+        let surplus: Vec<&str> = self.names().into_iter().filter(|name| !has_place(name)).collect();
         let Some(first) = surplus.first() else { return Ok(()) };
         let listed: Vec<String> =
             surplus.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
@@ -137,8 +172,8 @@ impl<'a> Archive<'a> {
     /// Whether a tensor is the embedding once more.
     fn is_embedding(&self, name: &str) -> bool {
         let embedding = name.replace("lm_head.weight", "model.embed_tokens.weight");
-        match (self.tensors.tensor(name), self.tensors.tensor(&embedding)) {
-            (Ok(a), Ok(b)) => a.dtype() == b.dtype() && a.data() == b.data(),
+        match (self.find(name), self.find(&embedding)) {
+            (Some((_, a)), Some((_, b))) => a.dtype() == b.dtype() && a.data() == b.data(),
             _ => false,
         }
     }

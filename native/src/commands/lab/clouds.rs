@@ -17,8 +17,8 @@ use crate::device::{self, Device};
 use crate::documents::Named;
 use crate::figures::charts::scatter;
 use crate::figures::curves::{Group, Panel};
-use crate::run_folder::{Saved, locate};
-use crate::{checkpoints, token_cache, whole_file};
+use crate::model::{Heads, Model};
+use crate::{token_cache, whole_file};
 
 /// Points of a picture.
 const MOST_POINTS: usize = 512;
@@ -79,11 +79,8 @@ pub fn of_arms(
 }
 
 fn cloud(run: &Path, device: &Device) -> Result<Option<Cloud>> {
-    let Saved { run, checkpoint, .. } = locate(run)?;
     // States have no objective.
-    let config = run.config()?.next_token_alone();
-    let tokenizer = run.tokenizer(&config)?;
-    let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
+    let Model { config, tokenizer, weights, .. } = Model::open(run, Heads::None)?;
     let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, |_| {})?;
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let mut executor = device.again().executor(&config)?;

@@ -160,7 +160,7 @@ fn train(
 /// What the first `steps` steps of a run train on. Batches follow from the configuration and the text alone, so
 /// they can be drawn again.
 fn batches(config: &Config, steps: usize) -> Result<Batches> {
-    let tokenizer = train::settings_tokenizer(config)?;
+    let tokenizer = train::beginning::tokenizer(config)?;
     let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, |_| {})?;
     let dataset = Dataset::new(config, &tokenizer, corpus)?;
     let mut hash = Sha256::new();

@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::args::{DeviceArgs, EmbedArgs, ProbeArgs};
 use crate::commands::eval::write_weights;
 use crate::device::{self, Device};
+use crate::model::{Heads, Model};
 use crate::output::{errln, outln};
-use crate::run_folder::{Saved, locate};
-use crate::{checkpoints, settings, whole_file};
+use crate::{settings, whole_file};
 use examples::Examples;
 use scores::{Classification, Score};
 use vectors::{LayerVectors, Tokens};
@@ -75,7 +75,7 @@ pub struct Baseline {
 /// # Errors
 /// A run or examples that can't be read or judged.
 pub fn probe(args: &ProbeArgs) -> Result<()> {
-    let model = Model::of(&args.run, &args.options.device)?;
+    let model = Subject::of(&args.run, &args.options.device)?;
     let (layers, names) = layers(&args.options.layer, &model.config)?;
     let data = match args.data.as_slice() {
         [] => vec![settings::demo_corpus()?],
@@ -101,7 +101,7 @@ pub fn probe(args: &ProbeArgs) -> Result<()> {
 /// # Errors
 /// As [`probe`].
 pub fn of_run(run: &Path, examples: &Examples, device: &DeviceArgs) -> Result<Probed> {
-    let model = Model::of(run, device)?;
+    let model = Subject::of(run, device)?;
     let (layers, names) = layers("last", &model.config)?;
     model.probe(examples, &[], &layers, &names, 0, false)
 }
@@ -111,7 +111,7 @@ pub fn of_run(run: &Path, examples: &Examples, device: &DeviceArgs) -> Result<Pr
 /// # Errors
 /// A run or text that can't be read.
 pub fn embed(args: &EmbedArgs) -> Result<()> {
-    let model = Model::of(&args.run, &args.options.device)?;
+    let model = Subject::of(&args.run, &args.options.device)?;
     let (layers, _) = layers(&args.options.layer, &model.config)?;
     let [layer] = layers[..] else {
         bail!("--layer all: vectors are of one layer; give its number, or `last`")
@@ -142,7 +142,7 @@ fn npy(values: &[f32], [rows, width]: [usize; 2]) -> Result<Vec<u8>> {
 }
 
 /// A checkpoint and where it runs.
-struct Model {
+struct Subject {
     config: Config,
     tokenizer: Tokenizer,
     weights: Tensors,
@@ -159,15 +159,13 @@ enum Weights {
     Initial,
 }
 
-impl Model {
+impl Subject {
     fn of(run: &Path, device: &DeviceArgs) -> Result<Self> {
-        let Saved { run, checkpoint, .. } = locate(run)?;
         // States have no objective.
-        let config = run.config()?.next_token_alone();
-        let tokenizer = run.tokenizer(&config)?;
-        let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
+        let Model { config, tokenizer, weights, place, .. } = Model::open(run, Heads::None)?;
         let choice = device::choose(device)?;
-        Ok(Self { config, tokenizer, weights, device: choice.device, checkpoint, why: choice.why })
+        let (device, why) = (choice.device, choice.why);
+        Ok(Self { config, tokenizer, weights, device, checkpoint: place, why })
     }
 
     /// Vectors by layer.

@@ -17,9 +17,9 @@ use serde::Serialize;
 
 use crate::args::{DeviceArgs, EvalArgs};
 use crate::commands::eval::write_weights;
+use crate::model::{Heads, Model};
 use crate::output::outln;
-use crate::run_folder::{Saved, locate};
-use crate::{checkpoints, device, settings};
+use crate::{device, settings};
 use items::Task;
 use scores::{Judged, TaskScores};
 
@@ -82,21 +82,18 @@ pub struct Scored {
 /// # Errors
 /// A run that can't be read, an item that can't be encoded, what the device reports.
 pub fn of_run(run: &Path, tasks: &[Task], device: &DeviceArgs) -> Result<Scored> {
-    let Saved { run, checkpoint, .. } = locate(run)?;
-    let config = run.config()?.next_token_alone();
-    let tokenizer = run.tokenizer(&config)?;
+    let Model { config, tokenizer, weights, place, .. } = Model::open(run, Heads::None)?;
     let requests = tasks
         .iter()
         .map(|task| Requests::new(task, &tokenizer, config.train.context_length))
         .collect::<Result<Vec<_>>>()?;
-    let (weights, _) = checkpoints::load_weights(&checkpoint, &config)?;
     let choice = device::choose(device)?;
     let mut executor = choice.device.executor(&config)?;
     let executor = executor.as_mut();
     write_weights(executor, &config, &weights)?;
     let judged = judge(executor, &config, &requests)?;
     let scores = tasks.iter().zip(&judged).map(|(task, judged)| TaskScores::new(task, judged));
-    Ok(Scored { scores: scores.collect::<Result<_>>()?, checkpoint, why: choice.why })
+    Ok(Scored { scores: scores.collect::<Result<_>>()?, checkpoint: place, why: choice.why })
 }
 
 /// The continuations of a task, all items' one after the other.

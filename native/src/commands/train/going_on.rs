@@ -25,6 +25,14 @@ pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
         checkpoint.display(),
         quoted(run.path())
     );
+    let kept = run.pretrained_files()?;
+    ensure!(
+        step > 0 || kept.is_empty(),
+        "{} was imported and never trained, so there is nothing to go on with. Begin a run from it: nitp train --init \
+         {} --data PATH",
+        run.path().display(),
+        quoted(run.path())
+    );
     let old = run.config()?;
     let config = settings::override_config(old.clone(), &args.run)?;
     check_unchanged(&old, &config)?;
@@ -47,7 +55,7 @@ pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
         None => Folder::Existing(run),
     };
     let start = Start::Checkpoint(Box::new(start));
-    Ok(Plan { config, tokenizer, start, done: step, machine, folder })
+    Ok(Plan { config, tokenizer, start, done: step, machine, folder, kept })
 }
 
 /// What decides which text a step sees, and which text none sees, stays as it was.

@@ -1,5 +1,6 @@
 //! `nitp train`.
 
+pub mod beginning;
 mod going_on;
 mod told;
 
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use nitp_core::config::{BYTE_TOKENIZER, Config, parameter_counts};
+use nitp_core::config::{Config, parameter_counts};
 use nitp_core::data::{Dataset, Tokenizer};
 use nitp_core::train::{Event, Start, Trainer};
 use serde::Serialize;
@@ -16,13 +17,15 @@ use serde::Serialize;
 use crate::args::TrainArgs;
 use crate::device::Device;
 use crate::documents::Named;
+use crate::hugging_face::NamedFile;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::output::outln;
 use crate::progress::Progress;
-use crate::run_folder::{self, RunFolder, read_tokenizer};
+use crate::run_folder::{self, RunFolder};
 use crate::tensorboard::Board;
-use crate::{checkpoints, device, memory, settings, signals, token_cache};
+use crate::{device, memory, settings, signals, token_cache};
+use beginning::Beginning;
 use going_on::{check_data, resume};
 use told::{Summary, about, farewell, sample};
 
@@ -36,6 +39,8 @@ struct Plan {
     /// What it trained on so far.
     machine: Option<Machine>,
     folder: Folder,
+    /// Files in Hugging Face's format that came with the model.
+    kept: Vec<NamedFile>,
 }
 
 /// Where a run is kept.
@@ -84,7 +89,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
         Some(path) => resume(&args, run_folder::locate(path)?)?,
         None => fresh(&args)?,
     };
-    let Plan { config, tokenizer, start, done, machine, folder } = plan;
+    let Plan { config, tokenizer, start, done, machine, folder, kept } = plan;
     ensure!(
         !config.data.paths.is_empty(),
         "no text to train on: give --data with text files, JSONL files or folders, or set data.paths"
@@ -141,6 +146,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
             if let Some(start) = &begins_from {
                 created.0.write_start(start)?;
             }
+            created.0.write_pretrained_files(&kept)?;
             created
         }
         Folder::Existing(folder) => {
@@ -234,25 +240,14 @@ fn fresh(args: &TrainArgs) -> Result<Plan> {
     if let Some(out) = &args.out {
         run_folder::check_free(out)?;
     }
-    let config = settings::run_config(&args.run)?;
-    let tokenizer = settings_tokenizer(&config)?;
-    let start = match &args.run.init {
-        Some(path) => Start::Weights(checkpoints::initial_weights(path, &config)?),
-        None => Start::Seed,
-    };
+    let Beginning { config, tokenizer, weights, kept } = Beginning::of(&args.run)?;
+    let start = weights.map_or(Start::Seed, Start::Weights);
     let folder = Folder::New {
         out: args.out.clone(),
-        name: settings::name(&args.run.config),
+        name: settings::run_name(&args.run),
         begins_from: run_folder::Start::of(args.run.init.as_deref()),
     };
-    Ok(Plan { config, tokenizer, start, done: 0, machine: None, folder })
-}
-
-/// The tokenizer that a configuration names.
-pub fn settings_tokenizer(config: &Config) -> Result<Tokenizer> {
-    let source = &config.data.tokenizer;
-    let file = (source != BYTE_TOKENIZER).then(|| PathBuf::from(source));
-    read_tokenizer(file.as_deref(), config)
+    Ok(Plan { config, tokenizer, start, done: 0, machine: None, folder, kept })
 }
 
 /// Writes what has to last. The checkpoint comes before the line that tells of it.

@@ -1,0 +1,262 @@
+//! Between `config.json` and `[model]`.
+
+use serde_json::{Value, json};
+
+use super::error::HuggingFaceError;
+use super::keys::Keys;
+use crate::config::{ModelConfig, MoeConfig, RopeScaling, RopeType};
+
+/// What a `config.json` describes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    /// The model, `[model]`.
+    pub model: ModelConfig,
+    /// The longest context that it was made for.
+    pub max_position_embeddings: usize,
+}
+
+/// The class in transformers that computes what a model does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Llama,
+    Qwen2Moe,
+}
+
+impl Class {
+    fn of(model: &ModelConfig) -> Self {
+        if model.num_moe_layers() > 0 { Self::Qwen2Moe } else { Self::Llama }
+    }
+
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Llama => ("LlamaForCausalLM", "llama"),
+            Self::Qwen2Moe => ("Qwen2MoeForCausalLM", "qwen2_moe"),
+        }
+    }
+}
+
+/// The inner width of the shared expert of zeros that a mixture without a shared expert is given: the class has one
+/// always. Programs that quantise weights take 32 at once.
+pub(super) const WIDTH_WITHOUT_SHARED_EXPERT: usize = 32;
+
+/// The text of `config.json` for a model with weights of this type. Rotary positions are written as every version of
+/// transformers reads them.
+pub fn config_json(
+    model: &ModelConfig,
+    max_position_embeddings: usize,
+    end_of_text: Option<u32>,
+    element_type: &str,
+) -> String {
+    let class = Class::of(model);
+    let (architecture, model_type) = class.names();
+    let mut config = json!({
+        "architectures": [architecture],
+        "attention_dropout": 0.0,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "head_dim": model.head_dim,
+        "hidden_act": "silu",
+        "hidden_size": model.hidden_size,
+        "initializer_range": model.initializer_range,
+        "intermediate_size": model.intermediate_size,
+        "max_position_embeddings": max_position_embeddings,
+        "model_type": model_type,
+        "num_attention_heads": model.num_attention_heads,
+        "num_hidden_layers": model.num_hidden_layers,
+        "num_key_value_heads": model.num_key_value_heads,
+        "rms_norm_eps": model.rms_norm_eps,
+        "rope_scaling": model.rope_scaling.as_ref().map(rope_scaling_json),
+        "rope_theta": model.rope_theta,
+        "tie_word_embeddings": model.tie_word_embeddings,
+        "torch_dtype": element_type,
+        "use_cache": true,
+        "vocab_size": model.vocab_size,
+    });
+    let more = match (class, &model.moe) {
+        (Class::Qwen2Moe, Some(moe)) => json!({
+            "decoder_sparse_step": 1,
+            "mlp_only_layers": (0..moe.first_k_dense_replace).collect::<Vec<_>>(),
+            "moe_intermediate_size": moe.moe_intermediate_size,
+            "norm_topk_prob": moe.norm_topk_prob,
+            "num_experts": moe.num_experts,
+            "num_experts_per_tok": moe.num_experts_per_tok,
+            "output_router_logits": false,
+            "qkv_bias": false,
+            "router_aux_loss_coef": moe.router_aux_loss_coef,
+            "shared_expert_intermediate_size": match moe.shared_expert_intermediate_size {
+                0 => WIDTH_WITHOUT_SHARED_EXPERT,
+                width => width,
+            },
+            "use_sliding_window": false,
+        }),
+        _ => json!({ "attention_bias": false, "mlp_bias": false }),
+    };
+    if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
+        config.extend(more);
+    }
+    pretty(&config)
+}
+
+fn rope_scaling_json(scaling: &RopeScaling) -> Value {
+    match scaling.rope_type {
+        RopeType::Linear => json!({ "rope_type": "linear", "factor": scaling.factor }),
+        RopeType::Llama3 => json!({
+            "rope_type": "llama3",
+            "factor": scaling.factor,
+            "low_freq_factor": scaling.low_freq_factor,
+            "high_freq_factor": scaling.high_freq_factor,
+            "original_max_position_embeddings": scaling.original_max_position_embeddings,
+        }),
+    }
+}
+
+/// JSON as transformers lays it out: sorted keys, two spaces, a line break at the end.
+pub(super) fn pretty(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("plain data serialises");
+    text.push('\n');
+    text
+}
+
+/// Reads the text of a `config.json`; `path` is its name in messages. Keys that leave no mark on what the model computes
+/// are passed over; any other must have a place in `[model]`.
+///
+/// # Errors
+/// [`HuggingFaceError`] names the key and what is supported.
+pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
+    let mut keys = Keys::read(path, text)?;
+    let model_type: String = keys.take("model_type", "a string")?.unwrap_or_default();
+    if !["llama", "mistral", "qwen2_moe"].contains(&model_type.as_str()) {
+        return Err(keys.unsupported(
+            "model_type",
+            &format!("{model_type:?}"),
+            "Models of the types llama, mistral and qwen2_moe are read",
+        ));
+    }
+    keys.only("hidden_act", json!("silu"), "Only the activation silu is supported")?;
+    keys.only("attention_bias", json!(false), "Models with biases are not supported")?;
+    keys.only("mlp_bias", json!(false), "Models with biases are not supported")?;
+    keys.only("pretraining_tp", json!(1), "Only 1 is supported")?;
+    check_windows(&mut keys)?;
+    let hidden_size = keys.size("hidden_size")?;
+    let num_attention_heads = keys.size("num_attention_heads")?;
+    let head_dim = keys.take("head_dim", "a whole number")?;
+    let head_dim = match (head_dim, num_attention_heads) {
+        (Some(head_dim), _) => head_dim,
+        (None, 1..) if hidden_size.is_multiple_of(num_attention_heads) => {
+            hidden_size / num_attention_heads
+        }
+        _ => {
+            let expected = format!("a divisor of hidden_size = {hidden_size}");
+            return Err(keys.wrong(
+                "num_attention_heads",
+                &num_attention_heads.to_string(),
+                &expected,
+            ));
+        }
+    };
+    let (rope_theta, rope_scaling) = rotary(&mut keys)?;
+    let mut model = ModelConfig {
+        vocab_size: keys.size("vocab_size")?,
+        hidden_size,
+        num_hidden_layers: keys.size("num_hidden_layers")?,
+        num_attention_heads,
+        num_key_value_heads: keys
+            .take("num_key_value_heads", "a whole number")?
+            .unwrap_or(num_attention_heads),
+        head_dim,
+        intermediate_size: keys.size("intermediate_size")?,
+        rope_theta,
+        rope_scaling,
+        rms_norm_eps: keys.number("rms_norm_eps", 1e-6)?,
+        tie_word_embeddings: keys.flag("tie_word_embeddings", false)?,
+        initializer_range: keys.number("initializer_range", 0.02)?,
+        moe: None,
+    };
+    if model_type == "qwen2_moe" {
+        model.moe = Some(mixture(&mut keys, model.num_hidden_layers)?);
+    }
+    let max_position_embeddings =
+        keys.take("max_position_embeddings", "a whole number")?.unwrap_or(2048);
+    keys.finish()?;
+    Ok(Described { model, max_position_embeddings })
+}
+
+/// Every token must see all before it.
+fn check_windows(keys: &mut Keys) -> Result<(), HuggingFaceError> {
+    let reason = "Only attention to all earlier tokens is supported, without a sliding window";
+    let uses_windows: Option<bool> = keys.take("use_sliding_window", "true or false")?;
+    if uses_windows == Some(true) {
+        return Err(keys.unsupported("use_sliding_window", "true", reason));
+    }
+    let window: Option<usize> = keys.take("sliding_window", "a whole number")?;
+    if let (Some(window @ 1..), None) = (window, uses_windows) {
+        return Err(keys.unsupported("sliding_window", &window.to_string(), reason));
+    }
+    let kinds: Vec<String> = keys.take("layer_types", "a list of strings")?.unwrap_or_default();
+    match kinds.into_iter().find(|kind| kind != "full_attention") {
+        Some(kind) => Err(keys.unsupported("layer_types", &kind, reason)),
+        None => Ok(()),
+    }
+}
+
+/// Base and scaling of the rotary positions: in `rope_theta` and `rope_scaling`, or since transformers 5 in
+/// `rope_parameters`.
+fn rotary(keys: &mut Keys) -> Result<(f64, Option<RopeScaling>), HuggingFaceError> {
+    const DEFAULT_THETA: f64 = 10_000.0;
+    let outer_theta = keys.take("rope_theta", "a number")?;
+    let name = if keys.has("rope_parameters") { "rope_parameters" } else { "rope_scaling" };
+    let Some(mut table) = keys.table(name)? else {
+        return Ok((outer_theta.unwrap_or(DEFAULT_THETA), None));
+    };
+    let inner_theta = table.take("rope_theta", "a number")?;
+    let theta = inner_theta.or(outer_theta).unwrap_or(DEFAULT_THETA);
+    let old_name: Option<String> = table.take("type", "a string")?;
+    let kind = table.take("rope_type", "a string")?.or(old_name).unwrap_or_default();
+    let default = RopeScaling::default();
+    let scaling = match kind.as_str() {
+        "" | "default" => None,
+        "linear" => {
+            let factor = table.number("factor", 1.0)?;
+            Some(RopeScaling { rope_type: RopeType::Linear, factor, ..default })
+        }
+        "llama3" => Some(RopeScaling {
+            rope_type: RopeType::Llama3,
+            factor: table.number("factor", default.factor)?,
+            low_freq_factor: table.number("low_freq_factor", default.low_freq_factor)?,
+            high_freq_factor: table.number("high_freq_factor", default.high_freq_factor)?,
+            original_max_position_embeddings: table.size("original_max_position_embeddings")?,
+        }),
+        other => {
+            let reason = "The types default, linear and llama3 are supported";
+            return Err(table.unsupported("rope_type", &format!("{other:?}"), reason));
+        }
+    };
+    table.finish()?;
+    Ok((theta, scaling))
+}
+
+/// The keys of Qwen2Moe.
+fn mixture(keys: &mut Keys, blocks: usize) -> Result<MoeConfig, HuggingFaceError> {
+    keys.only(
+        "decoder_sparse_step",
+        json!(1),
+        "Only a mixture in every block is supported, but for the first ones",
+    )?;
+    keys.only("qkv_bias", json!(false), "Models with biases are not supported")?;
+    let mut dense: Vec<usize> =
+        keys.take("mlp_only_layers", "a list of numbers")?.unwrap_or_default();
+    dense.sort_unstable();
+    if !dense.iter().copied().eq(0..dense.len()) || dense.len() > blocks {
+        let reason = "Only the first blocks may be dense";
+        return Err(keys.unsupported("mlp_only_layers", &format!("{dense:?}"), reason));
+    }
+    Ok(MoeConfig {
+        num_experts: keys.size("num_experts")?,
+        num_experts_per_tok: keys.size("num_experts_per_tok")?,
+        moe_intermediate_size: keys.size("moe_intermediate_size")?,
+        shared_expert_intermediate_size: keys.size("shared_expert_intermediate_size")?,
+        first_k_dense_replace: dense.len(),
+        norm_topk_prob: keys.flag("norm_topk_prob", false)?,
+        router_aux_loss_coef: keys.number("router_aux_loss_coef", 0.001)?,
+    })
+}

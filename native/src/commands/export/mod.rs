@@ -1,0 +1,148 @@
+//! `nitp export`: a model for transformers and all that reads its format.
+
+mod card;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use nitp_core::hugging_face::{ElementType, Export, describe, file};
+use nitp_core::train::same_meaning;
+use serde_json::{Value, json};
+
+use crate::args::{ExportArgs, WeightType};
+use crate::model::{Heads, Model};
+use crate::output::{outln, quoted};
+use crate::progress::{short, with_prefix};
+
+/// Writes a model.
+///
+/// # Errors
+/// A run that can't be read, a folder that is taken, what the file system says.
+pub fn run(args: &ExportArgs) -> Result<()> {
+    check_free(&args.out)?;
+    let model = Model::open(&args.run, Heads::None)?;
+    let element_type = match args.dtype {
+        WeightType::F32 => ElementType::F32,
+        WeightType::F16 => ElementType::F16,
+        WeightType::Bf16 => ElementType::Bf16,
+    };
+    let card = card::card(&args.run, &model)?;
+    let Model { config, tokenizer, weights, kept, state, .. } = model;
+    let is_trained = state.is_some_and(|state| state.step > 0);
+    let export = Export::new(&config, weights, element_type)?;
+    let shards = export.shards(usize::try_from(args.shard_size.saturating_mul(1_000_000))?);
+    let end_of_text = tokenizer.end_of_text();
+    let content = end_of_text.and_then(|id| tokenizer.token(id));
+    let texts = export.texts(&shards, end_of_text.zip(content.as_deref()));
+
+    // Beside its place, so that it appears whole or not at all.
+    let parent =
+        args.out.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
+    let beside = tempfile::Builder::new().prefix(".nitp-export-").tempdir_in(parent);
+    let beside = beside.with_context(|| format!("writing in {}", parent.display()))?;
+    let mut bytes = 0;
+    let mut write = |name: &str, content: &[u8]| {
+        bytes += content.len();
+        fs::write(beside.path().join(name), content)
+            .with_context(|| format!("writing {name} of {}", args.out.display()))
+    };
+    write(file::TOKENIZER, tokenizer.to_json().as_bytes())?;
+    write(file::CARD, card.as_bytes())?;
+    for (name, text) in &texts {
+        write(name, text.as_bytes())?;
+    }
+    for (name, content) in &kept {
+        match name.as_str() {
+            file::CONFIG => {
+                if let Some(text) = kept_config(content, &config, element_type)? {
+                    write(name, text.as_bytes())?;
+                }
+            }
+            // Of a model that was trained since, it would not be true.
+            file::CARD if is_trained => {}
+            _ => write(name, content)?,
+        }
+    }
+    for shard in &shards {
+        write(&shard.file, &export.bytes(shard))?;
+    }
+    publish(beside, &args.out)?;
+
+    let out = quoted(&args.out);
+    outln!(
+        "{} weights, {}B in {} file{} of {}\n",
+        short(export.weights() as f64),
+        with_prefix(bytes as f64),
+        shards.len(),
+        if shards.len() == 1 { "" } else { "s" },
+        args.out.display()
+    );
+    outln!("  from transformers import pipeline");
+    outln!(
+        "  pipeline(\"text-generation\", {:?})(\"Once upon a time\")",
+        args.out.display().to_string()
+    );
+    outln!("\n  nitp generate {out} --prompt \"Once upon a time\"");
+    Ok(())
+}
+
+/// Nothing may be at `out` yet.
+fn check_free(out: &Path) -> Result<()> {
+    match fs::read_dir(out) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(_) => bail!("{} exists already, and is no folder: give another --out", out.display()),
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => {
+                bail!("{} exists already, and is not empty: give another --out", out.display())
+            }
+        },
+    }
+}
+
+/// Gives the folder its name, and the rights that a folder has here.
+fn publish(beside: tempfile::TempDir, out: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o755))?;
+    }
+    if out.exists() {
+        fs::remove_dir(out).with_context(|| format!("replacing the empty {}", out.display()))?;
+    }
+    fs::rename(beside.keep(), out).with_context(|| format!("naming {}", out.display()))
+}
+
+/// The `config.json` that came with the model, if it still describes it; with this type of weights.
+fn kept_config(
+    content: &[u8],
+    config: &nitp_core::config::Config,
+    element_type: ElementType,
+) -> Result<Option<String>> {
+    let text = String::from_utf8_lossy(content).into_owned();
+    let described = describe(file::CONFIG, &text)?;
+    let mut model = described.model;
+    if let (Some(theirs), Some(ours)) = (&mut model.moe, &config.model.moe)
+        && ours.shared_expert_intermediate_size == 0
+    {
+        theirs.shared_expert_intermediate_size = 0;
+    }
+    if same_meaning(&config.model, &model).is_err() {
+        return Ok(None);
+    }
+    let mut value: Value = serde_json::from_str(&text)?;
+    let Value::Object(table) = &mut value else { return Ok(None) };
+    let key = if table.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+    let dtype = json!(element_type.name());
+    let context = config.train.context_length.max(described.max_position_embeddings);
+    let is_same = table.get(key) == Some(&dtype) && context == described.max_position_embeddings;
+    if is_same {
+        return Ok(Some(text));
+    }
+    table.insert(key.to_owned(), dtype);
+    table.insert("max_position_embeddings".to_owned(), json!(context));
+    Ok(Some(serde_json::to_string_pretty(&value)? + "\n"))
+}

@@ -1,0 +1,51 @@
+//! `nitp import`.
+
+use anyhow::{Result, ensure};
+use nitp_core::config::parameter_counts;
+use nitp_core::train::{Checkpoint, Tensors, TrainerState};
+
+use crate::args::ImportArgs;
+use crate::hugging_face::{self, Pretrained};
+use crate::output::{outln, quoted};
+use crate::progress::short;
+use crate::run_folder::{self, RunFolder};
+
+/// Makes a run of a model.
+///
+/// # Errors
+/// A model that can't be read, or a folder that is taken.
+pub fn run(args: &ImportArgs) -> Result<()> {
+    ensure!(
+        hugging_face::is_folder(&args.model),
+        "{} is no folder in Hugging Face's format: it must hold config.json, safetensors files and tokenizer.json",
+        args.model.display()
+    );
+    run_folder::check_free(&args.out)?;
+    let Pretrained { config, tokenizer, weights, kept } = Pretrained::open(&args.model)?;
+    // Nothing of the run is of a head: training with one begins a new run, by --init.
+    let config = config.next_token_alone();
+    let (run, _lock, _) = RunFolder::create(Some(&args.out), "")?;
+    run.write_config(&config)?;
+    run.write_tokenizer(&tokenizer)?;
+    run.write_pretrained_files(&kept)?;
+    let checkpoint = Checkpoint {
+        weights,
+        moment1: Tensors::new(),
+        moment2: Tensors::new(),
+        state: TrainerState::new(String::new()),
+        model: config.model.clone(),
+    };
+    run.checkpoints().save(&checkpoint, || Ok(()))?;
+    let out = quoted(&args.out);
+    outln!(
+        "{} parameters in {}\n",
+        short(parameter_counts(&config).total as f64),
+        args.out.display()
+    );
+    outln!("  nitp generate {out} --prompt \"Once upon a time\"");
+    outln!(
+        "  nitp train --init {} --data YOUR-TEXT        to train it on, with NITP",
+        quoted(&args.model)
+    );
+    Ok(())
+}
