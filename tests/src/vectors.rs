@@ -12,7 +12,8 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    fn folder() -> PathBuf {
+    /// Where they are.
+    pub fn folder() -> PathBuf {
         let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors");
         // On a machine that the program was carried to, the working folder has them.
         if built.is_dir() { built } else { PathBuf::from("vectors") }

@@ -24,6 +24,8 @@ pub struct ParameterCounts {
     pub router: u64,
     /// RMSNorm gains: two a block and the final one, d each.
     pub norms: u64,
+    /// Biases of the query, key and value projections; 0 where there are none.
+    pub biases: u64,
     /// Unembedding matrix, V d; 0 where it is the embedding.
     pub lm_head: u64,
     /// NITP's projector, 12 d^2; 0 where the configuration has none. Not in `total`.
@@ -146,7 +148,10 @@ pub fn parameter_counts(config: &Config) -> ParameterCounts {
     let embedding = product([vocab, d]);
     let lm_head = if model.tie_word_embeddings { 0 } else { embedding };
     let norms = sum([product([2, blocks, d]), d as u64]);
-    let always = sum([embedding, attention, dense_ffn, experts_shared, router, norms, lm_head]);
+    let biased_heads = model.num_attention_heads.saturating_add(2 * model.num_key_value_heads);
+    let biases = if model.qkv_bias { product([blocks, biased_heads, model.head_dim]) } else { 0 };
+    let always =
+        sum([embedding, attention, dense_ffn, experts_shared, router, norms, biases, lm_head]);
     ParameterCounts {
         total: sum([always, experts_routed]),
         active: sum([always, routed_of_a_token]),
@@ -157,6 +162,7 @@ pub fn parameter_counts(config: &Config) -> ParameterCounts {
         experts_shared,
         router,
         norms,
+        biases,
         lm_head,
         projector: if config.nitp.has_projector() { product([12, d, d]) } else { 0 },
         mtp: if config.mtp.is_on() { sum(mtp_parameters(config)) } else { 0 },
@@ -208,8 +214,8 @@ pub fn flops_per_token(config: &Config) -> FlopsPerToken {
 
     // The embedding is looked up, not multiplied; the unembedding is multiplied even where it is
     // the same matrix.
-    let looked_up = counts.embedding as f64 + counts.norms as f64 + counts.lm_head as f64;
-    let in_blocks = counts.active as f64 - looked_up;
+    let unmultiplied = counts.embedding + counts.norms + counts.biases + counts.lm_head;
+    let in_blocks = counts.active as f64 - unmultiplied as f64;
     let matmul = 6.0 * (in_blocks + vocab * d);
     let block_attention = 12.0 * heads * head_dim * (context + 1.0) / 2.0;
     let attention = blocks * block_attention;

@@ -9,8 +9,7 @@ use super::error::{ConfigError, require, require_in, require_positive, require_s
 /// shared memory that WebGPU promises.
 pub const MAX_HEAD_DIM: usize = 256;
 
-/// `[model]`: a decoder with RMSNorm, grouped-query attention with rotary positions and SwiGLU,
-/// without biases.
+/// `[model]`: a decoder with RMSNorm, grouped-query attention with rotary positions and SwiGLU.
 ///
 /// Key names are those of Hugging Face's Llama and Qwen2 configurations. Omitted keys take the
 /// value of the `tiny` preset, which each field names as its default.
@@ -32,6 +31,8 @@ pub struct ModelConfig {
     /// Width of one head; free of `hidden_size`. Even, because rotary positions turn pairs; at most
     /// [`MAX_HEAD_DIM`]. Default 32.
     pub head_dim: usize,
+    /// Whether the projections to queries, keys and values have biases, as Qwen2's have. Default false.
+    pub qkv_bias: bool,
     /// Inner width of the SwiGLU of a dense block. At least 1. Default 352.
     pub intermediate_size: usize,
     /// Base of the rotary frequencies. Above 0. Default 10000.
@@ -88,6 +89,7 @@ impl Default for ModelConfig {
             num_attention_heads: 4,
             num_key_value_heads: 2,
             head_dim: 32,
+            qkv_bias: false,
             intermediate_size: 352,
             rope_theta: 10_000.0,
             rms_norm_eps: 1e-6,

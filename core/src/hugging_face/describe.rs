@@ -19,17 +19,23 @@ pub struct Described {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
     Llama,
+    Qwen2,
     Qwen2Moe,
 }
 
 impl Class {
     fn of(model: &ModelConfig) -> Self {
-        if model.num_moe_layers() > 0 { Self::Qwen2Moe } else { Self::Llama }
+        match (model.num_moe_layers(), model.qkv_bias) {
+            (1.., _) => Self::Qwen2Moe,
+            (0, true) => Self::Qwen2,
+            (0, false) => Self::Llama,
+        }
     }
 
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Llama => ("LlamaForCausalLM", "llama"),
+            Self::Qwen2 => ("Qwen2ForCausalLM", "qwen2"),
             Self::Qwen2Moe => ("Qwen2MoeForCausalLM", "qwen2_moe"),
         }
     }
@@ -81,7 +87,7 @@ pub fn config_json(
             "num_experts": moe.num_experts,
             "num_experts_per_tok": moe.num_experts_per_tok,
             "output_router_logits": false,
-            "qkv_bias": false,
+            "qkv_bias": model.qkv_bias,
             "router_aux_loss_coef": moe.router_aux_loss_coef,
             "shared_expert_intermediate_size": match moe.shared_expert_intermediate_size {
                 0 => WIDTH_WITHOUT_SHARED_EXPERT,
@@ -89,7 +95,8 @@ pub fn config_json(
             },
             "use_sliding_window": false,
         }),
-        _ => json!({ "attention_bias": false, "mlp_bias": false }),
+        (Class::Llama, _) => json!({ "attention_bias": false, "mlp_bias": false }),
+        _ => json!({ "use_sliding_window": false }),
     };
     if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
         config.extend(more);
@@ -125,16 +132,22 @@ pub(super) fn pretty(value: &Value) -> String {
 pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
     let mut keys = Keys::read(path, text)?;
     let model_type: String = keys.take("model_type", "a string")?.unwrap_or_default();
-    if !["llama", "mistral", "qwen2_moe"].contains(&model_type.as_str()) {
+    if !["llama", "mistral", "qwen2", "qwen2_moe"].contains(&model_type.as_str()) {
         return Err(keys.unsupported(
             "model_type",
             &format!("{model_type:?}"),
-            "Models of the types llama, mistral and qwen2_moe are read",
+            "Models of the types llama, mistral, qwen2 and qwen2_moe are read",
         ));
     }
     keys.only("hidden_act", json!("silu"), "Only the activation silu is supported")?;
-    keys.only("attention_bias", json!(false), "Models with biases are not supported")?;
-    keys.only("mlp_bias", json!(false), "Models with biases are not supported")?;
+    let reason = "Only biases of queries, keys and values together are supported, as Qwen2's";
+    keys.only("attention_bias", json!(false), reason)?;
+    keys.only("mlp_bias", json!(false), reason)?;
+    let qkv_bias = match model_type.as_str() {
+        "qwen2" => true,
+        "qwen2_moe" => keys.flag("qkv_bias", true)?,
+        _ => false,
+    };
     keys.only("pretraining_tp", json!(1), "Only 1 is supported")?;
     check_windows(&mut keys)?;
     let hidden_size = keys.size("hidden_size")?;
@@ -164,6 +177,7 @@ pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
             .take("num_key_value_heads", "a whole number")?
             .unwrap_or(num_attention_heads),
         head_dim,
+        qkv_bias,
         intermediate_size: keys.size("intermediate_size")?,
         rope_theta,
         rope_scaling,
@@ -242,7 +256,6 @@ fn mixture(keys: &mut Keys, blocks: usize) -> Result<MoeConfig, HuggingFaceError
         json!(1),
         "Only a mixture in every block is supported, but for the first ones",
     )?;
-    keys.only("qkv_bias", json!(false), "Models with biases are not supported")?;
     let mut dense: Vec<usize> =
         keys.take("mlp_only_layers", "a list of numbers")?.unwrap_or_default();
     dense.sort_unstable();

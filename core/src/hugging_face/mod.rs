@@ -3,7 +3,7 @@
 //!
 //! | this program's model | class in transformers |
 //! | --- | --- |
-//! | dense | `LlamaForCausalLM` |
+//! | dense | `LlamaForCausalLM`, with biases `Qwen2ForCausalLM` |
 //! | with a mixture of experts | `Qwen2MoeForCausalLM` |
 //!
 //! Names of tensors are the same on both sides. One thing differs: Qwen2Moe multiplies what its shared expert gives by

@@ -1,11 +1,15 @@
 //! The attention half of a block: norm, packed QKV projection, RoPE, causal attention with grouped
 //! key-value heads, output projection.
+//!
+//! Biases of the projection are products with ones: `[tokens, 1]` times the biases, to which the projection is added,
+//! and for their gradient the sum over tokens. They are too small a part of a step for ops of their own.
 
 use super::context::Context;
 use super::linear::Linear;
 use super::norm::{Norm, Stream};
 use crate::ops::attention::{Attention, AttentionBackward, Shape};
 use crate::ops::fused_product::{FusedProduct, Product, Then};
+use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::rope::Rope;
 use crate::plan::{PlanBuilder, View};
 
@@ -29,6 +33,11 @@ fn shape(cx: &Context<'_>) -> Shape {
         kv_heads: model.num_key_value_heads,
         head_dim: model.head_dim,
     }
+}
+
+/// The parameter with a block's biases, by name.
+fn bias(block: &str) -> String {
+    format!("{block}.qkv_bias")
 }
 
 fn rope(cx: &Context<'_>, qkv: View, inverse: bool) -> Rope {
@@ -56,8 +65,18 @@ impl AttentionBlock {
         let (inputs, outputs, dtype) = (cx.width(), shape.width(), cx.working);
         let project = Linear { weight: &weight, inputs, outputs, dtype };
         let qkv = b.activation_of(dtype, "qkv", &[n, shape.width()]);
-        let product = Product::Dense(project.product(b, cx, norm.y, qkv, n));
-        b.push(FusedProduct { product, then: Then::Rope(rope(cx, qkv, false)) });
+        let product = project.product(b, cx, norm.y, qkv, n);
+        let rope = rope(cx, qkv, false);
+        if let Some(ones) = cx.inputs.ones {
+            let bias = cx.weight(b, &bias(name));
+            let (m, n, k, transpose) = (n, shape.width(), 1, Transpose::None);
+            b.push(Matmul { a: ones, b: bias, c: qkv, m, n, k, transpose, accumulate: false });
+            b.push(Matmul { accumulate: true, ..product });
+            b.push(rope);
+        } else {
+            let product = Product::Dense(product);
+            b.push(FusedProduct { product, then: Then::Rope(rope) });
+        }
         let out = b.activation_of(cx.working, "heads_out", &[n, shape.out_width()]);
         let lse = b.activation("lse", &[n * shape.q_heads]);
         b.push(Attention { qkv, out, lse, shape });
@@ -90,6 +109,12 @@ impl AttentionBlock {
             shape,
         });
         b.push(rope(cx, dqkv, true));
+        if let Some(ones) = cx.inputs.ones {
+            let dbias = cx.gradient(b, &bias(name));
+            let ones = cx.in_working(b, ones);
+            let (m, k, transpose) = (shape.width(), n, Transpose::A);
+            b.push(Matmul { a: dqkv, b: ones, c: dbias, m, n: 1, k, transpose, accumulate: true });
+        }
         let weight = format!("{name}.qkv");
         let project = Linear { weight: &weight, inputs: width, outputs: shape.width(), dtype };
         project.backward_weight(b, cx, dqkv, self.norm.y, n);

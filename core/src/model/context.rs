@@ -53,6 +53,8 @@ pub struct Inputs {
     pub scalars: View,
     /// Cosines and sines, `[context, head_dim]`.
     pub rope_table: View,
+    /// Ones, `[rows * context]`, where the model has biases.
+    pub ones: Option<View>,
     /// `[metric::LEN]`, see [`metric`].
     pub metrics: View,
     /// What heads need that read the next token; none where there is no such head.
@@ -123,6 +125,7 @@ impl<'a> Context<'a> {
             segment_starts,
             scalars: real("scalars", scalars::LEN, Role::Input),
             rope_table: real("rope_table", context * config.model.head_dim, Role::Constant),
+            ones: config.model.qkv_bias.then(|| real("ones", n, Role::Constant)),
             metrics: real("metrics", metric::LEN, Role::State),
             ahead,
         };

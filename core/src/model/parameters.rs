@@ -16,6 +16,8 @@ pub enum Init {
     Normal(f64),
     /// All ones: norm gains.
     Ones,
+    /// All zeros: biases.
+    Zeros,
 }
 
 /// A tensor as files name it: a contiguous range of a packed parameter.
@@ -26,7 +28,7 @@ pub struct Part {
     pub name: String,
     /// First element within the parameter.
     pub offset: usize,
-    /// `[out, in]`, or `[width]` for norm gains.
+    /// `[out, in]`, or `[width]` for norm gains and biases.
     pub shape: Vec<usize>,
     /// How it starts.
     pub init: Init,
@@ -51,7 +53,7 @@ pub struct Parameter {
     pub name: String,
     /// Packed shape.
     pub shape: Vec<usize>,
-    /// Whether weight decay applies: matrices, not norm gains.
+    /// Whether weight decay applies: matrices, not norm gains and biases.
     pub decay: bool,
     /// What it is made of, in order, without gaps.
     pub parts: Vec<Part>,
@@ -96,6 +98,18 @@ impl List {
     fn gain(&mut self, name: String, file_name: String, width: usize) {
         let part = Part { name: file_name, offset: 0, shape: vec![width], init: Init::Ones };
         self.0.push(Parameter { name, shape: vec![width], decay: false, parts: vec![part] });
+    }
+
+    /// Biases of matrices that are stacked.
+    fn biases(&mut self, name: String, parts: &[(String, usize)]) {
+        let mut list = Vec::new();
+        let mut offset = 0;
+        for (name, width) in parts {
+            let (name, shape) = (name.clone(), vec![*width]);
+            list.push(Part { name, offset, shape, init: Init::Zeros });
+            offset += width;
+        }
+        self.0.push(Parameter { name, shape: vec![offset], decay: false, parts: list });
     }
 
     /// Matrices `[rows, columns]` with one `columns`, one below the other.
@@ -223,6 +237,16 @@ impl List {
             d,
             std,
         );
+        if model.qkv_bias {
+            self.biases(
+                format!("{name}.qkv_bias"),
+                &[
+                    (format!("{attention}.q_proj.bias"), q),
+                    (format!("{attention}.k_proj.bias"), kv),
+                    (format!("{attention}.v_proj.bias"), kv),
+                ],
+            );
+        }
         self.matrix(
             format!("{name}.o_proj"),
             format!("{attention}.o_proj.weight"),
@@ -308,6 +332,7 @@ impl List {
 pub fn initial_values(seed: u64, part: &Part) -> Vec<f32> {
     match part.init {
         Init::Ones => vec![1.0; part.len()],
+        Init::Zeros => vec![0.0; part.len()],
         Init::Normal(std) => {
             let mut hash = Sha256::new();
             hash.update(seed.to_le_bytes());

@@ -182,13 +182,16 @@ pub fn load_plan(
     plan: Plan,
 ) -> Result<PlanId, ExecutorError> {
     let table = plan.find("rope_table").expect("every model plan has it");
-    let loss_scale = plan.find("loss_scale");
+    let (ones, loss_scale) = (plan.find("ones"), plan.find("loss_scale"));
     let id = executor.load(plan)?;
     let model = &config.model;
     let scaling = model.rope_scaling.as_ref();
     let values =
         rope::table(config.train.context_length, model.head_dim, model.rope_theta, scaling);
     executor.write_constant(id, table, &values)?;
+    if let Some(view) = ones {
+        executor.write_constant(id, view, &vec![1.0; view.len])?;
+    }
     if let Some(view) = loss_scale {
         executor.write_constant(id, view, &LossScale::after(0, &config.train).to_tensor())?;
     }

@@ -88,6 +88,7 @@ fn print_parameters(counts: &ParameterCounts) {
         ("shared experts", counts.experts_shared),
         ("router", counts.router),
         ("norms", counts.norms),
+        ("biases", counts.biases),
         ("unembedding", counts.lm_head),
     ];
     let number = |count: u64| thousands(count as f64);

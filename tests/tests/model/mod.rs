@@ -4,6 +4,7 @@
 
 mod executors;
 mod gradients;
+mod hugging_face;
 mod kernels;
 mod lambda;
 mod likelihood;

@@ -47,7 +47,8 @@ fn a_projection_whose_heads_turn() {
             let (m, n) = (batch * context, (q_heads + 2 * kv_heads) * head_dim);
             let qkv = case.output("qkv", &[m, n]);
             let product = dense(&mut case, qkv, (m, n, k), Transpose::B);
-            let angles = table(context, head_dim, 10_000.0).into_iter().map(f64::from).collect();
+            let angles =
+                table(context, head_dim, 10_000.0, None).into_iter().map(f64::from).collect();
             let table = case.reals("table", &[context, head_dim], angles);
             let (tokens, inverse) = (m, false);
             let rope = Rope { qkv, table, tokens, context, q_heads, kv_heads, head_dim, inverse };

@@ -117,7 +117,7 @@ fn rope() {
             rows.flat_map(|row| [row, &[1.0; 6]].concat()).collect::<Vec<f64>>()
         };
         let (from, to) = (with_values(from), with_values(to));
-        let angles = table(context, head_dim, 10_000.0).into_iter().map(f64::from).collect();
+        let angles = table(context, head_dim, 10_000.0, None).into_iter().map(f64::from).collect();
         let op = Rope {
             qkv: r.case.reals("qkv", &[tokens, 4 * head_dim], from),
             table: r.case.reals("table", &[context, head_dim], angles),

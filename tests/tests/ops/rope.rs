@@ -9,7 +9,7 @@ fn rope(case: &mut OpCase, shape: (usize, usize, usize, usize, usize), inverse: 
     let (rows, context, q_heads, kv_heads, head_dim) = shape;
     let tokens = rows * context;
     let qkv = case.random("qkv", &[tokens, (q_heads + 2 * kv_heads) * head_dim]);
-    let angles = table(context, head_dim, 10_000.0).into_iter().map(f64::from).collect();
+    let angles = table(context, head_dim, 10_000.0, None).into_iter().map(f64::from).collect();
     let table = case.reals("table", &[context, head_dim], angles);
     Rope { qkv, table, tokens, context, q_heads, kv_heads, head_dim, inverse }
 }

@@ -184,7 +184,7 @@ fn advice(name: &str) -> &'static str {
     if name.ends_with("lm_head.weight") {
         "It differs from the embedding: set model.tie_word_embeddings=false"
     } else if name.ends_with(".bias") {
-        "This program's models have no biases: train from a checkpoint of a model without them"
+        "This program's models have no biases but those of queries, keys and values (model.qkv_bias=true)"
     } else if name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight") {
         "This program's models do not normalise queries and keys: train from a checkpoint of a \
          model that does not"
