@@ -21,6 +21,15 @@ class MoeConfig:
 
 
 @dataclass(frozen=True)
+class RopeScaling:
+    rope_type: str  # "linear" | "llama3"
+    factor: float
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_max_position_embeddings: int = 8192
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     vocab_size: int
     hidden_size: int
@@ -33,6 +42,8 @@ class ModelConfig:
     rms_norm_eps: float
     tie_word_embeddings: bool
     initializer_range: float
+    qkv_bias: bool = False
+    rope_scaling: RopeScaling | None = None
     moe: MoeConfig | None = None
 
     def moe_of(self, layer: int) -> MoeConfig | None:
@@ -127,13 +138,16 @@ class Config:
     @staticmethod
     def from_dict(sections: dict[str, Any]) -> "Config":
         """A missing or unknown key is a `TypeError` that names it."""
-        moe = sections["model"].get("moe")
+        model = dict(sections["model"])
+        for name, kind in ("moe", MoeConfig), ("rope_scaling", RopeScaling):
+            if section := model.get(name):
+                model[name] = kind(**section)
         train = dict(sections["train"])
         train.pop("recompute_activations", None)  # changes no number
         if train.pop("precision", "f32") != "f32":
             raise ValueError("train.precision is mixed: the reference knows f32 alone")
         return Config(
-            model=ModelConfig(**{**sections["model"], "moe": MoeConfig(**moe) if moe else None}),
+            model=ModelConfig(**model),
             nitp=NitpConfig(**sections["nitp"]),
             train=TrainConfig(**train),
             data=DataConfig(**sections["data"]),
@@ -142,8 +156,9 @@ class Config:
 
     def to_json(self) -> str:
         sections = asdict(self)
-        if self.model.moe is None:
-            del sections["model"]["moe"]
+        for name in "moe", "rope_scaling", "qkv_bias":
+            if not sections["model"][name]:
+                del sections["model"][name]
         for name in RIVALS:
             if not sections[name]["enabled"]:
                 del sections[name]

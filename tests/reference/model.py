@@ -4,13 +4,14 @@ Parameters are a dictionary by Hugging Face's names (Llama, Qwen2Moe), matrices 
 Every function works in the dtype that it is given.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from config import Config, ModelConfig, MoeConfig
+from config import Config, ModelConfig, MoeConfig, RopeScaling
 
 Parameters = dict[str, Tensor]
 
@@ -38,12 +39,25 @@ def rms_norm(x: Tensor, gain: Tensor, eps: float) -> Tensor:
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * gain
 
 
-def rope(x: Tensor, theta: float) -> Tensor:
+def scaled(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
+    """Frequencies of the rotations, by the number of turns that each makes over the original context."""
+    if scaling.rope_type == "linear":
+        return frequencies / scaling.factor
+    turns = scaling.original_max_position_embeddings * frequencies / (2 * math.pi)
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    between = ((turns - low) / (high - low)).clamp(0, 1)
+    return between * frequencies + (1 - between) * frequencies / scaling.factor
+
+
+def rope(x: Tensor, theta: float, scaling: RopeScaling | None = None) -> Tensor:
     """Turns the pairs (i, i + D/2) of each head of `x [rows, T, heads, D]` by its position."""
     context, half = x.shape[1], x.shape[-1] // 2
     exponents = torch.arange(half, dtype=x.dtype, device=x.device) / half
     positions = torch.arange(context, dtype=x.dtype, device=x.device)
-    angles = torch.outer(positions, theta**-exponents)[:, None, :]  # [T, 1, D/2]
+    frequencies = theta**-exponents
+    if scaling:
+        frequencies = scaled(frequencies, scaling)
+    angles = torch.outer(positions, frequencies)[:, None, :]  # [T, 1, D/2]
     cos, sin = angles.cos(), angles.sin()
     a, b = x[..., :half], x[..., half:]
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
@@ -96,10 +110,10 @@ def mixture(p: Parameters, name: str, x: Tensor, moe: MoeConfig) -> tuple[Tensor
 
 def self_attention(p: Parameters, name: str, x: Tensor, model: ModelConfig) -> Tensor:
     def heads(projection: str) -> Tensor:
-        y = F.linear(x, p[f"{name}.{projection}_proj.weight"])
+        y = F.linear(x, p[f"{name}.{projection}_proj.weight"], p.get(f"{name}.{projection}_proj.bias"))
         return y.unflatten(-1, (-1, model.head_dim))
 
-    q, k = (rope(heads(projection), model.rope_theta) for projection in ("q", "k"))
+    q, k = (rope(heads(projection), model.rope_theta, model.rope_scaling) for projection in ("q", "k"))
     return F.linear(attention(q, k, heads("v")).flatten(-2), p[f"{name}.o_proj.weight"])
 
 
@@ -141,6 +155,8 @@ def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
         shapes[f"{name}.input_layernorm.weight"] = (d,)
         for projection, shape in ("q", (q, d)), ("k", (kv, d)), ("v", (kv, d)), ("o", (d, q)):
             shapes[f"{name}.self_attn.{projection}_proj.weight"] = shape
+            if model.qkv_bias and projection != "o":
+                shapes[f"{name}.self_attn.{projection}_proj.bias"] = shape[:1]
         shapes[f"{name}.post_attention_layernorm.weight"] = (d,)
 
     def add_joined(head: str) -> None:

@@ -147,15 +147,30 @@ MODELS: dict[str, dict[str, Any]] = {
         "top": {"enabled": True},
         "train": {"gradient_accumulation_steps": 2, "batch_size": 3, "context_length": 11},
     },
+    "qkv_bias": {"model": {"qkv_bias": True, "rope_scaling": {"rope_type": "linear", "factor": 2.0}}},
+    "rope_llama3": {
+        "model": {
+            "qkv_bias": True,
+            "rope_theta": 20.0,
+            "rope_scaling": {
+                "rope_type": "llama3",
+                "factor": 4.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 2.0,
+                "original_max_position_embeddings": 8,
+            },
+        },
+    },
 }
 
 
 def initial(config: Config, random: torch.Generator) -> Parameters:
-    """Normal weights and gains near 1, rounded to float32, held in float64."""
+    """Normal weights and biases, gains near 1, rounded to float32, held in float64."""
     model, values = config.model, {}
     for name, shape in parameter_shapes(config).items():
         x = torch.randn(shape, generator=random, dtype=torch.float64)
-        x = 1 + 0.2 * x if len(shape) == 1 else model.initializer_range * x
+        is_gain = len(shape) == 1 and not name.endswith(".bias")
+        x = 1 + 0.2 * x if is_gain else model.initializer_range * x
         values[name] = x.float().double()
     return values
 

@@ -124,6 +124,7 @@ gradients! {
     token_order_far: &["top.enabled=true", "top.window=64", "top.weight=0.3"];
     everything_at_once: RIVALS;
     accumulation: &["train.gradient_accumulation_steps=3"];
+    biases: &["model.qkv_bias=true", "mtp.enabled=true"];
     one_head: &["model.num_attention_heads=1", "model.num_key_value_heads=1"];
 }
 

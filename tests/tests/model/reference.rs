@@ -237,7 +237,9 @@ files! {
     ntp
     pre_norm
     projector_none
+    qkv_bias
     rivals_masked
+    rope_llama3
     shift_current
     smooth_l1
     stop_gradient_off
