@@ -4,6 +4,7 @@ mod bench;
 mod errors;
 mod harness;
 mod inspect;
+mod interchange;
 mod interruptions;
 mod lab;
 mod limits;
