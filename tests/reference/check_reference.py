@@ -159,7 +159,7 @@ def what_is_masked_counts_nowhere() -> None:
     config, p, (ids, labels, mask) = case("accumulation_masked")
     on = config.nitp.start_step
     nothing = micro_losses(config, p, ids, torch.full_like(labels, -100), torch.zeros_like(mask), on)
-    close(nothing, torch.zeros(4, dtype=torch.float64))
+    close(nothing, torch.zeros_like(nothing))
     assert micro_losses(config, p, ids, labels, mask, on - 1)[2] == 0
     only = torch.zeros_like(mask)
     only[1, 2] = 1
