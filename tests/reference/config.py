@@ -142,7 +142,8 @@ class Config:
         for name, kind in ("moe", MoeConfig), ("rope_scaling", RopeScaling):
             if section := model.get(name):
                 model[name] = kind(**section)
-        train = dict(sections["train"])
+        train, data = dict(sections["train"]), dict(sections["data"])
+        data.pop("end_of_text", None)  # ids are made elsewhere
         train.pop("recompute_activations", None)  # changes no number
         if train.pop("precision", "f32") != "f32":
             raise ValueError("train.precision is mixed: the reference knows f32 alone")
@@ -150,7 +151,7 @@ class Config:
             model=ModelConfig(**model),
             nitp=NitpConfig(**sections["nitp"]),
             train=TrainConfig(**train),
-            data=DataConfig(**sections["data"]),
+            data=DataConfig(**data),
             **{name: kind(**sections.get(name, {})) for name, kind in RIVALS.items()},
         )
 
