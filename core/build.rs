@@ -19,13 +19,13 @@ fn table(name: &str, folder: &Path) -> String {
     let files = entries.map(|entry| entry.expect("an entry").path());
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|it| it == "wgsl")).collect();
-    // Browsers have no matrix units, wgpu has no subgroups there, and the page has no rivals of NITP: a page is better
-    // short.
+    // Browsers have no matrix units, wgpu has no subgroups there, the page has no rivals of NITP, and opens no
+    // models of others: a page is better short.
     let is_page = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
     if is_page {
         files.retain(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            !["matrix", "registers", "subgroup", "token_order"]
+            !["head_norm", "matrix", "registers", "sigmoid_gate", "subgroup", "token_order"]
                 .iter()
                 .any(|part| name.contains(part))
         });

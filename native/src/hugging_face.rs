@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use nitp_core::config::Config;
+use anyhow::{Context, Error, Result, bail, ensure};
+use nitp_core::config::{AUTO_END_OF_TEXT, Config};
 use nitp_core::data::Tokenizer;
 use nitp_core::hugging_face::{Described, Shards, describe, file, import};
 use nitp_core::train::Tensors;
@@ -17,8 +17,12 @@ use crate::run_folder::read_tokenizer;
 const CONTEXT: usize = 1024;
 const BATCH_SIZE: usize = 4;
 
+/// Peak learning rate where no other is asked for: those of the presets are for models that begin from nothing, and would
+/// undo what one has learned.
+const LEARNING_RATE: f64 = 3e-5;
+
 /// Files that have no place in a run, and go with the model wherever it goes.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 14] = [
     file::CONFIG,
     file::GENERATION_CONFIG,
     file::TOKENIZER_CONFIG,
@@ -30,22 +34,24 @@ const KEPT: [&str; 11] = [
     "merges.txt",
     "tokenizer.model",
     "LICENSE",
+    "LICENSE.txt",
+    "NOTICE",
+    "USE_POLICY.md",
 ];
 
 /// A file by name.
 pub type NamedFile = (String, Vec<u8>);
 
-/// A model from such a folder.
+/// A model from such a folder, whose weights are not read yet.
 #[derive(Debug)]
 pub struct Pretrained {
     /// The model, with a recipe to train it by, NITP included.
     pub config: Config,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Its weights.
-    pub weights: Tensors,
     /// What goes with it.
     pub kept: Vec<NamedFile>,
+    folder: PathBuf,
 }
 
 /// Whether a path is such a folder, and no run.
@@ -54,15 +60,17 @@ pub fn is_folder(path: &Path) -> bool {
 }
 
 impl Pretrained {
-    /// Reads the model in a folder.
+    /// Reads what a folder says of its model.
     ///
     /// # Errors
-    /// What is missing, broken or not supported, by file and key or tensor.
+    /// What is missing, broken or not supported, by file and key.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(file::CONFIG);
         let text =
             fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let mut config = config(folder, describe(&path.display().to_string(), &text)?)?;
+        let described = describe(&path.display().to_string(), &text)?;
+        let end_of_text = described.end_of_text;
+        let mut config = config(folder, described)?;
         config.validate().with_context(|| format!("the model in {}", path.display()))?;
         let tokenizer_file = folder.join(file::TOKENIZER);
         ensure!(
@@ -72,39 +80,68 @@ impl Pretrained {
             folder.display(),
             file::TOKENIZER,
         );
-        let tokenizer = read_tokenizer(Some(&tokenizer_file), &config)?;
+        let mut tokenizer = read_tokenizer(Some(&tokenizer_file), &config)?;
+        if let Some(content) = end_of_text.and_then(|id| tokenizer.token(id)) {
+            config.data.end_of_text = content;
+            tokenizer = tokenizer.with_end_of_text(&config.data.end_of_text)?;
+        }
+        Ok(Self { config, tokenizer, kept: kept(folder)?, folder: folder.to_owned() })
+    }
+
+    /// Reads the weights. `config` is of the same model, and may lose what is zero in all of its shared experts.
+    ///
+    /// # Errors
+    /// Files that are missing or broken, and tensors that don't fit the model.
+    pub fn weights(&self, config: &mut Config) -> Result<Tensors> {
+        let folder = &self.folder;
         let files = weight_files(folder)?;
-        let weights = import(&folder.display().to_string(), &mut config, &files)?;
-        Ok(Self { config, tokenizer, weights, kept: kept(folder)? })
+        let read = |name: &str| {
+            let path = folder.join(name);
+            let bytes = fs::read(&path).with_context(|| match files.len() {
+                1 => format!("reading {}", path.display()),
+                count => format!("reading {}, one of {count} files of weights", path.display()),
+            })?;
+            ensure!(
+                !bytes.starts_with(b"version https://git-lfs"),
+                "{} is only a pointer of Git LFS: fetch the file itself with `git lfs pull`",
+                path.display()
+            );
+            Ok::<_, Error>(bytes)
+        };
+        import(&folder.display().to_string(), config, &files, read)
     }
 }
 
 fn config(folder: &Path, described: Described) -> Result<Config> {
-    let Described { model, max_position_embeddings } = described;
+    let Described { model, max_position_embeddings, .. } = described;
     let mut config = Config { model, ..Config::default() };
     let blocks = config.model.num_hidden_layers;
     // A fifth of the depth, the paper's best.
-    config.nitp.target_layer =
-        (blocks as f64 / 5.0).round().max(1.0).min(blocks as f64 - 1.0) as usize;
+    let target = (blocks as f64 / 5.0).round().max(1.0).min(blocks as f64 - 1.0);
+    config.nitp.target_layer = target as usize;
     config.train.context_length = max_position_embeddings.clamp(1, CONTEXT);
     config.train.batch_size = BATCH_SIZE;
+    config.train.learning_rate = LEARNING_RATE;
     config.data.paths.clear();
+    config.data.end_of_text = AUTO_END_OF_TEXT.to_owned();
     let tokenizer = std::path::absolute(folder.join(file::TOKENIZER))?;
     let tokenizer = tokenizer.to_str().context("its path is not UTF-8: config.toml can't hold it");
     config.data.tokenizer = tokenizer.with_context(|| folder.display().to_string())?.to_owned();
     Ok(config)
 }
 
-/// The bytes of each file of weights.
-fn weight_files(folder: &Path) -> Result<Vec<NamedFile>> {
+/// The names of the files of weights, in the order in which transformers looks for them.
+fn weight_files(folder: &Path) -> Result<Vec<String>> {
+    if folder.join(file::WEIGHTS).is_file() {
+        return Ok(vec![file::WEIGHTS.to_owned()]);
+    }
     let index = folder.join(file::INDEX);
-    let names = if index.is_file() {
+    if index.is_file() {
         let text =
             fs::read_to_string(&index).with_context(|| format!("reading {}", index.display()))?;
-        Shards::of_index(&index.display().to_string(), &text)?.files
-    } else if folder.join(file::WEIGHTS).is_file() {
-        vec![file::WEIGHTS.to_owned()]
-    } else if folder.join("pytorch_model.bin").is_file()
+        return Ok(Shards::of_index(&index.display().to_string(), &text)?.files);
+    }
+    if folder.join("pytorch_model.bin").is_file()
         || folder.join("pytorch_model.bin.index.json").is_file()
     {
         bail!(
@@ -112,35 +149,15 @@ fn weight_files(folder: &Path) -> Result<Vec<NamedFile>> {
              AutoModelForCausalLM.from_pretrained(\"{0}\").save_pretrained(\"OTHER\")",
             folder.display()
         )
-    } else {
-        bail!("{} holds neither {} nor {}", folder.display(), file::WEIGHTS, file::INDEX)
-    };
-    let count = names.len();
-    names
-        .into_iter()
-        .map(|name| {
-            let path = folder.join(&name);
-            let bytes = fs::read(&path).with_context(|| {
-                let of = if count > 1 {
-                    format!(", one of {count} files of weights")
-                } else {
-                    String::new()
-                };
-                format!("reading {}{of}", path.display())
-            })?;
-            ensure!(
-                !bytes.starts_with(b"version https://git-lfs"),
-                "{} is only a pointer of Git LFS: fetch the file itself with `git lfs pull`",
-                path.display()
-            );
-            Ok((name, bytes))
-        })
-        .collect()
+    }
+    bail!("{} holds neither {} nor {}", folder.display(), file::WEIGHTS, file::INDEX)
 }
 
-/// The files that go with the model.
-fn kept(folder: &Path) -> Result<Vec<NamedFile>> {
-    /// Larger ones are not of the kind that is meant.
+/// The files that go with the model in a folder.
+///
+/// # Errors
+/// What the file system says, and files that are too large to be of the kind that is meant.
+pub fn kept(folder: &Path) -> Result<Vec<NamedFile>> {
     const LARGEST: u64 = 64 << 20;
     let mut kept = Vec::new();
     for name in KEPT {
@@ -155,4 +172,12 @@ fn kept(folder: &Path) -> Result<Vec<NamedFile>> {
         kept.push((name.to_owned(), bytes));
     }
     Ok(kept)
+}
+
+/// Whether a folder holds nothing but files that go with a model.
+pub fn holds_kept_alone(folder: &Path) -> bool {
+    let is_kept = |entry: std::io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|it| KEPT.contains(&&*it.file_name().to_string_lossy()))
+    };
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.all(is_kept))
 }

@@ -44,8 +44,10 @@ impl Model {
     /// If it is none of them, or damaged.
     pub fn open(path: &Path, heads: Heads) -> Result<Self> {
         if hugging_face::is_folder(path) {
-            let Pretrained { config, tokenizer, weights, kept } = Pretrained::open(path)?;
-            let config = config.next_token_alone();
+            let pretrained = Pretrained::open(path)?;
+            let mut config = pretrained.config.clone().next_token_alone();
+            let weights = pretrained.weights(&mut config)?;
+            let Pretrained { tokenizer, kept, .. } = pretrained;
             return Ok(Self {
                 config,
                 tokenizer,

@@ -18,6 +18,7 @@ class MoeConfig:
     first_k_dense_replace: int
     norm_topk_prob: bool
     router_aux_loss_coef: float
+    shared_expert_gate: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class ModelConfig:
     tie_word_embeddings: bool
     initializer_range: float
     qkv_bias: bool = False
+    qk_norm: bool = False
     rope_scaling: RopeScaling | None = None
     moe: MoeConfig | None = None
 
@@ -157,7 +159,9 @@ class Config:
 
     def to_json(self) -> str:
         sections = asdict(self)
-        for name in "moe", "rope_scaling", "qkv_bias":
+        if (moe := sections["model"]["moe"]) and not moe["shared_expert_gate"]:
+            del moe["shared_expert_gate"]
+        for name in "moe", "rope_scaling", "qkv_bias", "qk_norm":
             if not sections["model"][name]:
                 del sections["model"][name]
         for name in RIVALS:

@@ -23,6 +23,8 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen2MoeConfig,
     Qwen2MoeForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors" / "hugging_face"
@@ -82,7 +84,14 @@ MODELS = {
     ),
     "qwen2": (Qwen2ForCausalLM, Qwen2Config(**SIZES), torch.float32, "1GB"),
     "qwen2_tied": (Qwen2ForCausalLM, Qwen2Config(**SIZES, tie_word_embeddings=True), torch.bfloat16, "1GB"),
+    "qwen3": (Qwen3ForCausalLM, Qwen3Config(**SIZES), torch.bfloat16, "1GB"),
     "qwen2_moe": (Qwen2MoeForCausalLM, Qwen2MoeConfig(**SIZES, **MIXTURE, qkv_bias=True), torch.float32, "1GB"),
+    "qwen2_moe_gated": (
+        Qwen2MoeForCausalLM,
+        Qwen2MoeConfig(**SIZES, **MIXTURE, qkv_bias=True),
+        torch.bfloat16,
+        "1GB",
+    ),
     "qwen2_moe_plain": (
         Qwen2MoeForCausalLM,
         Qwen2MoeConfig(**SIZES, **(MIXTURE | dict(norm_topk_prob=False)), qkv_bias=False),
@@ -101,7 +110,7 @@ def make(name: str, kind: type[PreTrainedModel], config: object, dtype: torch.dt
                 tensor.uniform_(0.5, 1.5)
             elif key.endswith("bias"):
                 tensor.normal_(0.0, 0.3)
-            elif "shared_expert_gate" in key:
+            elif "shared_expert_gate" in key and not name.endswith("gated"):
                 # A half for every token.
                 tensor.zero_()
     folder = FOLDER / name
@@ -123,7 +132,7 @@ def make(name: str, kind: type[PreTrainedModel], config: object, dtype: torch.dt
 
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for name, model in MODELS.items():
+    for name, model in sorted(MODELS.items()):
         make(name, *model)
 
 

@@ -104,7 +104,10 @@ def mixture(p: Parameters, name: str, x: Tensor, moe: MoeConfig) -> tuple[Tensor
     for expert in range(moe.num_experts):
         y = y + weights[:, expert, None] * swiglu(p, f"{name}.experts.{expert}", x)
     if moe.shared_expert_intermediate_size > 0:
-        y = y + swiglu(p, f"{name}.shared_expert", x)
+        shared = swiglu(p, f"{name}.shared_expert", x)
+        if moe.shared_expert_gate:
+            shared = F.linear(x, p[f"{name}.shared_expert_gate.weight"]).sigmoid() * shared
+        y = y + shared
     return y, routing.balance_loss
 
 
@@ -113,7 +116,13 @@ def self_attention(p: Parameters, name: str, x: Tensor, model: ModelConfig) -> T
         y = F.linear(x, p[f"{name}.{projection}_proj.weight"], p.get(f"{name}.{projection}_proj.bias"))
         return y.unflatten(-1, (-1, model.head_dim))
 
-    q, k = (rope(heads(projection), model.rope_theta, model.rope_scaling) for projection in ("q", "k"))
+    def turned(projection: str) -> Tensor:
+        y = heads(projection)
+        if model.qk_norm:
+            y = rms_norm(y, p[f"{name}.{projection}_norm.weight"], model.rms_norm_eps)
+        return rope(y, model.rope_theta, model.rope_scaling)
+
+    q, k = turned("q"), turned("k")
     return F.linear(attention(q, k, heads("v")).flatten(-2), p[f"{name}.o_proj.weight"])
 
 
@@ -157,6 +166,8 @@ def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
             shapes[f"{name}.self_attn.{projection}_proj.weight"] = shape
             if model.qkv_bias and projection != "o":
                 shapes[f"{name}.self_attn.{projection}_proj.bias"] = shape[:1]
+            if model.qk_norm and projection in "qk":
+                shapes[f"{name}.self_attn.{projection}_norm.weight"] = (model.head_dim,)
         shapes[f"{name}.post_attention_layernorm.weight"] = (d,)
 
     def add_joined(head: str) -> None:
@@ -173,6 +184,8 @@ def parameter_shapes(config: Config) -> dict[str, tuple[int, ...]]:
                 add_swiglu(f"{name}.mlp.experts.{expert}", moe.moe_intermediate_size)
             if moe.shared_expert_intermediate_size > 0:
                 add_swiglu(f"{name}.mlp.shared_expert", moe.shared_expert_intermediate_size)
+            if moe.shared_expert_gate:
+                shapes[f"{name}.mlp.shared_expert_gate.weight"] = (1, d)
         else:
             add_swiglu(f"{name}.mlp", model.intermediate_size)
     shapes["model.norm.weight"] = (d,)

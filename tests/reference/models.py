@@ -161,6 +161,8 @@ MODELS: dict[str, dict[str, Any]] = {
             },
         },
     },
+    "qk_norm": {"model": {"qk_norm": True, "qkv_bias": True}},
+    "shared_expert_gate": {"model": {"moe": MOE | {"shared_expert_gate": True}}},
 }
 
 

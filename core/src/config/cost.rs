@@ -20,9 +20,9 @@ pub struct ParameterCounts {
     pub experts_routed: u64,
     /// Shared experts, 3 d `shared_expert_intermediate_size` a MoE block.
     pub experts_shared: u64,
-    /// Routers, E d a MoE block.
+    /// Routers, E d a MoE block; gates of shared experts, d each.
     pub router: u64,
-    /// RMSNorm gains: two a block and the final one, d each.
+    /// RMSNorm gains: two a block and the final one, d each; with `qk_norm` two more a block, `head_dim` each.
     pub norms: u64,
     /// Biases of the query, key and value projections; 0 where there are none.
     pub biases: u64,
@@ -144,12 +144,17 @@ pub fn parameter_counts(config: &Config) -> ParameterCounts {
     let routed_of_a_token = experts(moe.map_or(0, |moe| moe.num_experts_per_tok));
     let experts_shared =
         moe.map_or(0, |moe| product([moe_blocks, 3, d, moe.shared_expert_intermediate_size]));
-    let router = moe.map_or(0, |moe| product([moe_blocks, moe.num_experts, d]));
+    let router = moe.map_or(0, |moe| {
+        let gates = usize::from(moe.has_shared_expert_gate());
+        product([moe_blocks, moe.num_experts.saturating_add(gates), d])
+    });
     let embedding = product([vocab, d]);
     let lm_head = if model.tie_word_embeddings { 0 } else { embedding };
-    let norms = sum([product([2, blocks, d]), d as u64]);
+    let head_norms = if model.has_qk_norm() { product([2, blocks, model.head_dim]) } else { 0 };
+    let norms = sum([product([2, blocks, d]), d as u64, head_norms]);
     let biased_heads = model.num_attention_heads.saturating_add(2 * model.num_key_value_heads);
-    let biases = if model.qkv_bias { product([blocks, biased_heads, model.head_dim]) } else { 0 };
+    let biases =
+        if model.has_qkv_bias() { product([blocks, biased_heads, model.head_dim]) } else { 0 };
     let always =
         sum([embedding, attention, dense_ffn, experts_shared, router, norms, biases, lm_head]);
     ParameterCounts {
@@ -214,7 +219,7 @@ pub fn flops_per_token(config: &Config) -> FlopsPerToken {
 
     // The embedding is looked up, not multiplied; the unembedding is multiplied even where it is
     // the same matrix.
-    let unmultiplied = counts.embedding + counts.norms + counts.biases + counts.lm_head;
+    let unmultiplied = sum([counts.embedding, counts.norms, counts.biases, counts.lm_head]);
     let in_blocks = counts.active as f64 - unmultiplied as f64;
     let matmul = 6.0 * (in_blocks + vocab * d);
     let block_attention = 12.0 * heads * head_dim * (context + 1.0) / 2.0;

@@ -110,8 +110,11 @@ struct Layers {
 impl Layers {
     fn over(base: &Config) -> Result<Self, ConfigError> {
         let mut full = Config::default();
-        full.model.moe = Some(MoeConfig::default());
+        full.model.moe = Some(MoeConfig { shared_expert_gate: true, ..MoeConfig::default() });
         full.model.rope_scaling = Some(RopeScaling::default());
+        // What is written only where it is not the default.
+        (full.model.qkv_bias, full.model.qk_norm) = (true, true);
+        (full.mtp.enabled, full.nextlat.enabled, full.top.enabled) = (true, true, true);
         let table = |config: &Config| {
             Table::try_from(config).map_err(|error| ConfigError::Syntax {
                 origin: BASE.to_owned(),

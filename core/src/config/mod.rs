@@ -47,18 +47,30 @@ pub struct Config {
     pub nitp: NitpConfig,
     /// `[mtp]`: multi-token prediction, off by default. The page knows no rivals of NITP.
     #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "is_default"))]
     pub mtp: MtpConfig,
     /// `[nextlat]`: next-latent prediction, off by default.
     #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "is_default"))]
     pub nextlat: NextLatConfig,
     /// `[top]`: token order prediction, off by default.
     #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "is_default"))]
     pub top: TopConfig,
     /// `[train]`: the recipe.
     pub train: TrainConfig,
     /// `[data]`: the text.
     pub data: DataConfig,
 }
+
+/// Whether a value is what it is where nothing says otherwise.
+#[cfg(not(target_arch = "wasm32"))]
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Whether models may have what only models of other programs have: those of a page have not, which is better short.
+pub(crate) const FOREIGN_IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
 
 impl Config {
     /// Checks every value and every rule between values.
@@ -117,9 +129,10 @@ impl Config {
         self
     }
 
-    /// The configuration as TOML, complete: every default is written out, in the order `[model]`,
-    /// `[model.moe]`, `[nitp]`, `[mtp]`, `[nextlat]`, `[top]`, `[train]`, `[data]`. [`Config::from_toml`] reads it back as it
-    /// was.
+    /// The configuration as TOML, in the order `[model]`, `[model.rope_scaling]`, `[model.moe]`, `[nitp]`, `[mtp]`,
+    /// `[nextlat]`, `[top]`, `[train]`, `[data]`. Defaults are written out, but for those that the page doesn't know:
+    /// what a model does not have that only imported models have, and objectives that are off. So the page reads every
+    /// run that it can train. [`Config::from_toml`] reads it back as it was.
     ///
     /// # Panics
     /// If a number exceeds 2^63 - 1, which TOML can't hold and [`Config::validate`] refuses.

@@ -32,7 +32,13 @@ pub struct ModelConfig {
     /// [`MAX_HEAD_DIM`]. Default 32.
     pub head_dim: usize,
     /// Whether the projections to queries, keys and values have biases, as Qwen2's have. Default false.
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "super::is_default"))]
     pub qkv_bias: bool,
+    /// Whether each query and key head is normalised before its rotation, as Qwen3's are. Default false.
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "super::is_default"))]
+    pub qk_norm: bool,
     /// Inner width of the SwiGLU of a dense block. At least 1. Default 352.
     pub intermediate_size: usize,
     /// Base of the rotary frequencies. Above 0. Default 10000.
@@ -45,7 +51,8 @@ pub struct ModelConfig {
     /// drawn with this divided by sqrt(2 L). Above 0. Default 0.02.
     pub initializer_range: f64,
     /// `[model.rope_scaling]`: absent for plain rotary positions, which is the default.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub rope_scaling: Option<RopeScaling>,
     /// `[model.moe]`: absent for a dense model, which is the default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +78,11 @@ pub struct MoeConfig {
     /// Inner width of the shared expert, for several shared experts their sum; 0 for none. Default
     /// 120.
     pub shared_expert_intermediate_size: usize,
+    /// Whether what the shared expert gives is multiplied by a gate of its own, the sigmoid of a score of the token, as
+    /// Qwen2Moe's is. Needs a shared expert. Default false.
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "super::is_default"))]
+    pub shared_expert_gate: bool,
     /// Blocks at the start that stay dense: 0 to `num_hidden_layers`. Default 1.
     pub first_k_dense_replace: usize,
     /// Whether the k router probabilities of a token are scaled to sum to 1. Default false.
@@ -90,6 +102,7 @@ impl Default for ModelConfig {
             num_key_value_heads: 2,
             head_dim: 32,
             qkv_bias: false,
+            qk_norm: false,
             intermediate_size: 352,
             rope_theta: 10_000.0,
             rms_norm_eps: 1e-6,
@@ -108,6 +121,7 @@ impl Default for MoeConfig {
             num_experts_per_tok: 2,
             moe_intermediate_size: 120,
             shared_expert_intermediate_size: 120,
+            shared_expert_gate: false,
             first_k_dense_replace: 1,
             norm_topk_prob: false,
             router_aux_loss_coef: 0.01,
@@ -116,6 +130,21 @@ impl Default for MoeConfig {
 }
 
 impl ModelConfig {
+    /// Whether queries, keys and values have biases.
+    pub fn has_qkv_bias(&self) -> bool {
+        super::FOREIGN_IN_PROGRAM && self.qkv_bias
+    }
+
+    /// Whether each query and key head is normalised.
+    pub fn has_qk_norm(&self) -> bool {
+        super::FOREIGN_IN_PROGRAM && self.qk_norm
+    }
+
+    /// How rotary positions are scaled, if they are.
+    pub fn rope_scaling(&self) -> Option<&RopeScaling> {
+        self.rope_scaling.as_ref().filter(|_| super::FOREIGN_IN_PROGRAM)
+    }
+
     /// The mixture of block `layer` (from 0), or `None` where that block is dense.
     pub fn moe_of(&self, layer: usize) -> Option<&MoeConfig> {
         self.moe.as_ref().filter(|moe| layer >= moe.first_k_dense_replace)
@@ -181,6 +210,11 @@ impl ModelConfig {
 }
 
 impl MoeConfig {
+    /// Whether the shared expert has a gate.
+    pub fn has_shared_expert_gate(&self) -> bool {
+        super::FOREIGN_IN_PROGRAM && self.shared_expert_gate
+    }
+
     fn validate(&self, num_hidden_layers: usize) -> Result<(), ConfigError> {
         require_size("model.moe.num_experts", self.num_experts, 1)?;
         require_size("model.moe.moe_intermediate_size", self.moe_intermediate_size, 1)?;
@@ -188,6 +222,13 @@ impl MoeConfig {
             "model.moe.shared_expert_intermediate_size",
             self.shared_expert_intermediate_size,
             0,
+        )?;
+        require(
+            !self.shared_expert_gate || self.shared_expert_intermediate_size > 0,
+            "model.moe.shared_expert_gate",
+            self.shared_expert_gate,
+            "there is no shared expert to gate: model.moe.shared_expert_intermediate_size is 0",
+            "Set model.moe.shared_expert_gate = false, or give the shared expert a width",
         )?;
         let (top_k, experts) = (self.num_experts_per_tok, self.num_experts);
         require(

@@ -1,10 +1,12 @@
 //! Between `config.json` and `[model]`.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::HuggingFaceError;
 use super::keys::Keys;
 use crate::config::{ModelConfig, MoeConfig, RopeScaling, RopeType};
+use crate::train::same_meaning;
 
 /// What a `config.json` describes.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,22 +15,49 @@ pub struct Described {
     pub model: ModelConfig,
     /// The longest context that it was made for.
     pub max_position_embeddings: usize,
+    /// The token that ends a text; of several the first.
+    pub end_of_text: Option<u32>,
+}
+
+impl Described {
+    /// Whether this still describes a model that came from it: a gate of zeros may be gone, and shared experts of zeros.
+    pub fn is_of(&self, model: &ModelConfig) -> bool {
+        let mut own = self.model.clone();
+        if let (Some(own), Some(theirs)) = (&mut own.moe, &model.moe) {
+            own.shared_expert_gate &= theirs.shared_expert_gate;
+            if theirs.shared_expert_intermediate_size == 0
+                && own.shared_expert_intermediate_size == WIDTH_WITHOUT_SHARED_EXPERT
+            {
+                own.shared_expert_intermediate_size = 0;
+            }
+        }
+        same_meaning(model, &own).is_ok()
+    }
 }
 
 /// The class in transformers that computes what a model does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
     Llama,
     Qwen2,
+    Qwen3,
     Qwen2Moe,
 }
 
 impl Class {
-    fn of(model: &ModelConfig) -> Self {
-        match (model.num_moe_layers(), model.qkv_bias) {
-            (1.., _) => Self::Qwen2Moe,
-            (0, true) => Self::Qwen2,
-            (0, false) => Self::Llama,
+    /// Which it is.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn of(model: &ModelConfig) -> Result<Self, HuggingFaceError> {
+        let none = |with: &'static str| Err(HuggingFaceError::NoClass { with });
+        match (model.num_moe_layers() > 0, model.qkv_bias, model.qk_norm) {
+            (true, _, false) => Ok(Self::Qwen2Moe),
+            (false, true, false) => Ok(Self::Qwen2),
+            (false, false, true) => Ok(Self::Qwen3),
+            (false, false, false) => Ok(Self::Llama),
+            (true, _, true) => none("a mixture of experts and model.qk_norm"),
+            (_, true, true) => none("both model.qkv_bias and model.qk_norm"),
         }
     }
 
@@ -36,6 +65,7 @@ impl Class {
         match self {
             Self::Llama => ("LlamaForCausalLM", "llama"),
             Self::Qwen2 => ("Qwen2ForCausalLM", "qwen2"),
+            Self::Qwen3 => ("Qwen3ForCausalLM", "qwen3"),
             Self::Qwen2Moe => ("Qwen2MoeForCausalLM", "qwen2_moe"),
         }
     }
@@ -45,15 +75,15 @@ impl Class {
 /// always. Programs that quantise weights take 32 at once.
 pub(super) const WIDTH_WITHOUT_SHARED_EXPERT: usize = 32;
 
-/// The text of `config.json` for a model with weights of this type. Rotary positions are written as every version of
-/// transformers reads them.
-pub fn config_json(
+/// The text of `config.json` for a model of this class with weights of this type. Rotary positions are written as
+/// transformers 4 has them, which later versions read too.
+pub(super) fn config_json(
+    class: Class,
     model: &ModelConfig,
     max_position_embeddings: usize,
     end_of_text: Option<u32>,
     element_type: &str,
 ) -> String {
-    let class = Class::of(model);
     let (architecture, model_type) = class.names();
     let mut config = json!({
         "architectures": [architecture],
@@ -96,6 +126,7 @@ pub fn config_json(
             "use_sliding_window": false,
         }),
         (Class::Llama, _) => json!({ "attention_bias": false, "mlp_bias": false }),
+        (Class::Qwen3, _) => json!({ "attention_bias": false, "use_sliding_window": false }),
         _ => json!({ "use_sliding_window": false }),
     };
     if let (Value::Object(config), Value::Object(more)) = (&mut config, more) {
@@ -106,7 +137,10 @@ pub fn config_json(
 
 fn rope_scaling_json(scaling: &RopeScaling) -> Value {
     match scaling.rope_type {
-        RopeType::Linear => json!({ "rope_type": "linear", "factor": scaling.factor }),
+        RopeType::Linear => {
+            // Older versions know the first name alone.
+            json!({ "type": "linear", "rope_type": "linear", "factor": scaling.factor })
+        }
         RopeType::Llama3 => json!({
             "rope_type": "llama3",
             "factor": scaling.factor,
@@ -132,11 +166,11 @@ pub(super) fn pretty(value: &Value) -> String {
 pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
     let mut keys = Keys::read(path, text)?;
     let model_type: String = keys.take("model_type", "a string")?.unwrap_or_default();
-    if !["llama", "mistral", "qwen2", "qwen2_moe"].contains(&model_type.as_str()) {
+    if !["llama", "mistral", "qwen2", "qwen2_moe", "qwen3"].contains(&model_type.as_str()) {
         return Err(keys.unsupported(
             "model_type",
             &format!("{model_type:?}"),
-            "Models of the types llama, mistral, qwen2 and qwen2_moe are read",
+            "Models of the types llama, mistral, qwen2, qwen2_moe and qwen3 are read",
         ));
     }
     keys.only("hidden_act", json!("silu"), "Only the activation silu is supported")?;
@@ -149,7 +183,7 @@ pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
         _ => false,
     };
     keys.only("pretraining_tp", json!(1), "Only 1 is supported")?;
-    check_windows(&mut keys)?;
+    check_windows(&mut keys, &model_type)?;
     let hidden_size = keys.size("hidden_size")?;
     let num_attention_heads = keys.size("num_attention_heads")?;
     let head_dim = keys.take("head_dim", "a whole number")?;
@@ -178,6 +212,7 @@ pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
             .unwrap_or(num_attention_heads),
         head_dim,
         qkv_bias,
+        qk_norm: model_type == "qwen3",
         intermediate_size: keys.size("intermediate_size")?,
         rope_theta,
         rope_scaling,
@@ -191,20 +226,30 @@ pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
     }
     let max_position_embeddings =
         keys.take("max_position_embeddings", "a whole number")?.unwrap_or(2048);
+    let end_of_text = end_of_text(&mut keys)?;
     keys.finish()?;
-    Ok(Described { model, max_position_embeddings })
+    Ok(Described { model, max_position_embeddings, end_of_text })
 }
 
-/// Every token must see all before it.
-fn check_windows(keys: &mut Keys) -> Result<(), HuggingFaceError> {
+/// Every token must see all before it. Mistral has a window unless it says that it has none, Qwen2 and Qwen3 have one if
+/// they say so twice.
+fn check_windows(keys: &mut Keys, model_type: &str) -> Result<(), HuggingFaceError> {
     let reason = "Only attention to all earlier tokens is supported, without a sliding window";
-    let uses_windows: Option<bool> = keys.take("use_sliding_window", "true or false")?;
-    if uses_windows == Some(true) {
-        return Err(keys.unsupported("use_sliding_window", "true", reason));
-    }
+    let is_named = keys.has_key("sliding_window");
     let window: Option<usize> = keys.take("sliding_window", "a whole number")?;
-    if let (Some(window @ 1..), None) = (window, uses_windows) {
-        return Err(keys.unsupported("sliding_window", &window.to_string(), reason));
+    let uses_windows = keys.flag("use_sliding_window", false)?;
+    let is_limited = match model_type {
+        "mistral" => !is_named || window.is_some_and(|window| window > 0),
+        "llama" => window.is_some(),
+        _ => uses_windows,
+    };
+    if is_limited {
+        let found = match window {
+            Some(window) => window.to_string(),
+            None if uses_windows => "not given, with use_sliding_window = true".to_owned(),
+            None => "not given, which means 4096".to_owned(),
+        };
+        return Err(keys.unsupported("sliding_window", &found, reason));
     }
     let kinds: Vec<String> = keys.take("layer_types", "a list of strings")?.unwrap_or_default();
     match kinds.into_iter().find(|kind| kind != "full_attention") {
@@ -249,6 +294,21 @@ fn rotary(keys: &mut Keys) -> Result<(f64, Option<RopeScaling>), HuggingFaceErro
     Ok((theta, scaling))
 }
 
+/// One number, or a list of them.
+fn end_of_text(keys: &mut Keys) -> Result<Option<u32>, HuggingFaceError> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(u32),
+        More(Vec<u32>),
+    }
+    Ok(match keys.take("eos_token_id", "a token's number, or a list of them")? {
+        None => None,
+        Some(OneOrMore::One(id)) => Some(id),
+        Some(OneOrMore::More(ids)) => ids.first().copied(),
+    })
+}
+
 /// The keys of Qwen2Moe.
 fn mixture(keys: &mut Keys, blocks: usize) -> Result<MoeConfig, HuggingFaceError> {
     keys.only(
@@ -263,11 +323,13 @@ fn mixture(keys: &mut Keys, blocks: usize) -> Result<MoeConfig, HuggingFaceError
         let reason = "Only the first blocks may be dense";
         return Err(keys.unsupported("mlp_only_layers", &format!("{dense:?}"), reason));
     }
+    let shared = keys.size("shared_expert_intermediate_size")?;
     Ok(MoeConfig {
         num_experts: keys.size("num_experts")?,
         num_experts_per_tok: keys.size("num_experts_per_tok")?,
         moe_intermediate_size: keys.size("moe_intermediate_size")?,
-        shared_expert_intermediate_size: keys.size("shared_expert_intermediate_size")?,
+        shared_expert_intermediate_size: shared,
+        shared_expert_gate: shared > 0,
         first_k_dense_replace: dense.len(),
         norm_topk_prob: keys.flag("norm_topk_prob", false)?,
         router_aux_loss_coef: keys.number("router_aux_loss_coef", 0.001)?,

@@ -39,6 +39,12 @@ pub enum HuggingFaceError {
         /// What is supported.
         reason: String,
     },
+    /// No class of transformers computes what the model does.
+    #[error("transformers has no class for a model with {with}, so it can't be exported")]
+    NoClass {
+        /// What none of them has together.
+        with: &'static str,
+    },
     /// Keys whose meaning is not known.
     #[error(
         "{file} has keys that this program doesn't know: {keys}. Each may change what the model computes. Remove from \
@@ -57,6 +63,23 @@ pub enum HuggingFaceError {
         file: String,
         /// What is wrong.
         reason: String,
+    },
+    /// Two files hold the same tensor.
+    #[error("{folder}: two of its files hold `{name}`")]
+    Twice {
+        /// Where the files lie.
+        folder: String,
+        /// The tensor.
+        name: String,
+    },
+    /// The unembedding differs from the embedding that the configuration says it is.
+    #[error(
+        "{folder}: lm_head.weight differs from model.embed_tokens.weight, and config.json says that they are one \
+         (tie_word_embeddings). Set it to false there if it is wrong"
+    )]
+    Untied {
+        /// Where the files lie.
+        folder: String,
     },
     /// The weights are not those of the model.
     #[error(transparent)]

@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-use super::describe::{config_json, pretty};
+use super::describe::{Class, config_json, pretty};
 use super::error::HuggingFaceError;
 use super::{file, shared_expert};
 use crate::config::Config;
@@ -80,18 +80,20 @@ pub struct Export {
     config: Config,
     weights: Tensors,
     element_type: ElementType,
+    class: Class,
 }
 
 impl Export {
     /// The model without the heads that serve training alone.
     ///
     /// # Errors
-    /// If a weight is too large for the type.
+    /// If transformers has no such model, or a weight is too large for the type.
     pub fn new(
         config: &Config,
         mut weights: Tensors,
         element_type: ElementType,
     ) -> Result<Self, HuggingFaceError> {
+        let class = Class::of(&config.model)?;
         weights.retain(|name, _| !is_of_training_head(name));
         shared_expert::add_gates(&config.model, &mut weights);
         let largest = element_type.largest();
@@ -106,7 +108,7 @@ impl Export {
                 });
             }
         }
-        Ok(Self { config: config.clone(), weights, element_type })
+        Ok(Self { config: config.clone(), weights, element_type, class })
     }
 
     /// Number of weights.
@@ -171,7 +173,10 @@ impl Export {
         let context = self.config.train.context_length;
         let (id, content) = end_of_text.unzip();
         let mut texts = vec![
-            (file::CONFIG, config_json(&self.config.model, context, id, self.element_type.name())),
+            (
+                file::CONFIG,
+                config_json(self.class, &self.config.model, context, id, self.element_type.name()),
+            ),
             (
                 file::GENERATION_CONFIG,
                 pretty(&without_nulls(json!({ "bos_token_id": id, "eos_token_id": id }))),
@@ -182,6 +187,7 @@ impl Export {
                     "bos_token": content,
                     "clean_up_tokenization_spaces": false,
                     "eos_token": content,
+                    "model_input_names": ["input_ids", "attention_mask"],
                     "model_max_length": context,
                     "tokenizer_class": "PreTrainedTokenizerFast",
                 }))),

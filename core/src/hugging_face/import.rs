@@ -8,7 +8,10 @@ use super::error::HuggingFaceError;
 use super::shared_expert;
 use crate::config::Config;
 use crate::model::{Init, Parameter, Part, parameters};
-use crate::train::{Archive, Tensors};
+use crate::train::{Archive, CheckpointError, Tensors};
+
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const UNEMBEDDING: &str = "lm_head.weight";
 
 /// Which files hold a model's weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,25 +46,66 @@ impl Shards {
     }
 }
 
-/// Reads the weights of the model in `config` from files by name; `folder` is where they lie, for messages. Every
-/// tensor in them must have a place. What says the same in fewer weights here is put so: `config.model` may change in
-/// its shared experts.
+/// Reads the weights of the model in `config` from files by name, one after the other, as `read` gives their bytes; `folder`
+/// is where they lie, for messages. Every tensor in them must have a place. What says the same in fewer weights here is put
+/// so: `config.model` may change in its shared experts.
 ///
 /// # Errors
-/// Files that are broken, and tensors that are missing, without a place, of another shape, or not finite.
-pub fn import(
+/// What `read` reports; files that are broken, and tensors that are missing, there twice, without a place, of another
+/// shape, or not finite.
+pub fn import<E: From<HuggingFaceError>>(
     folder: &str,
     config: &mut Config,
-    files: &[(String, Vec<u8>)],
-) -> Result<Tensors, HuggingFaceError> {
-    let mut needed = parameters(&config.clone().next_token_alone());
-    needed.extend(shared_expert::gates(&config.model).map(|name| {
-        let shape = vec![1, config.model.hidden_size];
-        let parts = vec![Part { name, offset: 0, shape: shape.clone(), init: Init::Ones }];
-        Parameter { name: "shared_expert_gate".to_owned(), shape, decay: true, parts }
-    }));
-    let named = files.iter().map(|(name, bytes)| (format!("{folder}/{name}"), bytes.as_slice()));
-    let mut weights = Archive::open_all(folder.to_owned(), named)?.weights(&needed, |_| true)?;
-    shared_expert::remove_gates(folder, &mut config.model, &mut weights)?;
+    files: &[String],
+    mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
+) -> Result<Tensors, E> {
+    let parameters = parameters(&config.clone().next_token_alone());
+    // Some programs write the unembedding though it is the embedding: it must be that, then.
+    let mut known = parameters.clone();
+    if config.model.tie_word_embeddings {
+        let shape = vec![config.model.vocab_size, config.model.hidden_size];
+        let part = Part { name: UNEMBEDDING.into(), offset: 0, shape, init: Init::Zeros };
+        let shape = part.shape.clone();
+        known.push(Parameter { name: UNEMBEDDING.into(), shape, decay: true, parts: vec![part] });
+    }
+    let mut weights = Tensors::new();
+    for file in files {
+        let bytes = read(file)?;
+        let own = Archive::open(format!("{folder}/{file}"), &bytes)
+            .and_then(|archive| archive.weights(&known, |_| false))
+            .map_err(HuggingFaceError::from)?;
+        for (name, tensor) in own {
+            if weights.insert(name.clone(), tensor).is_some() {
+                return Err(HuggingFaceError::Twice { folder: folder.to_owned(), name }.into());
+            }
+        }
+    }
+    check_whole(folder, &parameters, &weights)?;
+    if config.model.tie_word_embeddings
+        && let Some(unembedding) = weights.remove(UNEMBEDDING)
+        && unembedding != weights[EMBEDDING]
+    {
+        return Err(HuggingFaceError::Untied { folder: folder.to_owned() }.into());
+    }
+    shared_expert::remove_gates(&mut config.model, &mut weights);
     Ok(weights)
+}
+
+/// Every parameter must be there.
+fn check_whole(
+    folder: &str,
+    parameters: &[Parameter],
+    weights: &Tensors,
+) -> Result<(), HuggingFaceError> {
+    let mut parts = parameters.iter().flat_map(|parameter| &parameter.parts);
+    match parts.find(|part| !weights.contains_key(&part.name)) {
+        None => Ok(()),
+        Some(part) => Err(HuggingFaceError::Weights(CheckpointError::Missing {
+            file: folder.to_owned(),
+            name: part.name.clone(),
+            shape: part.shape.clone(),
+            found: weights.len(),
+            example: weights.keys().next().map_or("none", String::as_str).to_owned(),
+        })),
+    }
 }

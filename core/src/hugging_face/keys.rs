@@ -8,19 +8,26 @@ use super::error::HuggingFaceError;
 /// Keys that say nothing of what the model computes, or only how it was trained.
 const WITHOUT_EFFECT: &[&str] = &[
     "_attn_implementation",
+    "_attn_implementation_autoset",
     "_name_or_path",
     "architectures",
     "attention_dropout",
     "bos_token_id",
     "dtype",
-    "eos_token_id",
+    "is_llama_config",
+    "max_length",
+    "max_sequence_length",
     "max_window_layers",
+    "model_max_length",
     "model_type",
     "output_router_logits",
     "pad_token_id",
     "tokenizer_class",
     "torch_dtype",
+    "transformers.js_config",
     "transformers_version",
+    "unsloth_fixed",
+    "unsloth_version",
     "use_cache",
 ];
 
@@ -84,6 +91,11 @@ impl Keys {
     pub fn table(&mut self, key: &str) -> Result<Option<Self>, HuggingFaceError> {
         let left = self.take(key, "a table")?;
         Ok(left.map(|left| Self { file: format!("{}, {key}", self.file), left }))
+    }
+
+    /// Whether a key is there, if only with null.
+    pub fn has_key(&self, key: &str) -> bool {
+        self.left.contains_key(key)
     }
 
     /// Whether a key is there that has a value.

@@ -3,12 +3,12 @@
 //!
 //! | this program's model | class in transformers |
 //! | --- | --- |
-//! | dense | `LlamaForCausalLM`, with biases `Qwen2ForCausalLM` |
+//! | dense | `LlamaForCausalLM`, with `qkv_bias` `Qwen2ForCausalLM`, with `qk_norm` `Qwen3ForCausalLM` |
 //! | with a mixture of experts | `Qwen2MoeForCausalLM` |
 //!
 //! Names of tensors are the same on both sides. One thing differs: Qwen2Moe multiplies what its shared expert gives by
-//! a gate, sigmoid(w x). A gate of zeros is a half for every token, so [`export`] writes such a gate and the
-//! shared expert's last matrix doubled, and [`import`] halves it again; doubling and halving are exact.
+//! a gate, sigmoid(w x). A model without it is exported with a gate of zeros, which is a half for every token, and with the
+//! shared expert's last matrix doubled; [`import`] halves it again. Doubling and halving are exact.
 
 mod describe;
 mod error;
@@ -19,7 +19,7 @@ mod shared_expert;
 #[cfg(test)]
 mod tests;
 
-pub use describe::{Described, config_json, describe};
+pub use describe::{Described, describe};
 pub use error::HuggingFaceError;
 pub use export::{ElementType, Export, Shard};
 pub use import::{Shards, import};

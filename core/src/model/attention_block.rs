@@ -9,6 +9,7 @@ use super::linear::Linear;
 use super::norm::{Norm, Stream};
 use crate::ops::attention::{Attention, AttentionBackward, Shape};
 use crate::ops::fused_product::{FusedProduct, Product, Then};
+use crate::ops::head_norm::{HeadNorm, HeadNormBackward, Heads};
 use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::rope::Rope;
 use crate::plan::{PlanBuilder, View};
@@ -16,8 +17,9 @@ use crate::plan::{PlanBuilder, View};
 /// What the backward needs.
 pub(super) struct AttentionBlock {
     norm: Norm,
-    /// Projected and rotated, `[tokens, (q_heads + 2 kv_heads) * head_dim]`.
+    /// Projected, normalised and rotated, `[tokens, (q_heads + 2 kv_heads) * head_dim]`.
     qkv: View,
+    heads_norm: Option<HeadsNorm>,
     /// Log-sum-exp of each query's scores, `[tokens * q_heads]`.
     lse: View,
     /// Attention's result, `[tokens, q_heads * head_dim]`.
@@ -35,9 +37,26 @@ fn shape(cx: &Context<'_>) -> Shape {
     }
 }
 
+/// What the backward of the heads' norm needs.
+struct HeadsNorm {
+    /// Projected, as `qkv`.
+    x: View,
+    /// `[tokens, q_heads + kv_heads]`.
+    rstd: View,
+}
+
+/// The gains of a block's query and key heads, by name.
+fn gains(block: &str) -> [String; 2] {
+    ["q_norm", "k_norm"].map(|norm| format!("{block}.{norm}"))
+}
+
 /// The parameter with a block's biases, by name.
 fn bias(block: &str) -> String {
     format!("{block}.qkv_bias")
+}
+
+fn heads(Shape { batch, context, q_heads, kv_heads, head_dim, .. }: Shape) -> Heads {
+    Heads { tokens: batch * context, q_heads, kv_heads, head_dim }
 }
 
 fn rope(cx: &Context<'_>, qkv: View, inverse: bool) -> Rope {
@@ -65,17 +84,29 @@ impl AttentionBlock {
         let (inputs, outputs, dtype) = (cx.width(), shape.width(), cx.working);
         let project = Linear { weight: &weight, inputs, outputs, dtype };
         let qkv = b.activation_of(dtype, "qkv", &[n, shape.width()]);
-        let product = project.product(b, cx, norm.y, qkv, n);
         let rope = rope(cx, qkv, false);
-        if let Some(ones) = cx.inputs.ones {
-            let bias = cx.weight(b, &bias(name));
-            let (m, n, k, transpose) = (n, shape.width(), 1, Transpose::None);
-            b.push(Matmul { a: ones, b: bias, c: qkv, m, n, k, transpose, accumulate: false });
-            b.push(Matmul { accumulate: true, ..product });
-            b.push(rope);
+        let heads_norm = cx.config.model.has_qk_norm().then(|| HeadsNorm {
+            x: b.activation_of(dtype, "projected", &[n, shape.width()]),
+            rstd: b.activation("heads_rstd", &[n, shape.q_heads + shape.kv_heads]),
+        });
+        let projected = heads_norm.as_ref().map_or(qkv, |it| it.x);
+        let product = project.product(b, cx, norm.y, projected, n);
+        if heads_norm.is_none() && cx.inputs.ones.is_none() {
+            b.push(FusedProduct { product: Product::Dense(product), then: Then::Rope(rope) });
         } else {
-            let product = Product::Dense(product);
-            b.push(FusedProduct { product, then: Then::Rope(rope) });
+            if let Some(ones) = cx.inputs.ones {
+                let bias = cx.weight(b, &bias(name));
+                let (m, n, k, transpose) = (n, shape.width(), 1, Transpose::None);
+                let accumulate = false;
+                b.push(Matmul { a: ones, b: bias, c: projected, m, n, k, transpose, accumulate });
+            }
+            b.push(Matmul { accumulate: cx.inputs.ones.is_some(), ..product });
+            if let Some(HeadsNorm { x, rstd }) = heads_norm {
+                let [q_gain, k_gain] = gains(name).map(|gain| cx.weight(b, &gain));
+                let (heads, eps) = (heads(shape), cx.config.model.rms_norm_eps);
+                b.push(HeadNorm { x, q_gain, k_gain, y: qkv, rstd, heads, eps });
+            }
+            b.push(rope);
         }
         let out = b.activation_of(cx.working, "heads_out", &[n, shape.out_width()]);
         let lse = b.activation("lse", &[n * shape.q_heads]);
@@ -84,7 +115,7 @@ impl AttentionBlock {
         let (inputs, outputs) = (shape.out_width(), cx.width());
         let project = Linear { weight: &weight, inputs, outputs, dtype };
         let branch = project.forward(b, cx, "out", out, n);
-        (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, qkv, lse, out })
+        (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, qkv, heads_norm, lse, out })
     }
 
     /// `dstream` is the gradient of the stream after this half on entry, before it on return.
@@ -109,6 +140,25 @@ impl AttentionBlock {
             shape,
         });
         b.push(rope(cx, dqkv, true));
+        if let Some(HeadsNorm { x, rstd }) = self.heads_norm {
+            let gains = gains(name);
+            let [q_gain, k_gain] = gains.each_ref().map(|gain| cx.weight(b, gain));
+            let [dq_gain, dk_gain] = gains.each_ref().map(|gain| cx.gradient(b, gain));
+            let rows = HeadNormBackward::partial_rows(n);
+            let partial = b.activation("dgains_partial", &[rows, 2 * shape.head_dim]);
+            let heads = heads(shape);
+            b.push(HeadNormBackward {
+                dqkv,
+                x,
+                q_gain,
+                k_gain,
+                rstd,
+                dq_gain,
+                dk_gain,
+                partial,
+                heads,
+            });
+        }
         if let Some(ones) = cx.inputs.ones {
             let dbias = cx.gradient(b, &bias(name));
             let ones = cx.in_working(b, ones);

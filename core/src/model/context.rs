@@ -125,7 +125,7 @@ impl<'a> Context<'a> {
             segment_starts,
             scalars: real("scalars", scalars::LEN, Role::Input),
             rope_table: real("rope_table", context * config.model.head_dim, Role::Constant),
-            ones: config.model.qkv_bias.then(|| real("ones", n, Role::Constant)),
+            ones: config.model.has_qkv_bias().then(|| real("ones", n, Role::Constant)),
             metrics: real("metrics", metric::LEN, Role::State),
             ahead,
         };

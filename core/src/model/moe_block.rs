@@ -13,6 +13,7 @@ use crate::ops::moe_dispatch::MoeDispatch;
 use crate::ops::moe_gather::{MoeGather, MoeGatherBackward};
 use crate::ops::moe_route::{MoeRoute, MoeRouteBackward};
 use crate::ops::scalars;
+use crate::ops::sigmoid_gate::{SigmoidGate, SigmoidGateBackward};
 use crate::ops::swiglu::{Swiglu, SwigluBackward};
 use crate::plan::{DType, PlanBuilder, Role, View};
 
@@ -53,7 +54,16 @@ pub(super) struct Moe {
     activated: View,
     /// Experts' results by sorted row, `[pairs, width]`.
     y: View,
-    shared: Option<SwigluMlp>,
+    shared: Option<Shared>,
+}
+
+/// The shared expert, and its gate where it has one.
+struct Shared {
+    mlp: SwigluMlp,
+    /// What the expert gives, `[tokens, width]`.
+    out: View,
+    /// The gate's scores, `[tokens]`.
+    gate_logits: Option<View>,
 }
 
 /// A matrix of every expert, `[num_experts, outputs, inputs]`, by the name of its parameter.
@@ -139,6 +149,16 @@ fn router<'a>(cx: &Context<'_>, weight: &'a str, num_experts: usize) -> Linear<'
     Linear { weight, inputs: cx.width(), outputs: num_experts, dtype: DType::Real }
 }
 
+/// The parameter with the gate of a block's shared expert, by name.
+fn gate_name(block: &str) -> String {
+    format!("{block}.shared_gate")
+}
+
+/// The score of the shared expert, in the router's precision.
+fn gate<'a>(cx: &Context<'_>, weight: &'a str) -> Linear<'a> {
+    router(cx, weight, 1)
+}
+
 /// The two matrices of an expert's SwiGLU: `(gate_up, down)` names.
 fn names(block: &str) -> (String, String) {
     (format!("{block}.experts.gate_up"), format!("{block}.experts.down"))
@@ -217,9 +237,19 @@ impl Moe {
 
         let shared_inner = config.shared_expert_intermediate_size;
         let shared = (shared_inner > 0).then(|| {
-            let name = format!("{block}.shared");
+            let (name, gate_name) = (format!("{block}.shared"), gate_name(block));
             b.scoped("shared", |b| {
-                SwigluMlp::forward(b, cx, &name, x, tokens, shared_inner, cx.working)
+                let (out, mlp) =
+                    SwigluMlp::forward(b, cx, &name, x, tokens, shared_inner, cx.working);
+                let gate_logits = config
+                    .has_shared_expert_gate()
+                    .then(|| gate(cx, &gate_name).forward(b, cx, "gate_logits", x, tokens));
+                let gated = gate_logits.map_or(out, |logits| {
+                    let y = b.activation_of(cx.working, "gated", &[tokens, width]);
+                    b.push(SigmoidGate { x: out, logits, y, rows: tokens, width });
+                    y
+                });
+                (gated, Shared { mlp, out, gate_logits })
             })
         });
         let (shared_out, shared) = shared.unzip();
@@ -330,8 +360,29 @@ impl Moe {
             top_k,
             hidden_size: width,
         });
-        if let Some(shared) = self.shared {
-            b.scoped("shared", |b| shared.backward(b, cx, dout, dx, true));
+        if let Some(Shared { mlp, out, gate_logits }) = self.shared {
+            b.scoped("shared", |b| {
+                let mut dshared = dout;
+                if let Some(logits) = gate_logits {
+                    dshared = b.activation_of(cx.working, "dshared", &[tokens, width]);
+                    let dlogits = b.activation("dgate_logits", &[tokens, 1]);
+                    let (dy, rows) = (cx.in_working(b, dout), tokens);
+                    b.push(SigmoidGateBackward {
+                        dy,
+                        x: out,
+                        logits,
+                        dx: dshared,
+                        dlogits,
+                        rows,
+                        width,
+                    });
+                    let name = gate_name(block);
+                    let gate = gate(cx, &name);
+                    gate.backward_weight(b, cx, dlogits, self.x, tokens);
+                    gate.backward_input(b, cx, dlogits, dx, true, tokens);
+                }
+                mlp.backward(b, cx, dshared, dx, true);
+            });
         }
 
         let dlogits = b.activation("drouter_logits", &[tokens, num_experts]);

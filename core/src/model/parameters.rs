@@ -192,6 +192,10 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
                 stds,
             );
         }
+        if moe.has_shared_expert_gate() {
+            let file = format!("{mlp}.shared_expert_gate.weight");
+            list.matrix(format!("{name}.shared_gate"), file, [1, d], std);
+        }
     }
     list.gain("norm".into(), "model.norm.weight".into(), d);
     if !model.tie_word_embeddings {
@@ -237,7 +241,7 @@ impl List {
             d,
             std,
         );
-        if model.qkv_bias {
+        if model.has_qkv_bias() {
             self.biases(
                 format!("{name}.qkv_bias"),
                 &[
@@ -246,6 +250,12 @@ impl List {
                     (format!("{attention}.v_proj.bias"), kv),
                 ],
             );
+        }
+        if model.has_qk_norm() {
+            for head in ["q", "k"] {
+                let file = format!("{attention}.{head}_norm.weight");
+                self.gain(format!("{name}.{head}_norm"), file, model.head_dim);
+            }
         }
         self.matrix(
             format!("{name}.o_proj"),

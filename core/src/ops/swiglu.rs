@@ -157,7 +157,7 @@ fn backward_rows(dy: &[f32], gate_up: &[f32], dgate_up: &mut [f32], width: usize
     }
 }
 
-fn logistic<R: Real>(x: R) -> R {
+pub(super) fn logistic<R: Real>(x: R) -> R {
     (R::one() + (-x).exp()).recip()
 }
 

@@ -185,7 +185,7 @@ pub fn load_plan(
     let (ones, loss_scale) = (plan.find("ones"), plan.find("loss_scale"));
     let id = executor.load(plan)?;
     let model = &config.model;
-    let scaling = model.rope_scaling.as_ref();
+    let scaling = model.rope_scaling();
     let values =
         rope::table(config.train.context_length, model.head_dim, model.rope_theta, scaling);
     executor.write_constant(id, table, &values)?;

@@ -17,13 +17,16 @@ use crate::run_folder::{self, RunFolder};
 pub fn run(args: &ImportArgs) -> Result<()> {
     ensure!(
         hugging_face::is_folder(&args.model),
-        "{} is no folder in Hugging Face's format: it must hold config.json, safetensors files and tokenizer.json",
+        "{} is no folder in Hugging Face's format: it must hold config.json, safetensors files and tokenizer.json. \
+         `hf download NAME --local-dir DIR` fetches a published model",
         args.model.display()
     );
     run_folder::check_free(&args.out)?;
-    let Pretrained { config, tokenizer, weights, kept } = Pretrained::open(&args.model)?;
+    let pretrained = Pretrained::open(&args.model)?;
     // Nothing of the run is of a head: training with one begins a new run, by --init.
-    let config = config.next_token_alone();
+    let mut config = pretrained.config.clone().next_token_alone();
+    let weights = pretrained.weights(&mut config)?;
+    let Pretrained { tokenizer, kept, .. } = pretrained;
     let (run, _lock, _) = RunFolder::create(Some(&args.out), "")?;
     run.write_config(&config)?;
     run.write_tokenizer(&tokenizer)?;
@@ -43,9 +46,6 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         args.out.display()
     );
     outln!("  nitp generate {out} --prompt \"Once upon a time\"");
-    outln!(
-        "  nitp train --init {} --data YOUR-TEXT        to train it on, with NITP",
-        quoted(&args.model)
-    );
+    outln!("  nitp train --init {out} --data YOUR-TEXT        to train it on, with NITP");
     Ok(())
 }

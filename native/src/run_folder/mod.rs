@@ -17,7 +17,7 @@ pub use place::{check_free, go_on_command};
 pub use start::Start;
 
 use crate::checkpoints::Checkpoints;
-use crate::hugging_face::NamedFile;
+use crate::hugging_face::{self, NamedFile};
 use crate::machine::Machine;
 use crate::output::{errln, quoted};
 use crate::reasons::reasons;
@@ -191,21 +191,20 @@ impl RunFolder {
     /// # Errors
     /// What the file system says.
     pub fn pretrained_files(&self) -> Result<Vec<NamedFile>> {
-        let folder = self.path.join(PRETRAINED);
-        let entries = match fs::read_dir(&folder) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.with_context(|| format!("reading {}", folder.display()))?,
-        };
-        let mut files = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.file_type()?.is_file() && !whole_file::is_unfinished(&name) {
-                files.push((name, fs::read(entry.path())?));
-            }
+        hugging_face::kept(&self.path.join(PRETRAINED))
+    }
+
+    /// Where the weights that it began from were; none if they followed from its seed, or it isn't known.
+    pub fn began_from(&self) -> Option<String> {
+        match Start::read(&self.path.join(START)).ok()? {
+            Start::Seed => None,
+            Start::Weights { path } | Start::Checkpoint { path, .. } => Some(path),
         }
-        files.sort();
-        Ok(files)
+    }
+
+    /// Whether it was made by `nitp import`: it has weights of elsewhere and never began to train.
+    pub fn is_imported(&self) -> bool {
+        self.path.join(PRETRAINED).is_dir() && !self.path.join(START).is_file()
     }
 
     /// Writes what it trains on, whole or not at all.
@@ -248,13 +247,17 @@ impl RunFolder {
         Config::from_toml(&text).with_context(|| format!("in {}", path.display()))
     }
 
+    /// Where its copy of the tokenizer is.
+    pub fn tokenizer_file(&self) -> PathBuf {
+        self.path.join(TOKENIZER)
+    }
+
     /// Its tokenizer: the copy that the run keeps.
     ///
     /// # Errors
     /// If it can't be read or does not fit the model.
     pub fn tokenizer(&self, config: &Config) -> Result<Tokenizer> {
-        let kept = self.path.join(TOKENIZER);
-        let file = (config.data.tokenizer != BYTE_TOKENIZER).then_some(kept);
+        let file = (config.data.tokenizer != BYTE_TOKENIZER).then(|| self.tokenizer_file());
         read_tokenizer(file.as_deref(), config)
     }
 }

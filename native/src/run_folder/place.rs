@@ -11,6 +11,7 @@ use super::{
     TENSORBOARD, TOKENIZER,
 };
 use crate::checkpoints::{Checkpoints, UNFINISHED};
+use crate::hugging_face;
 use crate::output::quoted;
 use crate::tensorboard;
 use crate::whole_file::is_unfinished;
@@ -54,7 +55,8 @@ fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>>
     let is_ours = |name: &str| {
         let path = folder.join(name);
         match name {
-            CHECKPOINTS | PRETRAINED => path.is_dir(),
+            CHECKPOINTS => path.is_dir(),
+            PRETRAINED => hugging_face::holds_kept_alone(&path),
             TENSORBOARD => holds_events_alone(&path),
             name => path.is_file() && (files.contains(&name) || is_unfinished(name)),
         }

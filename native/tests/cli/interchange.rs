@@ -110,6 +110,14 @@ fn a_model_of_theirs_is_measured_and_trained_on() {
     let wrong = ["--set=model.rope_theta=5000", "--out", "no"];
     let error = fail(place.nitp(&[&words[..7], &wrong, &CPU].concat()), 1);
     contains(&error, &["model.rope_theta", "config.json"]);
+    let error =
+        fail(place.nitp(&[&words[..7], &["--preset", "tiny", "--out", "no"], &CPU].concat()), 1);
+    contains(&error, &["--preset"]);
+    let other = ["--set=data.tokenizer=byte", "--out", "no"];
+    contains(
+        &fail(place.nitp(&[&words[..7], &other, &CPU].concat()), 1),
+        &["data.tokenizer is byte"],
+    );
     assert!(!place.path("no").exists());
     // An imported run was never trained: there is no optimizer to go on with.
     succeed(place.nitp(&["import", "hub", "--out", "imported"]));
@@ -171,7 +179,7 @@ fn what_is_broken_or_not_supported_is_named_and_nothing_is_written() {
         ),
         (&|it| replace(it, "hub/config.json", "{", ""), &["config.json", "can't be read"]),
         (&|it| replace(it, "hub/config.json", "6000", "100"), &["tokens", "100"]),
-        (&|it| replace(it, "hub/config.json", "6000", "5999"), &["embed_tokens", "6000", "5999"]),
+        (&|it| replace(it, "hub/config.json", "6000", "5999"), &["lm_head", "6000", "5999"]),
         (&|it| fs::remove_file(it.path(shard)).unwrap(), &["model-00002-of-00002", "2 files"]),
         (&|it| truncate(&it.path(shard)), &["model-00002-of-00002", "truncated"]),
         (
@@ -200,6 +208,8 @@ fn what_is_broken_or_not_supported_is_named_and_nothing_is_written() {
     // A folder that is taken, a folder that is none.
     contains(&fail(place.nitp(&["export", "run", "--out", "hub"]), 1), &["not empty"]);
     contains(&fail(place.nitp(&["export", "run", "--out", "text.txt"]), 1), &["no folder"]);
+    let inside = "run/hugging_face";
+    contains(&fail(place.nitp(&["export", "run", "--out", inside]), 1), &["lies in run"]);
     contains(&fail(place.nitp(&["import", "run", "--out", "imported"]), 1), &["config.json"]);
     let left = |name: &str| fs::read_dir(place.path(name)).expect("a folder").count();
     assert!(
@@ -222,5 +232,25 @@ fn a_weight_that_halves_cannot_hold_is_named() {
     let error = fail(place.nitp(&["export", "run", "--out", "hub", "--dtype", "f16"]), 1);
     contains(&error, &["float16", "65504", "bf16"]);
     assert!(!place.path("hub").exists());
+    // An empty folder may be there already.
+    fs::create_dir(place.path("hub")).expect("it is made");
     succeed(place.nitp(&["export", "run", "--out", "hub", "--dtype", "bf16"]));
+    assert!(place.path("hub/model.safetensors").exists());
+}
+
+#[test]
+fn a_model_that_transformers_has_no_class_for_is_refused() {
+    let place = Place::new();
+    let both = [
+        "--steps",
+        "1",
+        "--device",
+        "cpu",
+        "--set=model.qkv_bias=true",
+        "--set=model.qk_norm=true",
+    ];
+    succeed(place.train("run", &both));
+    let error = fail(place.nitp(&["export", "run", "--out", "hub"]), 1);
+    contains(&error, &["no class", "model.qkv_bias", "model.qk_norm"]);
+    assert!(!place.path("hub").exists());
 }

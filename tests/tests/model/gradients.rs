@@ -124,6 +124,7 @@ gradients! {
     token_order_far: &["top.enabled=true", "top.window=64", "top.weight=0.3"];
     everything_at_once: RIVALS;
     accumulation: &["train.gradient_accumulation_steps=3"];
+    normed_heads: &["model.qk_norm=true"];
     biases: &["model.qkv_bias=true", "mtp.enabled=true"];
     one_head: &["model.num_attention_heads=1", "model.num_key_value_heads=1"];
 }
@@ -142,6 +143,11 @@ fn moe_with_everything_at_once() {
 fn moe_renormalised_without_shared_experts() {
     let more = ["model.moe.norm_topk_prob=true", "model.moe.shared_expert_intermediate_size=0"];
     check(&[MOE, &more].concat());
+}
+
+#[test]
+fn moe_with_a_gate_of_the_shared_expert() {
+    check(&[MOE, &["model.moe.shared_expert_gate=true"]].concat());
 }
 
 #[test]

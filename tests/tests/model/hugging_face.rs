@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nitp_core::config::{Config, preset};
 use nitp_core::executor::Executor;
-use nitp_core::hugging_face::{ElementType, Export, Shards, describe, file, import};
+use nitp_core::hugging_face::{
+    ElementType, Export, HuggingFaceError, Shards, describe, file, import,
+};
 use nitp_core::model::parameters;
 use nitp_core::train::{Generator, Tensors, initialize};
 use nitp_tests::model_case::{fast_executor, gpu_executor};
@@ -22,15 +24,20 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The bytes of each file of weights.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+/// The names of the files of weights.
+fn names(folder: &Path) -> Vec<String> {
     let index = folder.join(file::INDEX);
-    let names = if index.exists() {
+    if index.exists() {
         Shards::of_index("index", &text(&index)).unwrap().files
     } else {
         vec![file::WEIGHTS.to_owned()]
-    };
-    names.into_iter().map(|name| (name.clone(), fs::read(folder.join(name)).unwrap())).collect()
+    }
+}
+
+/// The bytes of each file of weights.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let read = |name: String| (name.clone(), fs::read(folder.join(name)).unwrap());
+    names(folder).into_iter().map(read).collect()
 }
 
 /// The model, with rows of as many tokens as it was made for.
@@ -42,7 +49,8 @@ fn model(name: &str) -> (Config, Tensors) {
     config.train.context_length = described.max_position_embeddings;
     config.data.tokenizer = "unused".to_owned();
     config.validate().unwrap();
-    let weights = import(name, &mut config, &files(&folder)).unwrap();
+    let read = |name: &str| Ok::<_, HuggingFaceError>(fs::read(folder.join(name)).unwrap());
+    let weights = import(name, &mut config, &names(&folder), read).unwrap();
     (config, weights)
 }
 
@@ -142,6 +150,8 @@ tests! {
     mistral
     qwen2
     qwen2_moe
+    qwen2_moe_gated
     qwen2_moe_plain
     qwen2_tied
+    qwen3
 }

@@ -31,6 +31,8 @@ pub fn models() -> Vec<Vec<&'static str>> {
         vec!["nitp.projector=none", "nitp.source=pre_norm", "nitp.target_layer=3"],
         [MOE, &["train.recompute_activations=true"]].concat(),
         RIVALS.to_vec(),
+        vec!["model.qk_norm=true", "model.qkv_bias=true"],
+        [MOE, &["model.moe.shared_expert_gate=true"]].concat(),
     ]
 }
 

@@ -237,9 +237,11 @@ files! {
     ntp
     pre_norm
     projector_none
+    qk_norm
     qkv_bias
     rivals_masked
     rope_llama3
+    shared_expert_gate
     shift_current
     smooth_l1
     stop_gradient_off

@@ -17,15 +17,26 @@ fn every_preset_is_valid_and_comes_back_from_its_toml() {
 
 #[test]
 fn toml_is_complete_and_ordered() {
-    let text = preset("tiny-moe").unwrap().to_toml();
-    let headers: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
-    let rivals = ["[mtp]", "[nextlat]", "[top]"];
-    let expected = [&["[model]", "[model.moe]", "[nitp]"][..], &rivals, &["[train]", "[data]"]];
-    assert_eq!(headers, expected.concat());
-    // Eleven of the model, seven of its mixture, ten of NITP, three of each rival, twenty-two of the
-    // recipe, four of the data.
-    let keys = text.lines().filter(|line| line.contains(" = ")).count();
-    assert_eq!(keys, 11 + 7 + 10 + 3 * 3 + 22 + 4);
+    let check = |config: &Config, expected: &[&str], keys: usize| {
+        let text = config.to_toml();
+        let headers: Vec<&str> = text.lines().filter(|line| line.starts_with('[')).collect();
+        assert_eq!(headers, expected);
+        assert_eq!(text.lines().filter(|line| line.contains(" = ")).count(), keys);
+        assert_eq!(Config::from_toml(&text).as_ref(), Ok(config));
+    };
+    let mut config = preset("tiny-moe").unwrap();
+    // Eleven of the model, seven of its mixture, ten of NITP, twenty-two of the recipe, four of the data.
+    let known_to_pages = 11 + 7 + 10 + 22 + 4;
+    check(&config, &["[model]", "[model.moe]", "[nitp]", "[train]", "[data]"], known_to_pages);
+    // What pages don't know: three keys of each rival, three of what only other programs' models have, five of scaling.
+    (config.mtp.enabled, config.nextlat.enabled, config.top.enabled) = (true, true, true);
+    (config.model.qkv_bias, config.model.qk_norm) = (true, true);
+    config.model.moe.as_mut().unwrap().shared_expert_gate = true;
+    config.model.rope_scaling = Some(RopeScaling::default());
+    let model = ["[model]", "[model.rope_scaling]", "[model.moe]"];
+    let objectives = ["[nitp]", "[mtp]", "[nextlat]", "[top]"];
+    let headers = [&model[..], &objectives, &["[train]", "[data]"]].concat();
+    check(&config, &headers, known_to_pages + 3 * 3 + 3 + 5);
     assert!(!preset("tiny").unwrap().to_toml().contains("moe"));
 }
 

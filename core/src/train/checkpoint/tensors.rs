@@ -22,54 +22,19 @@ pub fn read_weights(file: &str, config: &Config, bytes: &[u8]) -> Result<Tensors
     Archive::open(file.to_owned(), bytes)?.weights(&parameters(config), needed)
 }
 
-/// Files that were opened; their tensors are not read yet.
+/// A file that was opened; its tensors are not read yet.
 pub(crate) struct Archive<'a> {
-    /// What stands for all of them in messages.
     file: String,
-    /// Each file by name.
-    files: Vec<(String, SafeTensors<'a>)>,
+    tensors: SafeTensors<'a>,
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the header of a file.
+    /// Reads the header.
     pub fn open(file: String, bytes: &'a [u8]) -> Result<Self, CheckpointError> {
-        Self::open_all(file.clone(), [(file, bytes)])
-    }
-
-    /// Reads the headers of files that hold a model together.
-    pub fn open_all(
-        file: String,
-        parts: impl IntoIterator<Item = (String, &'a [u8])>,
-    ) -> Result<Self, CheckpointError> {
-        let open = |(file, bytes)| match SafeTensors::deserialize(bytes) {
-            Ok(tensors) => Ok((file, tensors)),
+        match SafeTensors::deserialize(bytes) {
+            Ok(tensors) => Ok(Self { file, tensors }),
             Err(error) => Err(CheckpointError::Broken { file, reason: error.to_string() }),
-        };
-        let files = parts.into_iter().map(open).collect::<Result<_, _>>()?;
-        let archive = Self { file, files };
-        let names = archive.names();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(CheckpointError::Broken {
-                reason: format!("two of its files hold `{}`", pair[0]),
-                file: archive.file.clone(),
-            }),
-            None => Ok(archive),
         }
-    }
-
-    /// A tensor and the file that it is in.
-    fn find(&self, name: &str) -> Option<(&str, TensorView<'_>)> {
-        self.files
-            .iter()
-            .find_map(|(file, tensors)| Some((file.as_str(), tensors.tensor(name).ok()?)))
-    }
-
-    /// All names, sorted.
-    fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> =
-            self.files.iter().flat_map(|(_, tensors)| tensors.names()).collect();
-        names.sort_unstable();
-        names
     }
 
     /// Weights, all of which must be finite and have a place.
@@ -83,7 +48,7 @@ impl<'a> Archive<'a> {
         for (name, tensor) in &weights {
             if let Some(index) = tensor.data.iter().position(|value| !value.is_finite()) {
                 return Err(CheckpointError::NotFinite {
-                    file: self.find(name).map_or(&*self.file, |(file, _)| file).to_owned(),
+                    file: self.file.clone(),
                     name: name.clone(),
                     index,
                     value: tensor.data[index],
@@ -104,29 +69,28 @@ impl<'a> Archive<'a> {
         let mut tensors = Tensors::new();
         for part in parameters.iter().flat_map(|parameter| &parameter.parts) {
             let name = format!("{prefix}{}", part.name);
-            let Some((file, view)) = self.find(&name) else {
+            let Ok(view) = self.tensors.tensor(&name) else {
                 if !needed(&part.name) {
                     continue;
                 }
-                let names = self.names();
                 return Err(CheckpointError::Missing {
                     file: self.file.clone(),
                     name,
                     shape: part.shape.clone(),
-                    found: names.len(),
-                    example: names.first().map_or("none", |name| name).to_string(),
+                    found: self.tensors.len(),
+                    example: self.tensors.names().first().map_or("none", |name| name).to_string(),
                 });
             };
             if view.shape() != part.shape {
                 return Err(CheckpointError::Shape {
-                    file: file.to_owned(),
+                    file: self.file.clone(),
                     name,
                     found: view.shape().to_vec(),
                     expected: part.shape.clone(),
                 });
             }
             let data = to_f32(&view).ok_or_else(|| CheckpointError::Type {
-                file: file.to_owned(),
+                file: self.file.clone(),
                 name,
                 dtype: format!("{:?}", view.dtype()),
             })?;
@@ -156,7 +120,9 @@ impl<'a> Archive<'a> {
                     || name.ends_with(".rotary_emb.inv_freq")
             })
         };
-        let surplus: Vec<&str> = self.names().into_iter().filter(|name| !has_place(name)).collect();
+        let mut surplus: Vec<&str> =
+            self.tensors.names().into_iter().filter(|name| !has_place(name)).collect();
+        surplus.sort_unstable();
         let Some(first) = surplus.first() else { return Ok(()) };
         let listed: Vec<String> =
             surplus.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
@@ -172,8 +138,8 @@ impl<'a> Archive<'a> {
     /// Whether a tensor is the embedding once more.
     fn is_embedding(&self, name: &str) -> bool {
         let embedding = name.replace("lm_head.weight", "model.embed_tokens.weight");
-        match (self.find(name), self.find(&embedding)) {
-            (Some((_, a)), Some((_, b))) => a.dtype() == b.dtype() && a.data() == b.data(),
+        match (self.tensors.tensor(name), self.tensors.tensor(&embedding)) {
+            (Ok(a), Ok(b)) => a.dtype() == b.dtype() && a.data() == b.data(),
             _ => false,
         }
     }
@@ -184,10 +150,9 @@ fn advice(name: &str) -> &'static str {
     if name.ends_with("lm_head.weight") {
         "It differs from the embedding: set model.tie_word_embeddings=false"
     } else if name.ends_with(".bias") {
-        "This program's models have no biases but those of queries, keys and values (model.qkv_bias=true)"
+        "Of biases a model can have those of queries, keys and values: model.qkv_bias=true"
     } else if name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight") {
-        "This program's models do not normalise queries and keys: train from a checkpoint of a \
-         model that does not"
+        "Its queries and keys are normalised: set model.qk_norm=true"
     } else if is_of_training_head(name.rsplit('/').next().unwrap_or(name)) {
         "Set the keys of [nitp], [mtp], [nextlat] and [top] as they were where the weights were made"
     } else if name.contains("layers.") {
@@ -277,8 +242,8 @@ mod tests {
         let whole = weights(&config);
         assert_eq!(read(&config, &whole), Ok(whole.clone()));
         for (name, advice) in [
-            ("model.layers.0.self_attn.q_proj.bias", "no biases"),
-            ("model.layers.0.self_attn.q_norm.weight", "do not normalise"),
+            ("model.layers.0.self_attn.q_proj.bias", "model.qkv_bias=true"),
+            ("model.layers.0.self_attn.q_norm.weight", "model.qk_norm=true"),
             ("model.layers.99.input_layernorm.weight", "model.num_hidden_layers"),
             ("nitp.projector.other", "[nitp]"),
             ("visual.patch_embed", "the configuration that"),

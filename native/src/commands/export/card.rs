@@ -4,18 +4,34 @@ use std::path::Path;
 
 use anyhow::Result;
 use nitp_core::config::{Config, NitpConfig, parameter_counts};
+use nitp_core::hugging_face::file;
 use nitp_core::train::TrainerState;
 
 use crate::history::History;
+use crate::hugging_face::NamedFile;
 use crate::model::Model;
 use crate::progress::{short, thousands};
 use crate::run_folder;
 
-/// What Hugging Face's site reads, and a title.
-fn head(name: &str) -> String {
+/// What Hugging Face's site reads, and a title. The licence is that of the model that this one began from.
+fn head(name: &str, kept: &[NamedFile]) -> String {
+    let licence = licence(kept);
     format!(
-        "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- nitp\n---\n\n# {name}\n"
+        "---\n{licence}library_name: transformers\npipeline_tag: text-generation\ntags:\n- nitp\n---\n\n# {name}\n"
     )
+}
+
+/// The lines of the card that came with a model which say under what licence it is.
+fn licence(kept: &[NamedFile]) -> String {
+    let card = kept.iter().find(|(name, _)| name == file::CARD);
+    let card = card.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
+    let card = card.unwrap_or_default();
+    let mut lines = card.lines();
+    if lines.next() != Some("---") {
+        return String::new();
+    }
+    let head = lines.take_while(|line| *line != "---");
+    head.filter(|line| line.starts_with("license")).map(|line| format!("{line}\n")).collect()
 }
 
 const USE: &str = "\
@@ -41,7 +57,7 @@ pub fn card(path: &Path, model: &Model) -> Result<String> {
         path.file_name().map_or_else(|| "model".to_owned(), |it| it.to_string_lossy().into_owned())
     };
     let Some(state) = model.state.as_ref().filter(|state| state.step > 0) else {
-        let mut text = head(&name(&absolute));
+        let mut text = head(&name(&absolute), &model.kept);
         text += "\n## Model\n\n";
         text += &table(&model_rows(&model.config));
         text += "\n";
@@ -49,12 +65,15 @@ pub fn card(path: &Path, model: &Model) -> Result<String> {
     };
     let run = run_folder::find(path)?;
     let config = run.config()?;
-    let mut text = head(&name(run.path()));
+    let mut text = head(&name(run.path()), &model.kept);
     text += &format!(
         "\nA language model, trained with [NITP](https://arxiv.org/abs/2605.24956)'s program `nitp` {}: {}.\n\n",
         env!("CARGO_PKG_VERSION"),
         objective(&config)
     );
+    if let Some(origin) = run.began_from() {
+        text += &format!("It began from the weights of `{}`.\n\n", name(Path::new(&origin)));
+    }
     text += "## Model\n\n";
     text += &table(&model_rows(&config));
     text += "\n## Training\n\n";

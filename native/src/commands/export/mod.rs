@@ -6,9 +6,9 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use nitp_core::config::Config;
 use nitp_core::hugging_face::{ElementType, Export, describe, file};
-use nitp_core::train::same_meaning;
 use serde_json::{Value, json};
 
 use crate::args::{ExportArgs, WeightType};
@@ -21,7 +21,7 @@ use crate::progress::{short, with_prefix};
 /// # Errors
 /// A run that can't be read, a folder that is taken, what the file system says.
 pub fn run(args: &ExportArgs) -> Result<()> {
-    check_free(&args.out)?;
+    check_free(&args.run, &args.out)?;
     let model = Model::open(&args.run, Heads::None)?;
     let element_type = match args.dtype {
         WeightType::F32 => ElementType::F32,
@@ -38,21 +38,27 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let texts = export.texts(&shards, end_of_text.zip(content.as_deref()));
 
     // Beside its place, so that it appears whole or not at all.
-    let parent =
-        args.out.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = args.out.parent().filter(|it| !it.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
     let beside = tempfile::Builder::new().prefix(".nitp-export-").tempdir_in(parent);
     let beside = beside.with_context(|| format!("writing in {}", parent.display()))?;
+    // In a folder of its own, with the rights that a new folder has here.
+    let written = beside.path().join("model");
+    fs::create_dir(&written)?;
     let mut bytes = 0;
     let mut write = |name: &str, content: &[u8]| {
         bytes += content.len();
-        fs::write(beside.path().join(name), content)
+        fs::write(written.join(name), content)
             .with_context(|| format!("writing {name} of {}", args.out.display()))
     };
     write(file::TOKENIZER, tokenizer.to_json().as_bytes())?;
     write(file::CARD, card.as_bytes())?;
     for (name, text) in &texts {
-        write(name, text.as_bytes())?;
+        // What came without such a file is complete without.
+        if kept.is_empty() || [file::CONFIG, file::INDEX].contains(name) {
+            write(name, text.as_bytes())?;
+        }
     }
     for (name, content) in &kept {
         match name.as_str() {
@@ -69,7 +75,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     for shard in &shards {
         write(&shard.file, &export.bytes(shard))?;
     }
-    publish(beside, &args.out)?;
+    publish(&written, &args.out)?;
 
     let out = quoted(&args.out);
     outln!(
@@ -89,11 +95,20 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-/// Nothing may be at `out` yet.
-fn check_free(out: &Path) -> Result<()> {
+/// Nothing may be at `out` yet, nor may it lie in the run: its files are the run's.
+fn check_free(run: &Path, out: &Path) -> Result<()> {
+    let absolute = std::path::absolute(out)?;
+    ensure!(
+        !absolute.starts_with(std::path::absolute(run)?),
+        "{} lies in {}, whose files are its own: give another --out",
+        out.display(),
+        run.display()
+    );
     match fs::read_dir(out) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(_) => bail!("{} exists already, and is no folder: give another --out", out.display()),
+        Err(error) => {
+            Err(error).with_context(|| format!("{} is no folder to write in", out.display()))
+        }
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
             Some(_) => {
@@ -103,34 +118,28 @@ fn check_free(out: &Path) -> Result<()> {
     }
 }
 
-/// Gives the folder its name, and the rights that a folder has here.
-fn publish(beside: tempfile::TempDir, out: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(beside.path(), fs::Permissions::from_mode(0o755))?;
+/// Gives the folder its name; into an empty folder that is there already its files are moved.
+fn publish(written: &Path, out: &Path) -> Result<()> {
+    let naming = || format!("naming {}", out.display());
+    if !out.exists() {
+        return fs::rename(written, out).with_context(naming);
     }
-    if out.exists() {
-        fs::remove_dir(out).with_context(|| format!("replacing the empty {}", out.display()))?;
+    for entry in fs::read_dir(written)? {
+        let entry = entry?;
+        fs::rename(entry.path(), out.join(entry.file_name())).with_context(naming)?;
     }
-    fs::rename(beside.keep(), out).with_context(|| format!("naming {}", out.display()))
+    Ok(())
 }
 
 /// The `config.json` that came with the model, if it still describes it; with this type of weights.
 fn kept_config(
     content: &[u8],
-    config: &nitp_core::config::Config,
+    config: &Config,
     element_type: ElementType,
 ) -> Result<Option<String>> {
     let text = String::from_utf8_lossy(content).into_owned();
     let described = describe(file::CONFIG, &text)?;
-    let mut model = described.model;
-    if let (Some(theirs), Some(ours)) = (&mut model.moe, &config.model.moe)
-        && ours.shared_expert_intermediate_size == 0
-    {
-        theirs.shared_expert_intermediate_size = 0;
-    }
-    if same_meaning(&config.model, &model).is_err() {
+    if !described.is_of(&config.model) {
         return Ok(None);
     }
     let mut value: Value = serde_json::from_str(&text)?;

@@ -1,15 +1,15 @@
 //! What a new run begins from: a configuration, a tokenizer and weights, which may all come from `--init`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use nitp_core::config::{BYTE_TOKENIZER, Config};
 use nitp_core::data::Tokenizer;
 use nitp_core::train::{Tensors, same_meaning};
 
 use crate::args::RunArgs;
 use crate::hugging_face::{self, NamedFile, Pretrained};
-use crate::run_folder::{self, read_tokenizer};
+use crate::run_folder::{self, RunFolder, read_tokenizer};
 use crate::{checkpoints, settings};
 
 /// The beginning of a run.
@@ -25,41 +25,76 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    /// What the arguments ask for. A model in Hugging Face's format says what `[model]` is, and what text is
+    /// What the arguments ask for. A model that comes from elsewhere says what `[model]` is, and what text is
     /// tokenised with; a configuration file and `--set` are laid over that, but must leave the model what it is.
     ///
     /// # Errors
     /// A configuration or weights that can't be read or don't fit each other.
     pub fn of(args: &RunArgs) -> Result<Self> {
-        let Some(path) = &args.init else { return Self::from(args, None, Vec::new()) };
-        if !hugging_face::is_folder(path) {
-            let kept = match run_folder::find(path) {
-                Ok(run) => run.pretrained_files()?,
-                Err(_) => Vec::new(),
-            };
-            let mut beginning = Self::from(args, None, kept)?;
-            beginning.weights = Some(checkpoints::initial_weights(path, &beginning.config)?);
-            return Ok(beginning);
+        let Some(path) = &args.init else {
+            let config = settings::run_config(args, None)?;
+            let tokenizer = tokenizer(&config)?;
+            return Ok(Self { config, tokenizer, weights: None, kept: Vec::new() });
+        };
+        if hugging_face::is_folder(path) {
+            return Self::of_folder(args, path);
         }
-        let found = Pretrained::open(path)?;
-        let model = found.config.model.clone();
-        let mut beginning = Self::from(args, Some(found.config), found.kept)?;
-        same_meaning(&beginning.config.model, &model).map_err(|differences| {
+        // Of a path that is no run, such as weights alone, there is no more to know.
+        let run = run_folder::find(path).ok();
+        let base = match &run {
+            Some(run) if run.is_imported() => Some(of_imported(run)?),
+            _ => None,
+        };
+        let config = settings::run_config(args, base)?;
+        let tokenizer = tokenizer(&config)?;
+        let weights = checkpoints::initial_weights(path, &config)?;
+        let mut kept = Vec::new();
+        if let Some(run) = run
+            && run.tokenizer(&run.config()?).is_ok_and(|it| it.to_json() == tokenizer.to_json())
+        {
+            kept = run.pretrained_files()?;
+        }
+        Ok(Self { config, tokenizer, weights: Some(weights), kept })
+    }
+
+    fn of_folder(args: &RunArgs, folder: &Path) -> Result<Self> {
+        ensure!(
+            args.config.preset.is_none(),
+            "--preset describes a model, and so does {}: leave --preset out. Settings of the training are given with --set \
+             or --config",
+            folder.display()
+        );
+        let pretrained = Pretrained::open(folder)?;
+        let own = &pretrained.config;
+        let mut config = settings::run_config(args, Some(own.clone()))?;
+        same_meaning(&config.model, &own.model).map_err(|differences| {
             anyhow!(
                 "the model in {} is another than the configuration asks for: {differences}. Leave these keys out: \
                  they follow from its config.json",
-                path.display()
+                folder.display()
             )
         })?;
-        beginning.weights = Some(found.weights);
-        Ok(beginning)
+        ensure!(
+            config.data.tokenizer == own.data.tokenizer,
+            "data.tokenizer is {}, and the model in {} knows the tokens of its own tokenizer.json alone. Leave that key out",
+            config.data.tokenizer,
+            folder.display()
+        );
+        let weights = pretrained.weights(&mut config)?;
+        let Pretrained { tokenizer, kept, .. } = pretrained;
+        let tokenizer = tokenizer.with_end_of_text(&config.data.end_of_text)?;
+        Ok(Self { config, tokenizer, weights: Some(weights), kept })
     }
+}
 
-    fn from(args: &RunArgs, base: Option<Config>, kept: Vec<NamedFile>) -> Result<Self> {
-        let config = settings::run_config(args, base)?;
-        let tokenizer = tokenizer(&config)?;
-        Ok(Self { config, tokenizer, weights: None, kept })
-    }
+/// The configuration of an imported run, for training: with NITP, and with the run's copy of the tokenizer.
+fn of_imported(run: &RunFolder) -> Result<Config> {
+    let mut config = run.config()?;
+    config.nitp.enabled = true;
+    let tokenizer = std::path::absolute(run.tokenizer_file())?;
+    let tokenizer = tokenizer.to_str().context("its path is not UTF-8: config.toml can't hold it");
+    config.data.tokenizer = tokenizer.with_context(|| run.path().display().to_string())?.to_owned();
+    Ok(config)
 }
 
 /// The tokenizer that a configuration names.

@@ -27,7 +27,7 @@ pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     );
     let kept = run.pretrained_files()?;
     ensure!(
-        step > 0 || kept.is_empty(),
+        !run.is_imported(),
         "{} was imported and never trained, so there is nothing to go on with. Begin a run from it: nitp train --init \
          {} --data PATH",
         run.path().display(),

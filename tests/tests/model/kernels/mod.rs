@@ -187,7 +187,7 @@ impl Checked {
 }
 
 /// What the configurations give halves to: each kind of kernel that may have them.
-const WITH_HALVES: [&str; 33] = [
+const WITH_HALVES: [&str; 35] = [
     "add_rmsnorm",
     "attention",
     "attention_backward_delta",
@@ -199,6 +199,8 @@ const WITH_HALVES: [&str; 33] = [
     "copy",
     "grouped_matmul_nt",
     "grouped_matmul_tn",
+    "head_norm",
+    "head_norm_backward",
     "matmul_nn",
     "matmul_plain",
     "matmul_split_sum",
@@ -224,7 +226,7 @@ const WITH_HALVES: [&str; 33] = [
 ];
 
 /// Ops that plans have only behind a product, as one op with it: in its baseline are their dispatches.
-const FUSED: [&str; 3] = ["rope", "swiglu", "swiglu_backward"];
+const FUSED: [&str; 2] = ["swiglu", "swiglu_backward"];
 
 #[test]
 fn kernels_use_what_ops_bind_and_declare() {
