@@ -38,6 +38,12 @@ pub struct GenerateArgs {
     /// What the text begins with
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub prompt: String,
+    /// Instead of one prompt, a file of them: a line each, or JSONL with a field `prompt`; what is written is JSONL, an object a prompt
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    pub prompts: Option<PathBuf>,
+    /// End before this text; may be given more than once
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
     /// Most tokens to write
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub max_tokens: usize,
@@ -50,7 +56,7 @@ pub struct GenerateArgs {
     /// Choose among the likeliest tokens that together reach this probability; 1 for all
     #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = probability)]
     pub top_p: f64,
-    /// Seed of the draws
+    /// Seed of the draws; each prompt of a file has its own, counted from here
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// The machine

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Place, comparable, succeed};
+use crate::harness::{Place, comparable, fail, succeed};
 
 #[test]
 fn without_options_the_tiny_preset_trains_on_the_demo_corpus() {
@@ -167,4 +167,45 @@ fn a_tokenizer_is_trained_and_used() {
     // The run keeps its own: it goes on without the file.
     std::fs::remove_file(place.path("t.json")).expect("it is removed");
     succeed(place.nitp(&["eval", "run", "--device", "cpu"]));
+}
+
+#[test]
+fn prompts_of_a_file_are_gone_on_with_and_texts_end_where_they_are_told_to() {
+    let place = Place::new();
+    succeed(place.train("run", &["--steps", "4", "--device", "cpu"]));
+    let generate = |more: &[&str]| {
+        let words = ["generate", "run", "--max-tokens", "16", "--device", "cpu"];
+        place.nitp(&[&words[..], more].concat())
+    };
+    place.write("prompts.txt", "The tide\n\nLine\n");
+    place.write("prompts.jsonl", "{\"prompt\": \"The tide\", \"id\": 1}\n{\"prompt\": \"Line\"}\n");
+    let (lines, _) = succeed(generate(&["--prompts", "prompts.txt", "--seed", "5"]));
+    assert_eq!(succeed(generate(&["--prompts", "prompts.jsonl", "--seed", "5"])).0, lines);
+    let objects: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(objects.len(), 2);
+    // Each is what the prompt alone gives with its seed.
+    for (object, (prompt, seed)) in objects.iter().zip([("The tide", "5"), ("Line", "6")]) {
+        assert_eq!(object["prompt"], prompt);
+        let (alone, _) = succeed(generate(&["--prompt", prompt, "--seed", seed]));
+        let text = object["text"].as_str().expect("a text");
+        assert_eq!(alone, format!("{prompt}{text}\n"));
+        // From some character on, the text is gone.
+        let stop = text.chars().nth(3).expect("a text of some length").to_string();
+        let until = text.split(&stop).next().expect("a part");
+        let words = ["--prompt", prompt, "--seed", seed, "--stop", "not there", "--stop", &stop];
+        assert_eq!(succeed(generate(&words)).0, format!("{prompt}{until}\n"));
+    }
+    contains_all(&fail(generate(&["--stop", ""]), 1), &["--stop"]);
+    contains_all(&fail(generate(&["--prompts", "none.txt"]), 1), &["none.txt"]);
+    place.write("empty.txt", "\n");
+    contains_all(&fail(generate(&["--prompts", "empty.txt"]), 1), &["holds no prompt"]);
+    place.write("broken.jsonl", "{\"prompt\": \"a\"}\n{\"text\": 1}\n");
+    contains_all(&fail(generate(&["--prompts", "broken.jsonl"]), 1), &["line 2", "prompt"]);
+}
+
+fn contains_all(error: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(error.contains(part), "{part} is not in: {error}");
+    }
 }

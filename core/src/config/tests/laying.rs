@@ -59,7 +59,10 @@ fn sets_make_a_mixture_and_unmake_it() {
     let text = "[model]\nmoe = false\n";
     let dense = load(preset("tiny-moe").unwrap(), Some(("a.toml", text)), &[]).unwrap();
     assert_eq!(dense.model.moe, None);
-    says(with(&["model.moe=true"]), &["`model.moe` cannot be true", "or false for a model without it"]);
+    says(
+        with(&["model.moe=true"]),
+        &["`model.moe` cannot be true", "or false for a model without it"],
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod arms;
 mod clouds;
 mod experiment;
+mod measures;
 mod probes;
 mod report;
 mod results;

@@ -5,6 +5,7 @@ use nitp_lab::statistics::{Estimate, LEVEL, estimate, holm, paired_difference};
 use serde::Serialize;
 
 use super::experiment::Experiment;
+use super::measures::{About, COSTS, RESULTS, SCORE};
 use super::results::RunResult;
 use super::run::Outcome;
 use crate::args::MatchBy;
@@ -107,127 +108,6 @@ impl From<Estimate> for Mean {
     }
 }
 
-/// What is told of a number.
-#[derive(Clone, Copy)]
-struct About {
-    key: &'static str,
-    title: &'static str,
-    digits: usize,
-    less_is_better: Option<bool>,
-    paper: Option<&'static str>,
-    /// Whether arms can be compared by it.
-    compared: bool,
-    of: fn(&RunResult) -> Option<f64>,
-}
-
-const RESULTS: &[About] = &[
-    About {
-        key: "val_loss",
-        title: "held-out loss, nats a token",
-        digits: 4,
-        less_is_better: Some(true),
-        paper: Some("2.006 with NTP and 2.006 with NITP (3B MoE, 200 B tokens)"),
-        compared: true,
-        of: |run| Some(run.evaluation()?.val_loss),
-    },
-    About {
-        key: "bits_per_byte",
-        title: "bits per byte",
-        digits: 4,
-        less_is_better: Some(true),
-        paper: None,
-        compared: true,
-        of: |run| run.evaluation()?.bits_per_byte,
-    },
-    About {
-        key: "effective_rank",
-        title: "effective rank of the last hidden states",
-        digits: 1,
-        less_is_better: Some(false),
-        paper: Some("higher with NITP"),
-        compared: true,
-        of: |run| Some(run.geometry()?.effective_rank),
-    },
-    About {
-        key: "mean_cosine",
-        title: "mean cosine of pairs of hidden states",
-        digits: 4,
-        less_is_better: Some(true),
-        paper: Some("lower with NITP"),
-        compared: true,
-        of: |run| Some(run.geometry()?.mean_cosine),
-    },
-    About {
-        key: "nitp_loss",
-        title: "NITP loss, held out",
-        digits: 4,
-        less_is_better: None,
-        paper: Some("below 0.1 at the end"),
-        // Arms with other targets or losses measure other things by it.
-        compared: false,
-        of: |run| {
-            run.evaluation().filter(|_| run.history.config.nitp.enabled).map(|it| it.nitp_loss)
-        },
-    },
-    About {
-        key: "mtp_loss",
-        title: "multi-token prediction: cross-entropy of the token after the next, held out",
-        digits: 4,
-        less_is_better: None,
-        paper: None,
-        compared: false,
-        of: |run| run.evaluation()?.rivals.mtp_loss,
-    },
-    About {
-        key: "nextlat_loss",
-        title: "next-latent prediction: smooth L1 of states, held out",
-        digits: 4,
-        less_is_better: None,
-        paper: None,
-        compared: false,
-        of: |run| run.evaluation()?.rivals.nextlat_loss,
-    },
-    About {
-        key: "nextlat_kl",
-        title: "next-latent prediction: KL of distributions, held out",
-        digits: 4,
-        less_is_better: None,
-        paper: None,
-        compared: false,
-        of: |run| run.evaluation()?.rivals.nextlat_kl,
-    },
-    About {
-        key: "top_loss",
-        title: "token order prediction: ListNet loss, held out",
-        digits: 4,
-        less_is_better: None,
-        paper: None,
-        compared: false,
-        of: |run| run.evaluation()?.rivals.top_loss,
-    },
-];
-
-const COSTS: &[About] = &[
-    About {
-        key: "tokens_per_second",
-        title: "training tokens a second",
-        digits: 0,
-        less_is_better: Some(false),
-        paper: Some("1.8 % more time a step with NITP (9B MoE)"),
-        compared: true,
-        of: |run| run.history.tokens_per_second(),
-    },
-    About {
-        key: "train_seconds",
-        title: "seconds of training steps",
-        digits: 1,
-        less_is_better: Some(true),
-        paper: None,
-        compared: true,
-        of: |run| run.history.train_seconds(),
-    },
-];
-
 impl Summary {
     /// Of all runs, in the order of [`Experiment::runs`].
     ///
@@ -304,17 +184,6 @@ fn check_batches(experiment: &Experiment, results: &[RunResult]) -> Result<()> {
     }
     Ok(())
 }
-
-/// A score in percent, of which more is better.
-const SCORE: About = About {
-    key: "",
-    title: "",
-    digits: 2,
-    less_is_better: Some(false),
-    paper: None,
-    compared: true,
-    of: |_| None,
-};
 
 /// The accuracy on each task.
 fn tasks(experiment: &Experiment, results: &[RunResult]) -> Vec<Metric> {

@@ -1,5 +1,6 @@
 //! `nitp probe` and `nitp embed`: what frozen hidden states tell of texts.
 
+mod embed;
 pub mod examples;
 pub mod scores;
 mod vectors;
@@ -7,7 +8,7 @@ mod vectors;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use console::style;
 use nitp_core::config::Config;
@@ -17,12 +18,13 @@ use nitp_core::model::StateLayer;
 use nitp_core::train::{StateReader, Tensors, initialize};
 use serde::{Deserialize, Serialize};
 
-use crate::args::{DeviceArgs, EmbedArgs, ProbeArgs};
+use crate::args::{DeviceArgs, ProbeArgs};
 use crate::commands::eval::write_weights;
 use crate::device::{self, Device};
 use crate::model::{Heads, Model};
 use crate::output::{errln, outln};
-use crate::{settings, whole_file};
+use crate::settings;
+pub use embed::embed;
 use examples::Examples;
 use scores::{Classification, Score};
 use vectors::{LayerVectors, Tokens};
@@ -104,41 +106,6 @@ pub fn of_run(run: &Path, examples: &Examples, device: &DeviceArgs) -> Result<Pr
     let model = Subject::of(run, device)?;
     let (layers, names) = layers("last", &model.config)?;
     model.probe(examples, &[], &layers, &names, 0, false)
-}
-
-/// `nitp embed`.
-///
-/// # Errors
-/// A run or text that can't be read.
-pub fn embed(args: &EmbedArgs) -> Result<()> {
-    let model = Subject::of(&args.run, &args.options.device)?;
-    let (layers, _) = layers(&args.options.layer, &model.config)?;
-    let [layer] = layers[..] else {
-        bail!("--layer all: vectors are of one layer; give its number, or `last`")
-    };
-    let examples = Examples::read(&args.data)?;
-    ensure!(!examples.documents.is_empty(), "no line of the data has a `text`");
-    let tokens = tokens(&examples, &model.tokenizer)?;
-    let read = model.vectors(&tokens, &[layer], Weights::Trained, false)?;
-    let width = model.config.model.hidden_size;
-    let rows = examples.documents.len();
-    let values: Vec<f32> =
-        read[0].texts[..rows * width].iter().map(|&value| value as f32).collect();
-    whole_file::write(&args.out, &npy(&values, [rows, width])?)?;
-    outln!("{rows} vectors of {width} numbers in {}", args.out.display());
-    Ok(())
-}
-
-/// As NumPy's `numpy.load` reads it.
-fn npy(values: &[f32], [rows, width]: [usize; 2]) -> Result<Vec<u8>> {
-    use npyz::WriterBuilder;
-    let mut bytes = Vec::new();
-    let shape = [rows as u64, width as u64];
-    let mut writer =
-        npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?;
-    writer.extend(values.iter().copied())?;
-    writer.finish()?;
-    Ok(bytes)
 }
 
 /// A checkpoint and where it runs.
