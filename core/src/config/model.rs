@@ -181,7 +181,7 @@ impl ModelConfig {
         require_positive("model.rope_theta", self.rope_theta)?;
         require_positive("model.rms_norm_eps", self.rms_norm_eps)?;
         require_positive("model.initializer_range", self.initializer_range)?;
-        self.rope_scaling.as_ref().map_or(Ok(()), RopeScaling::validate)?;
+        self.rope_scaling().map_or(Ok(()), RopeScaling::validate)?;
         self.moe.as_ref().map_or(Ok(()), |moe| moe.validate(self.num_hidden_layers))
     }
 
@@ -224,7 +224,7 @@ impl MoeConfig {
             0,
         )?;
         require(
-            !self.shared_expert_gate || self.shared_expert_intermediate_size > 0,
+            !self.has_shared_expert_gate() || self.shared_expert_intermediate_size > 0,
             "model.moe.shared_expert_gate",
             self.shared_expert_gate,
             "there is no shared expert to gate: model.moe.shared_expert_intermediate_size is 0",

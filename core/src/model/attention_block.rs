@@ -38,6 +38,7 @@ fn shape(cx: &Context<'_>) -> Shape {
 }
 
 /// What the backward of the heads' norm needs.
+#[derive(Clone, Copy)]
 struct HeadsNorm {
     /// Projected, as `qkv`.
     x: View,
@@ -48,6 +49,11 @@ struct HeadsNorm {
 /// The gains of a block's query and key heads, by name.
 fn gains(block: &str) -> [String; 2] {
     ["q_norm", "k_norm"].map(|norm| format!("{block}.{norm}"))
+}
+
+/// What biases are multiplied by, where the model has any.
+fn ones(cx: &Context<'_>) -> Option<View> {
+    cx.inputs.ones.filter(|_| cx.config.model.has_qkv_bias())
 }
 
 /// The parameter with a block's biases, by name.
@@ -91,16 +97,16 @@ impl AttentionBlock {
         });
         let projected = heads_norm.as_ref().map_or(qkv, |it| it.x);
         let product = project.product(b, cx, norm.y, projected, n);
-        if heads_norm.is_none() && cx.inputs.ones.is_none() {
+        if heads_norm.is_none() && ones(cx).is_none() {
             b.push(FusedProduct { product: Product::Dense(product), then: Then::Rope(rope) });
         } else {
-            if let Some(ones) = cx.inputs.ones {
+            if let Some(ones) = ones(cx) {
                 let bias = cx.weight(b, &bias(name));
                 let (m, n, k, transpose) = (n, shape.width(), 1, Transpose::None);
                 let accumulate = false;
                 b.push(Matmul { a: ones, b: bias, c: projected, m, n, k, transpose, accumulate });
             }
-            b.push(Matmul { accumulate: cx.inputs.ones.is_some(), ..product });
+            b.push(Matmul { accumulate: ones(cx).is_some(), ..product });
             if let Some(HeadsNorm { x, rstd }) = heads_norm {
                 let [q_gain, k_gain] = gains(name).map(|gain| cx.weight(b, &gain));
                 let (heads, eps) = (heads(shape), cx.config.model.rms_norm_eps);
@@ -120,6 +126,7 @@ impl AttentionBlock {
 
     /// `dstream` is the gradient of the stream after this half on entry, before it on return.
     pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str, dstream: View) {
+        let has_norm = cx.config.model.has_qk_norm();
         let (shape, n, width) = (shape(cx), cx.tokens(), cx.width());
         let weight = format!("{name}.o_proj");
         let (inputs, dtype) = (shape.out_width(), cx.working);
@@ -140,7 +147,7 @@ impl AttentionBlock {
             shape,
         });
         b.push(rope(cx, dqkv, true));
-        if let Some(HeadsNorm { x, rstd }) = self.heads_norm {
+        if let Some(HeadsNorm { x, rstd }) = self.heads_norm.filter(|_| has_norm) {
             let gains = gains(name);
             let [q_gain, k_gain] = gains.each_ref().map(|gain| cx.weight(b, gain));
             let [dq_gain, dk_gain] = gains.each_ref().map(|gain| cx.gradient(b, gain));
@@ -159,7 +166,7 @@ impl AttentionBlock {
                 heads,
             });
         }
-        if let Some(ones) = cx.inputs.ones {
+        if let Some(ones) = ones(cx) {
             let dbias = cx.gradient(b, &bias(name));
             let ones = cx.in_working(b, ones);
             let (m, k, transpose) = (shape.width(), n, Transpose::A);

@@ -363,7 +363,8 @@ impl Moe {
         if let Some(Shared { mlp, out, gate_logits }) = self.shared {
             b.scoped("shared", |b| {
                 let mut dshared = dout;
-                if let Some(logits) = gate_logits {
+                let has_gate = self.config.has_shared_expert_gate();
+                if let Some(logits) = gate_logits.filter(|_| has_gate) {
                     dshared = b.activation_of(cx.working, "dshared", &[tokens, width]);
                     let dlogits = b.activation("dgate_logits", &[tokens, 1]);
                     let (dy, rows) = (cx.in_working(b, dout), tokens);

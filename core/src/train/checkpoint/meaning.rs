@@ -20,7 +20,7 @@ const SECTIONS: [Section; 2] = [
         model.moe.as_ref().map(|moe| format!("a mixture of {} experts", moe.num_experts))
     }),
     ("model.rope_scaling", |model| {
-        let scaling = model.rope_scaling.as_ref()?;
+        let scaling = model.rope_scaling()?;
         Some(format!("{:?} by {}", scaling.rope_type, scaling.factor).to_lowercase())
     }),
 ];
