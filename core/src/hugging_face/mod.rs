@@ -8,7 +8,7 @@
 //!
 //! Names of tensors are the same on both sides. One thing differs: Qwen2Moe multiplies what its shared expert gives by
 //! a gate, sigmoid(w x). A model without it is exported with a gate of zeros, which is a half for every token, and with the
-//! shared expert's last matrix doubled; [`import`] halves it again. Doubling and halving are exact.
+//! shared expert's last matrix doubled; [`import()`] halves it again. Doubling and halving are exact.
 
 mod describe;
 mod error;
