@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""What the comparisons of a search say, as a Markdown table: table.py FOLDER, that which holds `labs`.
+"""What the comparisons of the search say, as the Markdown table of docs/findings.md.
 
-A row an arm, means over seeds. Rank over the run: untrained, lowest, highest after the lowest, last. Where the last is
-well below the highest, states lose directions late. Behind a number, in brackets: the paired difference from the first
-arm, with a star where its p-value is below 0.05.
+    python3 demo-data/search/table.py [FOLDER]     the folder of run.sh; without, `search`
+
+A row an arm, means over seeds. Behind a number is the paired difference from the first arm with its 95 % interval, and a
+star where the p-value is below 0.05. "Rank over the run" is the effective rank of the last hidden states before training,
+the lowest, the highest after that, and the last.
 """
 
 import csv
@@ -13,37 +15,64 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import mean
 
-KEYS = [("val_loss", "loss", 3), ("bits_per_byte", "bits a byte", 3), ("effective_rank", "rank", 1),
-        ("mean_cosine", "cosine", 3), ("probe", "probe", 1), ("task_next_acc", "next", 1)]
+# Key of the report, title, decimals.
+MEASURES = [
+    ("val_loss", "held-out loss", 3),
+    ("effective_rank", "effective rank", 1),
+    ("mean_cosine", "mean cosine", 3),
+    ("probe", "probes, %", 1),
+]
 
-print("| comparison | arm | steps | rank over the run | " + " | ".join(title for _, title, _ in KEYS) + " |")
-print("| --- | --- | ---: | ---: |" + " ---: |" * len(KEYS))
-for report in sorted(Path(sys.argv[1]).glob("labs/*/report.json"), key=lambda it: it.stat().st_mtime):
+
+def rank_over_the_run(ranks: list[float]) -> str:
+    if not ranks:
+        return ""
+    lowest = min(range(len(ranks)), key=ranks.__getitem__)
+    return f"{ranks[0]:.0f}, {ranks[lowest]:.1f}, {max(ranks[lowest:]):.1f}, {ranks[-1]:.1f}"
+
+
+def cell(row: dict, digits: int) -> str:
+    value = row["mean"]
+    if not value:
+        return ""
+    text = f"{value['mean']:.{digits}f}"
+    if difference := row["difference"]:
+        text += f" ({difference['mean']:+.{digits}f}"
+        if interval := difference.get("interval"):
+            low, high = interval
+            text += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+        p = difference.get("p_value")
+        text += ")" + ("*" if p is not None and p < 0.05 else "")
+    return text.replace("-", "−")
+
+
+def rows(report: Path) -> list[str]:
     found = json.loads(report.read_text())
-    curves = defaultdict(lambda: defaultdict(list))
+    curves: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     with (report.parent / "curves.csv").open() as file:
         for row in csv.DictReader(file):
             if row["effective_rank"]:
                 curves[row["arm"]][int(row["step"])].append(float(row["effective_rank"]))
-    metrics = {it["key"]: it for it in found["results"]}
+    measures = {it["key"]: it for it in found["results"]}
+    lines = []
     for index, arm in enumerate(found["arms"]):
         ranks = [mean(values) for _, values in sorted(curves[arm["name"]].items())]
-        low = min(range(len(ranks)), key=ranks.__getitem__) if ranks else 0
-        # From the lowest of the first half on.
-        half = ranks[: max(1, len(ranks) // 2)]
-        start = half.index(min(half)) if half else 0
-        way = f"{ranks[0]:.0f}, {ranks[low]:.1f}, {max(ranks[start:]):.1f}, {ranks[-1]:.1f}" if ranks else ""
-        cells = []
-        for key, _, digits in KEYS:
-            row = metrics[key]["rows"][index] if key in metrics else None
-            value = row and row["mean"]
-            if not value:
-                cells.append("")
-                continue
-            cell = f"{value['mean']:.{digits}f}"
-            if difference := row["difference"]:
-                p = difference.get("p_value")
-                cell += f" ({difference['mean']:+.{digits}f}{'*' if p is not None and p < 0.05 else ''})"
-            cells.append(cell)
-        steps = f"{arm['steps']:,}"
-        print(f"| {report.parent.name} | {arm['name']} | {steps} | {way} | " + " | ".join(cells) + " |")
+        cells = [
+            cell(measures[key]["rows"][index], digits) if key in measures else ""
+            for key, _, digits in MEASURES
+        ]
+        name = f"{report.parent.name}, {arm['steps']:,} steps" if index == 0 else ""
+        lines.append("| " + " | ".join([name, arm["name"], rank_over_the_run(ranks), *cells]) + " |")
+    return lines
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "search")
+    titles = ["comparison", "arm", "rank over the run", *(title for _, title, _ in MEASURES)]
+    print("| " + " | ".join(titles) + " |")
+    print("| --- | --- | ---: |" + " ---: |" * len(MEASURES))
+    for report in sorted(folder.glob("labs/*/report.json"), key=lambda it: it.stat().st_mtime):
+        print("\n".join(rows(report)))
+
+
+main()

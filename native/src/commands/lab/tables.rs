@@ -3,11 +3,23 @@
 use maud::{Markup, html};
 
 use super::summary::{Metric, Row, Summary};
-use super::words::{SIGNIFICANT, interval, number, p_value};
+use super::words::{SIGNIFICANT, interval, is_one_of_several, number, p_value};
 
-/// A row an arm, a column a number: its mean.
+/// Columns of a table that a sheet of paper has room for.
+const MOST_COLUMNS: usize = 7;
+
+/// A row an arm, a column a number: its mean. Single probes and tasks have tables of their own.
 pub fn overview(summary: &Summary) -> Markup {
-    let metrics = &summary.results;
+    let (single, main): (Vec<_>, Vec<_>) =
+        summary.results.iter().partition(|metric| is_one_of_several(metric));
+    html! {
+        @for metrics in [main, single] {
+            @for metrics in metrics.chunks(MOST_COLUMNS) { (means(summary, metrics)) }
+        }
+    }
+}
+
+fn means(summary: &Summary, metrics: &[&Metric]) -> Markup {
     html! {
         div.wide { table {
             thead { tr { th { "arm" } @for metric in metrics { th { (heading(metric)) } } } }

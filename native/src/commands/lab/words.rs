@@ -91,7 +91,22 @@ pub fn findings(summary: &Summary) -> Vec<String> {
         ),
         _ => {}
     }
+    sentences.extend(scale(summary));
     sentences
+}
+
+/// Where NITP is compared at a scale that is far from the paper's.
+fn scale(summary: &Summary) -> Option<String> {
+    /// Of the paper's smallest model: 0.5 B parameters and 200 B tokens.
+    const OF_THE_PAPER: f64 = 6e20;
+    let most = summary.arms.iter().map(|arm| arm.flops).fold(0.0, f64::max);
+    let has_nitp = summary.results.iter().any(|metric| metric.key == "nitp_loss");
+    (has_nitp && most < OF_THE_PAPER / 100.0).then(|| {
+        format!(
+            "The paper saw its differences in models that were trained with {OF_THE_PAPER:.0e} FLOPs and more. These \
+             had at most {most:.0e}; docs/findings.md tells what was found at such sizes."
+        )
+    })
 }
 
 /// The metrics that have a sentence of their own.
@@ -99,11 +114,15 @@ fn told(summary: &Summary) -> impl Iterator<Item = &Metric> {
     summary.results.iter().filter(|it| !is_alike(it))
 }
 
+/// Whether this is one probe or task of several.
+pub fn is_one_of_several(metric: &Metric) -> bool {
+    metric.key.starts_with("probe: ") || metric.key.starts_with("task_")
+}
+
 /// Whether this is one probe or task of several, and no arm differs in it: they share a sentence.
 fn is_alike(metric: &Metric) -> bool {
-    let is_one_of_several = metric.key.starts_with("probe: ") || metric.key.starts_with("task_");
     let p_values = || metric.rows.iter().filter_map(|row| row.difference?.p_value);
-    is_one_of_several && p_values().count() > 0 && p_values().all(|p| p >= SIGNIFICANT)
+    is_one_of_several(metric) && p_values().count() > 0 && p_values().all(|p| p >= SIGNIFICANT)
 }
 
 /// Of `probe: mood, accuracy, percent`, the words before the comma.
