@@ -1,6 +1,7 @@
 //! The settings that say what weights mean: two models with tensors of the same shapes are not the
 //! same model if their heads, their rotary base or their routing differ.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -63,41 +64,51 @@ pub fn same_meaning(here: &ModelConfig, made_with: &ModelConfig) -> Result<(), D
         }
         // One line rather than one for each key of the section.
         for (keys, words) in [(&mut mine, here), (&mut theirs, made_with)] {
-            keys.retain(|(key, _)| !key.starts_with(&format!("{section}.")));
-            keys.push((section.to_owned(), words.unwrap_or_else(|| "none".to_owned())));
+            keys.retain(|key, _| !key.starts_with(&format!("{section}.")));
+            keys.insert(section.to_owned(), words.unwrap_or_else(|| "none".to_owned()));
         }
     }
-    let differing = mine.into_iter().zip(theirs).filter(|(mine, theirs)| mine.1 != theirs.1);
-    let differences: Vec<_> = differing
-        .map(|((key, here), (_, made_with))| Difference { key, here, made_with })
+    // What only some models have is written only where it is on.
+    let value = |keys: &BTreeMap<String, String>, key: &str| {
+        keys.get(key).cloned().unwrap_or_else(|| "false".to_owned())
+    };
+    let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
+    let differences: Vec<_> = names
+        .into_iter()
+        .map(|key| Difference {
+            key: key.clone(),
+            here: value(&mine, key),
+            made_with: value(&theirs, key),
+        })
+        .filter(|difference| difference.here != difference.made_with)
         .collect();
     if differences.is_empty() { Ok(()) } else { Err(Differences(differences)) }
 }
 
-/// The keys that count, with their values; two models with the same sections have the same keys in the same order.
-fn keys(model: &ModelConfig) -> Vec<(String, String)> {
+/// The keys that count, with their values.
+fn keys(model: &ModelConfig) -> BTreeMap<String, String> {
     let value = serde_json::to_value(model).expect("plain data serialises");
-    let mut keys = Vec::new();
+    let mut keys = BTreeMap::new();
     flatten("model", &value, &mut keys);
-    keys.retain(|(key, _)| !OF_TRAINING.contains(&key.as_str()));
+    keys.retain(|key, _| !OF_TRAINING.contains(&key.as_str()));
     keys
 }
 
-fn flatten(name: &str, value: &Value, keys: &mut Vec<(String, String)>) {
+fn flatten(name: &str, value: &Value, keys: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(entries) => {
             for (key, value) in entries {
                 flatten(&format!("{name}.{key}"), value, keys);
             }
         }
-        value => keys.push((name.to_owned(), value.to_string())),
+        value => drop(keys.insert(name.to_owned(), value.to_string())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::MoeConfig;
+    use crate::config::{MoeConfig, RopeScaling};
 
     fn differ(change: impl FnOnce(&mut ModelConfig)) -> String {
         let made_with = ModelConfig { moe: Some(MoeConfig::default()), ..ModelConfig::default() };
@@ -125,6 +136,21 @@ mod tests {
         assert_eq!(
             differ(|model| model.moe = None),
             "model.moe is none here and was a mixture of 8 experts"
+        );
+    }
+
+    #[test]
+    fn what_only_some_models_have_is_named_too() {
+        let found = differ(|model| {
+            model.qk_norm = true;
+            model.moe.as_mut().unwrap().shared_expert_gate = true;
+            model.rope_theta = 5e5;
+            model.rope_scaling = Some(RopeScaling::default());
+        });
+        assert_eq!(
+            found,
+            "model.moe.shared_expert_gate is true here and was false; model.qk_norm is true here and was false; \
+             model.rope_scaling is llama3 by 8 here and was none; model.rope_theta is 500000.0 here and was 10000.0"
         );
     }
 
