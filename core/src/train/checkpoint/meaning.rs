@@ -1,7 +1,6 @@
 //! The settings that say what weights mean: two models with tensors of the same shapes are not the
 //! same model if their heads, their rotary base or their routing differ.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::Value;
@@ -64,44 +63,52 @@ pub fn same_meaning(here: &ModelConfig, made_with: &ModelConfig) -> Result<(), D
         }
         // One line rather than one for each key of the section.
         for (keys, words) in [(&mut mine, here), (&mut theirs, made_with)] {
-            keys.retain(|key, _| !key.starts_with(&format!("{section}.")));
-            keys.insert(section.to_owned(), words.unwrap_or_else(|| "none".to_owned()));
+            keys.retain(|(key, _)| !key.starts_with(&format!("{section}.")));
+            keys.push((section.to_owned(), words.unwrap_or_else(|| "none".to_owned())));
         }
     }
-    // What only some models have is written only where it is on.
-    let value = |keys: &BTreeMap<String, String>, key: &str| {
-        keys.get(key).cloned().unwrap_or_else(|| "false".to_owned())
-    };
-    let names: BTreeSet<&String> = mine.keys().chain(theirs.keys()).collect();
-    let differences: Vec<_> = names
-        .into_iter()
-        .map(|key| Difference {
-            key: key.clone(),
-            here: value(&mine, key),
-            made_with: value(&theirs, key),
-        })
-        .filter(|difference| difference.here != difference.made_with)
+    let differing = mine.into_iter().zip(theirs).filter(|(mine, theirs)| mine.1 != theirs.1);
+    let differences: Vec<_> = differing
+        .map(|((key, here), (_, made_with))| Difference { key, here, made_with })
         .collect();
     if differences.is_empty() { Ok(()) } else { Err(Differences(differences)) }
 }
 
-/// The keys that count, with their values.
-fn keys(model: &ModelConfig) -> BTreeMap<String, String> {
+/// The keys that count, with their values; two models with the same sections have the same keys in the same order.
+fn keys(model: &ModelConfig) -> Vec<(String, String)> {
     let value = serde_json::to_value(model).expect("plain data serialises");
-    let mut keys = BTreeMap::new();
+    let mut keys = Vec::new();
     flatten("model", &value, &mut keys);
-    keys.retain(|key, _| !OF_TRAINING.contains(&key.as_str()));
+    keys.retain(|(key, _)| !OF_TRAINING.contains(&key.as_str()));
+    #[cfg(not(target_arch = "wasm32"))]
+    add_what_is_off(&mut keys);
     keys
 }
 
-fn flatten(name: &str, value: &Value, keys: &mut BTreeMap<String, String>) {
+/// Keys that are written only where they are on, and that pages don't have.
+#[cfg(not(target_arch = "wasm32"))]
+const OFF_UNLESS_WRITTEN: [&str; 3] =
+    ["model.qkv_bias", "model.qk_norm", "model.moe.shared_expert_gate"];
+
+/// Gives two models the same keys.
+#[cfg(not(target_arch = "wasm32"))]
+fn add_what_is_off(keys: &mut Vec<(String, String)>) {
+    for off in OFF_UNLESS_WRITTEN {
+        if keys.iter().all(|(key, _)| key != off) {
+            keys.push((off.to_owned(), false.to_string()));
+        }
+    }
+    keys.sort();
+}
+
+fn flatten(name: &str, value: &Value, keys: &mut Vec<(String, String)>) {
     match value {
         Value::Object(entries) => {
             for (key, value) in entries {
                 flatten(&format!("{name}.{key}"), value, keys);
             }
         }
-        value => drop(keys.insert(name.to_owned(), value.to_string())),
+        value => keys.push((name.to_owned(), value.to_string())),
     }
 }
 
@@ -150,7 +157,12 @@ mod tests {
         assert_eq!(
             found,
             "model.moe.shared_expert_gate is true here and was false; model.qk_norm is true here and was false; \
-             model.rope_scaling is llama3 by 8 here and was none; model.rope_theta is 500000.0 here and was 10000.0"
+             model.rope_theta is 500000.0 here and was 10000.0; model.rope_scaling is llama3 by 8 here and was none"
+        );
+        let dense = differ(|model| (model.moe, model.qkv_bias) = (None, true));
+        assert_eq!(
+            dense,
+            "model.qkv_bias is true here and was false; model.moe is none here and was a mixture of 8 experts"
         );
     }
 
