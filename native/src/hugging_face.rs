@@ -5,9 +5,9 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use nitp_core::config::{AUTO_END_OF_TEXT, Config};
+use nitp_core::config::Config;
 use nitp_core::data::Tokenizer;
-use nitp_core::hugging_face::{Described, Shards, describe, file, import};
+use nitp_core::hugging_face::{Described, describe, file, import, indexed_files};
 use nitp_core::train::Tensors;
 
 use crate::run_folder::read_tokenizer;
@@ -123,7 +123,6 @@ fn config(folder: &Path, described: Described) -> Result<Config> {
     config.train.batch_size = BATCH_SIZE;
     config.train.learning_rate = LEARNING_RATE;
     config.data.paths.clear();
-    config.data.end_of_text = AUTO_END_OF_TEXT.to_owned();
     let tokenizer = std::path::absolute(folder.join(file::TOKENIZER))?;
     let tokenizer = tokenizer.to_str().context("its path is not UTF-8: config.toml can't hold it");
     config.data.tokenizer = tokenizer.with_context(|| folder.display().to_string())?.to_owned();
@@ -139,7 +138,7 @@ fn weight_files(folder: &Path) -> Result<Vec<String>> {
     if index.is_file() {
         let text =
             fs::read_to_string(&index).with_context(|| format!("reading {}", index.display()))?;
-        return Ok(Shards::of_index(&index.display().to_string(), &text)?.files);
+        return Ok(indexed_files(&index.display().to_string(), &text)?);
     }
     if folder.join("pytorch_model.bin").is_file()
         || folder.join("pytorch_model.bin.index.json").is_file()

@@ -13,37 +13,29 @@ use crate::train::{Archive, CheckpointError, Tensors};
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const UNEMBEDDING: &str = "lm_head.weight";
 
-/// Which files hold a model's weights.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shards {
-    /// Their names, sorted.
-    pub files: Vec<String>,
-}
-
-impl Shards {
-    /// Those that an index names, the text of a `model.safetensors.index.json`; `path` is its name in messages.
-    ///
-    /// # Errors
-    /// If it is broken, or names a file that does not lie beside it.
-    pub fn of_index(path: &str, text: &str) -> Result<Self, HuggingFaceError> {
-        #[derive(Deserialize)]
-        struct Index {
-            weight_map: BTreeMap<String, String>,
-        }
-        let index: Index = serde_json::from_str(text).map_err(|error| HuggingFaceError::Json {
-            file: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-        let wrong = |reason: String| HuggingFaceError::Index { file: path.to_owned(), reason };
-        let files: BTreeSet<String> = index.weight_map.into_values().collect();
-        if let Some(file) = files.iter().find(|file| file.contains(['/', '\\', ':'])) {
-            return Err(wrong(format!("it names the file {file:?}, which does not lie beside it")));
-        }
-        if files.is_empty() {
-            return Err(wrong("it names no file".to_owned()));
-        }
-        Ok(Self { files: files.into_iter().collect() })
+/// The names of the files, sorted, that an index says hold a model's weights: the text of a
+/// `model.safetensors.index.json`; `path` is its name in messages.
+///
+/// # Errors
+/// If it is broken, or names a file that does not lie beside it.
+pub fn indexed_files(path: &str, text: &str) -> Result<Vec<String>, HuggingFaceError> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
     }
+    let index: Index = serde_json::from_str(text).map_err(|error| HuggingFaceError::Json {
+        file: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let wrong = |reason: String| HuggingFaceError::Index { file: path.to_owned(), reason };
+    let files: BTreeSet<String> = index.weight_map.into_values().collect();
+    if let Some(file) = files.iter().find(|file| file.contains(['/', '\\', ':'])) {
+        return Err(wrong(format!("it names the file {file:?}, which does not lie beside it")));
+    }
+    if files.is_empty() {
+        return Err(wrong("it names no file".to_owned()));
+    }
+    Ok(files.into_iter().collect())
 }
 
 /// Reads the weights of the model in `config` from files by name, one after the other, as `read` gives their bytes; `folder`

@@ -22,7 +22,7 @@ mod tests;
 pub use describe::{Described, describe};
 pub use error::HuggingFaceError;
 pub use export::{ElementType, Export, Shard};
-pub use import::{Shards, import};
+pub use import::{import, indexed_files};
 
 /// Names of the files in a folder.
 pub mod file {

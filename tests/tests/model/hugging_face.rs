@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nitp_core::config::{Config, preset};
 use nitp_core::executor::Executor;
 use nitp_core::hugging_face::{
-    ElementType, Export, HuggingFaceError, Shards, describe, file, import,
+    ElementType, Export, HuggingFaceError, describe, file, import, indexed_files,
 };
 use nitp_core::model::parameters;
 use nitp_core::train::{Generator, Tensors, initialize};
@@ -28,7 +28,7 @@ fn text(path: &Path) -> String {
 fn names(folder: &Path) -> Vec<String> {
     let index = folder.join(file::INDEX);
     if index.exists() {
-        Shards::of_index("index", &text(&index)).unwrap().files
+        indexed_files("index", &text(&index)).unwrap()
     } else {
         vec![file::WEIGHTS.to_owned()]
     }
@@ -109,7 +109,7 @@ fn check_written(name: &str, config: &Config, weights: &Tensors) {
         assert!(tensors(&written) == tensors(&files(&folder)), "{name}");
         let texts: BTreeMap<_, _> = export.texts(&shards, None).into_iter().collect();
         if let Some(index) = texts.get(file::INDEX) {
-            let listed = Shards::of_index("index", index).unwrap().files;
+            let listed = indexed_files("index", index).unwrap();
             assert!(listed.iter().eq(shards.iter().map(|shard| &shard.file)));
         }
         let again = describe(name, &texts[file::CONFIG]).unwrap();

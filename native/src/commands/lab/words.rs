@@ -97,8 +97,8 @@ pub fn findings(summary: &Summary) -> Vec<String> {
 
 /// Where NITP is compared at a scale that is far from the paper's.
 fn scale(summary: &Summary) -> Option<String> {
-    /// Of the paper's smallest model: 0.5 B parameters and 200 B tokens.
-    const OF_THE_PAPER: f64 = 6e20;
+    /// Of the paper's smallest run: 0.3 B active parameters, 105 B tokens, 6 FLOPs for each pair of them.
+    const OF_THE_PAPER: f64 = 2e20;
     let most = summary.arms.iter().map(|arm| arm.flops).fold(0.0, f64::max);
     let has_nitp = summary.results.iter().any(|metric| metric.key == "nitp_loss");
     (has_nitp && most < OF_THE_PAPER / 100.0).then(|| {
