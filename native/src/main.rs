@@ -62,6 +62,8 @@ fn main() -> ExitCode {
         Command::Trace(args) => commands::trace::run(args),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Gui(args) => commands::gui::run(&args),
+        Command::Completions { shell } => commands::shell::completions(shell),
+        Command::Man { out } => commands::shell::man(&out),
     };
     exit_code(result)
 }

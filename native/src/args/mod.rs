@@ -8,6 +8,7 @@ mod train;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 pub use bench::{BenchArgs, BenchWhat, Factors};
 pub use lab::{AblateArgs, CompareArgs, LabArgs, MatchBy, SweepArgs, ViewArgs};
@@ -23,6 +24,12 @@ Examples:
   nitp eval runs/tiny-1 --json
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM";
+
+const COMPLETIONS: &str = "\
+Examples:
+  nitp completions bash > ~/.local/share/bash-completion/completions/nitp
+  nitp completions zsh > ~/.zfunc/_nitp        with ~/.zfunc in $fpath
+  nitp completions fish > ~/.config/fish/completions/nitp.fish";
 
 /// Trains language models with Next Implicit Token Prediction (arXiv 2605.24956): on any GPU
 /// through WebGPU, or on the CPU.
@@ -72,6 +79,19 @@ pub enum Command {
     Bench(BenchArgs),
     /// Watch two runs, with NITP and without, in a window: the page without a browser
     Gui(GuiArgs),
+    /// Print what a shell needs to complete commands and options
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell that reads it
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write manual pages, one a command
+    Man {
+        /// Their folder, as ~/.local/share/man/man1; pages of the same names are replaced
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 /// A configuration: a preset, a file over it, options over both.

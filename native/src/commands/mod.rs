@@ -10,6 +10,7 @@ pub mod import;
 pub mod info;
 pub mod lab;
 pub mod probe;
+pub mod shell;
 pub mod tasks;
 pub mod tokenizer;
 pub mod trace;

@@ -12,6 +12,7 @@ mod precision;
 mod probe;
 mod receipts;
 mod runs;
+mod shell;
 mod tasks;
 mod tensorboard;
 mod text;
