@@ -142,7 +142,16 @@ pub trait Executor {
     ) -> Result<(), ExecutorError>;
 
     /// Prepares a plan: places its tensors, compiles what it needs.
-    fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError>;
+    fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError> {
+        self.load_sharing(plan, None)
+    }
+
+    /// The same, for a plan whose kept tensors are those of another plan: both have the same of them.
+    fn load_sharing(
+        &mut self,
+        plan: Plan,
+        kept_by: Option<PlanId>,
+    ) -> Result<PlanId, ExecutorError>;
 
     /// The loaded plan and its places.
     fn plan(&self, id: PlanId) -> (&Plan, &Layout);

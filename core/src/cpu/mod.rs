@@ -24,6 +24,8 @@ use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId,
 struct Loaded {
     plan: Plan,
     layout: Layout,
+    /// Of each of its own spaces, the buffer of its first chunk.
+    first: HashMap<Space, usize>,
     slots: Vec<Slot>,
     /// Of each of [`Plan::nodes`].
     uses: Vec<Vec<Use>>,
@@ -270,12 +272,22 @@ impl<R: Real> Executor for CpuExecutor<R> {
         Ok(())
     }
 
-    fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError> {
+    fn load_sharing(
+        &mut self,
+        plan: Plan,
+        kept_by: Option<PlanId>,
+    ) -> Result<PlanId, ExecutorError> {
         let layout = Layout::new(&plan, &self.parameters, Limits::NONE)?;
         let mut first = HashMap::new();
         let mut spaces: Vec<_> = layout.sizes.iter().collect();
         spaces.sort();
         for (&space, sizes) in spaces {
+            if let (Space::Kept(_), Some(other)) = (space, kept_by) {
+                let other = &self.plans[other.0];
+                other.plan.assert_keeps_as(&plan);
+                first.insert(space, other.first[&space]);
+                continue;
+            }
             match space.dtype() {
                 DType::Real | DType::Half => {
                     first.insert(space, self.reals.len());
@@ -302,7 +314,7 @@ impl<R: Real> Executor for CpuExecutor<R> {
             .collect();
         let uses = plan.nodes().map(|node| node.op.uses()).collect();
         let cleared = cleared(&layout, &slots);
-        self.plans.push(Loaded { plan, layout, slots, uses, cleared });
+        self.plans.push(Loaded { plan, layout, first, slots, uses, cleared });
         Ok(PlanId(self.plans.len() - 1))
     }
 

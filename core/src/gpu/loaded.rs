@@ -27,13 +27,26 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Allocates a plan's buffers; it has no commands yet.
-    pub(super) fn new(device: &wgpu::Device, plan: Plan, layout: Layout) -> Self {
+    /// Allocates a plan's buffers, but for what another plan keeps for it; it has no commands yet.
+    pub(super) fn new(
+        device: &wgpu::Device,
+        plan: Plan,
+        layout: Layout,
+        kept_by: Option<&Loaded>,
+    ) -> Self {
         let mut buffers = HashMap::new();
         let mut inputs = Vec::new();
+        if let Some(other) = kept_by {
+            other.plan.assert_keeps_as(&plan);
+        }
         for (&space, sizes) in &layout.sizes {
+            let shared = kept_by.filter(|_| matches!(space, Space::Kept(_)));
             for (chunk, &len) in sizes.iter().enumerate() {
-                buffers.insert((space, chunk), storage(device, space, len));
+                let buffer = match shared {
+                    Some(other) => other.buffers[&(space, chunk)].clone(),
+                    None => storage(device, space, len),
+                };
+                buffers.insert((space, chunk), buffer);
             }
             if matches!(space, Space::Input(_)) {
                 assert!(sizes.len() == 1, "the inputs of a micro-batch fit one buffer");

@@ -87,7 +87,11 @@ impl Executor for GpuExecutor {
         self.gpu.check()
     }
 
-    fn load(&mut self, plan: Plan) -> Result<PlanId, ExecutorError> {
+    fn load_sharing(
+        &mut self,
+        plan: Plan,
+        kept_by: Option<PlanId>,
+    ) -> Result<PlanId, ExecutorError> {
         if plan.tensors.iter().any(|tensor| tensor.dtype == DType::Half) {
             self.gpu.summary.check_half()?;
         }
@@ -97,7 +101,8 @@ impl Executor for GpuExecutor {
             checked => checked?,
         }
         let layout = Layout::new(&plan, &self.parameters, self.gpu.summary.limits)?;
-        let loaded = Loaded::new(&self.gpu.device, plan, layout);
+        let kept_by = kept_by.map(|id| &self.plans[id.0]);
+        let loaded = Loaded::new(&self.gpu.device, plan, layout, kept_by);
         self.gpu.check()?;
         let id = PlanId(self.plans.len());
         let plan = &loaded.plan;

@@ -4,15 +4,15 @@
 //! Biases of the projection are products with ones: `[tokens, 1]` times the biases, to which the projection is added,
 //! and for their gradient the sum over tokens. They are too small a part of a step for ops of their own.
 
-use super::context::Context;
+use super::context::{Cache, Context};
 use super::linear::Linear;
 use super::norm::{Norm, Stream};
-use crate::ops::attention::{Attention, AttentionBackward, Shape};
+use crate::ops::attention::{Attention, AttentionBackward, CachedAttention, Shape};
 use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::head_norm::{HeadNorm, HeadNormBackward, Heads};
 use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::rope::Rope;
-use crate::plan::{PlanBuilder, View};
+use crate::plan::{DType, PlanBuilder, Role, View};
 
 /// What the backward needs.
 pub(super) struct AttentionBlock {
@@ -71,6 +71,25 @@ fn rope(cx: &Context<'_>, qkv: View, inverse: bool) -> Rope {
     Rope { qkv, table, tokens: cx.tokens(), context, q_heads, kv_heads, head_dim, inverse }
 }
 
+/// Attention over a block's keys and values of earlier runs.
+fn cached(
+    b: &mut PlanBuilder,
+    cx: &Context<'_>,
+    name: &str,
+    cache: Cache,
+    qkv: View,
+    out: View,
+) -> CachedAttention {
+    let Cache { positions, cache_rows, slots, rows } = cache;
+    let context = cx.config.train.context_length;
+    let shape = Shape { batch: rows, context, ..shape(cx) };
+    let extents = [rows, context, shape.kv_heads * shape.head_dim];
+    let [keys, values] = ["keys", "values"]
+        .map(|it| b.shared(&format!("{name}.{it}"), &extents, DType::Real, Role::Kept));
+    let table = cx.inputs.rope_table;
+    CachedAttention { qkv, table, positions, cache_rows, keys, values, out, slots, shape }
+}
+
 impl AttentionBlock {
     /// The residual stream that the block reads, `[tokens, width]`.
     pub fn input(&self) -> View {
@@ -97,7 +116,7 @@ impl AttentionBlock {
         });
         let projected = heads_norm.as_ref().map_or(qkv, |it| it.x);
         let product = project.product(b, cx, norm.y, projected, n);
-        if heads_norm.is_none() && ones(cx).is_none() {
+        if heads_norm.is_none() && ones(cx).is_none() && cx.cache.is_none() {
             b.push(FusedProduct { product: Product::Dense(product), then: Then::Rope(rope) });
         } else {
             if let Some(ones) = ones(cx) {
@@ -112,11 +131,20 @@ impl AttentionBlock {
                 let (heads, eps) = (heads(shape), cx.config.model.rms_norm_eps);
                 b.push(HeadNorm { x, q_gain, k_gain, y: qkv, rstd, heads, eps });
             }
-            b.push(rope);
+            // With a cache, attention turns heads itself.
+            if cx.cache.is_none() {
+                b.push(rope);
+            }
         }
         let out = b.activation_of(cx.working, "heads_out", &[n, shape.out_width()]);
         let lse = b.activation("lse", &[n * shape.q_heads]);
-        b.push(Attention { qkv, out, lse, shape });
+        match cx.cache {
+            None => b.push(Attention { qkv, out, lse, shape }),
+            Some(cache) => {
+                let attention = cached(b, cx, name, cache, qkv, out);
+                b.push(attention);
+            }
+        }
         let weight = format!("{name}.o_proj");
         let (inputs, outputs) = (shape.out_width(), cx.width());
         let project = Linear { weight: &weight, inputs, outputs, dtype };

@@ -47,7 +47,9 @@ impl Block {
     ) -> (Stream, Self) {
         b.scoped(of.name.clone(), |b| {
             let (after, block) = Self::compute(b, cx, of, stream);
-            b.scoped("ffn", |b| block.ffn.record(b, cx, &block.of.name));
+            if cx.cache.is_none() {
+                b.scoped("ffn", |b| block.ffn.record(b, cx, &block.of.name));
+            }
             (after, block)
         })
     }

@@ -51,7 +51,7 @@ pub struct Inputs {
     pub segment_starts: View,
     /// See [`scalars`].
     pub scalars: View,
-    /// Cosines and sines, `[context, head_dim]`.
+    /// Cosines and sines, `[train.context_length, head_dim]`.
     pub rope_table: View,
     /// Ones, `[rows * context]`, where the model has biases.
     pub ones: Option<View>,
@@ -78,6 +78,19 @@ pub struct Ahead {
     pub segment_starts: View,
 }
 
+/// A cache of keys and values, and where in it the tokens of a run belong.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cache {
+    /// Of each slot, in its row, `[slots]`; [`IDLE`](crate::ops::attention::IDLE) where it has no token.
+    pub positions: View,
+    /// `[slots]`.
+    pub cache_rows: View,
+    /// Tokens of a run.
+    pub slots: usize,
+    /// Texts that it holds, each of up to `train.context_length` tokens.
+    pub rows: usize,
+}
+
 /// Sizes and names for block builders.
 pub(super) struct Context<'a> {
     pub config: &'a Config,
@@ -87,6 +100,8 @@ pub(super) struct Context<'a> {
     pub context: usize,
     /// Whether what a reader wants to see is kept: router probabilities.
     pub probe: bool,
+    /// Where attention finds the tokens before those of this run; none where a run holds whole rows.
+    pub cache: Option<Cache>,
     /// Element type of the large activations: halves in mixed precision.
     pub working: DType,
     pub inputs: Inputs,
@@ -124,7 +139,11 @@ impl<'a> Context<'a> {
             sorted_positions,
             segment_starts,
             scalars: real("scalars", scalars::LEN, Role::Input),
-            rope_table: real("rope_table", context * config.model.head_dim, Role::Constant),
+            rope_table: real(
+                "rope_table",
+                config.train.context_length * config.model.head_dim,
+                Role::Constant,
+            ),
             ones: config.model.has_qkv_bias().then(|| real("ones", n, Role::Constant)),
             metrics: real("metrics", metric::LEN, Role::State),
             ahead,
@@ -133,8 +152,16 @@ impl<'a> Context<'a> {
         let loss_scalars = if mixed { scaled(b, inputs.scalars) } else { inputs.scalars };
         let parameters = parameters(config).into_iter().map(|p| (p.name.clone(), p)).collect();
         let working = if mixed { DType::Half } else { DType::Real };
-        let probe = false;
-        Self { config, rows, context, probe, working, inputs, loss_scalars, parameters }
+        let (probe, cache) = (false, None);
+        Self { config, rows, context, probe, cache, working, inputs, loss_scalars, parameters }
+    }
+
+    /// For plans of single tokens, `slots` a run, whose keys and values a cache of so many rows keeps.
+    pub fn caching(b: &mut PlanBuilder, config: &'a Config, slots: usize, rows: usize) -> Self {
+        let mut int = |name: &str| b.shared(name, &[slots], DType::U32, Role::Input);
+        let cache =
+            Cache { positions: int("positions"), cache_rows: int("cache_rows"), slots, rows };
+        Self { cache: Some(cache), ..Self::new(b, config, slots, 1, false) }
     }
 
     /// For a probe plan: one row, no gradients.

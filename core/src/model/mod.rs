@@ -1,8 +1,8 @@
 //! Models as plan builders: parameters with their file names, and one file a block with its
 //! forward and backward side by side.
 //!
-//! Six plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`token_losses_plan`],
-//! [`generate_plan`], [`probe_plan`], [`states_plan`].
+//! Seven plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`token_losses_plan`],
+//! [`fill_cache_plan`] and [`decode_plan`], [`probe_plan`], [`states_plan`].
 
 mod attention_block;
 mod block;
@@ -29,6 +29,6 @@ pub use parameters::{
     training_head,
 };
 pub use plans::{
-    StateLayer, evaluate_plan, generate_plan, probe_plan, states_plan, token_losses_plan,
-    train_plan,
+    StateLayer, decode_plan, evaluate_plan, fill_cache_plan, probe_plan, states_plan,
+    token_losses_plan, train_plan,
 };

@@ -1,6 +1,6 @@
 //! The whole model as a plan: training (forward, backward, clip, optimizer), evaluation (losses and
-//! last hidden states), losses of single tokens, generation (logits of one position), probing (all of
-//! a row's states).
+//! last hidden states), losses of single tokens, generation (logits after one token, with a cache), probing
+//! (all of a row's states).
 
 use super::block::{Block, BlockOf};
 use super::context::Context;
@@ -15,7 +15,6 @@ use crate::config::{Config, Source};
 use crate::ops::add::Add;
 use crate::ops::copy::Copy;
 use crate::ops::embedding::{Embedding, EmbeddingBackward};
-use crate::ops::gather_rows::GatherRows;
 use crate::plan::{DType, ParameterLayout, Plan, PlanBuilder, Role, View};
 
 /// The blocks of a planned forward.
@@ -169,21 +168,27 @@ pub fn token_losses_plan(config: &Config) -> Plan {
     builder.finish()
 }
 
-/// The next-token logits `[vocab_size]` (state `logits`) of one row of tokens at the position in
-/// the input `position [1]`. Without projection head and NITP.
-pub fn generate_plan(config: &Config) -> Plan {
-    let mut builder = PlanBuilder::new("generate");
+/// Tokens of texts, one a slot, whose keys and values go to a cache of so many rows: inputs `tokens`, `positions`
+/// and `cache_rows`, each `[slots]` ([`CachedAttention`](crate::ops::attention::CachedAttention)). Nothing comes of
+/// it but the cache; [`decode_plan`] reads it. Without projection head and NITP.
+pub fn fill_cache_plan(config: &Config, slots: usize, rows: usize) -> Plan {
+    let mut builder = PlanBuilder::new("fill_cache");
     let b = &mut builder;
-    let cx = &Context::new(b, config, 1, config.train.context_length, false);
-    let (width, vocab) = (cx.width(), config.model.vocab_size);
-    let position = b.shared("position", &[1], DType::U32, Role::Input);
-    let logits = b.shared("logits", &[vocab], DType::Real, Role::State);
+    let cx = &Context::caching(b, config, slots, rows);
+    forward(b, cx, None);
+    builder.finish()
+}
+
+/// The next-token logits `[rows, vocab_size]` (state `logits`) after one token of each of so many texts, the tokens
+/// before which are in the cache. Inputs as those of [`fill_cache_plan`], whose cache is the same one, with a slot
+/// for each row.
+pub fn decode_plan(config: &Config, rows: usize) -> Plan {
+    let mut builder = PlanBuilder::new("decode");
+    let b = &mut builder;
+    let cx = &Context::caching(b, config, rows, rows);
+    let logits = b.shared("logits", &[rows, config.model.vocab_size], DType::Real, Role::State);
     let Forward { norm, .. } = forward(b, cx, None);
-    b.scoped("head", |b| {
-        let state = b.activation("state", &[1, width]);
-        b.push(GatherRows { x: norm.y, index: position, y: state, rows: 1, width });
-        unembedding(cx).forward_into(b, cx, state, logits, 1);
-    });
+    b.scoped("head", |b| unembedding(cx).forward_into(b, cx, norm.y, logits, rows));
     builder.finish()
 }
 

@@ -137,7 +137,7 @@ impl Op for Rope {
 
 /// Turns the heads in `x` by the angles of one position; `sign` -1 turns back.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
-fn turn_heads(x: &mut [f32], angles: &[f32], sign: f32) {
+pub(super) fn turn_heads(x: &mut [f32], angles: &[f32], sign: f32) {
     let (cos, sin) = angles.split_at(angles.len() / 2);
     for head in x.chunks_exact_mut(angles.len()) {
         let (first, second) = head.split_at_mut(cos.len());

@@ -16,6 +16,7 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("add", Tolerance { atol: 0.0, rtol: 1e-6 }),
     ("attention", Tolerance { atol: 5e-6, rtol: 1e-5 }),
     ("attention_backward", Tolerance { atol: 2e-5, rtol: 2e-5 }),
+    ("attention_cached", Tolerance { atol: 5e-6, rtol: 1e-5 }),
     ("clip_factor", Tolerance { atol: 1e-6, rtol: 5e-6 }),
     ("copy", Tolerance { atol: 0.0, rtol: 0.0 }),
     ("cross_entropy", Tolerance { atol: 2e-6, rtol: 1e-5 }),

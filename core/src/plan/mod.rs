@@ -56,6 +56,16 @@ impl Plan {
         Some(View { id, offset: 0, len: self.tensors[index].len(), dtype })
     }
 
+    /// Panics unless another plan's [kept](Role::Kept) tensors are these, in the same order, and so at the same
+    /// places: then both may have one memory for them.
+    pub(crate) fn assert_keeps_as(&self, other: &Plan) {
+        let kept = |plan: &Plan| -> Vec<(String, Vec<usize>, DType)> {
+            let kept = plan.tensors.iter().filter(|info| info.role == Role::Kept);
+            kept.map(|info| (info.name.clone(), info.shape.clone(), info.dtype)).collect()
+        };
+        assert_eq!(kept(self), kept(other), "what `{}` and `{}` keep", self.name, other.name);
+    }
+
     /// All ops in the order of execution, for one micro-batch.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.prepare.iter().chain(&self.micro).chain(&self.update)

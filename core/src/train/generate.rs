@@ -1,47 +1,16 @@
-//! Sampling text from a model, one token a run of the generate plan.
+//! Going on with texts, one token a run, with the keys and values of earlier tokens in a cache.
 
 use std::ops::ControlFlow;
 
-use rand::SeedableRng;
-use rand::distr::{Distribution, weighted::WeightedIndex};
-use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
 use super::inputs::{self, find};
+use super::sampling::{Sampler, Sampling, SamplingError};
 use crate::config::Config;
 use crate::data::Tokenizer;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket, take_now};
-use crate::model::generate_plan;
-
-/// How the next token is drawn from the logits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sampling {
-    /// Divides the logits; 0 takes the likeliest token.
-    pub temperature: f64,
-    /// Only this many of the likeliest tokens; 0 for all.
-    pub top_k: usize,
-    /// Only the likeliest tokens whose probabilities reach this sum; 1 for all.
-    pub top_p: f64,
-    /// Seed of the draws.
-    pub seed: u64,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Self { temperature: 0.8, top_k: 0, top_p: 0.95, seed: 0 }
-    }
-}
-
-/// Logits that can't be sampled from.
-#[derive(Clone, Debug, Error, PartialEq)]
-pub enum SamplingError {
-    /// A logit is NaN or infinite.
-    #[error("the model's logits are not finite: its weights are broken; use an earlier checkpoint")]
-    NotFinite,
-    /// No id of the logits is a token.
-    #[error("the tokenizer has no token among the model's logits: it is another tokenizer")]
-    NoToken,
-}
+use crate::model::{decode_plan, fill_cache_plan};
+use crate::ops::attention::IDLE;
 
 /// A failure to generate.
 #[derive(Debug, Error)]
@@ -57,79 +26,143 @@ pub enum GenerateError {
     EmptyPrompt,
 }
 
-/// Draws tokens.
-#[derive(Clone, Debug)]
-pub struct Sampler {
-    sampling: Sampling,
-    tokens: Vec<bool>,
-    rng: ChaCha8Rng,
-}
-
-impl Sampler {
-    /// A sampler at the start of its seed's sequence, of the ids that are tokens: those that
-    /// [`Tokenizer::token_mask`](crate::data::Tokenizer::token_mask) has. A model may have rows
-    /// for more.
-    pub fn new(sampling: Sampling, tokens: Vec<bool>) -> Self {
-        Self { sampling, tokens, rng: ChaCha8Rng::seed_from_u64(sampling.seed) }
-    }
-
-    /// Draws a token from `logits [vocab_size]`. Ties go to the lowest id.
-    ///
-    /// # Errors
-    /// If a logit is not finite, or no id of them is a token.
-    pub fn draw(&mut self, logits: &[f32]) -> Result<u32, SamplingError> {
-        if logits.iter().any(|x| !x.is_finite()) {
-            return Err(SamplingError::NotFinite);
-        }
-        let is_token = |&id: &usize| self.tokens.get(id).is_some_and(|&token| token);
-        let mut order: Vec<usize> = (0..logits.len()).filter(is_token).collect();
-        if order.is_empty() {
-            return Err(SamplingError::NoToken);
-        }
-        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-        if self.sampling.temperature <= 0.0 {
-            return Ok(order[0] as u32);
-        }
-        if self.sampling.top_k > 0 {
-            order.truncate(self.sampling.top_k);
-        }
-        let largest = f64::from(logits[order[0]]);
-        let mut weights: Vec<f64> = order
-            .iter()
-            .map(|&i| ((f64::from(logits[i]) - largest) / self.sampling.temperature).exp())
-            .collect();
-        let total: f64 = weights.iter().sum();
-        let mut reached = 0.0;
-        let kept = weights.iter().position(|weight| {
-            reached += weight / total;
-            reached >= self.sampling.top_p
-        });
-        weights.truncate(kept.map_or(weights.len(), |last| last + 1));
-        let index = WeightedIndex::new(&weights).map_err(|_| SamplingError::NotFinite)?;
-        Ok(order[index.sample(&mut self.rng)] as u32)
-    }
-}
-
-/// The loaded generate plan.
+/// Reads logits after texts, each in a row of a cache.
+///
+/// A row remembers which tokens it has the keys and values of. Whoever asks gives the whole text each time; computed
+/// is what is new of it. A text of more tokens than `train.context_length` is seen from a later token on, as many
+/// halves of the context further as it takes: so it is computed again once in half a context, and not for each token.
 #[derive(Clone, Debug)]
 pub struct Generator {
-    plan: PlanId,
+    fill: PlanId,
+    decode: PlanId,
+    /// Tokens of a run of `fill`.
+    slots: usize,
     context: usize,
     vocab: usize,
+    /// By row: the tokens in the cache, from position 0 on.
+    cached: Vec<Vec<u32>>,
+}
+
+/// The next token of a row, to be computed.
+struct Slot {
+    row: usize,
+    position: usize,
+    token: u32,
 }
 
 impl Generator {
-    /// Loads the generate plan: rows of `train.context_length` tokens.
+    /// Tokens of a run that fills the cache, at most: enough for products to be fast.
+    const MOST_SLOTS: usize = 64;
+
+    /// Loads the plans, for one text at a time.
     ///
     /// # Errors
     /// What the executor reports.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
-        let plan = inputs::load_plan(executor, config, generate_plan(config))?;
-        Ok(Self { plan, context: config.train.context_length, vocab: config.model.vocab_size })
+        Self::with_rows(executor, config, 1)
     }
 
-    /// Starts on the logits `[vocab_size]` of the token after `tokens`, of which the last
-    /// context_length count.
+    /// Loads the plans, for so many texts side by side.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    pub fn with_rows(
+        executor: &mut dyn Executor,
+        config: &Config,
+        rows: usize,
+    ) -> Result<Self, ExecutorError> {
+        let context = config.train.context_length;
+        let slots = context.min(Self::MOST_SLOTS);
+        let decode = inputs::load_plan(executor, config, decode_plan(config, rows))?;
+        let fill = fill_cache_plan(config, slots, rows);
+        let fill = inputs::load_plan_sharing(executor, config, fill, Some(decode))?;
+        let (vocab, cached) = (config.model.vocab_size, vec![Vec::new(); rows]);
+        Ok(Self { fill, decode, slots, context, vocab, cached })
+    }
+
+    /// Texts that it reads side by side.
+    pub fn rows(&self) -> usize {
+        self.cached.len()
+    }
+
+    /// Forgets what is in the cache: the weights are other ones.
+    pub fn forget(&mut self) {
+        self.cached.iter_mut().for_each(Vec::clear);
+    }
+
+    /// What of a text the model sees.
+    fn window<'a>(&self, tokens: &'a [u32]) -> &'a [u32] {
+        let half = (self.context / 2).max(1);
+        &tokens[tokens.len().saturating_sub(self.context).next_multiple_of(half)..]
+    }
+
+    /// Starts on the logits `[rows, vocab_size]` of the tokens after these texts, one a row. Those of a row without a
+    /// text mean nothing.
+    ///
+    /// # Errors
+    /// What the executor reports.
+    ///
+    /// # Panics
+    /// If there is not a text or a `None` for each row, or a text is empty.
+    pub fn submit_rows(
+        &mut self,
+        executor: &mut dyn Executor,
+        texts: &[Option<&[u32]>],
+    ) -> Result<Ticket, ExecutorError> {
+        assert_eq!(texts.len(), self.rows());
+        let (mut before, mut last) = (Vec::new(), Vec::new());
+        let mut cached = std::mem::take(&mut self.cached);
+        // Until the runs are submitted, nothing is known of the cache.
+        self.cached = vec![Vec::new(); cached.len()];
+        for (row, text) in texts.iter().enumerate() {
+            let Some(text) = text else { continue };
+            let window = self.window(text);
+            let there = window.iter().zip(&cached[row]).take_while(|(a, b)| a == b).count();
+            let slots = (0..window.len()).map(|position| {
+                let token = window[position];
+                Slot { row, position, token }
+            });
+            // Of the last token the logits are wanted, whether or not it was seen before.
+            let last_position = window.len() - 1;
+            for slot in slots.skip(there.min(last_position)) {
+                if slot.position < last_position { &mut before } else { &mut last }.push(slot);
+            }
+            cached[row] = window.to_vec();
+        }
+        if !before.is_empty() {
+            let chunks = before.chunks(self.slots);
+            let micro: Vec<MicroInputs> =
+                chunks.map(|chunk| self.inputs(executor, self.fill, self.slots, chunk)).collect();
+            executor.run(self.fill, &micro, &[])?;
+        }
+        let micro = self.inputs(executor, self.decode, cached.len(), &last);
+        let (plan, _) = executor.plan(self.decode);
+        let logits = Source::Tensor { plan: self.decode, view: find(plan, "logits") };
+        let tickets = executor.run(self.decode, &[micro], &[logits])?;
+        self.cached = cached;
+        Ok(tickets[0])
+    }
+
+    /// The inputs of a run of so many slots. In the decode plan, a slot is a row.
+    fn inputs(
+        &self,
+        executor: &dyn Executor,
+        id: PlanId,
+        slots: usize,
+        tokens: &[Slot],
+    ) -> MicroInputs {
+        let (mut ids, mut positions, mut rows) = (vec![0; slots], vec![IDLE; slots], vec![0; slots]);
+        for (index, &Slot { row, position, token }) in tokens.iter().enumerate() {
+            let slot = if id == self.decode { row } else { index };
+            (ids[slot], positions[slot], rows[slot]) = (token, position as u32, row as u32);
+        }
+        let (plan, _) = executor.plan(id);
+        let named = [("tokens", ids), ("positions", positions), ("cache_rows", rows)];
+        let ints = named.map(|(name, values)| (find(plan, name).id, values));
+        MicroInputs { reals: Vec::new(), ints: ints.into() }
+    }
+
+    /// [`Generator::submit_rows`] of one text, where there is one row.
     ///
     /// # Errors
     /// What the executor reports.
@@ -137,25 +170,14 @@ impl Generator {
     /// # Panics
     /// If `tokens` is empty.
     pub fn submit(
-        &self,
+        &mut self,
         executor: &mut dyn Executor,
         tokens: &[u32],
     ) -> Result<Ticket, ExecutorError> {
-        let window = &tokens[tokens.len().saturating_sub(self.context)..];
-        let mut row = window.to_vec();
-        // Later positions don't reach earlier ones: any token will do.
-        row.resize(self.context, 0);
-        let (plan, _) = executor.plan(self.plan);
-        let id = |name: &str| find(plan, name).id;
-        let inputs = MicroInputs {
-            reals: Vec::new(),
-            ints: vec![(id("tokens"), row), (id("position"), vec![window.len() as u32 - 1])],
-        };
-        let logits = Source::Tensor { plan: self.plan, view: find(plan, "logits") };
-        Ok(executor.run(self.plan, &[inputs], &[logits])?[0])
+        self.submit_rows(executor, &[Some(tokens)])
     }
 
-    /// As [`Generator::submit`], waiting for the logits: native apps.
+    /// As [`Generator::submit`], waiting for the logits `[vocab_size]`: native apps.
     ///
     /// # Errors
     /// What the executor reports.
@@ -163,7 +185,7 @@ impl Generator {
     /// # Panics
     /// If `tokens` is empty.
     pub fn logits(
-        &self,
+        &mut self,
         executor: &mut dyn Executor,
         tokens: &[u32],
     ) -> Result<Vec<f32>, ExecutorError> {
@@ -171,39 +193,61 @@ impl Generator {
         take_now(executor, ticket)
     }
 
-    /// Goes on from `tokens` until the tokenizer's end of text, `max_tokens` more, or a break of
-    /// `each`, which gets every new token.
+    /// Goes on with texts side by side, as many as there are rows, each with draws of its own, until its
+    /// tokenizer's end of text, `max_tokens` more, or a break of `each`, which gets every new token and the index of
+    /// its text. It waits: native apps.
     ///
     /// # Errors
     /// An empty prompt, logits that are not finite, what the executor reports.
     pub fn generate(
-        &self,
+        &mut self,
         executor: &mut dyn Executor,
-        mut tokens: Vec<u32>,
+        prompts: Vec<(Vec<u32>, Sampling)>,
         max_tokens: usize,
         tokenizer: &Tokenizer,
-        sampling: Sampling,
-        mut each: impl FnMut(u32) -> ControlFlow<()>,
-    ) -> Result<Vec<u32>, GenerateError> {
+        mut each: impl FnMut(usize, u32) -> ControlFlow<()>,
+    ) -> Result<(), GenerateError> {
+        struct Text {
+            index: usize,
+            tokens: Vec<u32>,
+            left: usize,
+            sampler: Sampler,
+        }
         let stop = tokenizer.end_of_text();
-        if tokens.is_empty() {
-            tokens.push(stop.ok_or(GenerateError::EmptyPrompt)?);
-        }
-        let mut sampler = Sampler::new(sampling, tokenizer.token_mask());
-        let mut new = Vec::new();
-        while new.len() < max_tokens {
-            let logits = self.logits(executor, &tokens)?;
-            let token = sampler.draw(&logits[..self.vocab])?;
-            if Some(token) == stop {
-                break;
+        let mut waiting = prompts.into_iter().enumerate().map(|(index, (mut tokens, sampling))| {
+            if tokens.is_empty() {
+                tokens.push(stop.ok_or(GenerateError::EmptyPrompt)?);
             }
-            tokens.push(token);
-            new.push(token);
-            if each(token).is_break() {
-                break;
+            let sampler = Sampler::new(sampling, tokenizer.token_mask());
+            Ok::<_, GenerateError>(Text { index, tokens, left: max_tokens, sampler })
+        });
+        let mut rows: Vec<Option<Text>> = (0..self.rows()).map(|_| None).collect();
+        loop {
+            // A row whose text has ended goes to the next one.
+            for row in rows.iter_mut().filter(|row| row.as_ref().is_none_or(|it| it.left == 0)) {
+                *row = waiting.next().transpose()?.filter(|text| text.left > 0);
+            }
+            if rows.iter().all(Option::is_none) {
+                return Ok(());
+            }
+            let texts: Vec<Option<&[u32]>> =
+                rows.iter().map(|row| row.as_ref().map(|text| &text.tokens[..])).collect();
+            let ticket = self.submit_rows(executor, &texts)?;
+            let logits = take_now(executor, ticket)?;
+            for (row, logits) in rows.iter_mut().zip(logits.chunks_exact(self.vocab)) {
+                let Some(text) = row else { continue };
+                let token = text.sampler.draw(logits)?;
+                text.left -= 1;
+                if Some(token) == stop {
+                    text.left = 0;
+                    continue;
+                }
+                text.tokens.push(token);
+                if each(text.index, token).is_break() {
+                    text.left = 0;
+                }
             }
         }
-        Ok(new)
     }
 }
 
@@ -211,51 +255,19 @@ impl Generator {
 mod tests {
     use super::*;
 
-    fn draws(sampling: Sampling, logits: &[f32]) -> Vec<u32> {
-        let mut sampler = Sampler::new(sampling, vec![true; logits.len()]);
-        (0..2000).map(|_| sampler.draw(logits).unwrap()).collect()
-    }
-
     #[test]
-    fn temperature_zero_takes_the_likeliest_and_the_lowest_of_a_tie() {
-        let sampling = Sampling { temperature: 0.0, ..Sampling::default() };
-        assert!(draws(sampling, &[0.0, 3.0, 3.0, 1.0]).iter().all(|&t| t == 1));
-    }
-
-    #[test]
-    fn frequencies_follow_the_softmax() {
-        let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 1 };
-        let found = draws(sampling, &[0.0, (3.0f32).ln()]);
-        let share = found.iter().filter(|&&t| t == 1).count() as f64 / 2000.0;
-        assert!((share - 0.75).abs() < 0.03, "{share}");
-    }
-
-    #[test]
-    fn top_k_and_top_p_cut_the_tail() {
-        let logits = [2.0, 1.0, 0.0, -1.0];
-        let base = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, seed: 2 };
-        assert!(draws(Sampling { top_k: 2, ..base }, &logits).iter().all(|&t| t < 2));
-        assert!(draws(Sampling { top_p: 0.6, ..base }, &logits).iter().all(|&t| t == 0));
-        assert!(draws(base, &logits).contains(&3));
-    }
-
-    #[test]
-    fn broken_logits_are_an_error() {
-        let mut sampler = Sampler::new(Sampling::default(), vec![true; 2]);
-        assert_eq!(sampler.draw(&[0.0, f32::NAN]), Err(SamplingError::NotFinite));
-    }
-
-    #[test]
-    fn ids_that_are_no_tokens_are_never_drawn() {
-        let sampling = Sampling { temperature: 1.0, top_k: 2, top_p: 1.0, seed: 3 };
-        // A gap at 1, and a model with rows from 4 on that the tokenizer lacks.
-        let logits = [0.0, 50.0, 1.0, 0.5, 60.0, 70.0];
-        for temperature in [0.0, 1.0] {
-            let sampling = Sampling { temperature, ..sampling };
-            let mut sampler = Sampler::new(sampling, vec![true, false, true, true]);
-            assert!((0..500).all(|_| [2, 3].contains(&sampler.draw(&logits).unwrap())));
+    fn a_text_longer_than_the_context_moves_on_by_halves() {
+        let generator =
+            |context| Generator { fill: PlanId(0), decode: PlanId(0), slots: 1, context, vocab: 1, cached: Vec::new() };
+        let tokens: Vec<u32> = (0..40).collect();
+        let begins = |context: usize, len: usize| generator(context).window(&tokens[..len])[0];
+        assert_eq!([1, 7, 8].map(|len| begins(8, len)), [0, 0, 0]);
+        assert_eq!([9, 12, 13, 16, 17].map(|len| begins(8, len)), [4, 4, 8, 8, 12]);
+        // Odd contexts, down to one token.
+        assert_eq!([5, 6, 7, 8].map(|len| begins(5, len)), [0, 2, 2, 4]);
+        assert_eq!([1, 2, 3].map(|len| begins(1, len)), [0, 1, 2]);
+        for (context, len) in [(8, 40), (5, 33), (1, 9)] {
+            assert!((1..=context).contains(&generator(context).window(&tokens[..len]).len()));
         }
-        let mut sampler = Sampler::new(sampling, vec![false]);
-        assert_eq!(sampler.draw(&logits), Err(SamplingError::NoToken));
     }
 }

@@ -181,9 +181,19 @@ pub fn load_plan(
     config: &Config,
     plan: Plan,
 ) -> Result<PlanId, ExecutorError> {
+    load_plan_sharing(executor, config, plan, None)
+}
+
+/// The same; another plan may [keep](crate::plan::Role::Kept) its tensors for it.
+pub(super) fn load_plan_sharing(
+    executor: &mut dyn Executor,
+    config: &Config,
+    plan: Plan,
+    kept_by: Option<PlanId>,
+) -> Result<PlanId, ExecutorError> {
     let table = plan.find("rope_table").expect("every model plan has it");
     let (ones, loss_scale) = (plan.find("ones"), plan.find("loss_scale"));
-    let id = executor.load(plan)?;
+    let id = executor.load_sharing(plan, kept_by)?;
     let model = &config.model;
     let scaling = model.rope_scaling();
     let values =

@@ -29,7 +29,7 @@ impl Continuation {
     pub fn is_greedy(
         &self,
         executor: &mut dyn Executor,
-        generator: &Generator,
+        generator: &mut Generator,
         log_probabilities: &[f32],
     ) -> Result<bool, ExecutorError> {
         for (at, &log_probability) in (self.first..).zip(log_probabilities) {

@@ -10,6 +10,7 @@ mod inputs;
 mod likelihood;
 mod probe;
 mod rehearsal;
+mod sampling;
 mod schedule;
 mod states;
 mod store;
@@ -28,11 +29,12 @@ pub use events::{
     CheckpointEvent, EvaluationEvent, Event, FinishedEvent, GeometryEvent, RivalLosses, StepEvent,
     WarningEvent,
 };
-pub use generate::{GenerateError, Generator, Sampler, Sampling, SamplingError};
+pub use generate::{GenerateError, Generator};
 pub use inputs::{BatchSource, Scales, Terms, find, load_plan, micro_inputs, step_inputs};
 pub use likelihood::{Continuation, LikelihoodReader};
 pub use probe::{Probe, ProbeReads, Prober};
 pub use rehearsal::Rehearsal;
+pub use sampling::{Sampler, Sampling, SamplingError};
 pub use schedule::learning_rate;
 pub use states::StateReader;
 pub use store::{Tensor, Tensors, initialize, pack, unpack, write};

@@ -41,6 +41,9 @@ pub struct GenerateArgs {
     /// Instead of one prompt, a file of them: a line each, or JSONL with a field `prompt`; what is written is JSONL, an object a prompt
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     pub prompts: Option<PathBuf>,
+    /// A prompt line in place of --prompt: each line that is typed is gone on with
+    #[arg(long, conflicts_with_all = ["prompt", "prompts"])]
+    pub interactive: bool,
     /// End before this text; may be given more than once
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,

@@ -58,7 +58,7 @@ fn model(name: &str) -> (Config, Tensors) {
 fn check(name: &str, config: &Config, weights: &Tensors, mut executor: impl Executor, most: f64) {
     let executor: &mut dyn Executor = &mut executor;
     initialize(executor, &parameters(config), 0, weights).unwrap();
-    let generator = Generator::new(executor, config).unwrap();
+    let mut generator = Generator::new(executor, config).unwrap();
     let expected = Vectors::load(&format!("hugging_face/{name}/expected"));
     let ids = |name: &str| -> Vec<u32> { expected.get(name).iter().map(|&id| id as u32).collect() };
     let tokens = ids("tokens");

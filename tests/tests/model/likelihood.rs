@@ -20,7 +20,7 @@ fn continuations() -> Vec<Continuation> {
 /// likeliest.
 fn direct(
     executor: &mut dyn Executor,
-    generator: &Generator,
+    generator: &mut Generator,
     it: &Continuation,
 ) -> (Vec<f64>, bool) {
     let mut is_greedy = true;
@@ -40,7 +40,7 @@ fn check(config: &Config, mut executor: impl Executor) {
     executor.poison_freed(true);
     initialize(executor, &parameters(config), 1, &Tensors::new()).expect("weights fit");
     let reader = LikelihoodReader::new(executor, config).expect("the plan fits");
-    let generator = Generator::new(executor, config).expect("the plan fits");
+    let mut generator = Generator::new(executor, config).expect("the plan fits");
     let mut all = continuations();
     // What the model itself goes on with.
     let mut tokens = all[2].tokens[..4].to_vec();
@@ -55,12 +55,12 @@ fn check(config: &Config, mut executor: impl Executor) {
         let found = reader.read_now(executor, some).expect("losses");
         assert_eq!(found.len(), some.len());
         for (it, found) in some.iter().zip(&found) {
-            let (expected, is_greedy) = direct(executor, &generator, it);
+            let (expected, is_greedy) = direct(executor, &mut generator, it);
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(expected) {
                 assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} {expected}");
             }
-            let found = it.is_greedy(executor, &generator, found).expect("logits");
+            let found = it.is_greedy(executor, &mut generator, found).expect("logits");
             assert_eq!(found, is_greedy, "{it:?}");
             greedy += usize::from(is_greedy);
         }

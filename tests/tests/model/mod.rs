@@ -3,6 +3,7 @@
 //! declare.
 
 mod executors;
+mod generation;
 mod gradients;
 mod hugging_face;
 mod kernels;

@@ -4,6 +4,7 @@ mod accumulate_sum;
 mod adamw;
 mod add;
 mod attention;
+mod attention_cached;
 mod copy;
 mod cross_entropy;
 mod embedding;

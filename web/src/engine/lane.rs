@@ -34,6 +34,8 @@ pub struct Lane {
     /// A newer one.
     pub newest: Option<Box<Checkpoint>>,
     generator: Option<Generator>,
+    /// The steps after which it read the weights.
+    generated_at: usize,
     prober: Option<Prober>,
     writing: Option<WritingJob>,
     next_writing: Option<WritingJob>,
@@ -93,6 +95,7 @@ impl Lane {
             kept,
             newest: None,
             generator: None,
+            generated_at: 0,
             prober: None,
             writing: None,
             next_writing: None,
@@ -193,11 +196,16 @@ impl Lane {
             self.writing = self.next_writing.take().or(self.writing.take());
         }
         let Some(job) = &mut self.writing else { return Ok(false) };
+        let steps = self.trainer.submitted();
         let executor = self.trainer.executor();
         let generator = match &mut self.generator {
             Some(generator) => generator,
             none => none.insert(Generator::new(executor, &self.config)?),
         };
+        // Keys and values of other weights are of no use.
+        if std::mem::replace(&mut self.generated_at, steps) != steps {
+            generator.forget();
+        }
         let Some(ticket) = job.ticket else {
             job.ticket = Some(generator.submit(executor, &job.tokens)?);
             return Ok(true);

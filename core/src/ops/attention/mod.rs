@@ -6,10 +6,12 @@
 //! `s_ij = q_i · k_j / √head_dim`, `p_ij = softmax over j <= i`, `out_i = Σ_j p_ij v_j`.
 
 mod blocks;
+mod cached;
 mod fast;
 mod tile;
 mod variants;
 
+pub use cached::{CachedAttention, IDLE};
 use rayon::prelude::*;
 
 use super::{Op, Use};

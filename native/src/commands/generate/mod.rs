@@ -1,5 +1,6 @@
 //! `nitp generate`.
 
+mod interactive;
 mod stops;
 
 use std::fs;
@@ -7,7 +8,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use nitp_core::config::Config;
 use nitp_core::data::{TextStream, Tokenizer};
 use nitp_core::executor::Executor;
 use nitp_core::train::{Generator, Sampling};
@@ -19,6 +19,9 @@ use crate::device;
 use crate::model::{Heads, Model};
 use crate::output::{self, errln, outln};
 use stops::Stops;
+
+/// Texts of a file that are written side by side: fixed, so that no text depends on how many there are.
+const ROWS: usize = 8;
 
 /// Writes text as it is drawn; of a file of prompts, a line a prompt.
 pub fn run(args: GenerateArgs) -> Result<()> {
@@ -39,27 +42,23 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     };
     let mut executor = device::choose(&args.device)?.device.executor(&config)?;
     write_weights(executor.as_mut(), &config, &weights)?;
-    let mut writer = Writer::new(executor.as_mut(), &config, &tokenizer, &args)?;
+    let executor = executor.as_mut();
+    let rows = if prompts.is_some() { ROWS } else { 1 };
+    let generator = Generator::with_rows(executor, &config, rows)?;
+    let mut writer = Writer { executor, generator, tokenizer: &tokenizer, args: &args };
     let Some(prompts) = prompts else {
+        if args.interactive {
+            return interactive::run(&mut writer);
+        }
         // What could not be written, because the disk is full or the reader went away, is told at the end.
         if output::part(&args.prompt).is_break() {
             return Ok(());
         }
-        let [prompt] = encoded.try_into().expect("one prompt");
-        writer.write(prompt, args.seed, output::part)?;
+        writer.write(encoded, args.seed, |_, part| output::part(part))?;
         outln!("");
         return Ok(());
     };
-    for (index, (prompt, tokens)) in prompts.iter().zip(encoded).enumerate() {
-        let mut text = String::new();
-        // Each its own draws, and the same ones whatever else is in the file.
-        writer.write(tokens, args.seed + index as u64, |part| {
-            text += part;
-            ControlFlow::Continue(())
-        })?;
-        outln!("{}", serde_json::to_string(&Continued { prompt, text: &text })?);
-    }
-    Ok(())
+    writer.write_lines(&prompts, encoded)
 }
 
 /// A line of what a file of prompts gives.
@@ -121,45 +120,84 @@ struct Writer<'a> {
     args: &'a GenerateArgs,
 }
 
-impl<'a> Writer<'a> {
-    fn new(
-        executor: &'a mut dyn Executor,
-        config: &Config,
-        tokenizer: &'a Tokenizer,
-        args: &'a GenerateArgs,
-    ) -> Result<Self> {
-        let generator = Generator::new(executor, config)?;
-        Ok(Self { executor, generator, tokenizer, args })
-    }
+/// A text that is being written.
+struct Text<'a> {
+    stream: TextStream,
+    stops: Stops<'a>,
+    ended: bool,
+}
 
-    /// Hands text on as it is drawn, until its end, a stop text, or a break of `each`.
+impl Text<'_> {
+    /// Hands on what can be told of the text so far.
+    fn pass(
+        &mut self,
+        text: &str,
+        mut each: impl FnMut(&str) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let (text, has_stopped) = self.stops.push(text);
+        self.ended |= each(&text).is_break() || has_stopped;
+        if self.ended { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+impl Writer<'_> {
+    /// Goes on with these prompts, each with a seed of its own from `seed` on. Hands on text as it is drawn, with the
+    /// index of its prompt, until the text's end, a stop text, or a break of `each`.
     fn write(
         &mut self,
-        prompt: Vec<u32>,
+        prompts: Vec<Vec<u32>>,
         seed: u64,
-        mut each: impl FnMut(&str) -> ControlFlow<()>,
+        mut each: impl FnMut(usize, &str) -> ControlFlow<()>,
     ) -> Result<()> {
         let GenerateArgs { temperature, top_k, top_p, max_tokens, stop, .. } = self.args;
-        let sampling = Sampling { temperature: *temperature, top_k: *top_k, top_p: *top_p, seed };
-        let mut stream = TextStream::after(self.tokenizer, &prompt);
-        let mut stops = Stops::at(stop);
-        let mut ended = false;
-        let mut pass =
-            |text: &str, stops: &mut Stops<'_>, each: &mut dyn FnMut(&str) -> ControlFlow<()>| {
-                let (text, has_stopped) = stops.push(text);
-                ended |= each(&text).is_break() || has_stopped;
-                if ended { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
+        let mut texts: Vec<Text<'_>> = prompts
+            .iter()
+            .map(|prompt| Text {
+                stream: TextStream::after(self.tokenizer, prompt),
+                stops: Stops::at(stop),
+                ended: false,
+            })
+            .collect();
+        let sampling = |seed| Sampling {
+            temperature: *temperature,
+            top_k: *top_k,
+            top_p: *top_p,
+            seed,
+        };
+        let prompts = prompts.into_iter().zip(seed..).map(|(it, seed)| (it, sampling(seed)));
         self.generator.generate(
             self.executor,
-            prompt,
+            prompts.collect(),
             *max_tokens,
             self.tokenizer,
-            sampling,
-            |token| pass(&stream.push(token), &mut stops, &mut each),
+            |index, token| {
+                let part = texts[index].stream.push(token);
+                texts[index].pass(&part, |part| each(index, part))
+            },
         )?;
-        if pass(&stream.finish(), &mut stops, &mut each).is_continue() {
-            let _ = each(&stops.finish());
+        for (index, text) in texts.iter_mut().enumerate().filter(|(_, text)| !text.ended) {
+            let part = text.stream.finish();
+            if text.pass(&part, |part| each(index, part)).is_continue() {
+                let _ = each(index, &text.stops.finish());
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the prompts of a file, [`ROWS`] at a time, and writes a JSON object a prompt.
+    fn write_lines(&mut self, prompts: &[String], encoded: Vec<Vec<u32>>) -> Result<()> {
+        let mut encoded = encoded.into_iter();
+        for (group, prompts) in prompts.chunks(ROWS).enumerate() {
+            let mut texts = vec![String::new(); prompts.len()];
+            // Each its own draws, and the same ones whatever else is in the file.
+            let seed = self.args.seed + (group * ROWS) as u64;
+            self.write(encoded.by_ref().take(ROWS).collect(), seed, |index, part| {
+                texts[index] += part;
+                ControlFlow::Continue(())
+            })?;
+            for (prompt, text) in prompts.iter().zip(&texts) {
+                outln!("{}", serde_json::to_string(&Continued { prompt, text })?);
+            }
         }
         Ok(())
     }

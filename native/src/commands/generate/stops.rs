@@ -30,8 +30,8 @@ impl<'a> Stops<'a> {
     }
 
     /// What was held back, where no stop text came of it.
-    pub fn finish(self) -> String {
-        self.held
+    pub fn finish(&mut self) -> String {
+        std::mem::take(&mut self.held)
     }
 }
 

@@ -144,7 +144,7 @@ fn judge(
         bar.inc(some.len() as u64);
     }
     // Only a cloze asks for the likeliest tokens: the logits of most positions are never read.
-    let generator = match requests.iter().any(|it| it.is_cloze) {
+    let mut generator = match requests.iter().any(|it| it.is_cloze) {
         true => Some(Generator::new(executor, config)?),
         false => None,
     };
@@ -156,7 +156,7 @@ fn judge(
             let (mut log_likelihoods, mut is_greedy) = (Vec::new(), false);
             for (continuation, found) in read.by_ref().take(count) {
                 log_likelihoods.push(found.iter().copied().map(f64::from).sum());
-                if let Some(generator) = generator.as_ref().filter(|_| requests.is_cloze) {
+                if let Some(generator) = generator.as_mut().filter(|_| requests.is_cloze) {
                     is_greedy = continuation.is_greedy(executor, generator, &found)?;
                 }
             }

@@ -11,7 +11,8 @@ use naga::valid::GlobalUse;
 use nitp_core::config::{Config, load, preset};
 use nitp_core::kernel::{Binding, Dispatch, Matrices, Variant, assemble};
 use nitp_core::model::{
-    evaluate_plan, generate_plan, parameters, probe_plan, token_losses_plan, train_plan,
+    decode_plan, evaluate_plan, fill_cache_plan, parameters, probe_plan, token_losses_plan,
+    train_plan,
 };
 use nitp_core::ops::multiply_add::MultiplyAdd;
 use nitp_core::ops::{Access, DynOp, Use, tolerance};
@@ -37,12 +38,13 @@ fn configs() -> Vec<Config> {
     all
 }
 
-fn plans(config: &Config) -> [Plan; 5] {
+fn plans(config: &Config) -> [Plan; 6] {
     [
         train_plan(config, &layout(&parameters(config))),
         evaluate_plan(config),
         token_losses_plan(config),
-        generate_plan(config),
+        fill_cache_plan(config, 3, 2),
+        decode_plan(config, 2),
         probe_plan(config),
     ]
 }
