@@ -151,7 +151,8 @@ impl Generator {
         slots: usize,
         tokens: &[Slot],
     ) -> MicroInputs {
-        let (mut ids, mut positions, mut rows) = (vec![0; slots], vec![IDLE; slots], vec![0; slots]);
+        let (mut ids, mut positions, mut rows) =
+            (vec![0; slots], vec![IDLE; slots], vec![0; slots]);
         for (index, &Slot { row, position, token }) in tokens.iter().enumerate() {
             let slot = if id == self.decode { row } else { index };
             (ids[slot], positions[slot], rows[slot]) = (token, position as u32, row as u32);
@@ -257,8 +258,14 @@ mod tests {
 
     #[test]
     fn a_text_longer_than_the_context_moves_on_by_halves() {
-        let generator =
-            |context| Generator { fill: PlanId(0), decode: PlanId(0), slots: 1, context, vocab: 1, cached: Vec::new() };
+        let generator = |context| Generator {
+            fill: PlanId(0),
+            decode: PlanId(0),
+            slots: 1,
+            context,
+            vocab: 1,
+            cached: Vec::new(),
+        };
         let tokens: Vec<u32> = (0..40).collect();
         let begins = |context: usize, len: usize| generator(context).window(&tokens[..len])[0];
         assert_eq!([1, 7, 8].map(|len| begins(8, len)), [0, 0, 0]);

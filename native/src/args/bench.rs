@@ -19,6 +19,8 @@ pub enum BenchWhat {
     Matmul,
     /// What NITP adds to a step, in time and in FLOPs
     Overhead,
+    /// Texts of 256 tokens, with a cache of keys and values and without
+    Generate,
     /// A mixture of experts beside a dense layer of the same active FLOPs
     Moe,
 }
@@ -29,13 +31,13 @@ pub struct BenchArgs {
     /// What to measure
     #[arg(value_enum, default_value_t = BenchWhat::All)]
     pub what: BenchWhat,
-    /// Presets that are taken [default: tiny, tiny-moe; for `overhead` tiny, small; for `moe` 1.9b-a0.3b]
+    /// Presets that are taken [default: tiny, tiny-moe; for `overhead` and `generate` tiny, small; for `moe` 1.9b-a0.3b]
     #[arg(long = "preset", value_name = "NAME", num_args = 1..)]
     pub presets: Vec<String>,
     /// Overrides one key of their configuration; may be given more than once
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub sets: Vec<String>,
-    /// Steps that count, after two that don't
+    /// Steps that count, after two that don't; of `generate`, texts
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub steps: usize,
     /// The machine

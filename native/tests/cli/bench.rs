@@ -131,3 +131,17 @@ fn a_way_can_be_forced_if_it_is_there() {
     let error = fail(place.nitp(&["bench", "moe", "--way=plain16"]), 1);
     assert!(error.contains("--way is for ops and steps"), "{error}");
 }
+
+#[test]
+fn generation_is_timed_with_a_cache_and_without() {
+    let place = Place::new();
+    let arguments = ["bench", "generate", "--preset", "nano", "--steps", "1", "--json", "--device"];
+    for device in ["cpu", "gpu"] {
+        let (out, _) = succeed(place.nitp(&[&arguments[..], &[device]].concat()));
+        let report: Value = serde_json::from_str(&out).expect("one JSON array");
+        // Times are not compared: other tests run at the same time.
+        for key in ["tokens_per_second", "tokens_per_second_without_cache", "ratio"] {
+            assert!(report[0][key].as_f64().is_some_and(|it| it > 0.0), "{report}");
+        }
+    }
+}

@@ -204,6 +204,61 @@ fn prompts_of_a_file_are_gone_on_with_and_texts_end_where_they_are_told_to() {
     contains_all(&fail(generate(&["--prompts", "broken.jsonl"]), 1), &["line 2", "prompt"]);
 }
 
+#[test]
+fn more_prompts_than_are_written_side_by_side_keep_their_order_and_their_draws() {
+    let place = Place::new();
+    succeed(place.train("run", &["--steps", "4", "--device", "cpu"]));
+    let prompts: Vec<String> = (0..19).map(|number| format!("Line {number}")).collect();
+    let lines = |prompts: &[String], seed: usize| -> Vec<String> {
+        place.write("prompts.txt", prompts.join("\n"));
+        let seed = seed.to_string();
+        // Longer than the context of 16 tokens.
+        let words = ["generate", "run", "--prompts", "prompts.txt", "--max-tokens", "30"];
+        let out = succeed(place.nitp(&[&words[..], &["--device=cpu", "--seed", &seed]].concat())).0;
+        out.lines().map(str::to_owned).collect()
+    };
+    let all = lines(&prompts, 3);
+    assert_eq!(all.len(), prompts.len());
+    for (line, prompt) in all.iter().zip(&prompts) {
+        let object: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(object["prompt"], prompt.as_str());
+    }
+    // A text is the same whatever is written beside it.
+    assert_eq!(lines(&prompts[8..], 3 + 8), all[8..]);
+    assert_eq!(lines(&prompts[8..9], 3 + 8), all[8..9]);
+}
+
+#[test]
+fn typed_lines_are_gone_on_with() {
+    let place = Place::new();
+    succeed(place.train("run", &["--steps", "4", "--device", "cpu"]));
+    let base = ["generate", "run", "--max-tokens", "6", "--device", "cpu"];
+    let typed = |lines: &str| {
+        place.write("typed.txt", lines);
+        let mut command = place.nitp(&[&base[..], &["--interactive"]].concat());
+        let file = std::fs::File::open(place.path("typed.txt")).expect("it was written");
+        command.stdin(file);
+        succeed(command)
+    };
+    let alone = |prompt: &str, seed: &str| {
+        succeed(place.nitp(&[&base[..], &["--prompt", prompt, "--seed", seed]].concat())).0
+    };
+    let (out, err) = typed("Line\nThe tide");
+    assert_eq!(out.replace("> ", ""), alone("Line", "0") + &alone("The tide", "1"), "{out}");
+    assert!(err.contains("Ctrl-D"), "{err}");
+    // An empty line goes on with the last text.
+    let (out, _) = typed("Line\n\n");
+    let first = alone("Line", "0");
+    let text = first.strip_suffix('\n').expect("a line");
+    assert_eq!(out.replace("> ", ""), first.clone() + &alone(text, "1"), "{out}");
+    let kept = String::from_utf8(place.read("cache/prompts")).expect("UTF-8");
+    assert!(kept.contains("The tide"), "{kept}");
+    let (out, _) = typed("");
+    assert_eq!(out.replace("> ", ""), "");
+    let clash = place.nitp(&[&base[..], &["--interactive", "--prompt", "x"]].concat());
+    contains_all(&fail(clash, 2), &["--interactive", "--prompt"]);
+}
+
 fn contains_all(error: &str, parts: &[&str]) {
     for part in parts {
         assert!(error.contains(part), "{part} is not in: {error}");

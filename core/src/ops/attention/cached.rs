@@ -126,7 +126,8 @@ impl Op for CachedAttention {
                 let total: R = scores.iter().map(|&s| (s - largest).exp()).sum();
                 for d in 0..head_dim {
                     let terms = (0..seen).map(|j| (scores[j] - largest).exp() * values[at(j) + d]);
-                    out[slot * q_heads * head_dim + self.shape.q(head) + d] = terms.sum::<R>() / total;
+                    out[slot * q_heads * head_dim + self.shape.q(head) + d] =
+                        terms.sum::<R>() / total;
                 }
             }
         }
@@ -155,7 +156,9 @@ impl Op for CachedAttention {
         let least = LEAST_WORK.div_ceil(most * head_dim);
         out.with_min_len(least).for_each_init(Vec::new, |scores, (task, out)| {
             let (slot, head) = (task / q_heads, task % q_heads);
-            let Some((first, seen)) = self.seen(positions, rows, slot) else { return out.fill(0.0) };
+            let Some((first, seen)) = self.seen(positions, rows, slot) else {
+                return out.fill(0.0);
+            };
             let query = &qkv[slot * width + self.shape.q(head)..][..head_dim];
             let column = first + self.shape.kv_head(head) * head_dim;
             let kept = Kept { keys: &keys[column..], values: &values[column..], stride: kv_width };
@@ -168,7 +171,11 @@ impl Op for CachedAttention {
         let Shape { context, q_heads, kv_heads, head_dim, .. } = self.shape;
         let pairs = self.slots * self.shape.width() / 2;
         let dispatch = |entry, bindings, workgroups| Dispatch {
-            kernel: Kernel { module: Module::Shader("attention_cached"), entry, constants: Vec::new() },
+            kernel: Kernel {
+                module: Module::Shader("attention_cached"),
+                entry,
+                constants: Vec::new(),
+            },
             bindings,
             uniform: Uniform::new()
                 .size(self.slots)
@@ -179,7 +186,8 @@ impl Op for CachedAttention {
                 .real(self.shape.scale()),
             grid: linear_grid(workgroups),
         };
-        let (positions, cache_rows) = (("positions", self.positions), ("cache_rows", self.cache_rows));
+        let (positions, cache_rows) =
+            (("positions", self.positions), ("cache_rows", self.cache_rows));
         let (qkv, keys, values) = (("qkv", self.qkv), ("keys", self.keys), ("values", self.values));
         let table = ("table", self.table);
         vec![

@@ -1,6 +1,7 @@
 //! `nitp bench`: ops and whole training steps, against what the machine can do at most.
 
 mod baseline;
+mod generate;
 mod matmul;
 mod moe;
 mod overhead;
@@ -27,7 +28,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     ensure!(args.steps > 0, "--steps 0: at least one step is needed to measure anything");
     let default: &[&str] = match args.what {
         BenchWhat::Ops | BenchWhat::Step | BenchWhat::All => &["tiny", "tiny-moe"],
-        BenchWhat::Overhead => &["tiny", "small"],
+        BenchWhat::Overhead | BenchWhat::Generate => &["tiny", "small"],
         BenchWhat::Moe => &["1.9b-a0.3b"],
         BenchWhat::Matmul => &[],
     };
@@ -45,6 +46,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     match args.what {
         BenchWhat::Overhead => overhead::run(args, &presets),
         BenchWhat::Moe => moe::run(args, &presets),
+        BenchWhat::Generate => generate::run(args, &presets),
         BenchWhat::Matmul => matmul::run(args),
         BenchWhat::Ops | BenchWhat::Step | BenchWhat::All => ops(args, &presets),
     }

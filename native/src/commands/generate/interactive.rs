@@ -26,7 +26,9 @@ pub fn run(writer: &mut Writer<'_>) -> Result<()> {
     let history = cache::folder().join("prompts");
     // None yet, on a first call.
     let _ = editor.load_history(&history);
-    errln!("Type what a text begins with. An empty line goes on with the last text; Ctrl-C ends a text, Ctrl-D all.");
+    errln!(
+        "Type what a text begins with. An empty line goes on with the last text; Ctrl-C ends a text, Ctrl-D all."
+    );
     let (mut text, mut seed) = (String::new(), writer.args.seed);
     loop {
         let line = match editor.readline("> ") {
@@ -65,9 +67,8 @@ pub fn run(writer: &mut Writer<'_>) -> Result<()> {
     }
     if let Some(folder) = history.parent() {
         // A history that can't be kept is no failure of what was written.
-        let _ = std::fs::create_dir_all(folder).and_then(|()| {
-            editor.save_history(&history).map_err(std::io::Error::other)
-        });
+        let _ = std::fs::create_dir_all(folder)
+            .and_then(|()| editor.save_history(&history).map_err(std::io::Error::other));
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     let prompts = args.prompts.as_deref().map(read_prompts).transpose()?;
     let Model { config, tokenizer, weights, .. } = Model::open(&args.run, Heads::None)?;
     let encoded = match &prompts {
+        // What is typed is not known yet.
+        None if args.interactive => Vec::new(),
         None => vec![encode(&tokenizer, &args.prompt)?],
         Some(prompts) => (1..)
             .zip(prompts)
@@ -158,12 +160,8 @@ impl Writer<'_> {
                 ended: false,
             })
             .collect();
-        let sampling = |seed| Sampling {
-            temperature: *temperature,
-            top_k: *top_k,
-            top_p: *top_p,
-            seed,
-        };
+        let sampling =
+            |seed| Sampling { temperature: *temperature, top_k: *top_k, top_p: *top_p, seed };
         let prompts = prompts.into_iter().zip(seed..).map(|(it, seed)| (it, sampling(seed)));
         self.generator.generate(
             self.executor,
