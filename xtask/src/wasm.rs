@@ -39,3 +39,20 @@ pub fn run() -> Result<PathBuf> {
     }
     Ok(PathBuf::from("target/web").join(TARGET).join("web"))
 }
+
+/// Clippy for package `web` as it is in a browser: much of it is compiled for nothing else.
+pub fn lint() -> Result<()> {
+    match wasm_toolchain() {
+        Some(WasmToolchain::Rustup) => succeed(
+            Command::new("cargo")
+                .args(["clippy", "--package", "web", "--lib", "--bins", "--target", TARGET])
+                .args(["--", "--deny", "warnings"])
+                .env_remove("RUSTFLAGS"),
+        ),
+        Some(WasmToolchain::Debian) => {
+            println!("  not linted for {TARGET}: Debian has no clippy for its rustc-web");
+            Ok(())
+        }
+        None => bail!("no way to lint for {TARGET}: `rustup target add {TARGET}` adds one"),
+    }
+}

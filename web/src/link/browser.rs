@@ -82,10 +82,13 @@ pub fn wasm_memory() -> u64 {
     core::arch::wasm32::memory_size::<0>() as u64 * PAGE
 }
 
+/// Files, and what they were chosen for.
+type Chosen = (Choice, Vec<File>);
+
 /// The page around the canvas.
 pub struct Browser {
     context: egui::Context,
-    chosen: Rc<RefCell<Vec<(Choice, Vec<File>)>>>,
+    chosen: Rc<RefCell<Vec<Chosen>>>,
     followed: Rc<RefCell<Option<String>>>,
     told: [String; 2],
 }
@@ -209,7 +212,7 @@ impl Host for Browser {
         });
     }
 
-    fn chosen(&mut self) -> Vec<(Choice, Vec<File>)> {
+    fn chosen(&mut self) -> Vec<Chosen> {
         std::mem::take(&mut self.chosen.borrow_mut())
     }
 
