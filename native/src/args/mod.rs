@@ -164,4 +164,16 @@ pub enum TokenizerCommand {
         #[arg(long, value_name = "tokenizer.json")]
         out: PathBuf,
     },
+    /// Count the tokens of texts, or write their ids
+    Encode {
+        /// A tokenizer.json, or the word `byte`
+        #[arg(value_name = "tokenizer.json")]
+        tokenizer: PathBuf,
+        /// Text files, JSONL files with a `text` field, or folders of them; also as .gz, and `-` for the standard input
+        #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+        data: Vec<PathBuf>,
+        /// A NumPy array of the ids of all documents, one after the other
+        #[arg(long, value_name = "FILE.npy")]
+        out: Option<PathBuf>,
+    },
 }

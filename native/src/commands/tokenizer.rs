@@ -1,26 +1,85 @@
-//! `nitp tokenizer train`.
+//! `nitp tokenizer`.
 
-use anyhow::{Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use nitp_core::config::BYTE_TOKENIZER;
 use nitp_core::data::Tokenizer;
 use nitp_core::data::tokenizer_training::train_bpe;
+use npyz::WriterBuilder;
 
 use crate::args::TokenizerCommand;
 use crate::documents::{self, Named};
-use crate::output::{outln, quoted};
+use crate::output::{errln, outln, quoted};
 use crate::progress::thousands;
 use crate::whole_file;
 
-/// Trains a tokenizer.
+/// Trains a tokenizer, or uses one.
 pub fn run(command: TokenizerCommand) -> Result<()> {
-    let TokenizerCommand::Train { data, vocab_size, out } = command;
-    ensure!(
-        !out.exists(),
-        "{} exists already, and runs may use it: give another --out",
-        out.display()
+    match command {
+        TokenizerCommand::Train { data, vocab_size, out } => train(&data, vocab_size, &out),
+        TokenizerCommand::Encode { tokenizer, data, out } => {
+            encode(&tokenizer, &data, out.as_deref())
+        }
+    }
+}
+
+fn train(data: &[PathBuf], vocab_size: usize, out: &Path) -> Result<()> {
+    check_free(out, "and runs may use it")?;
+    let texts = read(data)?;
+    let json = train_bpe(texts.iter().map(String::as_str), vocab_size)?;
+    whole_file::write(out, json.as_bytes())?;
+    let encoded = Tokenizer::from_json(&json)?.encode_all(&texts)?;
+    outln!(
+        "{}: {} tokens; the text's {}.",
+        out.display(),
+        thousands(vocab_size as f64),
+        lengths(&texts, &encoded)
     );
+    outln!(
+        "Train with it: --set data.tokenizer={} --set model.vocab_size={vocab_size}",
+        quoted(out)
+    );
+    Ok(())
+}
+
+fn encode(tokenizer: &Path, data: &[PathBuf], out: Option<&Path>) -> Result<()> {
+    if let Some(out) = out {
+        check_free(out, "and is not overwritten")?;
+    }
+    let tokenizer = if tokenizer.as_os_str() == BYTE_TOKENIZER {
+        Tokenizer::new(BYTE_TOKENIZER, usize::MAX)?
+    } else {
+        let named = || format!("reading {}", tokenizer.display());
+        Tokenizer::from_json(&fs::read_to_string(tokenizer).with_context(named)?)
+            .with_context(named)?
+    };
+    let texts = read(data)?;
+    let encoded = tokenizer.encode_all(&texts)?;
+    outln!("{} documents; their {}.", thousands(texts.len() as f64), lengths(&texts, &encoded));
+    if let Some(out) = out {
+        let ids = encoded.concat();
+        let mut bytes = Vec::new();
+        let options = npyz::WriteOptions::new().default_dtype().shape(&[ids.len() as u64]);
+        let mut array = options.writer(&mut bytes).begin_nd()?;
+        array.extend(ids)?;
+        array.finish()?;
+        whole_file::write(out, &bytes)?;
+    }
+    Ok(())
+}
+
+fn check_free(out: &Path, why: &str) -> Result<()> {
+    ensure!(!out.exists(), "{} exists already, {why}: give another --out", out.display());
+    Ok(())
+}
+
+/// Every document of these files and folders.
+fn read(data: &[PathBuf]) -> Result<Vec<String>> {
     let mut texts = Vec::new();
-    let warn = |text: String| crate::output::errln!("warning: {text}");
-    let found = documents::find(&data, Named::Now)?;
+    let warn = |text: String| errln!("warning: {text}");
+    let found = documents::find(data, Named::Now)?;
     found.notes.into_iter().for_each(warn);
     for source in found.sources {
         let keep = |some| {
@@ -30,22 +89,17 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
         let (_, replaced) = documents::read(&source, keep)?;
         documents::replaced(replaced).into_iter().for_each(warn);
     }
+    Ok(texts)
+}
+
+/// How long the texts are, in bytes and in tokens.
+fn lengths(texts: &[String], encoded: &[Vec<u32>]) -> String {
     let bytes: usize = texts.iter().map(String::len).sum();
-    let json = train_bpe(texts.iter().map(String::as_str), vocab_size)?;
-    whole_file::write(&out, json.as_bytes())?;
-    let encoded = Tokenizer::from_json(&json)?.encode_all(&texts)?;
     let tokens: usize = encoded.iter().map(Vec::len).sum();
-    outln!(
-        "{}: {} tokens; the text's {} bytes become {} ({:.2} bytes a token).",
-        out.display(),
-        thousands(vocab_size as f64),
+    format!(
+        "{} bytes become {} ({:.2} bytes a token)",
         thousands(bytes as f64),
         thousands(tokens as f64),
-        bytes as f64 / tokens as f64
-    );
-    outln!(
-        "Train with it: --set data.tokenizer={} --set model.vocab_size={vocab_size}",
-        quoted(&out)
-    );
-    Ok(())
+        bytes as f64 / tokens.max(1) as f64
+    )
 }

@@ -127,3 +127,23 @@ fn a_prompt_that_can_not_be_expressed_and_a_broken_file_are_told() {
     assert!(err.contains("t.json") && err.contains("normalizer.normalizers[1]"), "{err}");
     assert!(!err.contains("panicked"), "{err}");
 }
+
+#[test]
+fn tokens_are_counted_and_their_ids_written() {
+    let place = Place::new();
+    place.write("t.json", word_piece().to_string());
+    place.write("texts.jsonl", "{\"text\": \"sea sea\"}\n{\"text\": \"the sea\"}\n");
+    let words = ["tokenizer", "encode", "t.json", "--data", "texts.jsonl", "--out", "ids.npy"];
+    let (out, _) = succeed(place.nitp(&words));
+    assert_eq!(out, "2 documents; their 14 bytes become 4 (3.50 bytes a token).\n");
+    let bytes = place.read("ids.npy");
+    let array = npyz::NpyFile::new(&bytes[..]).expect("an array");
+    assert_eq!(array.shape(), [4]);
+    assert_eq!(array.into_vec::<u32>().expect("ids"), [1, 1, 0, 1]);
+    assert!(fail(place.nitp(&words), 1).contains("ids.npy exists already"));
+    let bytes = ["tokenizer", "encode", "byte", "--data", "texts.jsonl"];
+    let (out, _) = succeed(place.nitp(&bytes));
+    assert!(out.contains("14 bytes become 14 (1.00 bytes a token)"), "{out}");
+    let missing = ["tokenizer", "encode", "none.json", "--data", "texts.jsonl"];
+    assert!(fail(place.nitp(&missing), 1).contains("none.json"));
+}
