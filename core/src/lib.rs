@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod data;
 pub mod executor;
 pub mod geometry;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod hugging_face;
 pub mod kernel;

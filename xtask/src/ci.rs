@@ -94,6 +94,9 @@ impl Stage {
             Self::Lints => {
                 workflows()?;
                 succeed(cargo("clippy").arg("--all-targets").args(["--", "--deny", "warnings"]))?;
+                // The library as programs without a GPU have it.
+                let alone = ["clippy", "--package", "nitp-core", "--no-default-features"];
+                succeed(Command::new("cargo").args(alone).args(["--", "--deny", "warnings"]))?;
                 wasm::lint()?
             }
             Self::Documentation => succeed(

@@ -74,6 +74,7 @@ impl CpuExecutor<f32> {
 
 impl<R: Real> CpuExecutor<R> {
     /// The plain twins: for tests.
+    #[cfg(feature = "oracle")]
     pub fn twin(parameters: ParameterLayout) -> Self {
         Self::new(parameters, false)
     }

@@ -32,11 +32,17 @@ impl Real for f32 {
     fn round_to_half(x: &mut [Self]) {
         super::half::round(x);
     }
+    #[cfg(feature = "oracle")]
     fn run(op: &dyn DynOp, memory: &OpMemory<Self>, fast: bool) {
         if fast { op.fast(memory) } else { op.twin_f32(memory) }
     }
+    #[cfg(not(feature = "oracle"))]
+    fn run(op: &dyn DynOp, memory: &OpMemory<Self>, _fast: bool) {
+        op.fast(memory);
+    }
 }
 
+#[cfg(feature = "oracle")]
 impl Real for f64 {
     fn of(value: f64) -> Self {
         value

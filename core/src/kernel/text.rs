@@ -33,6 +33,7 @@ impl Module {
     }
 
     /// What tells it from all others.
+    #[cfg(feature = "gpu")]
     pub(crate) fn key(self) -> String {
         match self {
             // By the text's address: it lies in the program, once.

@@ -162,8 +162,10 @@ pub trait DynOp: Debug + Send + Sync {
     /// FLOPs and compulsory bytes.
     fn cost(&self) -> Cost;
     /// See [`Op::twin`].
+    #[cfg(feature = "oracle")]
     fn twin_f32(&self, memory: &OpMemory<f32>);
     /// See [`Op::twin`].
+    #[cfg(feature = "oracle")]
     fn twin_f64(&self, memory: &OpMemory<f64>);
     /// See [`Op::fast`].
     fn fast(&self, memory: &OpMemory<f32>);
@@ -195,9 +197,11 @@ impl<T: Op> DynOp for T {
             .sum();
         Cost { flops: self.flops(), bytes: bytes as f64 }
     }
+    #[cfg(feature = "oracle")]
     fn twin_f32(&self, memory: &OpMemory<f32>) {
         self.twin(memory);
     }
+    #[cfg(feature = "oracle")]
     fn twin_f64(&self, memory: &OpMemory<f64>) {
         self.twin(memory);
     }

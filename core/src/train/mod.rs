@@ -16,6 +16,7 @@ mod states;
 mod store;
 mod trace;
 mod trainer;
+#[cfg(feature = "gpu")]
 mod tune;
 
 pub use ceilings::{Ceilings, flops_ceiling};
@@ -40,4 +41,5 @@ pub use states::StateReader;
 pub use store::{Tensor, Tensors, initialize, pack, unpack, write};
 pub use trace::Trace;
 pub use trainer::{Progress, Start, TrainError, Trainer};
+#[cfg(feature = "gpu")]
 pub use tune::tune;
