@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         Command::View(args) => commands::view::run(&args),
         Command::Info(args) => commands::info::run(args),
         Command::Devices => commands::devices::run(),
+        Command::Doctor => commands::doctor::run(),
         Command::Tokenizer(command) => commands::tokenizer::run(command),
         Command::Trace(args) => commands::trace::run(args),
         Command::Bench(args) => commands::bench::run(&args),

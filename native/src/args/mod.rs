@@ -70,6 +70,8 @@ pub enum Command {
     Info(InfoArgs),
     /// List the GPU adapters of this machine and what `--device auto` takes
     Devices,
+    /// Describe this machine: processor, memory, adapters, cache folder, and what would be slow or fail
+    Doctor,
     /// Make a tokenizer
     #[command(subcommand)]
     Tokenizer(TokenizerCommand),

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use comfy_table::{Table, presets};
 use indicatif::BinaryBytes;
+use nitp_core::gpu::AdapterSummary;
 
 use crate::args::{DeviceArgs, Tune};
 use crate::device;
@@ -10,14 +11,20 @@ use crate::output::outln;
 
 /// Lists adapters and says what `auto` takes.
 pub fn run() -> Result<()> {
-    let adapters = device::list();
+    describe(&device::list())?;
+    outln!("--device gpu takes any adapter, --device NAME the first whose name contains NAME.");
+    Ok(())
+}
+
+/// A table of these adapters, and what `auto` takes.
+pub fn describe(adapters: &[AdapterSummary]) -> Result<()> {
     if adapters.is_empty() {
         outln!("No GPU adapter: neither Vulkan, Metal nor DirectX 12 found one.\n");
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(["adapter", "interface", "kind", "largest binding", "f16", "driver"]);
-        for adapter in &adapters {
+        for adapter in adapters {
             table.add_row([
                 adapter.label().to_owned(),
                 adapter.backend.clone(),
@@ -31,6 +38,5 @@ pub fn run() -> Result<()> {
     }
     let auto = DeviceArgs { device: "auto".to_owned(), tune: Tune::Off };
     outln!("--device auto takes: {}", device::choose(&auto)?.why);
-    outln!("--device gpu takes any adapter, --device NAME the first whose name contains NAME.");
     Ok(())
 }

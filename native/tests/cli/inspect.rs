@@ -108,3 +108,19 @@ fn devices_are_listed_with_what_auto_takes() {
     assert!(out.contains("--device auto takes:"), "{out}");
     assert!(out.contains("Vulkan") || out.contains("Metal") || out.contains("DirectX"), "{out}");
 }
+
+#[test]
+fn a_machine_is_described_with_what_is_wrong_with_it() {
+    let place = Place::new();
+    let (out, _) = succeed(place.nitp(&["doctor"]));
+    for word in ["program", "CPU", "memory", "cache", "free", "--device auto takes"] {
+        assert!(out.contains(word), "no {word}: {out}");
+    }
+    let mut command = place.nitp(&["doctor"]);
+    // A file where the folder should be.
+    command.env("NITP_CACHE_DIR", place.path("text.txt")).env("RAYON_NUM_THREADS", "1");
+    let (out, _) = succeed(command);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    assert_eq!(out.contains("RAYON_NUM_THREADS"), cores > 1, "{out}");
+    assert!(out.contains("text.txt is a file"), "{out}");
+}
