@@ -39,14 +39,16 @@ fn of_machine(error: &ExecutorError) -> &'static str {
     match error {
         ExecutorError::Layout(_) => SMALLER,
         ExecutorError::NoAdapter { .. } => {
-            "Run `nitp devices` to see what there is, or use `--device cpu`."
+            "`nitp devices` lists the adapters. Choose one of them, or use `--device cpu`."
         }
-        ExecutorError::NoDevice { .. } => "Use another with `--device NAME`, or `--device cpu`.",
+        ExecutorError::NoDevice { .. } => {
+            "Choose another adapter with `--device NAME`, or use `--device cpu`."
+        }
         ExecutorError::NoHalf { .. } => {
-            "Set train.precision=f32, choose another adapter with `--device NAME`, or `--device cpu`, \
-             which only emulates mixed precision and is slower than f32."
+            "Set train.precision=f32, or choose another adapter with `--device NAME`. `--device cpu` \
+            works too, but it emulates mixed precision and is slower than f32."
         }
-        ExecutorError::Forced(_) => "Give one of them with `--way`.",
+        ExecutorError::Forced(_) => "Choose one of these with `--way`.",
         ExecutorError::DeviceLost { .. } => {
             "Continue from the last checkpoint with `--resume`, or with `--device cpu` if it happens again."
         }

@@ -71,8 +71,8 @@ pub fn choose_tuned(args: &DeviceArgs, config: &Config) -> Result<Choice> {
 }
 
 /// Chooses for training this model: as [`choose_tuned`], but where `auto` finds a real GPU, a short
-/// step of the model on it and on the CPU decides, unless the CPU could only emulate. A run that goes on does so on what it trained on
-/// before, unless another device is asked for.
+/// step of the model on it and on the CPU decides, unless the CPU could only emulate. A run that goes on does so on
+/// what it trained on before, unless another device is asked for.
 ///
 /// # Errors
 /// As there.
@@ -108,8 +108,8 @@ fn same(machine: &Machine) -> Option<Choice> {
         Machine::Gpu { adapter, .. } => gpu(&DeviceRequest::Named(adapter.clone()), WHY)
             .inspect_err(|error| {
                 errln!(
-                    "warning: the run trained on {adapter} before ({}). It goes on elsewhere, \
-                     and its numbers will differ in their last digits from those it would have had.",
+                    "warning: the run trained on {adapter} before ({}). It continues on another \
+                    device, so its results will differ in their last digits.",
                     reasons(error)
                 );
             })
@@ -174,7 +174,7 @@ fn race(config: &Config, device: Device, name: String) -> Result<Choice> {
         Ok(seconds) => seconds,
         Err(error) => {
             let why = format!(
-                "{}: {name} fails at a short step of this model: {}",
+                "{}: {name} fails in a short training step of this model: {}",
                 cpu(),
                 reasons(&error)
             );
@@ -268,7 +268,7 @@ impl Device {
     pub fn forcing(self, way: &str) -> Result<Self> {
         match self {
             Device::Cpu => {
-                bail!("--way {way}: ways are of GPU kernels; add --device gpu or a name")
+                bail!("--way {way} needs a GPU: add --device gpu or --device NAME")
             }
             Device::Gpu(gpu) => Ok(Device::Gpu(Box::new(gpu.forcing(way)))),
         }

@@ -17,8 +17,8 @@ use crate::run_folder::read_tokenizer;
 const CONTEXT: usize = 1024;
 const BATCH_SIZE: usize = 4;
 
-/// Peak learning rate where no other is asked for: those of the presets are for models that begin from nothing, and would
-/// undo what one has learned.
+/// Peak learning rate where no other is asked for: those of the presets are for models that begin from nothing, and
+/// would undo what one has learned.
 const LEARNING_RATE: f64 = 3e-5;
 
 /// Files that have no place in a run, and go with the model wherever it goes.
@@ -103,7 +103,7 @@ impl Pretrained {
             })?;
             ensure!(
                 !bytes.starts_with(b"version https://git-lfs"),
-                "{} is only a pointer of Git LFS: fetch the file itself with `git lfs pull`",
+                "{} is a Git LFS pointer: fetch the file itself with `git lfs pull`",
                 path.display()
             );
             Ok::<_, Error>(bytes)
@@ -144,7 +144,8 @@ fn weight_files(folder: &Path) -> Result<Vec<String>> {
         || folder.join("pytorch_model.bin.index.json").is_file()
     {
         bail!(
-            "{} holds its weights as pytorch_model.bin, and safetensors files are read. Convert it with transformers: \
+            "{} holds its weights as pytorch_model.bin; only safetensors files can be read. Convert it \
+             with transformers: \
              AutoModelForCausalLM.from_pretrained(\"{0}\").save_pretrained(\"OTHER\")",
             folder.display()
         )

@@ -57,7 +57,7 @@ impl Log {
     fn failed(&self) -> String {
         let run = self.path.parent().unwrap_or(Path::new("."));
         format!(
-            "writing the log {}; the checkpoints are intact. Make room, then go on with `{}`",
+            "writing the log {}; the checkpoints are intact. Free disk space, then continue with `{}`",
             self.path.display(),
             go_on_command(run)
         )

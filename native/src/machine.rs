@@ -60,13 +60,15 @@ impl Machine {
             return Ok(());
         };
         let here = side_of_units(gpu);
-        let have =
-            here.map_or("no such units".to_owned(), |it| format!("units for {it} x {it} x {it}"));
+        let have = here.map_or("no matrix units".to_owned(), |it| {
+            format!("matrix units for {it} x {it} x {it}")
+        });
         ensure!(
             here == Some(*side),
-            "the run trained in mixed precision by matrix units for {side} x {side} x {side} on {before}, \
-             and {} has {have}: its steps would round differently, and take much longer. Give `--tune \
-             again` to go on with kernels chosen anew for this adapter, or branch off with `--out DIR`",
+            "the run trained in mixed precision with matrix units for {side} x {side} x {side} on \
+            {before}, and {} has {have}: its steps would round differently, and take much longer. \
+            Continue with kernels chosen for this adapter by `--tune again`, or start a new run with \
+            `--out DIR`",
             gpu.summary.quoted()
         );
         Ok(())
@@ -80,9 +82,8 @@ impl Machine {
             Self::Gpu { tuning, .. } => Tuning::read(&tuning.to_string(), adapter)
                 .inspect_err(|error| {
                     errln!(
-                        "warning: which kernels the run took before can't be used: {error}. They are \
-                         chosen anew, and its numbers will differ in their last digits from those it \
-                         would have had."
+                        "warning: the run's choice of kernels can't be used: {error}. Kernels are \
+                        chosen anew, so its results will differ in their last digits."
                     );
                 })
                 .ok(),

@@ -29,8 +29,8 @@ fn check(needs: u64) -> Result<()> {
     ensure!(
         needs <= has || has == 0,
         "training this model on the CPU needs {} of memory, and this machine has {}. Set a smaller \
-         model, train.batch_size or train.context_length, or train.recompute_activations=true; \
-         `nitp info` shows what needs how much",
+         model, train.batch_size or train.context_length, or train.recompute_activations=true; `nitp \
+         info` itemises the memory",
         BinaryBytes(needs),
         BinaryBytes(has)
     );

@@ -62,8 +62,7 @@ pub fn finish() -> Result<()> {
     note(std::io::stdout().flush());
     match failure().take() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context(
-            "writing to the standard output; what the command prints is incomplete, what it saves \
-             is not",
+            "writing to the standard output; the printed output is incomplete, saved files are complete",
         ),
         _ => Ok(()),
     }

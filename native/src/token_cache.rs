@@ -2,9 +2,9 @@
 //!
 //! A cache file is named by the digest of the texts and the tokenizer, so a stale one can't be
 //! met: magic, counts of tokens, documents and bytes of notes, the SHA-256 of what follows, starts of the
-//! documents (u64), tokens (u32), what tokenising said of the texts (a JSON list), all little-endian. It is read into memory rather than mapped: reading it
-//! once is needed to check it anyway, and a mapped file that another process cuts short ends this
-//! one without a word.
+//! documents (u64), tokens (u32), what tokenising said of the texts (a JSON list), all little-endian. It is read into
+//! memory rather than mapped: reading it once is needed to check it anyway, and a mapped file that another process cuts
+//! short ends this one without a word.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -62,8 +62,8 @@ pub fn corpus(
         // The name must be that of what was tokenised, whatever is there by now.
         fingerprint = self::fingerprint(tokenizer, &read);
         warn(
-            "the data changed while they were read: the run has the text that was read last, and \
-             can go on only with that"
+            "the data changed during reading: the run trains on the last version read, and can \
+            continue only with this version"
                 .to_owned(),
         );
     }
@@ -72,8 +72,7 @@ pub fn corpus(
     tokenised.notes.extend(documents::replaced(replaced));
     if let Err(error) = write(&path(&fingerprint), &tokenised) {
         warn(format!(
-            "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to \
-             a folder that can be written"
+            "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to a writable folder"
         ));
     }
     Ok(TokenCorpus::new(tokenised, tokenizer.end_of_text(), fingerprint))

@@ -55,7 +55,7 @@ pub fn measured(
         }
         let path = path(&gpu);
         errln!(
-            "Measured {} op shapes on {} in {:.0} s; kept in {}",
+            "Measured {} op shapes on {} in {:.0} s; saved in {}",
             HumanCount(new.choices().count() as u64),
             gpu.summary.label(),
             begin.elapsed().as_secs_f64(),
@@ -64,7 +64,7 @@ pub fn measured(
         kept.extend(new);
         // A run doesn't fail for it: it would be measured again.
         if let Err(error) = write(&path, &kept) {
-            errln!("warning: what was measured can't be kept ({})", reasons(&error));
+            errln!("warning: the measurements can't be saved ({})", reasons(&error));
         }
     }
     Ok(gpu.tuned(kept))
@@ -91,7 +91,7 @@ fn read(gpu: &GpuDevice) -> Tuning {
         Ok(text) => Tuning::read(&text, &gpu.summary).map_err(|error| error.to_string()),
     };
     read.unwrap_or_else(|why| {
-        errln!("warning: {} is not used: {why}. All is measured anew.", path.display());
+        errln!("warning: {} is not used: {why}. Kernels are measured again.", path.display());
         nothing
     })
 }

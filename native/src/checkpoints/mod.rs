@@ -42,10 +42,7 @@ impl Found {
     /// Warns of what is passed over.
     pub fn tell(&self) {
         for (path, reason) in &self.broken {
-            errln!(
-                "warning: {} is passed over: it is no whole checkpoint ({reason})",
-                path.display()
-            );
+            errln!("warning: {} is skipped: it is no whole checkpoint ({reason})", path.display());
         }
     }
 }
@@ -125,8 +122,8 @@ impl Checkpoints {
         self.write(checkpoint, step, &target, before_naming).with_context(|| {
             let run = self.folder.parent().unwrap_or(Path::new("."));
             format!(
-                "saving the checkpoint of step {step} in {}; what was saved before is intact. Make \
-                 room, then go on with `{}`",
+                "saving the checkpoint of step {step} in {}; earlier checkpoints are intact. Free disk \
+                space, then continue with `{}`",
                 self.folder.display(),
                 go_on_command(run)
             )
@@ -176,7 +173,7 @@ impl Checkpoints {
             .context("every name is taken")?;
         fs::rename(target, &aside)?;
         errln!(
-            "warning: {} was no whole checkpoint; it is now {}",
+            "warning: {} was no whole checkpoint; it was renamed to {}",
             target.display(),
             aside.display()
         );

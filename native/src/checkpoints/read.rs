@@ -27,8 +27,7 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
 
 fn warn_without_digests(folder: &Path) {
     errln!(
-        "warning: {} was saved before checkpoints had digests: whether its files were damaged \
-         since can't be told",
+        "warning: {} is of a version without digests: damage to its files can't be detected",
         folder.display()
     );
 }
@@ -106,8 +105,7 @@ pub fn initial_weights(path: &Path, config: &Config) -> Result<Tensors> {
 fn meant(file: &Path, error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref() {
         Some(CheckpointError::Model { .. }) => anyhow::anyhow!(
-            "{error}; or, if the change is meant, copy {} alone to another place, and give --init \
-             that file",
+            "{error}. If the change is intended, copy {} alone to another folder, and give that file to --init",
             file.display()
         ),
         _ => error,
@@ -129,8 +127,8 @@ fn made_with(folder: &Path) -> Result<Option<Config>> {
         toml::from_str::<toml::Table>(&text).is_ok_and(|it| !it.contains_key("model"));
     if lacks_model {
         errln!(
-            "warning: {} has no section [model]: whether the weights beside it are of this model is \
-             judged by their shapes alone",
+            "warning: {} has no section [model]: only the shapes of the weights beside it are checked \
+            against this model",
             path.display()
         );
         return Ok(None);
@@ -155,7 +153,7 @@ fn weights_file(path: &Path) -> Result<PathBuf> {
     match found.newest() {
         Some(step) => Ok(checkpoints.path(step).join(checkpoint_file::MODEL)),
         None => bail!(
-            "{} is no checkpoint: it holds neither {} nor a folder checkpoints/ with any",
+            "{} is no checkpoint: it holds neither {} nor a folder checkpoints/ with a checkpoint",
             path.display(),
             checkpoint_file::MODEL
         ),

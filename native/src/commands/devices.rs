@@ -30,7 +30,7 @@ pub fn run() -> Result<()> {
         outln!("{table}\n");
     }
     let auto = DeviceArgs { device: "auto".to_owned(), tune: Tune::Off };
-    outln!("--device auto takes: {}", device::choose(&auto)?.why);
-    outln!("--device gpu takes any adapter, --device NAME the first whose name contains NAME.");
+    outln!("--device auto chooses: {}", device::choose(&auto)?.why);
+    outln!("--device gpu chooses any adapter, --device NAME the first whose name contains NAME.");
     Ok(())
 }

@@ -107,7 +107,7 @@ impl RunFolder {
                 }
             }
         }
-        bail!("every number of {} is taken", runs.join(name).display())
+        bail!("{} has no free number left", runs.join(name).display())
     }
 
     /// Where it is.
@@ -227,8 +227,7 @@ impl RunFolder {
         };
         read.inspect_err(|error| {
             errln!(
-                "warning: {} is not used: it is broken ({}). The device and its kernels are \
-                 chosen anew.",
+                "warning: {} is not used: it is broken ({}). The device and its kernels are chosen anew.",
                 path.display(),
                 reasons(error)
             );
@@ -316,15 +315,15 @@ fn find_with(path: &Path) -> Result<(RunFolder, Option<PathBuf>)> {
     let Some(run) = run_path.clone().filter(|run| run.join(CONFIG).is_file()) else {
         if run_path.is_some_and(|run| run.join(LOCK).is_file()) {
             bail!(
-                "the run {} ended before anything of it was saved. Begin it anew: `{}`",
+                "the run {} ended before its first save. Start it again: `{}`",
                 path.display(),
                 go_on_command(path)
             );
         }
         if path.parent().is_some_and(|folder| folder.ends_with(CHECKPOINTS)) {
             bail!(
-                "{} is no whole checkpoint: it has no {}. Give another of its run, or the run's \
-                 folder for the newest",
+                "{} is no whole checkpoint: it has no {}. Give another checkpoint of the run, or the \
+                run folder for the newest",
                 path.display(),
                 checkpoint_file::MODEL
             );
@@ -350,8 +349,7 @@ pub fn locate(path: &Path) -> Result<Saved> {
     let Some(last) = found.newest() else {
         if check_free(run.path()).is_ok() {
             bail!(
-                "the run {} has no checkpoint: it ended before its first. Begin it anew in its \
-                 place: `{}`",
+                "the run {} ended before its first checkpoint. Start it again in the same folder: `{}`",
                 run.path.display(),
                 go_on_command(run.path())
             );
@@ -374,8 +372,8 @@ pub fn locate(path: &Path) -> Result<Saved> {
         let broken = found.broken.iter().find(|(path, _)| path.ends_with(&name));
         if let Some((path, reason)) = broken {
             bail!(
-                "{} is no whole checkpoint: {reason}. Give another of its run, or the run's folder \
-                 for the newest",
+                "{} is no whole checkpoint: {reason}. Give another checkpoint of the run, or the run \
+                folder for the newest",
                 path.display()
             );
         }

@@ -35,14 +35,14 @@ pub fn check_free(out: &Path) -> Result<()> {
     let found = Checkpoints::new(out.join(CHECKPOINTS)).find()?;
     ensure!(
         found.whole.is_empty(),
-        "{} exists already. Go on with it by `nitp train --resume {}`, or give another `--out`",
+        "{} exists already. Continue it with `nitp train --resume {}`, or give another `--out`",
         out.display(),
         quoted(out)
     );
     if let Some(other) = not_of_a_beginning(out, &names)? {
         bail!(
-            "{} exists already, and holds {other}: only what a run leaves that ended before its \
-             first checkpoint makes room for a new one. Give another `--out`",
+            "{} exists already, and holds {other}. Only the folder of a run that ended before its \
+            first checkpoint can be reused. Give another `--out`",
             out.display()
         );
     }

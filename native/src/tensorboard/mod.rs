@@ -120,7 +120,7 @@ impl Board {
     fn put(&mut self, record: &Record) -> Result<()> {
         self.file.write_all(&record.bytes()).with_context(|| {
             format!(
-                "writing {}; the checkpoints are intact. Make room, then go on with `{}`",
+                "writing {}; the checkpoints are intact. Free disk space, then continue with `{}`",
                 self.path.display(),
                 go_on_command(&self.run)
             )

@@ -210,7 +210,7 @@ fn a_full_disk_harms_nothing_that_was_saved() {
     command.current_dir(place.path("")).env("NITP_CACHE_DIR", place.path("cache"));
     let error = fail(command, 1);
     assert!(error.contains("saving the checkpoint of step 8"), "{error}");
-    assert!(error.contains("what was saved before is intact"), "{error}");
+    assert!(error.contains("earlier checkpoints are intact"), "{error}");
     assert_eq!(place.checkpoints("run"), ["step-00000004"]);
     assert!(before == place.read("run/checkpoints/step-00000004/model.safetensors"));
     succeed(place.nitp(&["train", "--resume", "run", "--device", "cpu"]));

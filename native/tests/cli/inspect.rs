@@ -105,6 +105,6 @@ fn recomputation_is_told_with_its_cost() {
 fn devices_are_listed_with_what_auto_takes() {
     let place = Place::new();
     let (out, _) = succeed(place.nitp(&["devices"]));
-    assert!(out.contains("--device auto takes:"), "{out}");
+    assert!(out.contains("--device auto chooses:"), "{out}");
     assert!(out.contains("Vulkan") || out.contains("Metal") || out.contains("DirectX"), "{out}");
 }

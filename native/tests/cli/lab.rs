@@ -96,7 +96,7 @@ fn cheaper_arms_train_for_longer_where_flops_are_matched() {
     let place = Place::new();
     let (said, _) =
         succeed(lab(&place, &["compare"], "lab", &["--steps=10", "--seeds=1", "--match=flops"]));
-    assert!(said.contains("One seed has no interval"), "{said}");
+    assert!(said.contains("One seed gives no interval"), "{said}");
     let report = report(&place, "lab");
     let arm = |index: usize, key: &str| report["arms"][index][key].as_f64().expect("a number");
     assert!(arm(0, "steps") > arm(1, "steps") && arm(1, "steps") == 10.0, "{report}");

@@ -96,7 +96,7 @@ fn vectors_are_a_numpy_array() {
         .sum();
     assert!((first - 1.0).abs() < 1e-5, "{first}");
     let error = fail(place.nitp(&[&common[..], &["--layer=all"]].concat()), 1);
-    assert!(error.contains("vectors are of one layer"), "{error}");
+    assert!(error.contains("`embed` takes one layer"), "{error}");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn what_can_not_be_probed_is_told() {
     refused("none.jsonl", "{\"text\":\"a\"}", &[], &["nothing to probe"]);
     let one = "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"x\"}";
     refused("one.jsonl", one, &["--labels=label"], &["the label `label`"]);
-    refused("one.jsonl", one, &["--labels=mood"], &["no line has it", "label"]);
+    refused("one.jsonl", one, &["--labels=mood"], &["no line has this label", "label"]);
     refused("one.jsonl", one, &["--layer=9"], &["from 0 (the embedding) to 2"]);
     let score = "{\"text_a\":\"a\",\"text_b\":\"b\",\"score\":\"much\"}";
     refused("score.jsonl", score, &[], &["`score`", "has to be a number"]);

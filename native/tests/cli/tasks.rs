@@ -74,7 +74,7 @@ fn choices_and_clozes_are_scored_beside_their_baselines() {
         "100.0 ±0.0",
         "33.3",
         "perplexity",
-        "letters: 4 of 9 questions were cut on the left",
+        "letters: 4 of 9 questions were truncated on the left",
     ] {
         assert!(out.contains(part), "`{part}` is not in\n{out}");
     }
@@ -121,7 +121,7 @@ fn what_can_not_be_scored_is_told_with_its_place() {
 
     place.write("double.jsonl", fine.replace("\"c\"", "\"b\""));
     let (_, said) = succeed(place.nitp(&["eval", "run", "--device=cpu", "--task", "double.jsonl"]));
-    assert!(said.contains("1 of the items have a choice twice, the first on line 1"), "{said}");
+    assert!(said.contains("1 of the items have equal choices, the first on line 1"), "{said}");
 }
 
 #[test]

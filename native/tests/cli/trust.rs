@@ -118,7 +118,7 @@ fn checkpoints_of_before_are_read_with_a_warning() {
     place.write(&trainer, old_trainer(&whole, 4));
     // What goes on last: it saves anew.
     for reader in readers(true).into_iter().rev() {
-        contains(&succeed(place.nitp(&reader)).1, &["before checkpoints had digests"]);
+        contains(&succeed(place.nitp(&reader)).1, &["version without digests"]);
     }
 }
 
@@ -346,7 +346,7 @@ fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew_in_its_place() 
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
     let error = fail(place.nitp(&["train", "--resume", "a run"]), 1);
-    contains(&error, &["has no checkpoint", "/run --out 'a run'", "--init "]);
+    contains(&error, &["before its first checkpoint", "/run --out 'a run'", "--init "]);
     let out = suggested(&place, &error, &["--stop-at", "2"]);
     contains(&out, &["in place of one without a checkpoint", "nitp train --resume 'a run'"]);
     assert_eq!(place.checkpoints("a run"), ["step-00000002"]);
@@ -369,7 +369,7 @@ fn a_folder_that_is_no_checkpoint_is_told_and_passed_over() {
     place.write("run/checkpoints/step-00000005/trainer.json", "{}");
     for reader in readers(true) {
         let error = succeed(place.nitp(&reader)).1;
-        contains(&error, &["step-99999999 is passed over", "no trainer.json"]);
+        contains(&error, &["step-99999999 is skipped", "no trainer.json"]);
     }
     assert!(place.checkpoints("run").contains(&"step-00000009".to_owned()));
     assert!(place.path("run/checkpoints/step-00000005/trainer.json").is_file());
@@ -386,7 +386,7 @@ fn spoiled_lines_of_a_log_are_told_and_stop_nothing() {
     let spoiled = [&log[..half], b"\xff\xfe\n{\"event\": \"st\n", &log[half..], b"{\"half"];
     place.write("run/metrics.jsonl", spoiled.concat());
     let (out, _) = succeed(place.nitp(&["train", "--resume", "run", "--device", "cpu"]));
-    contains(&out, &["2 spoiled lines", "metrics.jsonl"]);
+    contains(&out, &["2 broken lines", "metrics.jsonl"]);
     let steps: Vec<u64> = place
         .metrics("run")
         .iter()

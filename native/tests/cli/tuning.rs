@@ -115,7 +115,7 @@ fn a_run_by_matrix_units_does_not_go_on_without_them_unasked() {
 
     let resume = ["train", "--resume=units"];
     let error = fail(place.nitp(&resume), 1);
-    for part in ["16 x 16 x 16", "no such units", "--tune again", "--out DIR"] {
+    for part in ["16 x 16 x 16", "no matrix units", "--tune again", "--out DIR"] {
         assert!(error.contains(part), "`{part}` is not in\n{error}");
     }
     let branch = [&resume[..], &["--out=branch"]].concat();

@@ -73,11 +73,11 @@ fn what_can_not_be_shown_is_told() {
     let text = String::from_utf8(log).expect("UTF-8");
     let start = text.lines().next().expect("a line").to_owned() + "\n";
     place.write("new/config.toml", place.read("run/config.toml"));
-    refused(&["new"], &["the run new has no event yet", "once it has trained"]);
+    refused(&["new"], &["the run new has no data yet", "after the first step"]);
     place.write("new/metrics.jsonl", &start);
-    refused(&["new"], &["the run new has no event yet"]);
+    refused(&["new"], &["the run new has no data yet"]);
     let (said, told) = succeed(place.nitp(&["view", "new", "run"]));
-    assert!(told.contains("the run new has no event yet") && said.contains("2 of 2"), "{said}");
+    assert!(told.contains("the run new has no data yet") && said.contains("2 of 2"), "{said}");
 
     place.write("run/metrics.jsonl", text.replacen("\"event\"", "\"ev", 2));
     refused(&["run"], &["line 1 of run/metrics.jsonl is no event of a run"]);

@@ -100,15 +100,13 @@ fn check_free(run: &Path, out: &Path) -> Result<()> {
     let absolute = std::path::absolute(out)?;
     ensure!(
         !absolute.starts_with(std::path::absolute(run)?),
-        "{} lies in {}, whose files are its own: give another --out",
+        "{} lies in {}, a folder that `nitp` writes itself: give another --out",
         out.display(),
         run.display()
     );
     match fs::read_dir(out) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => {
-            Err(error).with_context(|| format!("{} is no folder to write in", out.display()))
-        }
+        Err(error) => Err(error).with_context(|| format!("{} is no folder", out.display())),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
             Some(_) => {

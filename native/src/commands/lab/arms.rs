@@ -39,14 +39,14 @@ impl Arm {
         let wanted: Vec<&str> = if name == "ntp" { Vec::new() } else { name.split('+').collect() };
         if let Some(unknown) = wanted.iter().find(|it| !OBJECTIVES.contains(it)) {
             bail!(
-                "--arms {name}: there is no objective `{unknown}`; there are ntp (alone), {}, and any of \
-                 these joined by +. For any other setting: --arm NAME:SECTION.KEY=VALUE",
+                "--arms {name}: there is no objective `{unknown}`. The objectives are ntp (alone), {}, \
+                and sums of these, as in nitp+mtp. For other settings use --arm NAME:SECTION.KEY=VALUE",
                 OBJECTIVES.join(", ")
             );
         }
         let twice = wanted.iter().enumerate().find(|(index, it)| wanted[..*index].contains(it));
         if let Some((_, twice)) = twice {
-            bail!("--arms {name}: `{twice}` is there twice");
+            bail!("--arms {name}: `{twice}` is given twice");
         }
         Ok(Self::of_objectives(name, &wanted, base))
     }
@@ -73,7 +73,7 @@ impl Arm {
         let allowed = |c: char| c.is_alphanumeric() || "-_.+=".contains(c);
         ensure!(
             !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed),
-            "--arm {text}: the name is that of a folder too: letters, digits and - _ . + ="
+            "--arm {text}: the name becomes a folder's name, so it must consist of letters, digits and - _ . + ="
         );
         Ok(Self::new(name, &sets.split(',').collect::<Vec<_>>()))
     }
@@ -109,7 +109,7 @@ impl Axis {
         let values: Vec<String> = values.split(',').map(str::to_owned).collect();
         ensure!(values.iter().all(|it| !it.is_empty()), "--axis {text}: a value is empty");
         for (index, value) in values.iter().enumerate() {
-            ensure!(!values[..index].contains(value), "--axis {text}: {value} stands there twice");
+            ensure!(!values[..index].contains(value), "--axis {text}: {value} is given twice");
         }
         Ok(Self { key: key.to_owned(), values })
     }
@@ -163,12 +163,12 @@ pub const FACTORS: &[Factor] = &[
     },
     Factor {
         name: "shift",
-        about: "the next position's target, or the same position's",
+        about: "the position of the target: the next or the same",
         arms: |_| vec![Arm::new("shift=current", &["nitp.shift=current"])],
     },
     Factor {
         name: "loss",
-        about: "what compares prediction and target",
+        about: "the loss between prediction and target",
         arms: |_| {
             let arm = |loss: &str| Arm {
                 name: format!("loss={loss}"),
@@ -179,15 +179,15 @@ pub const FACTORS: &[Factor] = &[
     },
     Factor {
         name: "cosine-penalty",
-        about: "a plain penalty on similar states in place of a target",
+        about: "a penalty on similar states, without a target",
         arms: |_| vec![Arm::new("cosine-penalty", &["nitp.regularizer=token_cosine"])],
     },
     Factor {
         name: "stop-gradient",
-        about: "whether the target is a constant of the loss",
+        about: "with or without gradients through the target",
         arms: |_| vec![Arm::new("stop-gradient=off", &["nitp.stop_gradient=false"])],
     },
-    Factor { name: "start-step", about: "when the objective begins to count", arms: start_steps },
+    Factor { name: "start-step", about: "the first step of the objective", arms: start_steps },
     Factor {
         name: "projector",
         about: "the head between state and target",
@@ -245,7 +245,7 @@ pub fn table(name: &str, config: &Config) -> Result<Vec<Arm>> {
     if factors.is_empty() {
         let names: Vec<String> =
             FACTORS.iter().map(|it| format!("  {:<16}{}", it.name, it.about)).collect();
-        bail!("there is no table `{name}`; there are `all` and\n{}", names.join("\n"));
+        bail!("there is no table `{name}`; the tables are `all` and\n{}", names.join("\n"));
     }
     let others = factors.into_iter().flat_map(|factor| (factor.arms)(config));
     let nitp_on = |arm: Arm| Arm { sets: [Arm::nitp().sets, arm.sets].concat(), ..arm };
@@ -261,7 +261,7 @@ pub fn check(arms: &[Arm]) -> Result<()> {
         if let Some(same) = arms[..index].iter().find(|it| it.sets == arm.sets) {
             ensure!(
                 same.name == arm.name,
-                "the arms `{}` and `{}` set the same: leave one out",
+                "the arms `{}` and `{}` have the same settings: leave one out",
                 same.name,
                 arm.name
             );
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(on("ntp", &base), [false; 4]);
         assert_eq!(on("nextlat+mtp", &base), [false, true, true, false]);
         let twice = ["nitp+mtp", "mtp+nitp"].map(|name| Arm::objective(name, &base).unwrap());
-        assert!(check(&twice).unwrap_err().to_string().contains("set the same"));
+        assert!(check(&twice).unwrap_err().to_string().contains("have the same settings"));
         assert!(Arm::objective("nitp+nitp", &base).is_err());
         let error = Arm::objective("nitp+mpt", &base).unwrap_err().to_string();
         assert!(error.contains("`mpt`") && error.contains("nextlat"), "{error}");

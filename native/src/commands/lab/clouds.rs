@@ -155,11 +155,11 @@ pub fn group(names: &[&str], clouds: &[Option<Cloud>], seed: u64) -> Result<Grou
     Ok(Group {
         title: "Hidden states",
         caption: format!(
-            "The last hidden states of held-out tokens on their first two principal axes, at the end \
-             of seed {seed}; a point is a token, the same ones in each picture. The unit is the root mean \
-             square distance from the mean: the circle has radius 1. Axes are turned to agree with the \
-             first picture where they can. A thin or small number of directions shows as a long cloud \
-             that leaves the circle; many directions show as a small, round one."
+            "The last hidden states of held-out tokens, projected on their first two principal axes, \
+            after training with seed {seed}. A point is a token; all pictures show the same tokens. \
+            The unit is the root mean square distance from the mean, and the circle has radius 1. Axes \
+            are flipped to agree with the first picture where possible. A long cloud that leaves the \
+            circle means few directions; a small, round cloud means many."
         ),
         panels: panels.collect::<Result<_>>()?,
     })

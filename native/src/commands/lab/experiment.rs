@@ -108,7 +108,10 @@ impl Folder {
         let file = fs::File::create(path.join(LOCK))
             .with_context(|| format!("writing into {}", path.display()))?;
         if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
-            bail!("another process is at {}: wait for it, or give another --out", path.display());
+            bail!(
+                "another process works in {}: wait until it ends, or give another --out",
+                path.display()
+            );
         }
         let folder = Self { path, _lock: file };
         match folder.read()? {
@@ -161,8 +164,8 @@ impl Folder {
         let other: Vec<&str> = what.iter().filter(|(_, other)| *other).map(|&(it, _)| it).collect();
         ensure!(
             other.is_empty(),
-            "{} holds another experiment ({} differ). Give the same options to go on with it, or \
-             another --out; a report of it stays as it is",
+            "{} holds another experiment ({} differ). Give the same options to continue it, or another \
+            --out. Its report is unchanged",
             quoted(&self.path),
             other.join(", ")
         );
@@ -186,5 +189,5 @@ impl Folder {
 fn free(labs: &Path, name: &str) -> Result<PathBuf> {
     let mut paths = (1..10_000).map(|number| labs.join(format!("{name}-{number}")));
     let free = paths.find(|path| !path.exists());
-    free.with_context(|| format!("every number of {} is taken", labs.join(name).display()))
+    free.with_context(|| format!("{} has no free number left", labs.join(name).display()))
 }

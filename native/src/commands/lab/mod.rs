@@ -60,8 +60,8 @@ pub fn ablate(args: &AblateArgs) -> Result<()> {
         None => {
             ensure!(
                 !args.axes.is_empty(),
-                "what is to be varied? Give a table of the paper's ablations, such as `nitp ablate loss` \
-                 or `nitp ablate all`, or a grid: --axis nitp.target_layer=0,1,2"
+                "there is nothing to vary. Give a table of the paper's ablations, such as `nitp ablate \
+                loss` or `nitp ablate all`, or a grid: --axis nitp.target_layer=0,1,2"
             );
             let axes =
                 args.axes.iter().map(|text| Axis::parse(text)).collect::<Result<Vec<_>>>()?;
@@ -85,7 +85,7 @@ pub fn sweep(args: &SweepArgs) -> Result<()> {
     }
     ensure!(
         !axes.is_empty(),
-        "what is to be swept? Give --lambda, --lr or both, each with its values"
+        "there is nothing to sweep. Give --lambda, --lr or both, each with its values"
     );
     let base = base(&args.lab)?;
     let arms = with_ntp(&axes, &base)?;
@@ -181,7 +181,7 @@ fn confirm(count: usize) -> Result<()> {
     );
     outln!("{count} runs are many. Train them all? [y/N]");
     let answer = Term::stdout().read_line()?;
-    ensure!(answer.trim().eq_ignore_ascii_case("y"), "nothing was trained");
+    ensure!(answer.trim().eq_ignore_ascii_case("y"), "no run was started");
     Ok(())
 }
 

@@ -64,8 +64,8 @@ fn page(
         (note(summary))
         @if summary.arms.len() > MOST_LINES {
             p.small.soft {
-                "The charts show " (MOST_LINES) " arms: " (summary.baseline) " and those whose held-out \
-                 loss differs most from it. The tables have all."
+                "The charts show " (MOST_LINES) " arms: " (summary.baseline) " and the arms with the \
+                    largest difference in held-out loss. The tables list all arms."
             }
         }
         @for group in groups { (page::group(group, key)) }
@@ -75,7 +75,7 @@ fn page(
         }
         h2 { "What it cost" }
         p.small.soft {
-            "Times are of one machine, and of what else it did; they are not the same in the next run."
+            "Times hold for one machine and its load; they vary between runs."
         }
         (table(summary, &summary.costs))
         (flops(summary))
@@ -84,9 +84,9 @@ fn page(
         h2 { "To repeat it" }
         pre { (command) }
         p.small.soft {
-            "The same command goes on with what is not finished, and gives the same numbers. \
-             Each run is a folder that nitp eval, nitp generate and nitp train --resume take. \
-             The numbers of this page are in report.json, runs.csv and curves.csv."
+            "The same command continues an unfinished experiment, and gives the same numbers. Each run \
+            is a folder for nitp eval, nitp generate and nitp train --resume. The numbers of this page \
+            are in report.json, runs.csv and curves.csv."
         }
         p.small.soft { "Made by nitp " (summary.version) "." }
     };
@@ -130,7 +130,7 @@ fn groups(
         ),
     };
     let losses = [X::Steps, X::Tokens, X::Flops, X::Seconds].map(|x| (x, Y::HeldOutLoss));
-    let caption = format!("In nats a token, against four measures of what was spent.{band}");
+    let caption = format!("In nats a token, against four measures of cost.{band}");
     Ok(vec![
         curves::curves("Held-out loss", caption, &series, &losses)?,
         curves::geometry(&series, band)?,

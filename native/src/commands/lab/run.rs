@@ -100,7 +100,7 @@ fn read(path: &Path) -> Result<Option<Outcome>> {
         read => {
             let text = read.with_context(|| format!("reading {}", path.display()))?;
             let outcome = serde_json::from_str(&text).with_context(|| {
-                format!("{} is broken: remove it, and the run is looked at again", path.display())
+                format!("{} is broken: remove it, and the run is measured again", path.display())
             })?;
             Ok(Some(outcome))
         }

@@ -176,8 +176,8 @@ fn check_batches(experiment: &Experiment, results: &[RunResult]) -> Result<()> {
             let [a, b] = [other, run].map(|it| &experiment.arms[it.arm].name);
             ensure!(
                 false,
-                "{a} and {b} trained on other batches with seed {}: the data changed between the \
-                 runs. Give another --out",
+                "{a} and {b} trained on different batches with seed {}: the data changed between the \
+                runs. Give another --out",
                 run.seed
             );
         }

@@ -118,7 +118,7 @@ pub fn note(summary: &Summary) -> Markup {
                 @if arms > 1 { "; p-values are corrected for " (arms) " arms (Holm)" }
                 ". Bold: p below 0.05."
             } @else {
-                "One seed: no interval can be told."
+                "One seed gives no interval."
             }
         }
     }

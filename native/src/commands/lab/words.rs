@@ -49,7 +49,7 @@ pub fn question(summary: &Summary) -> String {
         _ => format!("each of {} other settings", others.len()),
     };
     format!(
-        "Does {others} give another held-out loss, or another geometry of hidden states, than {}?",
+        "Does {others} change the held-out loss or the geometry of hidden states, compared with {}?",
         summary.baseline
     )
 }
@@ -77,17 +77,14 @@ pub fn findings(summary: &Summary) -> Vec<String> {
     let alike: Vec<&str> =
         summary.results.iter().filter(|it| is_alike(it)).map(short_title).collect();
     if !alike.is_empty() {
-        sentences.push(format!(
-            "No difference that these seeds can show in any of: {}.",
-            alike.join(", ")
-        ));
+        sentences.push(format!("No significant difference in any of: {}.", alike.join(", ")));
     }
     match summary.seeds.len() {
         1 => sentences.push(
-            "One seed has no interval: a difference may be chance. Three seeds or more tell (--seeds 3).".to_owned(),
+            "One seed gives no interval: a difference may be chance. Use three seeds or more (--seeds 3).".to_owned(),
         ),
         2 => sentences.push(
-            "Two seeds give very wide intervals: more seeds tell more (--seeds 5).".to_owned(),
+            "Two seeds give very wide intervals: more seeds narrow them (--seeds 5).".to_owned(),
         ),
         _ => {}
     }
@@ -103,8 +100,8 @@ fn scale(summary: &Summary) -> Option<String> {
     let has_nitp = summary.results.iter().any(|metric| metric.key == "nitp_loss");
     (has_nitp && most < OF_THE_PAPER / 100.0).then(|| {
         format!(
-            "The paper saw its differences in models that were trained with {OF_THE_PAPER:.0e} FLOPs and more. These \
-             had at most {most:.0e}; docs/findings.md tells what was found at such sizes."
+            "The paper found its differences in models trained with {OF_THE_PAPER:.0e} FLOPs and more. \
+            These runs had at most {most:.0e}; docs/findings.md reports results at such sizes."
         )
     })
 }
@@ -144,7 +141,7 @@ fn finding(summary: &Summary, metric: &Metric, arm: usize) -> Option<String> {
     );
     let Some(p) = difference.p_value else { return Some(start + ".") };
     let verdict = match (p < SIGNIFICANT, metric.less_is_better) {
-        (false, _) => "no difference that these seeds can show",
+        (false, _) => "no significant difference",
         (true, Some(less)) if less == (difference.mean < 0.0) => "better",
         (true, Some(_)) => "worse",
         (true, None) => "different",
@@ -173,9 +170,9 @@ fn finding_of_many(summary: &Summary, metric: &Metric) -> Option<String> {
         .map(|(arm, _)| arm.name.as_str())
         .collect();
     let differ = match differ.len() {
-        0 => format!("no arm differs from {} by more than chance (p < 0.05)", summary.baseline),
+        0 => format!("no arm differs significantly from {} (p < 0.05)", summary.baseline),
         _ => format!(
-            "different from {} by more than chance: {}",
+            "significantly different from {} (p < 0.05): {}",
             summary.baseline,
             differ.join(", ")
         ),

@@ -251,7 +251,7 @@ fn classifications(
     for name in wanted {
         ensure!(
             names.contains(name),
-            "--labels {name}: no line has it; the labels are {}",
+            "--labels {name}: no line has this label; the labels are {}",
             names.join(", ")
         );
     }
@@ -262,8 +262,8 @@ fn classifications(
             Ok(task) => {
                 if !task.singletons.is_empty() {
                     errln!(
-                        "warning: {name}: {} occur once, so that no probe can be both fitted and scored \
-                         on them: {}",
+                        "warning: {name}: {} occur only once; a probe needs examples for both fitting \
+                        and scoring: {}",
                         task.singletons.len(),
                         task.singletons.join(", ")
                     );
@@ -380,9 +380,9 @@ fn print(probed: &Probed) {
     }
     outln!("\n{table}");
     outln!(
-        "\nIn percent, but for the geometry of token states. Vectors are means over a text's tokens, of length 1. accuracy: logistic regression, \
-         fitted on 70 % of the documents, scored on the others. untrained: the same model before \
-         training. words: logistic regression on counts of words. majority: always the most frequent \
-         class."
+        "\nIn percent, except the geometry of token states. The vector of a text is the mean of its \
+        tokens' states, scaled to length 1. accuracy: logistic regression, fitted on 70 % of the \
+        documents, scored on the rest. untrained: the same model before training. words: logistic \
+        regression on word counts. majority: always the most frequent class."
     );
 }

@@ -41,8 +41,8 @@ pub fn encode(tokenizer: &Tokenizer, item: &Item) -> Result<Vec<Pair>> {
             Some(end) if whole.first() != Some(&end) => (vec![end], whole),
             Some(end) => (vec![end], whole[1..].to_vec()),
             None => bail!(
-                "the question is empty, and the tokenizer has no end-of-text token that could stand for it: \
-                 give it a text, or set data.end_of_text when the run is trained"
+                "the question is empty, and the tokenizer has no end-of-text token to use instead: \
+                give the question a text, or set data.end_of_text when training"
             ),
         };
         ensure!(
@@ -61,8 +61,8 @@ pub fn encode(tokenizer: &Tokenizer, item: &Item) -> Result<Vec<Pair>> {
 pub fn cut((before, after): Pair, context: usize) -> Result<(Continuation, bool)> {
     ensure!(
         after.len() <= context,
-        "a continuation has {} tokens, and the model reads {context} (train.context_length): it can't be \
-         scored whole",
+        "a continuation has {} tokens, and the model reads {context} (train.context_length): the \
+        continuation can't be scored whole",
         after.len()
     );
     // The last token is asked for, and never read.

@@ -89,8 +89,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Task>> {
     }
     if let Some(first) = doubles.first() {
         errln!(
-            "warning: {} of the items have a choice twice, the first on {first}: of equals the first \
-             is taken",
+            "warning: {} of the items have equal choices, the first on {first}: the first of equal choices is taken",
             doubles.len()
         );
     }
@@ -109,8 +108,8 @@ fn put(tasks: &mut Vec<Task>, name: String, item: Item) -> Result<()> {
     let first = &task.items[0];
     ensure!(
         first.answer.is_some() == item.answer.is_some(),
-        "the task `{name}` has `choices` here or on {}, and `continuation` on the other: they are \
-         scored apart. Give each kind a `task` of its own",
+        "the task `{name}` has `choices` on one of this line and {}, and `continuation` on the other. \
+        The two kinds are scored differently. Give each kind its own `task`",
         first.place
     );
     task.items.push(item);
@@ -120,7 +119,7 @@ fn put(tasks: &mut Vec<Task>, name: String, item: Item) -> Result<()> {
 /// The task that a line names, and its item.
 fn parse(line: &str, place: &str) -> Result<(Option<String>, Item)> {
     let fields: Map<String, Value> =
-        serde_json::from_str(line).context("it has to be a JSON object, one an item")?;
+        serde_json::from_str(line).context("each line must be a JSON object")?;
     let line: Line = serde_json::from_value(Value::Object(fields))?;
     let name = line.task.map(|it| string("task", it)).transpose()?;
     let question = string("question", line.question.context("it has no `question`")?)?;
@@ -223,7 +222,7 @@ mod tests {
             (r#"{"question":"a","continuation":""}"#, "nothing to score"),
             (r#"{"question":"a","continuation":"b","answer":0}"#, "goes with `choices`"),
             (r#"{"question":"a","continuation":"b","choices":["c"]}"#, "one of the two"),
-            (r#"{"question":"a","continuation":"b"}"#, "a `task` of its own"),
+            (r#"{"question":"a","continuation":"b"}"#, "its own `task`"),
         ] {
             let error = format!("{:#}", read_text(&format!("{fine}\n{line}")).unwrap_err());
             assert!(error.contains("line 2 of") && error.contains(why), "{line}: {error}");

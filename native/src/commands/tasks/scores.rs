@@ -74,8 +74,8 @@ impl TaskScores {
         let scores = if task.is_cloze() { of_cloze(judged) } else { of_choice(task, judged) };
         let scores = scores.with_context(|| {
             format!(
-                "the task `{}` can't be scored. A NaN means that this model's numbers overflow: use an \
-                 earlier checkpoint",
+                "the task `{}` can't be scored. A NaN means that the model's activations overflow: use \
+                an earlier checkpoint",
                 task.name
             )
         })?;

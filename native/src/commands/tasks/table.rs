@@ -41,8 +41,8 @@ pub fn print(scores: &[TaskScores]) {
     show(
         table,
         "Percent, with the standard error over items. acc: the continuation with the largest \
-         log-likelihood; acc_norm: per character; acc_bytes: per byte. chance: guessing. majority: always \
-         the same place among the choices.",
+         log-likelihood; acc_norm: per character; acc_bytes: per byte. chance: a random guess. \
+         majority: always the most frequent position of the answer.",
     );
     let mut table = with_header(&["task", "items", "acc", "perplexity"]);
     for it in of_kind(true) {
@@ -56,12 +56,12 @@ pub fn print(scores: &[TaskScores]) {
     }
     show(
         table,
-        "acc: percent of continuations whose every token is the model's first choice. perplexity: of a \
-         whole continuation, not of its tokens.",
+        "acc: percent of continuations in which every token is the model's first choice. perplexity: \
+        per continuation, not per token.",
     );
     for it in scores.iter().filter(|it| it.cut > 0) {
         outln!(
-            "{}: {} of {} questions were cut on the left, to the model's context",
+            "{}: {} of {} questions were truncated on the left to fit the model's context",
             it.task,
             it.cut,
             it.items

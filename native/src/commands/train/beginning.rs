@@ -60,8 +60,8 @@ impl Beginning {
     fn of_folder(args: &RunArgs, folder: &Path) -> Result<Self> {
         ensure!(
             args.config.preset.is_none(),
-            "--preset describes a model, and so does {}: leave --preset out. Settings of the training are given with --set \
-             or --config",
+            "--preset and {} both describe a model: leave --preset out. Training settings can be given \
+            with --set or --config",
             folder.display()
         );
         let pretrained = Pretrained::open(folder)?;
@@ -69,14 +69,14 @@ impl Beginning {
         let mut config = settings::run_config(args, Some(own.clone()))?;
         same_meaning(&config.model, &own.model).map_err(|differences| {
             anyhow!(
-                "the model in {} is another than the configuration asks for: {differences}. Leave these keys out: \
-                 they follow from its config.json",
+                "the model in {} differs from the configuration: {differences}. Leave these keys out: \
+                they are read from its config.json",
                 folder.display()
             )
         })?;
         ensure!(
             config.data.tokenizer == own.data.tokenizer,
-            "data.tokenizer is {}, and the model in {} knows the tokens of its own tokenizer.json alone. Leave that key out",
+            "data.tokenizer is {}, but the model in {} works only with its own tokenizer.json. Leave this key out",
             config.data.tokenizer,
             folder.display()
         );

@@ -104,8 +104,8 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     }
     if done > steps {
         outln!(
-            "Nothing to do: the run is at step {done} already, and is to have {steps}. To train \
-             on, give --steps above {done}."
+            "Nothing to do: the run is at step {done} already, beyond --steps {steps}. To train on, \
+            give --steps above {done}."
         );
         return Ok(());
     }
@@ -116,7 +116,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     let mut warnings = Vec::new();
     let named = match &args.resume {
         Some(_) if args.run.data.is_empty() => Named::Before(
-            "If it was moved or piped, give the same text again: nitp train --resume RUN --data PATH",
+            "If the text was moved or piped, give it again: nitp train --resume RUN --data PATH",
         ),
         _ => Named::Now,
     };
@@ -154,7 +154,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
             let newest = folder.checkpoints().find()?.newest();
             ensure!(
                 newest == Some(done),
-                "another process trained in {} meanwhile: give the same command once more",
+                "another process trained in {} meanwhile: repeat the command",
                 folder.path().display()
             );
             (folder, lock, false)
@@ -183,7 +183,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     let mut progress = matches!(told, Told::Reader).then(|| Progress::new(&config, done));
     if spoiled > 0 {
         warnings.push(format!(
-            "{spoiled} spoiled line{} of {} dropped: the run's past has gaps",
+            "{spoiled} broken line{} of {} dropped: the run's curves have gaps",
             if spoiled == 1 { " was" } else { "s were" },
             folder.metrics().display()
         ));

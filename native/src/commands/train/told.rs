@@ -23,7 +23,7 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
     let counts = parameter_counts(config);
     let kind = match &model.moe {
         Some(moe) => format!(
-            "{} active, {} experts of which {} see a token",
+            "{} active, {} experts, {} for each token",
             short(counts.active as f64),
             moe.num_experts,
             moe.num_experts_per_tok
@@ -182,20 +182,21 @@ impl Summary {
 /// A few words of the model. Failing at it is no failure of the run, which is saved.
 pub fn sample(trainer: &mut Trainer, config: &Config, tokenizer: &Tokenizer) {
     let executor = trainer.executor();
-    let written = Generator::new(executor, config).map_err(anyhow::Error::from).and_then(|mut it| {
-        // Without a token that begins documents: a line does.
-        let prompt = match tokenizer.end_of_text() {
-            Some(_) => Vec::new(),
-            None => tokenizer.encode("\n")?,
-        };
-        let mut written = Vec::new();
-        let prompts = vec![(prompt, Sampling::default())];
-        it.generate(executor, prompts, SAMPLE_TOKENS, tokenizer, |_, token| {
-            written.push(token);
-            ControlFlow::Continue(())
-        })?;
-        Ok(written)
-    });
+    let written =
+        Generator::new(executor, config).map_err(anyhow::Error::from).and_then(|mut it| {
+            // Without a token that begins documents: a line does.
+            let prompt = match tokenizer.end_of_text() {
+                Some(_) => Vec::new(),
+                None => tokenizer.encode("\n")?,
+            };
+            let mut written = Vec::new();
+            let prompts = vec![(prompt, Sampling::default())];
+            it.generate(executor, prompts, SAMPLE_TOKENS, tokenizer, |_, token| {
+                written.push(token);
+                ControlFlow::Continue(())
+            })?;
+            Ok(written)
+        });
     match written {
         Ok(tokens) => {
             outln!("\n{}", style("A sample:").bold());

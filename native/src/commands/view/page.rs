@@ -16,8 +16,7 @@ pub fn page(runs: &[Run]) -> Result<String> {
     let shown = &runs[..runs.len().min(MOST_LINES)];
     let series = series(shown);
     let key = page::key(shown.iter().map(|run| run.name.as_str()));
-    let caption =
-        "In nats a token. The training loss is shown as means over a sixtieth of the run.";
+    let caption = "In nats a token. The training loss is averaged over sixtieths of the run.";
     let groups = [
         curves::curves(
             "Loss",

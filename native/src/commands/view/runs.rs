@@ -50,13 +50,13 @@ pub fn read(paths: &[PathBuf]) -> Result<(Vec<Run>, Vec<String>)> {
                 histories.push(history);
             }
             None => notes.push(format!(
-                "the run {} has no event yet: its first step is still to come",
+                "the run {} has no data yet: its first step is not finished",
                 path.display()
             )),
         }
     }
     if folders.is_empty() {
-        bail!("{}. Give the command again once it has trained", notes.join("; "));
+        bail!("{}. Repeat the command after the first step", notes.join("; "));
     }
     let runs = names(&folders).into_iter().zip(histories);
     Ok((runs.map(|(name, history)| Run { name, history }).collect(), notes))

@@ -57,7 +57,7 @@ fn lines(runs: &[Run], ink: Ink, width: u16) -> Vec<String> {
     });
     let loads: Vec<String> = loads.collect();
     if !loads.is_empty() {
-        text.extend([String::new(), title("share of tokens that an expert got, last look", ink)]);
+        text.extend([String::new(), title("share of tokens per expert, last measurement", ink)]);
         text.extend(loads);
     }
     text.push(String::new());
@@ -77,7 +77,7 @@ fn panels(runs: &[Run]) -> Vec<(String, Vec<Line>, bool)> {
             .map(over_steps)
             .to_vec();
     panels.push((
-        "spectrum at the last look: share by direction".to_owned(),
+        "spectrum at the last measurement: share by direction".to_owned(),
         last_spectra(&series),
         true,
     ));
