@@ -421,7 +421,7 @@ fn a_screen_reader_finds_and_sets_everything() {
     browser.click("Go on with it");
     let said = || browser.script("return document.getElementById('mirror').textContent");
     let begin = Instant::now();
-    while !said().as_str().unwrap_or_default().contains("What it expected right after") {
+    while !said().as_str().unwrap_or_default().contains("Likeliest tokens after") {
         assert!(begin.elapsed() < Duration::from_secs(60), "{}", said());
         std::thread::sleep(Duration::from_millis(200));
     }

@@ -65,7 +65,7 @@ pub fn show(
     let Some(snapshot) = snapshot.filter(|it| !it.positions.is_empty()) else {
         let color = ui.visuals().weak_text_color();
         let font = egui::TextStyle::Body.resolve(ui.style());
-        let words = "The first look is on its way.";
+        let words = "The first measurement is not done yet.";
         painter.text(rect.center(), egui::Align2::CENTER_CENTER, words, font, color);
         return;
     };

@@ -109,7 +109,7 @@ fn controls(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
         };
         let label = ui.label("Time");
         let slider = egui::Slider::new(&mut place, 0..=last).show_value(false);
-        let about = "Back through the training; at the right end it follows";
+        let about = "Earlier steps; the right end follows the training";
         if ui.add_enabled(last > 0, slider).labelled_by(label.id).on_hover_text(about).changed() {
             geometry.at = steps.get(place).copied().filter(|_| place < last);
         }

@@ -189,8 +189,8 @@ impl App {
         };
         if files.is_empty() {
             self.known.notice(
-                "Nothing could be read of that. Text files and a run's zip can be dropped here; a \
-                 run's folder is opened under \"Save and open\"."
+                "These files can't be read. Drop text files or a run's zip here; open a run's folder \
+                 under \"Save and open\"."
                     .to_owned(),
             );
         } else if choice != Choice::Text && files.iter().any(of_run) {
@@ -362,8 +362,8 @@ impl App {
 fn welcome(ui: &mut Ui) {
     theme::card(ui, "Press Start", |ui| {
         ui.label(
-            "Both models begin with the same weights and see the same text in the same order; only \
-             their objective differs. Their curves are drawn here, and the other tabs look inside. \
+            "Both models begin with the same weights and see the same batches; only the objective \
+             differs. Their curves appear here; the other tabs show hidden states, experts and text. \
              Nothing leaves this machine.",
         );
     });

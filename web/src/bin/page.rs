@@ -51,9 +51,9 @@ mod browser {
     pub fn say(error: &JsValue) {
         if let Some(text) = element("loading") {
             text.set_text_content(Some(&format!(
-                "The page can't start here: {error:?}. It needs WebGL and workers; switch on \
-                 hardware acceleration, or use another browser. On a desktop, `cargo run --release -p \
-                 native -- train` does the same without one."
+                "The page can't start here: {error:?}. It needs WebGL and workers; switch on hardware \
+                 acceleration, or use another browser. Without a browser, use `cargo run --release -p \
+                 native -- train`."
             )));
         }
     }

@@ -60,7 +60,7 @@ mod browser {
                 Err(why) => keeping.borrow_mut().refused = Some(why.to_string()),
             }
         } else {
-            let why = "another tab of this page keeps its own".to_owned();
+            let why = "another tab of this page saves its runs".to_owned();
             keeping.borrow_mut().refused = Some(why);
         }
         // Without it, the adapter is measured again.
@@ -162,8 +162,8 @@ mod browser {
                             continue;
                         }
                         Update::Notice(format!(
-                            "The runs are not kept for a reload: {why}. Save them under \"Save and \
-                             open\" before this page is closed."
+                            "These runs are lost on a reload: {why}. Save them under \"Save and open\" \
+                             before this page is closed."
                         ))
                     }
                 };

@@ -70,7 +70,7 @@ fn texts(files: &mut Files) -> Option<Text> {
 /// If it has no checkpoint yet.
 pub fn export(experiment: &Experiment, tokenizer: &Tokenizer, lane: &Lane) -> Result<File, String> {
     let Some(checkpoint) = &lane.kept else {
-        return Err("there is no checkpoint yet: pause the run, and one is made".to_owned());
+        return Err("there is no checkpoint yet: pause the run to make one".to_owned());
     };
     let name = format!("{}-step-{}", lane.lane.name().to_lowercase(), checkpoint.state.step);
     let tokenizer = (TOKENIZER.to_owned(), tokenizer.to_json().into_bytes());
@@ -128,8 +128,8 @@ pub fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
     let Some(root) = root.map(str::to_owned) else {
         let names: Vec<&str> = files.keys().take(4).map(String::as_str).collect();
         return Err(Failure::Input(format!(
-            "that is no run: it has no {CONFIG} (only {}). Choose the folder that `nitp train` \
-             made, or a zip of it",
+            "this is no run: it has no {CONFIG} (only {}). Choose a run folder of `nitp train`, or a \
+             zip of one",
             names.join(", ")
         )));
     };
@@ -225,8 +225,8 @@ fn unpack_within(bytes: &[u8], (most, most_files): (usize, usize)) -> Result<Fil
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| words(&error))?;
     if zip.len() > most_files {
         return Err(format!(
-            "the zip has {} files, and a run has a few dozen: choose the zip of one run alone (at \
-             most {most_files} files)",
+            "the zip has {} files, too many for one run: choose the zip of one run (at most \
+             {most_files} files)",
             zip.len()
         ));
     }
@@ -241,8 +241,8 @@ fn unpack_within(bytes: &[u8], (most, most_files): (usize, usize)) -> Result<Fil
             file.by_ref().take(limit).read_to_end(&mut bytes).map_err(|error| words(&error))?;
             left = left.checked_sub(bytes.len()).ok_or_else(|| {
                 format!(
-                    "the zip unpacks to more than the {} MiB that there is room for: zip the run with its \
-                     newest checkpoint alone",
+                    "the zip unpacks to more than the {} MiB available: zip the run with only its \
+                     newest checkpoint",
                     most >> 20
                 )
             })?;

@@ -83,7 +83,7 @@ impl Corpus {
                 let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
                 (names.join(", "), texts, Vec::new())
             }
-            Text::Same => return Err("there is no run whose text could be taken".to_owned()),
+            Text::Same => return Err("there is no run to take the text from".to_owned()),
         };
         let texts = texts.iter().map(String::as_str);
         let corpus = TokenCorpus::from_texts(&tokenizer, texts)

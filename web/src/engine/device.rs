@@ -77,7 +77,7 @@ impl Device {
         };
         Err(Failure::Input(format!(
             "train.precision = \"mixed\" needs a WebGPU adapter with 16-bit numbers (shader-f16), and \
-             {lacking}. Set train.precision to \"f32\", or take another browser or machine"
+             {lacking}. Set train.precision to \"f32\", or use another browser or machine"
         )))
     }
 
@@ -102,8 +102,8 @@ impl Device {
             return Ok(());
         }
         Err(Failure::Input(format!(
-            "{runs} runs of this model need {:.1} GB, and a tab has {:.1} GB for them. Choose a \
-             smaller preset, batch or context; the program `nitp train` has no such limit",
+            "{runs} runs of this model need {:.1} GB, and a tab has {:.1} GB. Choose a smaller preset, \
+             batch or context; `nitp train` has no such limit",
             needed as f64 / 1e9,
             room as f64 / 1e9
         )))

@@ -89,8 +89,8 @@ impl Engine {
                 if let Some(bytes) = self.kept.take() {
                     self.restore(&bytes).await.map_err(|error| {
                         format!(
-                            "What was kept can't be opened: {error} It stays kept until \
-                                 another run is."
+                            "The saved run can't be opened: {error} It stays saved until another run \
+                                 is saved."
                         )
                     })?;
                 }
@@ -141,7 +141,7 @@ impl Engine {
     fn resolve(&self, experiment: &mut Experiment) -> Result<(), String> {
         let Some(session) = &self.session else {
             return match experiment.text {
-                Text::Same => Err("there is no run whose text could be taken".to_owned()),
+                Text::Same => Err("there is no run to take the text from".to_owned()),
                 _ => Ok(()),
             };
         };
@@ -167,7 +167,7 @@ impl Engine {
         }
         let session = match Session::new(draft, &self.device) {
             Err(error @ Failure::Machine(_)) if self.device.is_gpu() => {
-                self.leave_gpu(&format!("{error} The CPU does it instead."));
+                self.leave_gpu(&format!("{error} The CPU is used instead."));
                 Session::new(draft, &self.device)
             }
             other => other,
@@ -237,7 +237,7 @@ impl Engine {
                     0 => "from the start".to_owned(),
                     step => format!("from step {step}, the last checkpoint"),
                 };
-                self.leave_gpu(&format!("{error} The run goes on {from}, on the CPU."));
+                self.leave_gpu(&format!("{error} The run continues {from}, on the CPU."));
                 self.updates.push_back(Update::Rewound(step));
                 let over = session.is_over();
                 self.session = Some(session);

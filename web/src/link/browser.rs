@@ -48,8 +48,7 @@ impl Page {
             let why = why.ok().and_then(|it| it.as_string()).unwrap_or_default();
             told.borrow_mut().push(Update::Phase(Phase::Empty));
             told.borrow_mut().push(Update::Error(format!(
-                "The part that trains has stopped: {why}. Reload the page: a run that was kept \
-                 goes on from there."
+                "The training worker has stopped: {why}. Reload the page: a saved run continues."
             )));
             failed_context.request_repaint();
         });

@@ -319,5 +319,5 @@ fn a_run_goes_out_as_a_zip_and_comes_back() {
     other.press("Hidden states");
     other.harness.run_steps(10);
     assert!(other.shows("step 8, rank"));
-    assert!(!other.shows("The settings are not those"));
+    assert!(!other.shows("The settings differ"));
 }
