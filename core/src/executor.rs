@@ -42,7 +42,7 @@ pub enum ExecutorError {
     #[error(transparent)]
     Forced(#[from] ForcedError),
     /// The device went away in mid-run.
-    #[error("the GPU device was lost ({reason}). What was saved is intact")]
+    #[error("the GPU device was lost ({reason}). Checkpoints are intact")]
     DeviceLost {
         /// What the driver said.
         reason: String,

@@ -78,8 +78,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         "model.num_hidden_layers",
         blocks,
         format!(
-            "it must be at most {MAX_BLOCKS}: each block is some dozens of tensors and ops, which are \
-             planned before anything runs"
+            "it must be at most {MAX_BLOCKS}: the plan holds dozens of tensors and ops for each block"
         ),
         "Set fewer blocks, of a larger model.hidden_size",
     )?;
@@ -97,8 +96,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "model.moe.num_experts",
             moe.num_experts,
             format!(
-                "in {} blocks that is {experts} experts, each of them three tensors of a checkpoint, \
-                 and a model has at most {MAX_EXPERTS} experts in all its blocks",
+                "in {} blocks that is {experts} experts, and a model has at most {MAX_EXPERTS} experts \
+                 in all its blocks",
                 model.num_moe_layers()
             ),
             "Set fewer experts, or fewer model.num_hidden_layers",
@@ -109,9 +108,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "model.moe.num_experts_per_tok",
             moe.num_experts_per_tok,
             format!(
-                "with the {tokens} tokens of a micro-batch (train.batch_size x \
-                 train.context_length) there would be more pairs of a token and its expert than a \
-                 32-bit index reaches"
+                "with the {tokens} tokens of a micro-batch (train.batch_size x train.context_length) \
+                 there would be more pairs of token and expert than a 32-bit index can address"
             ),
             "Set fewer experts per token, or a smaller train.batch_size",
         )?;

@@ -2,8 +2,8 @@
 //! validation.
 //!
 //! A configuration is TOML with the sections `[model]`, `[model.moe]`, `[model.rope_scaling]`, `[nitp]`, `[mtp]`,
-//! `[nextlat]`, `[top]`, `[train]` and `[data]`. [`preset`] gives a whole one by name, [`load()`] lays a partial one over it,
-//! [`Config::to_toml`] writes a complete one. [`parameter_counts`] and [`flops_per_token`] say
+//! `[nextlat]`, `[top]`, `[train]` and `[data]`. [`preset`] gives a whole one by name, [`load()`] lays a partial one
+//! over it, [`Config::to_toml`] writes a complete one. [`parameter_counts`] and [`flops_per_token`] say
 //! what a model costs before it is built.
 
 mod cost;

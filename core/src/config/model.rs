@@ -188,7 +188,7 @@ impl ModelConfig {
     fn validate_head_dim(&self) -> Result<(), ConfigError> {
         let head_dim = self.head_dim;
         let advice = match head_dim {
-            0 | 1 => "Set model.head_dim to 32 or 64, or another of these".to_owned(),
+            0 | 1 => "Set model.head_dim to 32 or 64".to_owned(),
             2..MAX_HEAD_DIM => {
                 format!("Set model.head_dim to {} or {}", head_dim - 1, head_dim + 1)
             }
@@ -201,8 +201,8 @@ impl ModelConfig {
             "model.head_dim",
             head_dim,
             format!(
-                "it must be an even number from 2 to {MAX_HEAD_DIM}, because rotary positions turn \
-                 pairs of its entries, and attention on a GPU has room for no more"
+                "it must be an even number from 2 to {MAX_HEAD_DIM}, because RoPE rotates pairs of its \
+                 entries, and the GPU kernels hold no more"
             ),
             advice,
         )

@@ -9,18 +9,15 @@ use super::{
 
 /// Every preset's name, with what it is in one line.
 const PRESETS: &[(&str, &str)] = &[
-    ("nano", "41 k parameters, dense, bytes: trains in seconds, to see every part work"),
+    ("nano", "41 k parameters, dense, bytes: a test of every part, trains in seconds"),
     ("mini", "0.22 M, dense: for a browser tab without a GPU; learns words in a few minutes"),
     (
         "tiny",
         "1.0 M, dense: the default; trains on the project's own corpus in minutes on two cores",
     ),
-    (
-        "tiny-moe",
-        "1.8 M, 1.0 M active: tiny with 8 experts, two of them and a shared one for each token",
-    ),
+    ("tiny-moe", "1.8 M, 1.0 M active: tiny with 8 experts, two and a shared one for each token"),
     ("small", "30 M, dense: for a GPU, or an evening on a CPU"),
-    ("small-moe", "29 M, 7.6 M active: 16 experts, two of them and a shared one for each token"),
+    ("small-moe", "29 M, 7.6 M active: 16 experts, two and a shared one for each token"),
     ("1.9b-a0.3b", "the paper's 1.9 B MoE, 0.3 B active: 16 blocks, 144 experts, 105 B tokens"),
     ("3b-a0.5b", "the paper's 3 B MoE, 0.5 B active: 17 blocks, 144 experts, 200 B tokens"),
     ("9b-a1b", "the paper's 9 B MoE, 1 B active: 24 blocks, 144 experts, 330 B tokens"),

@@ -149,8 +149,8 @@ impl TrainConfig {
             "train.batch_size",
             self.batch_size,
             format!(
-                "with train.context_length = {} a micro-batch has more tokens than a 32-bit \
-                 index reaches",
+                "with train.context_length = {} a micro-batch has more tokens than a 32-bit index can \
+                 address",
                 self.context_length
             ),
             "Set a smaller batch_size and more train.gradient_accumulation_steps",
@@ -175,7 +175,7 @@ impl TrainConfig {
             i64::try_from(self.seed).is_ok(),
             "train.seed",
             self.seed,
-            format!("it must be from 0 to {}, what a TOML integer holds", i64::MAX),
+            format!("it must be from 0 to {}, the largest TOML integer", i64::MAX),
             "Set a smaller seed",
         )
     }

@@ -1,8 +1,8 @@
 //! Training of a byte-level BPE tokenizer, as a Hugging Face `tokenizer.json`.
 //!
-//! The pieces are those of GPT-2 (Radford et al. 2019): text is split by GPT-2's regular expression, each byte becomes one
-//! of 256 printable characters, and the most frequent neighbouring pair is merged until the vocabulary is full. With all 256
-//! bytes in the vocabulary no text is ever out of it, so there is no unknown token.
+//! The pieces are those of GPT-2 (Radford et al. 2019): text is split by GPT-2's regular expression, each byte becomes
+//! one of 256 printable characters, and the most frequent neighbouring pair is merged until the vocabulary is full.
+//! With all 256 bytes in the vocabulary no text is ever out of it, so there is no unknown token.
 
 use thiserror::Error;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -31,8 +31,8 @@ pub enum TokenizerTrainingError {
     },
     /// The vocabulary is larger than a model's can be.
     #[error(
-        "vocabulary size {vocab_size} is more than a model can have: ask for {MAX_VOCAB} tokens or fewer; \
-         usual are 4,096 to 262,144"
+        "vocabulary size {vocab_size} is more than a model can have: ask for {MAX_VOCAB} tokens or \
+         fewer; usual sizes are 4,096 to 262,144"
     )]
     MoreThanAModel {
         /// The size that was asked for, in tokens.
@@ -40,8 +40,8 @@ pub enum TokenizerTrainingError {
     },
     /// There are more tokens than merges could make of the text, whatever it says.
     #[error(
-        "vocabulary size {vocab_size} is more than the text can fill: its {bytes} bytes become {most} tokens at \
-         most; give more text or ask for far fewer"
+        "vocabulary size {vocab_size} is too large for the text: its {bytes} bytes give at most {most} \
+         tokens; give more text or ask for far fewer"
     )]
     MoreThanText {
         /// The size that was asked for, in tokens.
@@ -53,8 +53,8 @@ pub enum TokenizerTrainingError {
     },
     /// Every pair in the text was merged before the vocabulary was full.
     #[error(
-        "the text has too few different words for a vocabulary of {vocab_size}: after every possible merge it holds \
-         {reached} tokens; give more text or ask for {reached} or fewer"
+        "the text has too few different words for a vocabulary of {vocab_size}: all possible merges \
+         give {reached} tokens; give more text or ask for {reached} or fewer"
     )]
     TooLittleText {
         /// The size that was asked for, in tokens.
@@ -69,14 +69,14 @@ pub enum TokenizerTrainingError {
 
 /// Trains a byte-level BPE tokenizer of exactly `vocab_size` tokens and returns the text of its `tokenizer.json`.
 ///
-/// Each item of `texts` is a piece of text of any length; merges never cross from one item into the next, nor from one word
-/// into the next. Ids: 0 is [`END_OF_TEXT`], 1 to 256 are the bytes, then the merges by falling frequency. The same texts, in
-/// any order, give the same bytes: ties between pairs go to the lower ids.
+/// Each item of `texts` is a piece of text of any length; merges never cross from one item into the next, nor from one
+/// word into the next. Ids: 0 is [`END_OF_TEXT`], 1 to 256 are the bytes, then the merges by falling frequency. The
+/// same texts, in any order, give the same bytes: ties between pairs go to the lower ids.
 ///
 /// # Errors
-/// [`TokenizerTrainingError::VocabularyTooSmall`] under [`MIN_VOCAB_SIZE`], [`TokenizerTrainingError::MoreThanAModel`] above
-/// [`MAX_VOCAB`], [`TokenizerTrainingError::MoreThanText`] and [`TokenizerTrainingError::TooLittleText`] where the text can't
-/// fill the vocabulary: the first before anything is made of it, the second after every merge.
+/// [`TokenizerTrainingError::VocabularyTooSmall`] under [`MIN_VOCAB_SIZE`], [`TokenizerTrainingError::MoreThanAModel`]
+/// above [`MAX_VOCAB`], [`TokenizerTrainingError::MoreThanText`] and [`TokenizerTrainingError::TooLittleText`] where
+/// the text can't fill the vocabulary: the first before anything is made of it, the second after every merge.
 pub fn train_bpe(
     texts: impl Iterator<Item = impl AsRef<str> + Send> + Send,
     vocab_size: usize,

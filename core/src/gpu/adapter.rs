@@ -238,7 +238,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         let names: Vec<String> = all.iter().map(|adapter| summarize(adapter).quoted()).collect();
         return Err(ExecutorError::NoAdapter {
             wanted: match request {
-                DeviceRequest::RealGpu => "other than software ones".into(),
+                DeviceRequest::RealGpu => "that is not software".into(),
                 DeviceRequest::RealGpuWithHalf => "with 16-bit numbers (shader-f16)".into(),
                 DeviceRequest::AnyGpu => "at all".into(),
                 DeviceRequest::Named(part) => format!("whose name contains `{part}`"),

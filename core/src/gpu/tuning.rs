@@ -50,7 +50,7 @@ pub enum TuningError {
     #[error("it is broken ({0})")]
     Broken(String),
     /// Measured by other kernels.
-    #[error("it is of version {found}, and this is {expected}")]
+    #[error("its version is {found}, not {expected}")]
     Version {
         /// In the file.
         found: String,

@@ -20,7 +20,8 @@ pub struct Described {
 }
 
 impl Described {
-    /// Whether this still describes a model that came from it: a gate of zeros may be gone, and shared experts of zeros.
+    /// Whether this still describes a model that came from it: a gate of zeros may be gone, and shared experts of
+    /// zeros.
     pub fn is_of(&self, model: &ModelConfig) -> bool {
         let mut own = self.model.clone();
         if let (Some(own), Some(theirs)) = (&mut own.moe, &model.moe) {
@@ -158,8 +159,8 @@ pub(super) fn pretty(value: &Value) -> String {
     text
 }
 
-/// Reads the text of a `config.json`; `path` is its name in messages. Keys that leave no mark on what the model computes
-/// are passed over; any other must have a place in `[model]`.
+/// Reads the text of a `config.json`; `path` is its name in messages. Keys that leave no mark on what the model
+/// computes are passed over; any other must have a place in `[model]`.
 ///
 /// # Errors
 /// [`HuggingFaceError`] names the key and what is supported.
@@ -231,8 +232,8 @@ pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
     Ok(Described { model, max_position_embeddings, end_of_text })
 }
 
-/// Every token must see all before it. Mistral has a window unless it says that it has none, Qwen2 and Qwen3 have one if
-/// they say so twice.
+/// Every token must see all before it. Mistral has a window unless it says that it has none, Qwen2 and Qwen3 have one
+/// if they say so twice.
 fn check_windows(keys: &mut Keys, model_type: &str) -> Result<(), HuggingFaceError> {
     let reason = "Only attention to all earlier tokens is supported, without a sliding window";
     let is_named = keys.has_key("sliding_window");
@@ -314,7 +315,7 @@ fn mixture(keys: &mut Keys, blocks: usize) -> Result<MoeConfig, HuggingFaceError
     keys.only(
         "decoder_sparse_step",
         json!(1),
-        "Only a mixture in every block is supported, but for the first ones",
+        "Only the first blocks may lack a mixture of experts",
     )?;
     let mut dense: Vec<usize> =
         keys.take("mlp_only_layers", "a list of numbers")?.unwrap_or_default();

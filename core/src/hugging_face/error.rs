@@ -47,8 +47,8 @@ pub enum HuggingFaceError {
     },
     /// Keys whose meaning is not known.
     #[error(
-        "{file} has keys that this program doesn't know: {keys}. Each may change what the model computes. Remove from \
-         a copy of the file those that don't"
+        "{file} has unknown keys: {keys}. Each may change the model's results. Remove the keys that \
+         don't from a copy of the file"
     )]
     UnknownKeys {
         /// Which file.
@@ -65,7 +65,7 @@ pub enum HuggingFaceError {
         reason: String,
     },
     /// Two files hold the same tensor.
-    #[error("{folder}: two of its files hold `{name}`")]
+    #[error("{folder}: two files hold `{name}`")]
     Twice {
         /// Where the files lie.
         folder: String,
@@ -74,8 +74,8 @@ pub enum HuggingFaceError {
     },
     /// The unembedding differs from the embedding that the configuration says it is.
     #[error(
-        "{folder}: lm_head.weight differs from model.embed_tokens.weight, and config.json says that they are one \
-         (tie_word_embeddings). Set it to false there if it is wrong"
+        "{folder}: lm_head.weight differs from model.embed_tokens.weight, but config.json ties them \
+         (tie_word_embeddings). Set it to false if the weights are right"
     )]
     Untied {
         /// Where the files lie.
@@ -86,7 +86,7 @@ pub enum HuggingFaceError {
     Weights(#[from] CheckpointError),
     /// A weight is too large for a type.
     #[error(
-        "element {index} of `{name}` is {value}, and {dtype} ends at {largest}. Write the weights as bf16 or f32"
+        "element {index} of `{name}` is {value}, beyond {dtype}'s maximum {largest}. Write the weights as bf16 or f32"
     )]
     TooLarge {
         /// The tensor.

@@ -32,9 +32,9 @@ pub enum TrainError {
     Executor(#[from] ExecutorError),
     /// Gradients overflow in half precision whatever the scale.
     #[error(
-        "step {step}: the loss scale fell to {scale}: gradients overflow in 16 bits without being \
-         scaled. The run has diverged and was stopped; resume from an earlier checkpoint with \
-         train.precision=f32, a lower train.learning_rate or a longer train.warmup_steps"
+        "step {step}: the loss scale fell to {scale}: gradients overflow in 16 bits even unscaled. The \
+         run has diverged and was stopped; resume from an earlier checkpoint with train.precision=f32, \
+         a lower train.learning_rate or a longer train.warmup_steps"
     )]
     LossScale {
         /// The step, from 1.
@@ -44,9 +44,9 @@ pub enum TrainError {
     },
     /// A number of a step is not finite.
     #[error(
-        "step {step}: {what} is {value}. The run has diverged and was stopped before it could save \
-         anything broken; resume from an earlier checkpoint with a lower train.learning_rate, a \
-         longer train.warmup_steps or a smaller nitp.weight"
+        "step {step}: {what} is {value}. The run has diverged and was stopped before saving broken \
+         weights; resume from an earlier checkpoint with a lower train.learning_rate, a longer \
+         train.warmup_steps or a smaller nitp.weight"
     )]
     NotFinite {
         /// The step, from 1.
@@ -58,8 +58,8 @@ pub enum TrainError {
     },
     /// The loop would never end.
     #[error(
-        "the run waits at step {submitted} of {end} for nothing that is under way: {why}. This is a \
-         fault of the program; what was saved is intact"
+        "the run waits at step {submitted} of {end}, but no work is pending: {why}. This is a bug in \
+         the program; checkpoints are intact"
     )]
     Stuck {
         /// Steps submitted.

@@ -160,7 +160,7 @@ fn what_is_broken_or_not_supported_is_named_and_nothing_is_written() {
                     "\"logit_scale\": 2.0, \"vocab_size\"",
                 )
             },
-            &["logit_scale = 2.0", "doesn't know"],
+            &["logit_scale = 2.0", "unknown keys"],
         ),
         (
             &|it| {

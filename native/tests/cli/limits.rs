@@ -58,7 +58,7 @@ fn a_vocabulary_is_no_larger_than_a_model_s_or_the_text_allows() {
     for (size, part) in [
         ("4294967296", "more than a model can have: ask for 16777216 tokens or fewer"),
         ("18446744073709551615", "more than a model can have"),
-        ("16000000", "more than the text can fill: its"),
+        ("16000000", "too large for the text: its"),
     ] {
         let arguments =
             ["tokenizer", "train", "--data", "text.txt", "--vocab-size", size, "--out", "t.json"];

@@ -168,7 +168,7 @@ fn every_tensor_of_initial_weights_is_used_or_named() {
         place.write("foreign.safetensors", with_another(&place, name, like));
         let error =
             fail(place.train("x", &["--init", "foreign.safetensors", "--device", "cpu"]), 1);
-        contains(&error, &["foreign.safetensors", name, "without a place"]);
+        contains(&error, &["foreign.safetensors", name, "this configuration lacks"]);
         assert!(!place.path("x").exists());
     }
     // An unembedding of its own, where the model ties it to the embedding.

@@ -142,7 +142,7 @@ fn a_lost_device_ends_the_run_with_words() {
         })
         .expect_err("the device is gone");
     let TrainError::Executor(ExecutorError::DeviceLost { .. }) = &error else { panic!("{error}") };
-    assert!(error.to_string().contains("What was saved is intact"), "{error}");
+    assert!(error.to_string().contains("Checkpoints are intact"), "{error}");
     // What was kept is whole: another device goes on with it.
     let kept = kept.expect("a checkpoint came before");
     let step = kept.state.step;

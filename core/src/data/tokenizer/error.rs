@@ -24,8 +24,8 @@ pub enum TokenizerError {
     },
     /// The library panicked.
     #[error(
-        "the tokenizers library failed {during} ({message}): the tokenizer.json is broken or holds \
-         something that the library can't handle; use another tokenizer"
+        "the tokenizers library failed {during} ({message}): the tokenizer.json is broken or not \
+         supported by the library; use another tokenizer"
     )]
     Panicked {
         /// While it did what.
@@ -46,7 +46,7 @@ pub enum TokenizerError {
     },
     /// `data.end_of_text` is no token.
     #[error(
-        "data.end_of_text = {name:?}, but the tokenizer has no such token. Set the content of one \
+        "data.end_of_text = {name:?}, but the tokenizer has no such token. Set the content of a token \
          that it has{known}, \"auto\" or \"none\""
     )]
     UnknownEndOfText {
@@ -57,8 +57,8 @@ pub enum TokenizerError {
     },
     /// The tokenizer refused a text.
     #[error(
-        "the tokenizer can't encode {text:?}: {source}. It has no token for something in it; use a \
-         byte-level tokenizer"
+        "the tokenizer can't encode {text:?}: {source}. It lacks a token for a part of this text; use \
+         a byte-level tokenizer"
     )]
     Encode {
         /// The beginning of the text.
@@ -68,8 +68,8 @@ pub enum TokenizerError {
     },
     /// Characters of which no token tells.
     #[error(
-        "the tokenizer has no token for {characters} in the text, and no unknown token either. \
-         Leave them out, or use a byte-level tokenizer that has all 256 bytes"
+        "the tokenizer has no token for {characters} in the text, and no unknown token either. Remove \
+         them, or use a byte-level tokenizer with all 256 bytes"
     )]
     Inexpressible {
         /// The first such characters.

@@ -280,9 +280,9 @@ impl Tokenizer {
             let count = tokens.iter().filter(|&&token| token == unknown).count();
             if count > 0 {
                 warnings.push(format!(
-                    "{count} of {} tokens of the text ({}) are the unknown token: the tokenizer \
-                     has no other for that text, and nothing can be learned of it. Use a \
-                     byte-level tokenizer, or one that was made for such text",
+                    "{count} of {} tokens of the text ({}) are the unknown token: the tokenizer has no \
+                     other token for this text, so the model can't learn it. Use a byte-level \
+                     tokenizer, or one trained on such text",
                     tokens.len(),
                     percent(count as f64 / tokens.len() as f64)
                 ));
@@ -292,17 +292,17 @@ impl Tokenizer {
             && let Some(dropout) = it.dropout()
         {
             warnings.push(format!(
-                "the tokenizer's dropout of {dropout} is left out: the same text always gives the \
-                 same tokens"
+                "the tokenizer's dropout of {dropout} is ignored: the same text always gives the same \
+                 tokens"
             ));
         }
         // With bytes, whether there is one is a choice of model.vocab_size, which presets make.
         let is_wanted = matches!(self, Self::HuggingFace(it) if !it.joins_documents());
         if is_wanted && self.end_of_text().is_none() && corpus.documents() > 1 {
             warnings.push(format!(
-                "the tokenizer has no end-of-text token with a known name, so the {} documents \
-                 follow each other without a mark between them: set data.end_of_text to the \
-                 content of the token that ends a document, or to \"none\" if that is meant",
+                "the tokenizer has no end-of-text token with a known name, so the {} documents follow \
+                 each other without a separator: set data.end_of_text to the content of the token that \
+                 ends a document, or to \"none\" if this is intended",
                 corpus.documents()
             ));
         }

@@ -64,8 +64,8 @@ fn check_step(step: &Value, place: &str) -> Result<(), TokenizerError> {
         if matches_nothing(&pattern) {
             return Err(wrong(
                 place,
-                "its pattern matches the empty text, so there is no end to what it inserts; a \
-                 pattern must match at least one character",
+                "its pattern matches the empty text, so it would insert without end; a pattern must \
+                 match at least one character",
             ));
         }
         check_inserted(content, place)?;

@@ -9,7 +9,8 @@ use super::meaning::Differences;
 pub enum CheckpointError {
     /// Not a safetensors file, or cut short.
     #[error(
-        "{file} is no whole safetensors file ({reason}). It may be truncated or of another kind; use another checkpoint"
+        "{file} is no valid safetensors file ({reason}). It may be truncated or of another format; use \
+        another checkpoint"
     )]
     Broken {
         /// Which file.
@@ -51,8 +52,8 @@ pub enum CheckpointError {
     },
     /// There are tensors that the model has no place for.
     #[error(
-        "{file} holds {count} tensor{} without a place in this configuration: {names}. Without {} it \
-         would be another model. {advice}",
+        "{file} holds {count} tensor{} that this configuration lacks: {names}. Without {} it would be \
+         another model. {advice}",
         if *count == 1 { "" } else { "s" },
         if *count == 1 { "it" } else { "them" }
     )]
@@ -94,8 +95,8 @@ pub enum CheckpointError {
     },
     /// A weight is not finite.
     #[error(
-        "{file}: element {index} of `{name}` is {value}: the weights are broken, and so would be \
-         all that is computed with them. Use an earlier checkpoint"
+        "{file}: element {index} of `{name}` is {value}: the weights are broken. Use an earlier \
+         checkpoint"
     )]
     NotFinite {
         /// Which file.
@@ -109,8 +110,8 @@ pub enum CheckpointError {
     },
     /// The settings that say what the weights mean are others.
     #[error(
-        "the weights in {file} were made with other settings of [model]: {differences}. With \
-         these settings they would be another model. Set each key as the weights were made with"
+        "the weights in {file} were made with other settings of [model]: {differences}. With these \
+         settings they would be another model. Restore the settings of the weights"
     )]
     Model {
         /// Which file.

@@ -120,8 +120,8 @@ impl Manifest {
                 let found = own_digest(bytes, &written.sha256);
                 if found.as_ref() != Some(&written.sha256) {
                     return Err(broken(format!(
-                        "it was changed or damaged after it was written (its SHA-256 is {}, and \
-                         it says {})",
+                        "it was changed or damaged after it was written (its SHA-256 is {}, not the \
+                         recorded {})",
                         found.unwrap_or_default(),
                         written.sha256
                     )));
@@ -129,7 +129,7 @@ impl Manifest {
                 Ok(Self { state: written.state, known: Some((written.model, written.files)) })
             }
             other => Err(broken(format!(
-                "version {other} is not known, 1 and {VERSION} are: it may be of a newer `nitp`"
+                "version {other} is unknown (known: 1 and {VERSION}); it may be of a newer `nitp`"
             ))),
         }
     }
@@ -155,7 +155,7 @@ impl Manifest {
         let (says, folder) = (self.state.step, file::folder(step));
         Err(CheckpointError::State {
             file: file.to_owned(),
-            reason: format!("it is of step {says}, and its folder is named {folder}"),
+            reason: format!("it is of step {says}, but its folder is named {folder}"),
         })
     }
 

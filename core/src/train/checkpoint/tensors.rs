@@ -150,17 +150,16 @@ fn advice(name: &str) -> &'static str {
     if name.ends_with("lm_head.weight") {
         "It differs from the embedding: set model.tie_word_embeddings=false"
     } else if name.ends_with(".bias") {
-        "Of biases a model can have those of queries, keys and values: model.qkv_bias=true"
+        "Only queries, keys and values can have biases: set model.qkv_bias=true"
     } else if name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight") {
         "Its queries and keys are normalised: set model.qk_norm=true"
     } else if is_of_training_head(name.rsplit('/').next().unwrap_or(name)) {
-        "Set the keys of [nitp], [mtp], [nextlat] and [top] as they were where the weights were made"
+        "Set the keys of [nitp], [mtp], [nextlat] and [top] as in the run that made the weights"
     } else if name.contains("layers.") {
-        "Set model.num_hidden_layers and the keys of [model.moe] as they were where the weights \
-         were made"
+        "Set model.num_hidden_layers and the keys of [model.moe] as in the run that made the weights"
     } else {
-        "Use the configuration that the weights were made with, or remove from the file what the \
-         model works without"
+        "Use the configuration of the weights, or remove the tensors that the model does not need from \
+         the file"
     }
 }
 
