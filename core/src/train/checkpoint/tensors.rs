@@ -245,7 +245,7 @@ mod tests {
             ("model.layers.0.self_attn.q_norm.weight", "model.qk_norm=true"),
             ("model.layers.99.input_layernorm.weight", "model.num_hidden_layers"),
             ("nitp.projector.other", "[nitp]"),
-            ("visual.patch_embed", "the configuration that"),
+            ("visual.patch_embed", "the configuration of"),
         ] {
             let mut more = whole.clone();
             more.insert(name.to_owned(), tensor(0.5, 4));
