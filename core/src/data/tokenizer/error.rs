@@ -1,4 +1,4 @@
-//! What can be wrong with a tokenizer or a text for it.
+//! Errors of tokenizers and of texts for them.
 
 use thiserror::Error;
 
@@ -19,7 +19,7 @@ pub enum TokenizerError {
     Unsafe {
         /// The part, as the keys that lead to it.
         place: String,
-        /// What is wrong with it and what is allowed.
+        /// The problem, and the allowed values.
         reason: String,
     },
     /// The library panicked.
@@ -28,7 +28,7 @@ pub enum TokenizerError {
          supported by the library; use another tokenizer"
     )]
     Panicked {
-        /// While it did what.
+        /// The operation.
         during: &'static str,
         /// Its message.
         message: String,
@@ -39,7 +39,7 @@ pub enum TokenizerError {
          model.vocab_size={tokenizer} or more, or use a smaller tokenizer"
     )]
     TooLarge {
-        /// Ids that the tokenizer may give: one more than the largest.
+        /// Size of the tokenizer: one more than its largest id.
         tokenizer: usize,
         /// The model's vocabulary.
         model: usize,
@@ -63,10 +63,10 @@ pub enum TokenizerError {
     Encode {
         /// The beginning of the text.
         text: String,
-        /// What the library said.
+        /// The library's error.
         source: tokenizers::Error,
     },
-    /// Characters of which no token tells.
+    /// Characters without a token.
     #[error(
         "the tokenizer has no token for {characters} in the text, and no unknown token either. Remove \
          them, or use a byte-level tokenizer with all 256 bytes"
@@ -84,7 +84,7 @@ pub enum TokenizerError {
     Grows {
         /// Bytes of the text.
         bytes: usize,
-        /// The most that is allowed, in bytes.
+        /// The largest allowed length, in bytes.
         most: usize,
     },
 }

@@ -1,8 +1,6 @@
-//! The character map of SentencePiece's normalizers: a double-array trie over bytes, whose values
-//! are places in a text of replacements.
-//!
-//! The library follows it without looking at its bounds, so every place that some text could lead
-//! it to is visited here first.
+//! The character map of SentencePiece's normalizers: a double-array trie over bytes, whose values are positions in a
+//! text of replacements. The library follows it without range checks, so all nodes that any text can reach are checked
+//! here first.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,10 +8,10 @@ use base64::prelude::BASE64_STANDARD;
 /// Longest replacement, in bytes. (The longest of NFKC has 33.)
 const MOST_REPLACED: usize = 256;
 
-/// Checks a map as it is in a `tokenizer.json`.
+/// Checks a map of a `tokenizer.json`.
 ///
 /// # Errors
-/// In words, what is wrong.
+/// The problem in words.
 pub fn check(map: &str) -> Result<(), String> {
     let bytes = BASE64_STANDARD.decode(map).map_err(|error| {
         format!("precompiled_charsmap is no base64 ({error}); download the file again")
@@ -58,7 +56,8 @@ fn check_trie(units: &[u32], replacements: &str) -> Result<(), &'static str> {
                     return Err("a replacement has more than 256 bytes");
                 }
             }
-            // A node is told by where its children are; the last one may have none, outside.
+            // A node is identified by the position of its children. The last node may have none; its position is then
+            // outside.
             match seen.get_mut(next) {
                 Some(seen) if *seen => {}
                 Some(seen) => {
