@@ -1,11 +1,11 @@
-//! What to do about a failure: errors of the core tell facts, and the program adds which of its options help.
+//! Advice about failures: errors of the core state facts, and the program adds the options that help.
 
 use anyhow::Error;
 use nitp_core::executor::ExecutorError;
 use nitp_core::plan::LayoutError;
 use nitp_core::train::{CheckpointError, GenerateError, TrainError};
 
-/// The advice for the first cause of an error that has one.
+/// The advice for the first of an error's causes that has one.
 pub fn advice(error: &Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<ExecutorError>() {
@@ -14,7 +14,7 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         if cause.is::<LayoutError>() {
             return Some(SMALLER);
         }
-        // Errors that wrap one of a machine show its message as their own, and no cause of their own.
+        // Errors that wrap an error of a machine show its message as their own, and have no cause.
         match (cause.downcast_ref::<TrainError>(), cause.downcast_ref::<GenerateError>()) {
             (Some(TrainError::Executor(error)), _) | (_, Some(GenerateError::Executor(error))) => {
                 return Some(of_machine(error));

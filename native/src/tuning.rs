@@ -1,4 +1,4 @@
-//! What was measured of an adapter's kernels, kept in a file of its own from run to run.
+//! Measurements of an adapter's kernels, saved in a file for later runs.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::output::errln;
 use crate::reasons::reasons;
 use crate::{cache, whole_file};
 
-/// Measuring ends after this long; what it did not come to is measured by a later run.
+/// Time limit of the measurements. A later run measures the rest.
 const TIME: Duration = Duration::from_secs(60);
 
-/// The device with what was measured before.
+/// The device with saved measurements.
 pub fn known(gpu: GpuDevice, wanted: Tune) -> GpuDevice {
     match wanted {
         Tune::Auto | Tune::Again => {
@@ -28,10 +28,10 @@ pub fn known(gpu: GpuDevice, wanted: Tune) -> GpuDevice {
     }
 }
 
-/// The device with all that this model needs measured, or, by itself, with what a run began with.
+/// The device with measurements for this model, or with a run's own choice of kernels.
 ///
 /// # Errors
-/// What the device reports.
+/// Errors of the device.
 pub fn measured(
     gpu: GpuDevice,
     config: &Config,
@@ -62,7 +62,7 @@ pub fn measured(
             path.display()
         );
         kept.extend(new);
-        // A run doesn't fail for it: it would be measured again.
+        // A run does not fail because of this; the measurements would be repeated.
         if let Err(error) = write(&path, &kept) {
             errln!("warning: the measurements can't be saved ({})", reasons(&error));
         }
@@ -81,7 +81,7 @@ fn write(path: &Path, tuning: &Tuning) -> Result<()> {
     whole_file::write(path, tuning.write().as_bytes())
 }
 
-/// What the file says, or nothing with a warning.
+/// The saved measurements; empty, with a warning, if the file is broken.
 fn read(gpu: &GpuDevice) -> Tuning {
     let path = path(gpu);
     let nothing = Tuning::new(&gpu.summary);

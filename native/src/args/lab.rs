@@ -65,8 +65,8 @@ pub struct LabArgs {
 /// Options of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Objectives, separated by commas, the baseline first: `ntp`, `nitp`, `mtp`, `nextlat`, `top`; `+` combines all
-    /// but `ntp`, as in `nitp+mtp`
+    /// Objectives, separated by commas, the baseline first: `ntp`, `nitp`, `mtp`, `nextlat`, `top`; `+` joins
+    /// objectives other than `ntp`, as in `nitp+mtp`
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', default_value = "ntp,nitp")]
     pub arms: Vec<String>,
     /// An additional arm: its name and the keys that it sets; may be given more than once

@@ -97,7 +97,7 @@ pub struct ProbeArgs {
     /// Options shared with `embed`
     #[command(flatten)]
     pub options: ProbeOptions,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }

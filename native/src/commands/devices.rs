@@ -8,7 +8,7 @@ use crate::args::{DeviceArgs, Tune};
 use crate::device;
 use crate::output::outln;
 
-/// Lists adapters and says what `auto` takes.
+/// Lists adapters and the choice of `auto`.
 pub fn run() -> Result<()> {
     let adapters = device::list();
     if adapters.is_empty() {

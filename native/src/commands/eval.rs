@@ -1,4 +1,4 @@
-//! `nitp eval` on text; on tasks see `tasks`.
+//! `nitp eval` on text; see `tasks` for `nitp eval --task`.
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
@@ -19,7 +19,7 @@ use crate::model::{Heads, Model};
 use crate::output::{errln, outln};
 use crate::{device, token_cache};
 
-/// Measures a run.
+/// Evaluates a run.
 pub fn run(args: EvalArgs) -> Result<()> {
     if !args.task.is_empty() {
         return tasks::eval(&args);
@@ -92,7 +92,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     Ok(())
 }
 
-/// Turns objectives off whose heads are not among the weights: their losses can't be measured, the rest can.
+/// Turns off objectives whose heads are missing in the weights. Their losses can't be measured, all others can.
 fn leave_out_absent_heads(config: &mut Config, weights: &Tensors) {
     let parameters = parameters(config);
     let parts = || parameters.iter().flat_map(|parameter| &parameter.parts);
@@ -106,7 +106,7 @@ fn leave_out_absent_heads(config: &mut Config, weights: &Tensors) {
     config.top.enabled &= has("top.");
 }
 
-/// Puts weights in place; what they lack (heads that serve training alone) stays zero.
+/// Writes weights to the store. Missing ones (heads that only training uses) stay zero.
 pub fn write_weights(
     executor: &mut dyn Executor,
     config: &Config,
@@ -118,7 +118,7 @@ pub fn write_weights(
     Ok(write(executor, Space::Parameter, &chunks)?)
 }
 
-/// Numbers that are none would be printed as such, and be `null` in JSON.
+/// Checks that all results are finite: NaN would be `null` in JSON.
 fn check_finite(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Result<()> {
     let numbers = [
         ("held-out loss", evaluation.val_loss),
@@ -137,7 +137,7 @@ fn check_finite(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Resul
     Ok(())
 }
 
-/// Both events as one object, with the keys of metrics.jsonl.
+/// Both events as one JSON object, with the keys of metrics.jsonl.
 fn json(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Result<String> {
     let mut object = serde_json::to_value(evaluation)?;
     if let (Value::Object(object), Value::Object(more)) =

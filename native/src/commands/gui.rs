@@ -22,7 +22,7 @@ pub fn run(args: &GuiArgs) -> Result<()> {
     })
 }
 
-/// Says how to get it.
+/// Explains how to build the window.
 #[cfg(not(feature = "gui"))]
 pub fn run(_: &GuiArgs) -> Result<()> {
     anyhow::bail!(

@@ -1,4 +1,4 @@
-//! `nitp info`: what a configuration costs before it is trained.
+//! `nitp info`: the cost of a configuration.
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
@@ -49,7 +49,7 @@ pub fn run(args: InfoArgs) -> Result<()> {
     Ok(())
 }
 
-/// Whether an adapter could train this model, or why not.
+/// Checks whether an adapter could train this model; an error gives the reason.
 fn fit(config: &Config, adapter: &AdapterSummary) -> Result<(), String> {
     if config.train.precision == Precision::Mixed {
         adapter.check_half().map_err(|error| error.to_string())?;
@@ -157,7 +157,7 @@ fn print_flops(config: &Config, flops: &FlopsPerToken) {
     print_table(&format!("Training FLOPs a token, context {context}"), rows);
 }
 
-/// `other` is with the other choice of `train.recompute_activations`.
+/// `other` is the memory with the opposite of `train.recompute_activations`.
 fn print_memory(config: &Config, flops: &FlopsPerToken, memory: &Memory, other: &Memory) {
     let train = &config.train;
     let row = |name: &str, bytes: u64, remark: String| {

@@ -1,4 +1,4 @@
-//! Curves as pictures: which ones a page shows, in groups with a caption.
+//! Charts of a page, in groups with captions.
 
 use anyhow::Result;
 
@@ -7,28 +7,28 @@ use super::lines::{self, Line, Series, X, Y};
 
 /// A chart.
 pub struct Panel {
-    /// For readers who do not see it.
+    /// Description for screen readers.
     pub label: String,
     /// The picture.
     pub svg: String,
-    /// Below it: a name, and lines of what is to be said of it.
+    /// A name and lines of text below the picture.
     pub note: Option<(String, String)>,
 }
 
 /// Charts that belong together.
 pub struct Group {
-    /// Above them.
+    /// Title above them.
     pub title: &'static str,
-    /// Below them.
+    /// Caption below them.
     pub caption: String,
-    /// The charts; none where no run has such numbers.
+    /// The charts; none if no run has such data.
     pub panels: Vec<Panel>,
 }
 
-/// Numbers against what was spent.
+/// Losses against measures of cost.
 ///
 /// # Errors
-/// As all of this file: what the plotting library says.
+/// Errors of the plotting library, as for all functions of this file.
 pub fn curves(
     title: &'static str,
     caption: String,
@@ -52,7 +52,7 @@ pub fn geometry(series: &[Series<'_>], band: &str) -> Result<Group> {
     curves("Geometry of the last hidden states", caption, series, &which)
 }
 
-/// From the first look at the geometry to the last.
+/// Spectra from the first to the last measurement of geometry.
 pub fn spectra(series: &[Series<'_>], means: &str) -> Result<Group> {
     let caption = format!(
         "Eigenvalues of the covariance of the last hidden states, largest first, each as a share of \

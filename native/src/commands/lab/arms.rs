@@ -1,10 +1,10 @@
-//! What is compared: arms, each a name and the keys of the configuration that it sets.
+//! The arms of a comparison: each is a name and the keys of the configuration that it sets.
 
 use anyhow::{Context, Result, bail, ensure};
 use nitp_core::config::{Config, load};
 use serde::{Deserialize, Serialize};
 
-/// One side of a comparison.
+/// An arm of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arm {
     /// Unique within the comparison; also the name of a folder.
@@ -13,7 +13,7 @@ pub struct Arm {
     pub sets: Vec<String>,
 }
 
-/// Objectives beside next-token prediction, by their sections.
+/// Objectives in addition to next-token prediction, by their sections.
 const OBJECTIVES: [&str; 4] = ["nitp", "mtp", "nextlat", "top"];
 
 impl Arm {
@@ -21,7 +21,7 @@ impl Arm {
         Self { name: name.to_owned(), sets: sets.iter().map(|&set| set.to_owned()).collect() }
     }
 
-    /// Next-token prediction alone: what all others are compared with.
+    /// Next-token prediction alone, the baseline.
     pub fn ntp(base: &Config) -> Self {
         Self::of_objectives("ntp", &[], base)
     }
@@ -31,10 +31,10 @@ impl Arm {
         Self::new("nitp", &["nitp.enabled=true"])
     }
 
-    /// Next-token prediction with the objectives of this name beside it: `ntp` for none, or names joined by `+`.
+    /// Next-token prediction with additional objectives by name: `ntp` for none, or names joined by `+`.
     ///
     /// # Errors
-    /// If one is not known, or there twice.
+    /// If an objective is unknown, or given twice.
     pub fn objective(name: &str, base: &Config) -> Result<Self> {
         let wanted: Vec<&str> = if name == "ntp" { Vec::new() } else { name.split('+').collect() };
         if let Some(unknown) = wanted.iter().find(|it| !OBJECTIVES.contains(it)) {
@@ -51,18 +51,18 @@ impl Arm {
         Ok(Self::of_objectives(name, &wanted, base))
     }
 
-    /// Objectives that are on in the common configuration and are not wanted are off.
+    /// Turns on the wanted objectives, and turns off others that are on in the common configuration.
     fn of_objectives(name: &str, wanted: &[&str], base: &Config) -> Self {
         let is_on = [base.nitp.enabled, base.mtp.enabled, base.nextlat.enabled, base.top.enabled];
         let sets = OBJECTIVES.iter().zip(is_on).filter_map(|(objective, is_on)| {
             let on = wanted.contains(objective);
-            // NITP is the subject: each arm says whether it has it.
+            // Every arm sets NITP explicitly, because the comparison is about NITP.
             (on || is_on || *objective == "nitp").then(|| format!("{objective}.enabled={on}"))
         });
         Self { name: name.to_owned(), sets: sets.collect() }
     }
 
-    /// `NAME:SECTION.KEY=VALUE[,SECTION.KEY=VALUE...]`.
+    /// Parses `NAME:SECTION.KEY=VALUE[,SECTION.KEY=VALUE...]`.
     ///
     /// # Errors
     /// If it is not of this form.
@@ -81,7 +81,7 @@ impl Arm {
     /// The configuration of this arm.
     ///
     /// # Errors
-    /// If a key or a value is not known, naming the arm.
+    /// If a key or a value is invalid. The error names the arm.
     pub fn config(&self, base: &Config) -> Result<Config> {
         load(base.clone(), None, &self.sets).with_context(|| format!("the arm `{}`", self.name))
     }
@@ -95,7 +95,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// `SECTION.KEY=VALUE,VALUE...`.
+    /// Parses `SECTION.KEY=VALUE,VALUE...`.
     ///
     /// # Errors
     /// If it is not of this form.
@@ -114,13 +114,13 @@ impl Axis {
         Ok(Self { key: key.to_owned(), values })
     }
 
-    /// Of numbers.
+    /// An axis of numbers.
     pub fn of_numbers(key: &str, values: &[f64]) -> Self {
         Self { key: key.to_owned(), values: values.iter().map(f64::to_string).collect() }
     }
 }
 
-/// Every combination of the values of axes, with NITP on where no axis says otherwise.
+/// Every combination of the values of axes, with NITP on unless an axis turns it off.
 pub fn grid(axes: &[Axis]) -> Vec<Arm> {
     let mut arms = vec![Arm { name: String::new(), sets: Vec::new() }];
     for axis in axes {
@@ -140,16 +140,16 @@ pub fn grid(axes: &[Axis]) -> Vec<Arm> {
     arms
 }
 
-/// Number of a grid's arms, which may be too many to list.
+/// Number of arms of a grid, computed without listing them.
 pub fn grid_len(axes: &[Axis]) -> usize {
     axes.iter().fold(1, |product: usize, axis| product.saturating_mul(axis.values.len()))
 }
 
-/// A factor of the paper's ablations (section 5): its name, what is asked, and its settings beside the default.
+/// A factor of the paper's ablations (section 5): its name, a description, and its settings other than the default.
 pub struct Factor {
-    /// As `nitp ablate` takes it.
+    /// Its name for `nitp ablate`.
     pub name: &'static str,
-    /// In a few words.
+    /// A description in a few words.
     pub about: &'static str,
     arms: fn(&Config) -> Vec<Arm>,
 }
@@ -206,7 +206,7 @@ pub const FACTORS: &[Factor] = &[
     },
 ];
 
-/// Every block of a shallow model; of a deep one, six from the embedding to the last but one.
+/// Every block of a shallow model; for a deep one, six blocks from the embedding to the last but one.
 fn target_blocks(config: &Config) -> Vec<Arm> {
     const MOST: usize = 6;
     let blocks = config.model.num_hidden_layers;
@@ -222,7 +222,7 @@ fn target_blocks(config: &Config) -> Vec<Arm> {
     layers.into_iter().map(arm).collect()
 }
 
-/// At an eighth, a quarter and a half of the run.
+/// Starts at an eighth, a quarter and a half of the run.
 fn start_steps(config: &Config) -> Vec<Arm> {
     let mut starts = [8, 4, 2].map(|part| config.train.steps / part).to_vec();
     starts.retain(|&step| step != config.nitp.start_step);
@@ -234,8 +234,8 @@ fn start_steps(config: &Config) -> Vec<Arm> {
     starts.into_iter().map(arm).collect()
 }
 
-/// The arms of a table of the paper's ablations by the name of its factor, or of `all`: next-token prediction,
-/// NITP as configured, and NITP with each other setting.
+/// The arms of one of the paper's ablations, by the name of its factor, or of `all`: next-token prediction, NITP as
+/// configured, and NITP with each other setting.
 ///
 /// # Errors
 /// If there is no such factor.
@@ -252,7 +252,7 @@ pub fn table(name: &str, config: &Config) -> Result<Vec<Arm>> {
     Ok([Arm::ntp(config), Arm::nitp()].into_iter().chain(others.map(nitp_on)).collect())
 }
 
-/// Checks that no two arms have one name, or set the same.
+/// Checks that no two arms have the same name or the same settings.
 ///
 /// # Errors
 /// If two do.

@@ -23,7 +23,7 @@ use crate::whole_file;
 /// Writes `report.html`, `report.json`, `runs.csv` and `curves.csv`; each whole or not at all.
 ///
 /// # Errors
-/// What the file system says.
+/// Errors of the file system.
 pub fn write(
     folder: &Path,
     summary: &Summary,
@@ -49,7 +49,7 @@ fn page(
     command: &str,
 ) -> String {
     let names: Vec<&str> = summary.arms.iter().map(|it| it.name.as_str()).collect();
-    // Of many arms, means are read first, and each difference with its interval is looked up.
+    // With many arms, readers need the means first, and look up single differences and intervals.
     let is_long = names.len() > 4;
     let title = match names.len() {
         ..=4 => format!("Compared: {}", names.join(", ")),
@@ -93,14 +93,14 @@ fn page(
     page::page(&title, &body)
 }
 
-/// The arms that charts show: all, or the baseline and those whose held-out loss differs most from its.
+/// The arms in charts: all, or the baseline and the arms with the largest difference in held-out loss.
 pub fn shown(summary: &Summary) -> Vec<usize> {
     let mut others: Vec<usize> = (1..summary.arms.len()).collect();
     if summary.arms.len() > MOST_LINES {
         let difference = |arm: usize| {
             let rows = summary.results.first().map(|it| &it.rows);
             let difference = rows.and_then(|rows| rows[arm].difference);
-            // An arm without a mean diverged.
+            // An arm without a mean has diverged.
             difference.map_or(f64::INFINITY, |it| it.mean.abs())
         };
         others.sort_by(|&a, &b| difference(b).total_cmp(&difference(a)));

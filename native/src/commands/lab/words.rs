@@ -1,8 +1,8 @@
-//! What the numbers of a comparison mean, in sentences and cells.
+//! Results of a comparison in sentences and cells of tables.
 
 use super::summary::{Mean, Metric, Summary};
 
-/// Below this, a difference is called one.
+/// Below this p-value, a difference is called significant.
 pub const SIGNIFICANT: f64 = 0.05;
 
 /// A number with this many digits, and a sign if `signed`.
@@ -11,7 +11,7 @@ pub fn number(value: f64, digits: usize, signed: bool) -> String {
         true => format!("{value:+.digits$}"),
         false => format!("{value:.digits$}"),
     };
-    // A typographic minus; and no zero with a sign.
+    // A typographic minus sign, and no sign for zero.
     let zero = text.trim_start_matches(['+', '-']).chars().all(|c| c == '0' || c == '.');
     if zero {
         text.trim_start_matches(['+', '-']).to_owned()
@@ -40,7 +40,7 @@ pub fn p_value(mean: &Mean) -> String {
     }
 }
 
-/// What was asked.
+/// The question of the comparison.
 pub fn question(summary: &Summary) -> String {
     let others: Vec<&str> = summary.arms[1..].iter().map(|it| it.name.as_str()).collect();
     let others = match others[..] {
@@ -54,7 +54,7 @@ pub fn question(summary: &Summary) -> String {
     )
 }
 
-/// One sentence for each arm and main result, and what can't be told.
+/// One sentence for each arm and main result, and sentences about the limits of the results.
 pub fn findings(summary: &Summary) -> Vec<String> {
     let mut sentences = Vec::new();
     for (index, arm) in summary.arms.iter().enumerate() {
@@ -92,9 +92,9 @@ pub fn findings(summary: &Summary) -> Vec<String> {
     sentences
 }
 
-/// Where NITP is compared at a scale that is far from the paper's.
+/// A note if NITP is compared at a much smaller scale than the paper's.
 fn scale(summary: &Summary) -> Option<String> {
-    /// Of the paper's smallest run: 0.3 B active parameters, 105 B tokens, 6 FLOPs for each pair of them.
+    /// FLOPs of the paper's smallest run: 0.3 B active parameters, 105 B tokens, 6 FLOPs for each pair of them.
     const OF_THE_PAPER: f64 = 2e20;
     let most = summary.arms.iter().map(|arm| arm.flops).fold(0.0, f64::max);
     let has_nitp = summary.results.iter().any(|metric| metric.key == "nitp_loss");
@@ -106,7 +106,7 @@ fn scale(summary: &Summary) -> Option<String> {
     })
 }
 
-/// The metrics that have a sentence of their own.
+/// The metrics with a sentence of their own.
 fn told(summary: &Summary) -> impl Iterator<Item = &Metric> {
     summary.results.iter().filter(|it| !is_alike(it))
 }
@@ -116,13 +116,13 @@ pub fn is_one_of_several(metric: &Metric) -> bool {
     metric.key.starts_with("probe: ") || metric.key.starts_with("task_")
 }
 
-/// Whether this is one probe or task of several, and no arm differs in it: they share a sentence.
+/// Whether this is one probe or task of several without a significant difference. These share a sentence.
 fn is_alike(metric: &Metric) -> bool {
     let p_values = || metric.rows.iter().filter_map(|row| row.difference?.p_value);
     is_one_of_several(metric) && p_values().count() > 0 && p_values().all(|p| p >= SIGNIFICANT)
 }
 
-/// Of `probe: mood, accuracy, percent`, the words before the comma.
+/// The words before the comma: `probe: mood` for `probe: mood, accuracy, percent`.
 fn short_title(metric: &Metric) -> &str {
     metric.title.split(',').next().unwrap_or_default().trim_end_matches(": acc")
 }

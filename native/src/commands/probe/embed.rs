@@ -31,7 +31,7 @@ pub fn embed(args: &EmbedArgs) -> Result<()> {
     Ok(())
 }
 
-/// As NumPy's `numpy.load` reads it.
+/// The bytes of a file for `numpy.load`.
 fn npy(values: &[f32], [rows, width]: [usize; 2]) -> Result<Vec<u8>> {
     use npyz::WriterBuilder;
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Scores of tasks for people.
+//! Scores of tasks as tables.
 
 use comfy_table::{CellAlignment, Table, presets};
 use console::style;
@@ -6,7 +6,7 @@ use console::style;
 use super::scores::{Scores, TaskScores};
 use crate::output::outln;
 
-/// A row a task, those of multiple choice first; then what the numbers are, and what was cut.
+/// Prints one row per task, those of multiple choice first; then explains the columns, and reports truncated questions.
 pub fn print(scores: &[TaskScores]) {
     let of_kind = |is_cloze: bool| {
         let is_kind = move |it: &&TaskScores| matches!(it.scores, Scores::Cloze { .. }) == is_cloze;
@@ -98,7 +98,7 @@ fn with_error(share: f64, error: Option<f64>) -> String {
     }
 }
 
-/// Three digits or so, also of very large numbers.
+/// About three digits, even for very large numbers.
 fn short(value: f64) -> String {
     if value < 1e4 { format!("{value:.2}") } else { format!("{value:.2e}") }
 }

@@ -1,4 +1,4 @@
-//! What a new run begins from: a configuration, a tokenizer and weights, which may all come from `--init`.
+//! The beginning of a new run: a configuration, a tokenizer and weights, which may all come from `--init`.
 
 use std::path::{Path, PathBuf};
 
@@ -18,15 +18,15 @@ pub struct Beginning {
     pub config: Config,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Its weights; none where they follow from its seed.
+    /// Its weights; none if they are initialised from the seed.
     pub weights: Option<Tensors>,
     /// Files that came with the weights, in Hugging Face's format.
     pub kept: Vec<NamedFile>,
 }
 
 impl Beginning {
-    /// What the arguments ask for. A model that comes from elsewhere says what `[model]` is, and what text is
-    /// tokenised with; a configuration file and `--set` are laid over that, but must leave the model what it is.
+    /// The beginning for these arguments. An imported model determines `[model]` and the tokenizer. A configuration
+    /// file and `--set` override other settings, but must not change the model.
     ///
     /// # Errors
     /// A configuration or weights that can't be read or don't fit each other.
@@ -39,7 +39,7 @@ impl Beginning {
         if hugging_face::is_folder(path) {
             return Self::of_folder(args, path);
         }
-        // Of a path that is no run, such as weights alone, there is no more to know.
+        // A path that is no run, such as a file of weights, gives no further information.
         let run = run_folder::find(path).ok();
         let base = match &run {
             Some(run) if run.is_imported() => Some(of_imported(run)?),

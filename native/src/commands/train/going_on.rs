@@ -1,4 +1,4 @@
-//! `nitp train --resume`: what must be as it was for a run to go on.
+//! `nitp train --resume`: checks that a run can be continued.
 
 use anyhow::{Context, Result, ensure};
 use nitp_core::config::Config;
@@ -11,10 +11,10 @@ use crate::output::quoted;
 use crate::run_folder::{self, Saved};
 use crate::{checkpoints, documents, settings};
 
-/// What the run goes on from.
+/// The plan for a continued run.
 ///
 /// # Errors
-/// If it can't go on with these options.
+/// If the run can't continue with these options.
 pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     let Saved { run, checkpoint, step, newest } = saved;
     ensure!(
@@ -57,7 +57,7 @@ pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     Ok(Plan { config, tokenizer, start, done: step, machine, folder, kept })
 }
 
-/// What decides which text a step sees, and which text none sees, stays as it was.
+/// Checks that the settings that determine batches and the held-out text are unchanged.
 fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
     let keys = |config: &Config| {
         let (train, data) = (&config.train, &config.data);
@@ -84,7 +84,7 @@ fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
 /// Checks that the text is that of the checkpoint.
 ///
 /// # Errors
-/// If it is another.
+/// If the text differs.
 pub fn check_data(checkpoint: &Checkpoint, fingerprint: &str, config: &Config) -> Result<()> {
     ensure!(
         checkpoint.state.data_fingerprint == fingerprint,
