@@ -66,7 +66,7 @@ fn clear(folder: &Path, of_old_versions: bool) {
             || of_old_versions && is_of_old_version(&name) && age().is_some_and(|age| age > OLD);
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         if is_file && (is_of_this_version(&name) || is_old()) {
-            // The lock is held until the file is removed. A process that has just made the file, and waits for the lock,
+            // The lock is held until the file is removed. A process that just made the file, and waits for the lock,
             // finds it removed and makes another.
             // Some file systems lock only files that are open for writing.
             let open = OpenOptions::new().write(true).open(entry.path());
