@@ -1,4 +1,4 @@
-//! The bar at the top: start, step, save, how far it is; and the messages under it.
+//! The bar at the top: start, step, save and progress; and the messages below it.
 
 use eframe::egui::{self, RichText, Ui};
 
@@ -124,7 +124,7 @@ impl App {
     }
 }
 
-/// A message that can be put away: whether it was.
+/// Shows a message with a button to close it. Returns whether it was closed.
 fn message(ui: &mut Ui, color: egui::Color32, text: &str) -> bool {
     let frame = egui::Frame::new()
         .fill(color.gamma_multiply(0.12))

@@ -1,4 +1,4 @@
-//! What was measured along the training, both runs on one plot each.
+//! Curves of the training, one plot per metric with both runs.
 
 use eframe::egui::{self, Ui};
 use egui_plot::{Legend, Line, PlotPoints};
@@ -11,7 +11,7 @@ use super::theme::lane_color;
 use crate::engine::History;
 use crate::protocol::Lane;
 
-/// A quantity over steps.
+/// A metric over steps.
 struct Curve {
     title: &'static str,
     about: &'static str,
@@ -82,7 +82,7 @@ const CURVES: [Curve; 8] = [
     },
 ];
 
-/// All curves; `others` are runs from the list, to compare with.
+/// All curves; `others` are runs from the list for comparison.
 pub fn show(ui: &mut Ui, known: &Known, others: &[(String, &History)]) {
     let width = ui.available_width();
     let columns = if width < 560.0 { 1 } else { 2 };
@@ -113,7 +113,7 @@ fn last_values(ui: &mut Ui, curve: &Curve, known: &Known, dark: bool) {
 fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)], dark: bool) {
     let mut frame =
         quiet_plot(curve.title, 150.0).include_x(0.0).include_x(known.steps().max(1) as f64);
-    // The values above name the two runs by their colours; overlaid ones need names too.
+    // The values above the plot identify the two runs by their colours. Other runs need a legend.
     if !others.is_empty() {
         frame = frame.legend(Legend::default());
     }
@@ -131,7 +131,7 @@ fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)]
     });
 }
 
-/// A number in few digits.
+/// A number with few digits.
 pub fn number(x: f64) -> String {
     match x.abs() {
         0.0 => "0".to_owned(),

@@ -1,4 +1,4 @@
-//! The experiment's settings, each with what it does.
+//! The experiment's settings, with explanations.
 
 use eframe::egui::{self, Ui};
 use nitp_core::config::{
@@ -13,38 +13,38 @@ use crate::protocol::{Experiment, File, Lane, Text};
 /// Presets that a browser can hold.
 const OFFERED: [&str; 6] = ["nano", "mini", "tiny", "tiny-moe", "small", "small-moe"];
 
-/// What the next start takes.
+/// The settings for the next start.
 pub struct Setup {
-    /// The preset that it began with.
+    /// The chosen preset.
     pub preset: String,
     /// The run with NITP.
     pub config: Config,
-    /// What is trained on.
+    /// The training text.
     pub text: Text,
-    /// What [`Text::Same`] is called.
+    /// Name of [`Text::Same`].
     same: String,
     /// Text in the field for pasting.
     pasted: String,
 }
 
 impl Setup {
-    /// From a preset's name and what was changed of it.
+    /// Settings from a preset's name and a configuration.
     pub fn new(preset: String, config: Config) -> Self {
         Self { preset, config, text: Text::Demo, same: String::new(), pasted: String::new() }
     }
 
-    /// What is sent to the engine.
+    /// The experiment for the engine.
     pub fn experiment(&self) -> Experiment {
         Experiment {
             config: self.config.to_toml(),
             text: self.text.clone(),
             tokenizer: None,
-            // A configuration without NITP has nothing to be compared with.
+            // Without NITP there is only one run.
             lanes: if self.config.nitp.enabled { Lane::ALL.to_vec() } else { vec![Lane::Ntp] },
         }
     }
 
-    /// Shows the experiment under way, of which the engine has the text of this name.
+    /// Shows the settings of the engine's experiment, whose text has this name.
     pub fn follow(&mut self, config: &Config, text: &str) {
         self.preset = nearest_preset(config);
         self.config = config.clone();
@@ -304,7 +304,7 @@ impl Setup {
 
 /// A whole number within bounds.
 fn size(ui: &mut Ui, value: &mut usize, least: usize, most: usize) -> egui::Response {
-    // A link or a run may have what the field would not offer: it stays until it is changed.
+    // A value from a link or a run may be out of the range; it stays until it is changed.
     ui.add(egui::DragValue::new(value).range(least..=most).clamp_existing_to_range(false))
 }
 

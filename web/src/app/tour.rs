@@ -1,4 +1,4 @@
-//! Five steps through the idea, each a real experiment.
+//! The tour: five steps with real experiments.
 
 use eframe::egui::{self, Ui};
 use nitp_core::config::{Config, flops_per_token};
@@ -9,11 +9,11 @@ use super::Tab;
 pub struct Stop {
     /// Its title.
     pub title: &'static str,
-    /// What there is to see.
+    /// Its text.
     pub text: &'static str,
-    /// The experiment, as a link's query; none leaves what there is.
+    /// The experiment, as a link's query; none keeps the current one.
     pub query: Option<&'static str>,
-    /// Where to look.
+    /// The tab to show.
     pub tab: Tab,
 }
 
@@ -64,14 +64,14 @@ pub const STOPS: [Stop; 5] = [
     },
 ];
 
-/// The step that tells the cost.
+/// Index of the step about the cost.
 const COST: usize = 3;
 
-/// What was pressed.
+/// The pressed button.
 pub enum Pressed {
     /// Go to this step, or leave.
     Go(Option<usize>),
-    /// Set this step's experiment up and start it.
+    /// Set up this step's experiment and start it.
     Try(usize),
 }
 

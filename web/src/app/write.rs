@@ -1,4 +1,4 @@
-//! Text from both models, and what they expect next.
+//! Text from both models, and the likeliest tokens after the prompt.
 
 use eframe::egui::{self, Ui};
 
@@ -6,7 +6,7 @@ use super::known::Known;
 use super::theme::{card, lane_color};
 use crate::protocol::{Command, Phase, Writing};
 
-/// The prompt and how it is gone on with.
+/// The prompt and the settings of generation.
 pub struct Write {
     wanted: Writing,
 }
@@ -18,7 +18,7 @@ impl Default for Write {
     }
 }
 
-/// The tab; gives a command when text is wanted.
+/// The tab; returns a command when text is requested.
 pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
     let mut command = None;
     let wanted = &mut write.wanted;
