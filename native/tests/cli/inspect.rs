@@ -56,7 +56,7 @@ fn memory_is_told_by_part() {
     assert_eq!(memory("total"), parts.iter().map(|part| memory(part)).sum::<u64>());
     let adapters = info["adapters"].as_array().expect("a list");
     assert!(adapters.iter().any(|adapter| adapter["fits"] == true), "{out}");
-    // The planner's arenas are close to what is alive at once, in every preset that trains here.
+    // The planner's arenas are close to the lower bound, in every preset for small machines.
     for preset in ["nano", "mini", "tiny", "tiny-moe", "small", "small-moe"] {
         for set in ["train.recompute_activations=false", "train.recompute_activations=true"] {
             let arguments = ["info", "--preset", preset, "--set", set, "--json"];

@@ -1,4 +1,4 @@
-//! Sizes that no machine has memory for are refused in words, before anything is made of them.
+//! Sizes beyond any machine's memory are rejected with a message, before memory is allocated.
 
 use crate::harness::{Place, fail, succeed};
 
@@ -37,7 +37,7 @@ fn models_and_batches_that_are_too_large_name_their_key() {
 #[test]
 fn a_machine_without_the_memory_says_so_before_it_takes_it() {
     let place = Place::new();
-    // Some terabytes, of which `info` makes a table and nothing else does anything.
+    // Some terabytes, for which only `info` works.
     let huge = ["--set=model.hidden_size=100000", "--set=model.num_hidden_layers=1000"];
     let (table, _) = succeed(place.nitp(&[&["info"], &huge[..]].concat()));
     assert!(table.contains("TiB"), "{table}");

@@ -1,10 +1,10 @@
-//! `probe` and `embed`: what frozen states tell of labelled texts.
+//! `probe` and `embed` on labelled texts.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Place, fail, succeed};
 
-/// A trained run, and examples that letters tell apart.
+/// A trained run, and examples that differ by their letters.
 fn place() -> Place {
     let place = Place::new();
     succeed(place.train("run", &["--steps=8", "--device=cpu"]));
@@ -51,7 +51,7 @@ fn labels_senses_and_pairs_are_probed_at_every_layer() {
     let baselines = found["baselines"].as_array().expect("baselines");
     let kind = baselines.iter().find(|it| it["task"] == "kind").expect("the label");
     assert_eq!((kind["bag_of_words"].as_f64(), kind["classes"].as_u64()), (Some(1.0), Some(2)));
-    // The same each time, and a table for people.
+    // The same results each time, and a table without --json.
     assert_eq!(probe(&place, "examples.jsonl", &["--layer=all"]).0, found);
     let (out, _) =
         succeed(place.nitp(&["probe", "run", "--device=cpu", "--data", "examples.jsonl"]));

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{NANO, Place, fail, succeed};
 
-/// Questions of which the text's own letters are the answers, some longer than the context of 16 bytes, and words to go
-/// on with.
+/// Questions whose answers are letters of the text, some longer than the context of 16 bytes, and words to continue.
 fn place() -> Place {
     let place = Place::new();
     let choices = |i: usize| {
@@ -147,7 +146,7 @@ fn arms_are_compared_on_tasks() {
     let csv = String::from_utf8(place.read("lab/runs.csv")).expect("UTF-8");
     assert!(csv.contains("task_letters_acc"), "{csv}");
 
-    // What was scored is kept, until the tasks change.
+    // Scores are saved, until the tasks change.
     let html = place.read("lab/report.html");
     let (out, _) = succeed(compare(&with));
     assert!(!out.contains("scored"), "{out}");

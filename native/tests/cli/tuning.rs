@@ -1,4 +1,4 @@
-//! Kernels are measured once on an adapter, and what was measured is kept.
+//! Kernels are measured once on an adapter, and the measurements are saved.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::harness::{Place, fail, succeed};
 
-/// The file of the adapter that `--device gpu` takes.
+/// The file of the adapter that `--device gpu` chooses.
 fn file(place: &Place) -> Option<PathBuf> {
     let folder = fs::read_dir(place.path("cache")).ok()?;
     let mut paths = folder.map(|entry| entry.expect("an entry").path());
     paths.find(|path| path.extension().is_some_and(|it| it == "json"))
 }
 
-/// What is said on the way.
+/// Runs a training and returns its stderr.
 fn train(place: &Place, out: &str, tune: &str) -> String {
     let more = ["--device", "gpu", "--steps", "2", "--tune", tune];
     succeed(place.train(out, &more)).1
