@@ -122,7 +122,7 @@ fn what_can_not_be_judged_is_told_with_its_place() {
     let lengths = paired_difference(&[1.0, 2.0], &[1.0], LEVEL).expect_err("two lengths");
     assert_eq!(
         lengths.to_string(),
-        "there are 2 values of the arm and 1 values of the baseline; both must be as many"
+        "there are 2 values of the arm and 1 values of the baseline; the numbers must be equal"
     );
     for level in [0.0, 1.0, 95.0, f64::NAN] {
         assert!(matches!(estimate(&[1.0, 2.0], level), Err(Error::Setting { .. })), "{level}");
