@@ -108,7 +108,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             moe.num_experts_per_tok,
             format!(
                 "with the {tokens} tokens of a micro-batch (train.batch_size x train.context_length) \
-                 there would be more pairs of token and expert than a 32-bit index can address"
+                 there would be more pairs of a token and its expert than a 32-bit index can address"
             ),
             "Set fewer experts per token, or a smaller train.batch_size",
         )?;
