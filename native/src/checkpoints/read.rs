@@ -112,7 +112,7 @@ fn meant(file: &Path, error: anyhow::Error) -> anyhow::Error {
 }
 
 /// The configuration in the folder of weights, or of the run that this folder is a checkpoint of. A `config.toml`
-/// without a section [model], such as another program's, gives a warning and is ignored.
+/// without a section `[model]`, such as another program's, gives a warning and is ignored.
 fn made_with(folder: &Path) -> Result<Option<Config>> {
     const CONFIG: &str = "config.toml";
     let run = fs::canonicalize(folder).ok();

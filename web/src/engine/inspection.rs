@@ -50,7 +50,7 @@ fn has_lemma(config: &Config) -> bool {
     nitp.has_target() && nitp.loss == NitpLoss::Cosine && nitp.source == Source::PostNorm
 }
 
-/// The result; `parameters` are those of [`Self::parameters`], in the same order.
+/// The result; `parameters` are those of [`Wanted::parameters`], in the same order.
 pub fn inspected(
     config: &Config,
     wanted: &Wanted,
