@@ -17,8 +17,8 @@ const NEAR: f64 = 0.8;
 /// and validates the result.
 ///
 /// - Keys in neither of them keep the value of `base`.
-/// - The value of a set is TOML; what isn't, is a bare string: `nitp.loss=mse`. One string stands
-///   for a list of one.
+/// - The value of a set is TOML. Text that is no TOML is read as a string, as in `nitp.loss=mse`. One string stands for
+///   a list with this string.
 /// - Any key of `model.moe` over a dense base makes it a mixture of experts with the defaults of
 ///   [`MoeConfig`]; so does an empty `[model.moe]`. `model.moe=none` (or `false`) makes it dense.
 ///   `model.rope_scaling` works in the same way.
