@@ -21,8 +21,8 @@ fn table(name: &str, folder: &Path) -> String {
     let files = entries.map(|entry| entry.expect("an entry").path());
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|it| it == "wgsl")).collect();
-    // Browsers have no matrix units, wgpu has no subgroups there, the page has no rivals of NITP, and opens no
-    // models of others: a page is better short.
+    // The page leaves out kernels that it never uses, to be small: browsers have no matrix units, wgpu has no subgroups
+    // in browsers, and the page neither trains NITP's rivals nor opens models of other programs.
     let is_page = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
     if is_page {
         files.retain(|path| {

@@ -1,5 +1,5 @@
 // metrics[metric] += scalars[index] * sum(x), by a fixed tree (core/src/ops/accumulate_sum.rs).
-// A long x is first summed in blocks, one a workgroup.
+// A long x is first summed in blocks, one for each workgroup.
 
 #include "reduce"
 

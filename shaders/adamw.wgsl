@@ -1,4 +1,4 @@
-// One AdamW update of a packed chunk of parameters (core/src/ops/adamw.rs). One thread an element.
+// One AdamW update of a packed chunk of parameters (core/src/ops/adamw.rs). One thread for each element.
 
 // Indices into scalars (core/src/ops/scalars.rs).
 override LEARNING_RATE: u32;

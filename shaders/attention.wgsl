@@ -1,8 +1,7 @@
 // Causal attention with grouped query heads (core/src/ops/attention).
 //
-// A workgroup holds OWN queries of a head and lets the keys and values up to the diagonal pass by,
-// OTHER at a time. The softmax is online (Dao 2023): with the largest score m and the total l so
-// far, a tile with scores s makes
+// A workgroup holds OWN queries of a head, and loops over the keys and values up to the diagonal, OTHER at a time.
+// The softmax is online (Dao 2023): with the largest score m and the total l so far, a tile with scores s gives
 //   m' = max(m, max s), l' = l exp(m - m') + Σ exp(s - m'), sums' = sums exp(m - m') + Σ exp(s - m') v
 // and out = sums / l, lse = m + ln l. Each thread owns 4 tokens x 4 features of the sums.
 
@@ -24,7 +23,7 @@ var<workgroup> largest: array<f32, OWN>;
 var<workgroup> total: array<f32, OWN>;
 var<workgroup> rescale: array<f32, OWN>;
 
-// Four features of a packed row that begin at `column`; zeros past the head and past the row.
+// Four features of a packed row from `column` on; zeros past the end of the head and of the row.
 fn quad_of(batch: u32, token: u32, column: u32, quad: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
     let width = (sizes.q_heads + 2 * sizes.kv_heads) * sizes.head_dim;
@@ -100,7 +99,7 @@ fn attention(
             let value = passing[key * STRIDE + feature];
             for (var t = 0u; t < 4; t++) { sums[t] += scores[(own + t) * OTHER + key] * value; }
         }
-        // The next tile overwrites what slower threads still read.
+        // Slower threads may still read memory that the next tile overwrites.
         workgroupBarrier();
     }
 

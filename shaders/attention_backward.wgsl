@@ -2,9 +2,8 @@
 // δ_i = dout_i·out_i:
 //   ds_ij = p_ij (dout_i·v_j - δ_i) scale,  dq_i = Σ_j ds_ij k_j,  dk_j = Σ_i ds_ij q_i,
 //   dv_j = Σ_i p_ij dout_i
-// A workgroup owns OWN tokens (queries, or keys with their values) and lets the others pass by,
-// OTHER at a time; scores are computed again in both. Each thread owns 4 tokens x 4 features of the
-// sums, so nothing is added atomically.
+// A workgroup owns OWN tokens (queries, or keys with their values), and loops over the others, OTHER at a time.
+// Both kernels compute the scores again. Each thread owns 4 tokens x 4 features of the sums, so there are no atomics.
 
 override OWN: u32 = 16;
 override OTHER: u32 = 8;
@@ -45,13 +44,13 @@ fn attention_backward_delta(
     delta[i] = sum;
 }
 
-// Where four features of a token's packed row are.
+// Index of four features of a token's packed row.
 fn packed_at(batch: u32, token: u32, column: u32, quad: u32) -> u32 {
     let width = (sizes.q_heads + 2 * sizes.kv_heads) * sizes.head_dim;
     return (batch * sizes.context + token) * width + column + 4 * quad;
 }
 
-// Zeros past the head and past the row. Heads are even.
+// Four features; zeros past the end of the head and of the row. Heads are even.
 fn qkv_quad(batch: u32, token: u32, column: u32, quad: u32) -> vec4f {
     if token >= sizes.context { return vec4f(); }
     let at = packed_at(batch, token, column, quad);
@@ -85,7 +84,7 @@ fn gradient_of_score(batch: u32, head: u32, query: u32, key: u32, qk: f32, dp: f
     return vec2f(probability, probability * (dp - delta[at]) * sizes.scale);
 }
 
-// Of row `i` of the own tokens and row `j` of the passing ones: a·a and b·b.
+// Dot products a·a and b·b of row `i` of the own tokens and row `j` of the other ones.
 fn dots(i: u32, j: u32) -> vec2f {
     var a = vec4f();
     var b = vec4f();
@@ -135,7 +134,7 @@ fn attention_backward_q(
             let k = other_a[key * STRIDE + feature];
             for (var t = 0u; t < 4; t++) { dq[t] += ds[(own + t) * OTHER + key] * k; }
         }
-        // The next tile overwrites what slower threads still read.
+        // Slower threads may still read memory that the next tile overwrites.
         workgroupBarrier();
     }
     for (var t = 0u; t < 4; t++) {

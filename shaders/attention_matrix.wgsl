@@ -1,13 +1,13 @@
 // Causal attention with grouped query heads (core/src/ops/attention) by matrix units, in mixed precision.
+// The sums in matrix units can't be scaled row by row, so the online softmax of the other kernels is not possible.
+// Instead, each query has a `reference`, at first 0, and its weights are exp2(score - reference). The reference need
+// not be the largest score, because a weight of 2^15 is as precise in f16 as a weight of 1. Only if a score exceeds the
+// reference by more than 15, the results are moved to `reals`, scaled, and loaded again. This hardly ever happens with
+// the scores of real models. It is done for all own tokens at once, and rounds their results to 22 bits.
 //
-// Sums can't be scaled row by row where they are, so the online softmax of the other kernels won't do. Its
-// alternatives are to find each query's largest score first, which computes all scores twice, or to take the
-// sums of each block out by way of `reals` and add them up there. Of shared memory, at 64 features and 32 keys
-// a block, the first moves 92 KiB a block, the second 84 KiB, and this 52 KiB: a query has a `reference`
-// that its scores are taken relative to, at first 0, and it need not be the largest of them: a weight of
-// 2^15 is a half as good as one of 1. Only where a score is more than that above it, the results are
-// taken out, scaled and taken in again. With scores as models have them this hardly ever happens. It is done for all
-// own tokens at once, and rounds the results of all of them to 22 bits.
+// At 64 features and 32 keys per block, this moves 52 KiB of workgroup memory per block. Two alternatives move more:
+// finding the largest score of each query first, which computes all scores twice (92 KiB), and adding up the sums of
+// all blocks in `reals` (84 KiB).
 
 #include "attention_matrix"
 
@@ -15,7 +15,7 @@ storage qkv: vec4<f16>; // [tokens, (q_heads + 2 kv_heads) head_dim]
 storage out: vec4<f16>; // [tokens, q_heads head_dim]
 storage lse: f32;       // [batch, q_heads, context]
 
-// What lies in `halves`. Weights take the place of the keys, which are done with by then.
+// Layout of `halves`. Weights overwrite the keys, which are no longer needed then.
 const QUERIES: u32 = 0;
 const VALUES: u32 = QUERIES + OWN * STRIDE;
 const UNIT: u32 = VALUES + OTHER * STRIDE; // a piece with ones on its diagonal
@@ -24,15 +24,17 @@ const KEYS: u32 = UNIT + SIDE * UNIT_STRIDE;
 const WEIGHTS: u32 = KEYS;
 const HALVES: u32 = KEYS + max(OTHER * STRIDE, OWN * SCORES_STRIDE);
 
-// How far above its reference a score may be, and below it the largest of the first block's: in bits.
+// Limits in bits: how far a score may exceed its reference, and how far the largest score of the first block may be
+// below it.
 const ABOVE: f32 = 15.0;
 const BELOW: f32 = 4.0;
 
 var<workgroup> totals: array<f32, OWN>;
-// Up to this many keys, some reference was. As long as four, so that `halves` begin where matrix units load them.
+// End of the last block in which some score exceeded its reference. A vec4, so that `halves` are aligned for matrix
+// units.
 var<workgroup> outgrown: vec4u;
 
-// Weights of a thread's scores, to halves[at] and every SHARERS-th from there; their sum.
+// Stores the weights of a thread's scores at halves[at] and every SHARERS-th vec4 after it. Returns their sum.
 fn weigh(scores: ptr<function, Part>, reference: f32, at: u32) -> f32 {
     var sum = 0.0;
     for (var n = 0u; n < PART; n++) { // unroll
@@ -43,7 +45,8 @@ fn weigh(scores: ptr<function, Part>, reference: f32, at: u32) -> f32 {
     return sum;
 }
 
-// results *= rescale, of each thread's own token. As halves, twice: what is lost the first time is added.
+// results *= rescale, for each thread's own token. Results are loaded as halves in two parts: the rounded values, and
+// the rounding errors, which are added.
 fn rescale_results(results: ptr<function, Results>, subgroup: u32, at: u32, rescale: f32) {
     for (var slice = 0u; slice < SLICES; slice++) { // unroll
         keep_slice(results, subgroup, slice);
@@ -104,7 +107,7 @@ fn attention_matrix(
     let at = own * SCORES_STRIDE + sharer; // of the thread's first vec4 of scores
     var results: Results;
     var reference = 0.0;
-    var total = 0.0; // of the thread's own part
+    var total = 0.0; // sum of the thread's own weights
     let end = min(first + OWN, sizes.context);
     for (var start = 0u; start < end; start += OTHER) {
         stage(lane, row, start, OTHER, kv, KEYS, VALUES);
@@ -120,7 +123,7 @@ fn attention_matrix(
             largest = max(largest, max(max(scores[n].x, scores[n].y), max(scores[n].z, scores[n].w)));
         }
         var sum = weigh(&scores, reference, WEIGHTS + at);
-        // Of this thread's share: the whole row may be higher, and then nothing changes.
+        // From this thread's share of the row. If the row's largest score is higher, nothing changes.
         let is_low = start == 0 && largest < reference - BELOW && largest > LOWEST;
         if largest > reference + ABOVE || is_low { outgrown = vec4u(start + OTHER); }
         if workgroupUniformLoad(&outgrown).x == start + OTHER {
@@ -134,8 +137,8 @@ fn attention_matrix(
                 all += its.y;
             }
             workgroupBarrier();
-            // The largest score so far, or the log-sum-exp so far where that is more: results are then no larger
-            // than the largest value, and fit halves.
+            // The new reference: the largest score so far, or the log-sum-exp so far, if that is larger. Results are
+            // then at most as large as the largest value, and fit halves.
             var rescale = 1.0;
             if all > 0.0 {
                 largest = max(largest, reference + log2(all));
@@ -149,7 +152,7 @@ fn attention_matrix(
         }
         total += sum;
         add_weighted(&results, subgroup, WEIGHTS, VALUES);
-        // The next block overwrites what slower subgroups still read.
+        // Slower subgroups may still read memory that the next block overwrites.
         workgroupBarrier();
     }
 
@@ -164,7 +167,7 @@ fn attention_matrix(
         }
     }
     for (var slice = 0u; slice < SLICES; slice++) { // unroll
-        // What `reals` held is read.
+        // The previous contents of `reals` have been read.
         workgroupBarrier();
         keep_slice(&results, subgroup, slice);
         workgroupBarrier();

@@ -1,10 +1,8 @@
 // Gradients of attention (core/src/ops/attention) by matrix units, in mixed precision; the formulas are in
-// attention_backward.wgsl. As in attention_tile_backward.wgsl one kernel owns queries and gives dq, one owns
-// keys and gives dk and dv; both compute the scores again, so nothing is added atomically.
-//
-// Rows are own tokens in both: the second computes scores transposed, and no product needs a transposed
-// weight. Gradients of scores are multiplied by the scale at the end, in f32, as they are large enough
-// for halves without it.
+// attention_backward.wgsl. As in attention_tile_backward.wgsl, one kernel owns queries and computes dq, and one owns
+// keys and computes dk and dv. Both compute the scores again, so there are no atomics. Rows are own tokens in both
+// kernels: the second computes transposed scores, so no product needs transposed weights. The scale is applied to the
+// results at the end, in f32, because unscaled gradients of scores are larger, and fit halves better.
 
 #include "attention_matrix"
 
@@ -15,7 +13,7 @@ storage lse: f32;        // [batch, q_heads, context]
 storage delta: f32;      // like lse
 storage dqkv: vec4<f16>; // like qkv
 
-// What lies in `halves`.
+// Layout of `halves`.
 const OWN_A: u32 = 0;                         // q, or k
 const OWN_B: u32 = OWN_A + OWN * STRIDE;      // dout, or v
 const OTHER_A: u32 = OWN_B + OWN * STRIDE;    // k, or q
@@ -23,7 +21,7 @@ const OTHER_B: u32 = OTHER_A + OTHER * STRIDE; // v, or dout
 const WEIGHTS: u32 = OTHER_B + OTHER * STRIDE; // p, then ds
 const HALVES: u32 = WEIGHTS + OWN * SCORES_STRIDE;
 
-var<workgroup> its_lse: array<vec4f, SCORES>; // of passing queries, in bits
+var<workgroup> its_lse: array<vec4f, SCORES>; // of the other queries, in bits
 var<workgroup> its_delta: array<vec4f, SCORES>;
 
 fn dout_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4<f16> {
@@ -31,7 +29,7 @@ fn dout_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4<f16> {
     return dout[(token_of(row, token) * sizes.q_heads + head) * QUADS + quad];
 }
 
-// Queries of `count` tokens from `first` on, to halves[queries], and their dout, to halves[gradients].
+// Loads queries of `count` tokens from `first` on to halves[queries], and their dout to halves[gradients].
 fn stage_queries(
     lane: u32, row: u32, first: u32, count: u32, head: u32, queries: u32, gradients: u32,
 ) {
@@ -43,7 +41,7 @@ fn stage_queries(
     }
 }
 
-// A thread's share of a token's delta; `gradient` is where its dout is in `halves`.
+// A thread's share of a token's delta; `gradient` is the index of its dout in `halves`.
 fn share_of_delta(row: u32, token: u32, head: u32, sharer: u32, gradient: u32) -> f32 {
     var sum = 0.0;
     if token < sizes.context {
@@ -55,12 +53,12 @@ fn share_of_delta(row: u32, token: u32, head: u32, sharer: u32, gradient: u32) -
     return sum;
 }
 
-// Results times `factor` to dqkv, where the heads' columns begin at `column`.
+// Stores results times `factor` in dqkv, at the head's columns from `column` on.
 fn store(
     results: ptr<function, Results>, lane: u32, row: u32, first: u32, column: u32, factor: f32,
 ) {
     for (var slice = 0u; slice < SLICES; slice++) { // unroll
-        // What `reals` held is read.
+        // The previous contents of `reals` have been read.
         workgroupBarrier();
         keep_slice(results, lane / 32, slice);
         workgroupBarrier();
@@ -130,7 +128,7 @@ fn attention_matrix_q(
         }
         workgroupBarrier();
         add_weighted(&dq, subgroup, WEIGHTS, OTHER_A);
-        // The next block overwrites what slower subgroups still read.
+        // Slower subgroups may still read memory that the next block overwrites.
         workgroupBarrier();
     }
     store(&dq, lane, row, first, head * QUADS, sizes.scale);
@@ -160,14 +158,14 @@ fn attention_matrix_kv(
     var dv: Results;
     let heads = sizes.q_heads / sizes.kv_heads;
     for (var head = kv * heads; head < (kv + 1) * heads; head++) {
-        // Queries before the first key don't see it. Own tokens are whole blocks of passing ones.
+        // Queries before the first key don't see it. A workgroup's own tokens are whole blocks of other tokens.
         for (var start = first; start < sizes.context; start += OTHER) {
             stage_queries(lane, row, start, OTHER, head, OTHER_A, OTHER_B);
             for (var i = lane; i < SCORES; i += THREADS) {
                 let tokens = vec4u(start + 4 * i) + vec4u(0, 1, 2, 3);
                 let query = vec4u(saved_at(row, head, 0)) + min(tokens, vec4u(sizes.context - 1));
                 let saved = vec4f(lse[query.x], lse[query.y], lse[query.z], lse[query.w]) * LOG2_E;
-                // Past the end p is exp2 of next to minus infinity: 0.
+                // Past the end, p = exp2(about -1e30) = 0.
                 its_lse[i] = select(saved, vec4f(-LOWEST), tokens >= vec4u(sizes.context));
                 its_delta[i] = vec4f(delta[query.x], delta[query.y], delta[query.z], delta[query.w]);
             }
@@ -178,7 +176,7 @@ fn attention_matrix_kv(
             for (var n = 0u; n < PART; n++) { // unroll
                 let column = sharer + n * SHARERS;
                 let scaled = reals[at + n * SHARERS] * (sizes.scale * LOG2_E) - its_lse[column];
-                // Queries before the key, even without the key itself.
+                // True for queries before the key.
                 let unseeing = until(start + 4 * column + 1, first + own);
                 ps[n] = exp2(select(scaled, vec4f(LOWEST), unseeing));
                 halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ps[n]);
@@ -193,7 +191,7 @@ fn attention_matrix_kv(
             }
             workgroupBarrier();
             add_weighted(&dk, subgroup, WEIGHTS, OTHER_A);
-            // The next block overwrites what slower subgroups still read.
+            // Slower subgroups may still read memory that the next block overwrites.
             workgroupBarrier();
         }
     }

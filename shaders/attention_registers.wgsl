@@ -1,7 +1,7 @@
 // Causal attention with grouped query heads (core/src/ops/attention), for software adapters. The softmax
 // is online, as in attention.wgsl.
 //
-// A thread owns ROWS queries: those of HEADS heads that read the same keys, at ROWS / HEADS tokens.
+// A thread owns ROWS queries: HEADS heads that read the same keys, at ROWS / HEADS tokens.
 
 #include "attention_registers"
 
@@ -25,7 +25,8 @@ fn attention_registers(
     let row = sizes.row + group.z;
     let last = sizes.context - 1;
 
-    // Arrays are as long as the loops over them: such loops are unrolled, and the arrays registers.
+    // Arrays have the lengths of the loops over them, so that compilers unroll the loops and keep the arrays in
+    // registers.
     var q: array<array<vec4f, QUADS>, ROWS>;
     var sums: array<array<vec4f, QUADS>, ROWS>;
     var largest: array<f32, ROWS>;
@@ -38,7 +39,8 @@ fn attention_registers(
         largest[r] = LOWEST;
         total[r] = 0.0;
     }
-    // This loop is not: a load in the text becomes a loop with branches, so there had better be few.
+    // This loop over loads is not unrolled: each load in the text is compiled to a loop with branches, so there should
+    // be few.
     for (var at = 0u; at < QUADS; at++) {
         for (var r = 0u; r < ROWS; r++) {
             let token = min(first + r % BLOCKS * LANES, last);

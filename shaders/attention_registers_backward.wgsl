@@ -1,6 +1,6 @@
 // Gradients of attention (core/src/ops/attention), for software adapters; the formulas are in
-// attention_backward.wgsl. One kernel owns queries and gives dq, one owns keys and gives dk and dv; both
-// compute the scores again, so nothing is added atomically.
+// attention_backward.wgsl. One kernel owns queries and computes dq, one owns keys and computes dk and dv. Both compute
+// the scores again, so there are no atomics.
 
 #include "attention_registers"
 
@@ -13,7 +13,7 @@ storage dqkv: vec4<real>; // like qkv
 
 override HEADS: u32 = 1;
 
-// A thread owns ROWS queries: those of HEADS heads that read the same keys, at ROWS / HEADS tokens.
+// A thread owns ROWS queries: HEADS heads that read the same keys, at ROWS / HEADS tokens.
 @compute @workgroup_size(LANES)
 fn attention_registers_q(
     @builtin(workgroup_id) group: vec3u,

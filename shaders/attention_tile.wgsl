@@ -10,7 +10,7 @@ storage lse: f32;        // [batch, q_heads, context]
 var<workgroup> queries: array<vec4f, OWN * STRIDE>;
 var<workgroup> passing: array<vec4f, OTHER * STRIDE>; // keys, then values
 var<workgroup> weights: array<vec4f, OTHER * OWN_FOURS>;
-// What each of the threads that share a token found: the largest score of a block, and the sum of its weights.
+// Results of each of the threads that share a token: the largest score of a block, and the sum of its weights.
 var<workgroup> found: array<vec4f, QUADS * OWN_FOURS>;
 
 // Zeros past the end of the row.
@@ -43,7 +43,7 @@ fn attention_tile(
     let feature = lane % QUADS;
     var sums: array<vec4f, EACH>;
     var largest: array<vec4f, FOURS>;
-    var total: array<vec4f, FOURS>; // of the weights that this thread made
+    var total: array<vec4f, FOURS>; // sum of the weights that this thread computed
     for (var f = 0u; f < FOURS; f++) { // unroll
         largest[f] = vec4f(LOWEST);
     }
@@ -123,7 +123,7 @@ fn attention_tile(
                 sums[4 * f + 3] += weight.w * value;
             }
         }
-        // The next block overwrites what slower threads still read.
+        // Slower threads may still read memory that the next block overwrites.
         workgroupBarrier();
     }
 

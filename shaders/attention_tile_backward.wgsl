@@ -1,6 +1,6 @@
 // Gradients of attention (core/src/ops/attention), for real GPUs; the formulas are in
-// attention_backward.wgsl. One kernel owns queries and gives dq, one owns keys and gives dk and dv; both
-// compute the scores again, so nothing is added atomically.
+// attention_backward.wgsl. One kernel owns queries and computes dq, one owns keys and computes dk and dv. Both compute
+// the scores again, so there are no atomics.
 
 #include "attention_tile"
 
@@ -17,7 +17,7 @@ var<workgroup> other_a: array<vec4f, OTHER * STRIDE>; // k, or q
 var<workgroup> other_b: array<vec4f, OTHER * STRIDE>; // v, or dout
 var<workgroup> ps: array<vec4f, OTHER * OWN_FOURS>;
 var<workgroup> ds: array<vec4f, OTHER * OWN_FOURS>;
-// Of queries; log-sum-exps are in bits.
+// Log-sum-exps of queries, in bits, and their deltas.
 var<workgroup> its_lse: array<f32, max(OWN, OTHER)>;
 var<workgroup> its_delta: array<f32, max(OWN, OTHER)>;
 
@@ -46,7 +46,7 @@ fn store(row: u32, token: u32, column: u32, x: vec4f) {
     store4_dqkv(token_of(row, token) * width() + column, x);
 }
 
-// Products of a thread's own tokens, from `own` on, and its passing ones: a a and b b, [ACROSS, EACH].
+// Dot products of a thread's own tokens, from `own` on, and its other tokens: a·a and b·b, [ACROSS, EACH].
 struct Products { a: array<f32, ACROSS * EACH>, b: array<f32, ACROSS * EACH> }
 
 fn multiply(own: u32, feature: u32) -> Products {
@@ -144,7 +144,7 @@ fn attention_tile_q(
                 dq[4 * f + 3] += d.w * its;
             }
         }
-        // The next block overwrites what slower threads still read.
+        // Slower threads may still read memory that the next block overwrites.
         workgroupBarrier();
     }
     for (var t = 0u; t < EACH; t++) { // unroll

@@ -1,5 +1,5 @@
-// Cross-entropy of logits and, in their place, its gradient (core/src/ops/cross_entropy.rs).
-// One workgroup a row; the largest logit and the sum of exponentials come from one reading.
+// Cross-entropy of logits, and its gradient, which replaces the logits (core/src/ops/cross_entropy.rs).
+// One workgroup for each row; one pass computes the largest logit and the sum of exponentials.
 
 #include "logit_share"
 
@@ -54,7 +54,7 @@ fn cross_entropy_gradient(
     for (var j = lane; j < sizes.vocab; j += THREADS) {
         let x = logits[base + j] - share.largest;
         var gradient = factor * exp(x);
-        // The thread that overwrites the label's logit is the one that still has it.
+        // The thread that overwrites the label's logit computes the loss from it.
         if j == label {
             loss[row] = log(share.sum) - x;
             gradient -= scale;

@@ -1,5 +1,5 @@
 // dweight[v] += sum of dx[t] over the positions t of token v (core/src/ops/embedding.rs).
-// One workgroup a distinct token: it owns the token's row of the table.
+// One workgroup for each distinct token, which owns the token's row of the table.
 
 struct Sizes { rows: u32, width: u32, vocab: u32 }
 
@@ -21,7 +21,7 @@ fn embedding_backward(
     let segment = group.x + group.y * groups.x;
     if segment >= sizes.rows { return; }
     let first = segment_starts[segment];
-    // There are fewer distinct tokens than positions: the rest of the starts is the end.
+    // There are fewer distinct tokens than positions: unused starts equal the end.
     if first >= sizes.rows { return; }
     let end = segment_starts[segment + 1];
     let row = min(tokens[sorted_positions[first]], sizes.vocab - 1) * sizes.width;

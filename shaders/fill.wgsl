@@ -1,4 +1,4 @@
-// Fills a range with one bit pattern (core/src/gpu/run.rs: what a dead tensor holds in tests).
+// Fills a range with one bit pattern, for dead tensors in tests (core/src/gpu/commands.rs).
 
 struct Sizes { len: u32, value: u32 }
 

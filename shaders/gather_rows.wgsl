@@ -1,5 +1,5 @@
 // y[i] = x[index[i]] for whole rows (core/src/ops/gather_rows.rs, core/src/ops/embedding.rs).
-// One workgroup a row.
+// One workgroup for each row.
 
 struct Sizes { rows: u32, width: u32, source_rows: u32 }
 

@@ -2,7 +2,7 @@
 
 #include "reduce"
 
-// sum_of_squares: the first two members; clip_factor: the last four.
+// sum_of_squares uses the first two members, clip_factor the last four.
 struct PartialSizes { len: u32, partials: u32 }
 struct ClipSizes { partials: u32, metric: u32, max_norm: f32, eps: f32 }
 
@@ -15,7 +15,7 @@ storage clip: f32;     // [1]
 
 const THREADS: u32 = 64;
 
-// Partial g sums the elements of every partials-th block of 64, from block g on.
+// Partial sum g is over every partials-th block of 64 elements, from block g on.
 @compute @workgroup_size(THREADS)
 fn sum_of_squares(
     @builtin(workgroup_id) group: vec3u,

@@ -1,12 +1,11 @@
 // Matrix products of each expert with its own rows (core/src/ops/grouped_matmul), in the
 // barrier-free 4x4 register blocks of matmul.wgsl.
-//
-// How many rows an expert has is known on the device only: the grid covers the longest tile list
-// that any routing gives, and workgroups past the list's end return at once.
+// The number of rows of an expert is known only on the device. The grid covers the longest tile list of any routing,
+// and workgroups past the list's end return at once.
 
 override ACCUMULATE: bool = false;
 
-// grouped_matmul_tn: n = out_features, k = in_features, and no tiles.
+// For grouped_matmul_tn, n = out_features, k = in_features, and there are no tiles.
 struct Sizes { n: u32, k: u32, tiles: u32, tile_rows: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -14,12 +13,12 @@ storage offsets: u32;     // [num_experts + 1]
 storage tile_expert: u32; // [tiles]
 storage tile_row: u32;    // [tiles]
 
-// c = a b, of grouped_matmul_nt and grouped_matmul_nn.
+// For grouped_matmul_nt and grouped_matmul_nn: c = a b.
 storage a: real; // [rows, k]
 storage b: real; // one matrix an expert
 storage c: real; // [rows, n]
 
-// Of grouped_matmul_tn.
+// For grouped_matmul_tn.
 storage dy: real;     // [rows, n]
 storage x: real;      // [rows, k]
 storage dweight: f32; // [num_experts, n, k]
@@ -28,7 +27,7 @@ const THREADS: u32 = 8; // a side of the workgroup
 const BLOCK: u32 = 4;
 const NO_TILE: u32 = 0xffffffffu;
 
-// Rows first..end of one expert: those of this thread's block. Empty where there is no work.
+// Rows first..end of one expert in this thread's block. Empty if there is no work.
 struct Rows { expert: u32, first: u32, end: u32 }
 
 fn rows_of(group: vec3u, groups: vec3u, thread: u32) -> Rows {

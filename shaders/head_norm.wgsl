@@ -1,5 +1,5 @@
 // RMSNorm of each query and key head of the packed projection; value heads are copied
-// (core/src/ops/head_norm.rs). One workgroup a head of a token.
+// (core/src/ops/head_norm.rs). One workgroup for each head of a token.
 
 #include "reduce"
 

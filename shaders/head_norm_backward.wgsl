@@ -1,9 +1,9 @@
-// Gradients of head_norm (core/src/ops/head_norm.rs). Those of the gains sum over tokens and heads in two fixed stages,
-// before the gradient of the heads is overwritten by that of what was normalised.
+// Gradients of head_norm (core/src/ops/head_norm.rs). Gradients of the gains are sums over tokens and heads in two
+// fixed stages. They run before the gradient of the output is overwritten by the gradient of the input.
 
 #include "reduce"
 
-// `more` is the tokens of a partial sum, or how many there are.
+// `more` is the number of tokens of a partial sum, or the number of partial sums.
 struct Sizes { tokens: u32, q_heads: u32, kv_heads: u32, head_dim: u32, more: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;

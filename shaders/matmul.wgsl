@@ -1,7 +1,6 @@
-// c [m, n] (+)= a b, row-major, three storages of the factors (core/src/ops/matmul).
-//
-// Barrier-free register block: each thread owns 4x4 results and walks k four at a time, so that
-// software adapters (no shared memory worth the name, wide SIMD across threads) stay busy.
+// c [m, n] (+)= a b, row-major, with three storages of the factors (core/src/ops/matmul).
+// Register blocks without barriers: each thread owns 4x4 results, and loops over k four at a time. This suits software
+// adapters, which have no fast workgroup memory, and wide SIMD across threads.
 
 #include "matmul"
 

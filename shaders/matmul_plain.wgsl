@@ -1,5 +1,4 @@
-// c [m, n] (+)= a b by the textbook's 16x16 tile in shared memory (core/src/ops/matmul): what
-// the others are compared with.
+// c [m, n] (+)= a b by the 16x16 tile of textbooks in workgroup memory (core/src/ops/matmul), for comparisons.
 
 override ACCUMULATE: bool = false;
 override A_BY_K: bool = false; // a [k, m], else [m, k]

@@ -1,5 +1,5 @@
-// Balance loss and load of the experts (core/src/ops/moe_balance.rs): partial sums of the
-// probabilities over some tokens each, then one workgroup for the rest.
+// Balance loss and load of the experts (core/src/ops/moe_balance.rs): first partial sums of the probabilities over some
+// tokens each, then one workgroup for the rest.
 
 #include "reduce"
 

@@ -1,5 +1,5 @@
 // Weighted sum of the routed experts' results, plus the shared experts' result
-// (core/src/ops/moe_combine.rs). One workgroup a token.
+// (core/src/ops/moe_combine.rs). One workgroup for each token.
 
 struct Sizes { tokens: u32, top_k: u32, hidden_size: u32 }
 

@@ -1,5 +1,5 @@
 // Gradients of the experts' results and of the router weights (core/src/ops/moe_combine.rs).
-// One workgroup a routed pair, in the order of the experts.
+// One workgroup for each routed pair, in the order of the experts.
 
 #include "reduce"
 

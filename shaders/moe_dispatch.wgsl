@@ -1,6 +1,6 @@
 // A stable counting sort of routed pairs by expert, and the tile list of the grouped GEMM
-// (core/src/ops/moe_dispatch.rs). Pairs are cut into chunks; a thread owns one expert in one
-// chunk: it counts the expert's pairs there, and later puts them in their places, in order.
+// (core/src/ops/moe_dispatch.rs). Pairs are divided into chunks. A thread owns one expert in one chunk: it counts the
+// expert's pairs in the chunk, and later stores them at their places in order.
 
 struct Sizes {
     pairs: u32,
@@ -59,7 +59,7 @@ fn moe_count(
     chunk_counts[id] = count;
 }
 
-// One workgroup an expert: turns its counts into sums over the chunks before.
+// One workgroup for each expert: turns its counts into sums over the chunks before.
 @compute @workgroup_size(THREADS)
 fn moe_scan_chunks(
     @builtin(workgroup_id) group: vec3u,

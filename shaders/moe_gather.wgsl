@@ -1,5 +1,5 @@
-// Rows of token states in the order of their experts, and the gradient back
-// (core/src/ops/moe_gather.rs). One workgroup a row written.
+// Rows of token states in the order of their experts, and the gradient (core/src/ops/moe_gather.rs). One workgroup for
+// each written row.
 
 override ACCUMULATE: bool = false;
 

@@ -1,4 +1,4 @@
-// probs = softmax(logits), and its top k (core/src/ops/moe_route.rs). One workgroup a token.
+// probs = softmax(logits), and its top k (core/src/ops/moe_route.rs). One workgroup for each token.
 
 #include "reduce"
 
@@ -15,8 +15,8 @@ storage weights: f32; // [tokens, top_k]
 const THREADS: u32 = 64;
 const SIGN: u32 = 0x80000000u;
 
-// Integers in the order of the reals, the two zeros equal. With ties broken by index this orders
-// any bits whatsoever, so that ranks are a permutation even where a logit is NaN.
+// Integers in the order of the reals, with equal keys for both zeros. With ties broken by index, all bit patterns are
+// ordered, so that ranks are a permutation even if a logit is NaN.
 fn sort_key(x: f32) -> u32 {
     let bits = bitcast<u32>(x);
     if bits == SIGN { return SIGN; }
@@ -45,7 +45,7 @@ fn moe_route(
     }
     total = workgroup_sum(lane, total);
 
-    // An expert's slot is the number of experts that come before it: no rounds, no barriers.
+    // An expert's slot is the number of experts ranked before it, which needs neither rounds nor barriers.
     var chosen = 0.0;
     for (var e = lane; e < sizes.num_experts; e += THREADS) {
         let prob = exp(logits[base + e] - largest) / total;

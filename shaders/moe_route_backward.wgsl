@@ -1,5 +1,5 @@
 // Gradient of the router's scores through the chosen weights and the balance loss
-// (core/src/ops/moe_route.rs). One workgroup a token.
+// (core/src/ops/moe_route.rs). One workgroup for each token.
 
 #include "reduce"
 
@@ -48,7 +48,7 @@ fn moe_route_backward(
         scale = 1.0 / chosen;
     }
 
-    // dlogits holds dprobs first; each thread reads back only what it wrote itself.
+    // dlogits first holds dprobs; each thread reads back only its own elements.
     let balance = sizes.balance_coefficient * scalars[sizes.scale];
     var mean = 0.0;
     for (var e = lane; e < sizes.num_experts; e += THREADS) {

@@ -1,4 +1,4 @@
-// x -> a x + b, over and over: what an adapter can do at most (core/src/ops/multiply_add.rs).
+// Repeated x -> a x + b: measures an adapter's peak rate (core/src/ops/multiply_add.rs).
 
 struct Sizes { len: u32, rounds: u32, a: f32, b: f32 }
 
@@ -7,7 +7,7 @@ storage x: f32; // [len]
 storage y: f32; // [len]
 
 const THREADS: u32 = 64;
-// Chains of one thread that do not wait for each other: eight of four elements.
+// Independent chains of one thread: eight of four elements.
 const CHAINS: u32 = 8;
 
 fn read(first: u32, chain: u32) -> vec4f {

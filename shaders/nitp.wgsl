@@ -1,6 +1,6 @@
-// The NITP loss of each pair and its gradient (core/src/ops/nitp.rs has the formulas). One
-// workgroup a pair, a prediction and its target: it reads both vectors, reduces what the loss
-// needs, and owns the prediction's row of dp and the target's row of dz.
+// The NITP loss of each pair and its gradient (core/src/ops/nitp.rs has the formulas). One workgroup for each pair of a
+// prediction and its target: it reads both vectors, reduces the sums for the loss, and owns the prediction's row of dp
+// and the target's row of dz.
 
 #include "reduce"
 #include "reduce_vec3"
@@ -25,7 +25,7 @@ storage dz: f32;   // [tokens, width]
 
 const THREADS: u32 = 64;
 
-// The squared length of a vector without direction.
+// Largest squared length of a vector that counts as 0.
 const SHORTEST_SQUARED: f32 = 1e-24;
 
 struct Pair {
@@ -34,8 +34,8 @@ struct Pair {
     counts: bool,
 }
 
-// Positions to targets is one to one: where no target is ahead, the last position of a sequence
-// takes the first, in a pair that does not count, so that every row of dz has its owner.
+// The map from positions to targets is one to one: the last position of a sequence, which has no target, is paired with
+// the first target. This pair does not count; it only gives that row of dz an owner.
 fn pair_of(t: u32) -> Pair {
     let pairs = sizes.context - sizes.distance;
     let inside = t % sizes.context < pairs;
@@ -44,7 +44,7 @@ fn pair_of(t: u32) -> Pair {
 }
 
 fn inverse_length(squares: f32) -> f32 {
-    // The argument of the root stays a fair number in the branch that is not taken.
+    // max keeps the argument of the root valid in the branch that is not taken.
     return select(0.0, inverseSqrt(max(squares, SHORTEST_SQUARED)), squares > SHORTEST_SQUARED);
 }
 
@@ -55,15 +55,14 @@ fn excess(x: f32) -> f32 {
     return 0.5 * x * x * tail;
 }
 
-// s - q and s - q - q r with r = ln s - ln q: where the two are close, by way of r, without
-// cancellation.
+// s - q and s - q - q r with r = ln s - ln q. For close s and q they are computed from r, which avoids cancellation.
 fn differences(s: f32, q: f32, ratio: f32) -> vec2f {
     let term = q * excess(clamp(ratio, -1.0, 1.0));
     let far = vec2f(s - q, s - q - q * ratio);
     return select(far, vec2f(q * ratio + term, term), abs(ratio) < 1.0);
 }
 
-// What the loss and its slopes need to know of the whole vectors; the last element is the loss.
+// Sums over the vectors for the loss and its derivatives; the last element is the loss.
 fn statistics(lane: u32, pair: Pair) -> vec3f {
     if KIND == COSINE {
         var sums = vec3f();
@@ -82,7 +81,7 @@ fn statistics(lane: u32, pair: Pair) -> vec3f {
             largest = max(largest, vec2f(p[pair.p + i], z[pair.z + i]));
         }
         largest = vec2f(workgroup_max(lane, largest.x), workgroup_max(lane, largest.y));
-        var sums = vec2f(); // of e^p and e^z, the largest taken off
+        var sums = vec2f(); // of e^(p - largest) and e^(z - largest)
         for (var i = lane; i < sizes.width; i += THREADS) {
             sums += exp(vec2f(p[pair.p + i], z[pair.z + i]) - largest);
         }

@@ -1,6 +1,6 @@
-// A product of matrices with rows of whole vec4s, dense or of experts. Three snippets come before this text: a
-// way to multiply (product_*.wgsl), which part of the results a workgroup has (part_*.wgsl), and what is
-// done with results on their way to memory (epilogue_*.wgsl).
+// A product of matrices with rows of whole vec4s, dense or of experts. Three snippets come before this text: a variant
+// of the product (product_*.wgsl), a workgroup's part of the results (part_*.wgsl), and the handling of the results
+// (epilogue_*.wgsl).
 
 @compute @workgroup_size(THREADS)
 fn product(

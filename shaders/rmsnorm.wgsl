@@ -1,5 +1,5 @@
 // y = gain * s * rstd, rstd = 1 / sqrt(mean(s^2) + eps), s = x or x + branch
-// (core/src/ops/rmsnorm.rs). One workgroup a row.
+// (core/src/ops/rmsnorm.rs). One workgroup for each row.
 
 #include "reduce"
 
@@ -56,7 +56,7 @@ fn add_rmsnorm(
         squares += value * value;
     }
     let scale = inverse_rms(lane, squares);
-    // Each thread reads back only what it wrote itself.
+    // Each thread reads back only its own elements.
     for (var i = lane; i < sizes.width; i += THREADS) {
         store_y(base + i, gain[i] * sum[base + i] * scale);
     }

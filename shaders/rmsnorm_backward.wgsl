@@ -1,5 +1,5 @@
-// Gradients of rmsnorm (core/src/ops/rmsnorm.rs). The gain's gradient sums over rows in two
-// fixed stages: partial sums of a few rows each, then the sum of the partials.
+// Gradients of rmsnorm (core/src/ops/rmsnorm.rs). The gain's gradient is a sum over rows in two fixed stages: partial
+// sums of a few rows each, then the sum of the partial sums.
 
 #include "reduce"
 
@@ -60,7 +60,7 @@ fn rmsnorm_backward_partial(
     partial[group.y * sizes.width + column] = total;
 }
 
-// Here sizes.rows counts partials.
+// Here sizes.rows is the number of partial sums.
 @compute @workgroup_size(THREADS)
 fn rmsnorm_backward_gain(
     @builtin(workgroup_id) group: vec3u,

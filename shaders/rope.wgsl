@@ -1,5 +1,5 @@
-// Turns pairs (x_i, x_{i+half}) of the query and key heads in place (core/src/ops/rope.rs).
-// One thread a pair; neighbours take neighbouring features.
+// Rotates pairs (x_i, x_{i+half}) of the query and key heads in place (core/src/ops/rope.rs).
+// One thread for each pair; neighbouring threads have neighbouring features.
 
 struct Sizes { pairs: u32, context: u32, heads: u32, width: u32, half: u32, sign: f32 }
 

@@ -1,4 +1,5 @@
-// y = sigmoid(logit) * x, one score a row, and its gradients (core/src/ops/sigmoid_gate.rs). One workgroup a row.
+// y = sigmoid(logit) * x, with one score per row, and its gradients (core/src/ops/sigmoid_gate.rs). One workgroup for
+// each row.
 
 #include "reduce"
 #include "sigmoid"

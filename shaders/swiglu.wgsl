@@ -1,4 +1,4 @@
-// y = silu(gate) * up and its gradient (core/src/ops/swiglu.rs). One thread an element of y.
+// y = silu(gate) * up and its gradient (core/src/ops/swiglu.rs). One thread for each element of y.
 
 struct Sizes { rows: u32, width: u32 }
 

@@ -27,7 +27,7 @@ storage dh: f32;       // like h
 
 const THREADS: u32 = 64;
 
-// The squared length of a vector without direction.
+// Largest squared length of a vector that counts as 0.
 const SHORTEST_SQUARED: f32 = 1e-24;
 
 @compute @workgroup_size(THREADS)

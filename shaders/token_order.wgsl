@@ -1,5 +1,5 @@
-// The loss of token order prediction and, in place of the logits, its gradient (core/src/ops/token_order.rs has the
-// formulas). One workgroup a row; the first lanes have a token ahead each.
+// The loss of token order prediction, and its gradient, which replaces the logits (core/src/ops/token_order.rs has the
+// formulas). One workgroup for each row; each of the first lanes has one token ahead.
 
 #include "logit_share"
 
@@ -25,12 +25,12 @@ override MAX_WINDOW: u32 = 64; // config::MAX_WINDOW
 var<workgroup> shares_of_order: array<f32, MAX_WINDOW>;
 var<workgroup> terms: array<f32, MAX_WINDOW>;
 
-// What a lane has of the order: the token that comes lane + 1 after the row's position, and its share of the order.
-// Without a share, the token is none.
+// A lane's token ahead, lane + 1 after the row's position, and its probability q. If it does not count, the token is
+// sizes.vocab.
 struct Ahead { token: u32, share: f32 }
 
-// Whether the token that comes lane + 1 after position t counts: it is of the same sequence, no position from t to it is
-// without a label, and it is not among those before it.
+// Whether the token at lane + 1 after position t counts: it is in the same sequence, all positions from t to it have
+// labels, and it does not occur among the tokens before it.
 fn counts(t: u32, lane: u32) -> bool {
     let end = (t / sizes.context + 1) * sizes.context;
     if lane >= sizes.window || t + lane >= end { return false; }
@@ -43,7 +43,7 @@ fn counts(t: u32, lane: u32) -> bool {
     return true;
 }
 
-// Shares of all lanes sum to 1, or are all 0.
+// The shares of all lanes sum to 1, or are all 0.
 fn ahead(t: u32, lane: u32) -> Ahead {
     let is_ahead = counts(t, lane);
     if lane < MAX_WINDOW { shares_of_order[lane] = select(0.0, exp(-f32(lane)), is_ahead); }
@@ -54,7 +54,7 @@ fn ahead(t: u32, lane: u32) -> Ahead {
     return Ahead(labels[t + lane], shares_of_order[lane] / total);
 }
 
-// The loss of the row, where logits are still what they were.
+// The loss of the row, from logits that are not overwritten yet.
 fn loss_of(lane: u32, base: u32, share: Share, mine: Ahead) -> f32 {
     if lane < MAX_WINDOW {
         terms[lane] = 0.0;
@@ -98,7 +98,7 @@ fn token_order_gradient(
     // Every lane has read its token's logit.
     storageBarrier();
     if lane == 0 { loss[row] = value; }
-    // The next token always has the largest share, where there is any.
+    // The next token always has the largest share, if there is any.
     let any = shares_of_order[0] > 0.0;
     let scale = select(0.0, sizes.weight * scalars[sizes.index], any);
     let factor = scale / share.sum;

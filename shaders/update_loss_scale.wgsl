@@ -1,4 +1,4 @@
-// The end of a step under a loss scale (core/src/ops/loss_scale.rs). One thread: a few numbers.
+// Update of the loss scale at the end of a step (core/src/ops/loss_scale.rs). One thread, for a few numbers.
 
 // Indices into metrics.
 override NORM: u32;
@@ -27,7 +27,7 @@ storage clip: f32;      // [1]
 storage scalars: f32;
 storage corrected: f32; // like scalars
 
-// By its bits: WGSL lets a compiler take it that no number is infinite or none.
+// Tests the bits: WGSL allows compilers to assume that numbers are neither infinite nor NaN.
 fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }

@@ -33,7 +33,9 @@ fn main() -> Result<()> {
     let mut newest = None;
     trainer.run(|_, event| {
         match event {
-            Event::Evaluation(it) => println!("step {:4}: held-out loss {:.3}", it.step, it.val_loss),
+            Event::Evaluation(it) => {
+                println!("step {:4}: held-out loss {:.3}", it.step, it.val_loss)
+            }
             Event::Checkpoint(it) => newest = Some(it.checkpoint),
             _ => {}
         }

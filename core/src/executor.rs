@@ -1,4 +1,4 @@
-//! What a trainer asks of a machine: hold the parameters, run plans, read results back.
+//! The interface between trainers and machines: hold the parameters, run plans, read results back.
 //!
 //! Reading is asynchronous, because a browser cannot wait for its GPU: [`Executor::request`]
 //! gives a ticket and [`Executor::take`] its data once they have arrived.
@@ -11,15 +11,15 @@ use crate::plan::{Layout, LayoutError, ParameterLayout, Plan, Space, TensorId, V
 /// A failure of the machine rather than of the input.
 #[derive(Clone, Debug, Error)]
 pub enum ExecutorError {
-    /// A tensor passes the adapter's limits.
+    /// A tensor exceeds the adapter's limits.
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// No adapter fits the request.
     #[error("no GPU adapter {wanted}; found: {found}")]
     NoAdapter {
-        /// What was asked for.
+        /// The request.
         wanted: String,
-        /// Names of the adapters that there are.
+        /// Names of the available adapters.
         found: String,
     },
     /// The adapter gave no device.
@@ -27,22 +27,22 @@ pub enum ExecutorError {
     NoDevice {
         /// The adapter, in words.
         adapter: String,
-        /// What it said.
+        /// The adapter's message.
         reason: String,
     },
-    /// Half precision where there is none.
+    /// Half precision on an adapter without it.
     #[error(
         "train.precision = \"mixed\" needs an adapter with 16-bit numbers (shader-f16), and {adapter}"
     )]
     NoHalf {
-        /// Which lacks it, in words.
+        /// The adapter that lacks it, in words.
         adapter: String,
     },
-    /// A forced way of an op is not there.
+    /// The forced way of an op is missing.
     #[error(transparent)]
     Forced(#[from] ForcedError),
-    /// The device went away in mid-run.
-    #[error("the GPU device was lost ({reason}). What was saved is intact")]
+    /// The device was lost during a run.
+    #[error("the GPU device was lost ({reason}). Checkpoints are intact")]
     DeviceLost {
         /// What the driver said.
         reason: String,
@@ -76,12 +76,12 @@ impl Reads {
         Self { tickets, arrived: Vec::new() }
     }
 
-    /// The first that was not seen to arrive.
+    /// The first ticket whose data have not arrived yet.
     pub fn next(&self) -> Option<Ticket> {
         self.tickets.get(self.arrived.len()).copied()
     }
 
-    /// All data in the order of the tickets, once, or `None` while some have not arrived.
+    /// All data in the order of the tickets, or `None` while some have not arrived. Gives the data once.
     ///
     /// # Errors
     /// What the executor reports.
@@ -107,7 +107,7 @@ pub enum Source {
         /// The chunk.
         chunk: usize,
     },
-    /// A real tensor of a plan; one with role `State`, unless it is known to be alive still.
+    /// A real tensor of a plan: of role `State`, or of another role if it is certainly still alive.
     Tensor {
         /// The plan.
         plan: PlanId,
@@ -127,10 +127,10 @@ pub struct MicroInputs {
 
 /// A machine that runs plans over one parameter store.
 pub trait Executor {
-    /// What it is, for people: `CPU, 2 threads` or the adapter's name.
+    /// The machine in words: `CPU, 2 threads` or the adapter's name.
     fn description(&self) -> String;
 
-    /// The packing of the parameters.
+    /// The layout of the parameters in the store.
     fn parameters(&self) -> &ParameterLayout;
 
     /// Overwrites a chunk of the store.
@@ -146,7 +146,7 @@ pub trait Executor {
         self.load_sharing(plan, None)
     }
 
-    /// The same, for a plan whose kept tensors are those of another plan: both have the same of them.
+    /// Like [`Executor::load`], for a plan that shares the kept tensors of another plan.
     fn load_sharing(
         &mut self,
         plan: Plan,
@@ -156,7 +156,7 @@ pub trait Executor {
     /// The loaded plan and its places.
     fn plan(&self, id: PlanId) -> (&Plan, &Layout);
 
-    /// Writes a constant of a loaded plan, or what it keeps.
+    /// Writes a constant or a kept tensor of a loaded plan.
     fn write_constant(
         &mut self,
         plan: PlanId,
@@ -164,9 +164,9 @@ pub trait Executor {
         data: &[f32],
     ) -> Result<(), ExecutorError>;
 
-    /// Runs a plan once: its state and the gradients are zeroed, its micro part runs for each of
-    /// `micro`, then its update part. On a GPU all of it is one submission, and this returns
-    /// before it is done. `reads` are copied out by the same submission; one ticket for each.
+    /// Runs a plan once: zeroes its state and the gradients, runs its micro part for each of `micro`, then its update
+    /// part. On a GPU this is one submission, and the call returns before its end. The same submission copies out
+    /// `reads`; each gets a ticket.
     fn run(
         &mut self,
         id: PlanId,
@@ -174,7 +174,7 @@ pub trait Executor {
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError>;
 
-    /// Starts to read; the data are as of the runs submitted so far.
+    /// Starts a read. The data are those after all runs submitted so far.
     fn request(&mut self, source: Source) -> Result<Ticket, ExecutorError>;
 
     /// The data of a ticket, or `None` if they have not arrived.
@@ -183,17 +183,17 @@ pub trait Executor {
     /// Waits until every requested read has arrived (native; a browser polls [`Executor::take`]).
     fn wait(&mut self) -> Result<(), ExecutorError>;
 
-    /// Waits until this read has arrived, if it is under way; later work goes on.
+    /// Waits until this read has arrived, if it is pending. Does not wait for later work.
     fn wait_for(&mut self, ticket: Ticket) -> Result<(), ExecutorError>;
 
-    /// How a node of a plan is done, in a word or two: which kernels, which path.
+    /// The kernels or the path of a node of a plan, in a word or two.
     fn way(&self, id: PlanId, node: usize) -> String;
 
-    /// Runs a plan once, with one micro-batch, and tells the seconds that each node took, in the
-    /// order of [`Plan::nodes`]. For benchmarks: it waits, and not in a browser.
+    /// Runs a plan once, with one micro-batch, and returns the seconds of each node, in the order of [`Plan::nodes`].
+    /// For benchmarks: it blocks, so it does not work in a browser.
     fn profile(&mut self, id: PlanId, micro: &MicroInputs) -> Result<Vec<f64>, ExecutorError>;
 
-    /// Floating-point operations a second of multiply-adds in f32, if they were measured.
+    /// Peak rate of multiply-adds in f32, in floating-point operations a second, if it was measured.
     fn flops_ceiling(&self) -> Option<f64> {
         None
     }
@@ -202,7 +202,7 @@ pub trait Executor {
     fn poison_freed(&mut self, on: bool);
 }
 
-/// Waits for a whole store space: one vector a chunk.
+/// Reads a whole store space and waits for it: one vector a chunk.
 pub fn read_store(
     executor: &mut dyn Executor,
     space: Space,
@@ -212,16 +212,16 @@ pub fn read_store(
         .collect()
 }
 
-/// Requests, waits and takes.
+/// Requests a read, waits for it, and takes the data.
 ///
 /// # Errors
-/// What the executor reports; a lost device among it.
+/// Errors of the executor, such as a lost device.
 pub fn read_now(executor: &mut dyn Executor, source: Source) -> Result<Vec<f32>, ExecutorError> {
     let ticket = executor.request(source)?;
     take_now(executor, ticket)
 }
 
-/// Waits and takes.
+/// Waits for a read, and takes the data.
 ///
 /// # Errors
 /// As [`read_now`].

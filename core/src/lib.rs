@@ -1,8 +1,7 @@
 //! Next Implicit Token Prediction (arXiv 2605.24956): besides the next token, the last hidden
 //! state predicts the shallow-layer state of the next token.
-//!
-//! One direction: `config` → `model` → `plan` → executor (`cpu` | `gpu`) → `train`; see
-//! ARCHITECTURE.md.
+//! `model` builds plans of `ops` from a configuration, an executor (`cpu` or `gpu`) runs them, and `train` drives the
+//! executor. See ARCHITECTURE.md for the dependencies between modules.
 #![deny(missing_docs)]
 
 pub mod config;

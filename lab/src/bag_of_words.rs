@@ -1,17 +1,16 @@
-//! Weighted counts of words: the baseline that a learned representation has to beat.
+//! Weighted word counts, the baseline for learned representations.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::error::not_empty;
 use crate::{Error, Features};
 
-/// A vocabulary and the weight of each of its words, from the training texts alone.
+/// A vocabulary and the weight of each of its words, learned from the training texts only.
 ///
 /// As scikit-learn's `TfidfVectorizer()`: texts are lower-cased, a word is a longest run of two or
-/// more letters, digits and underscores, its count is multiplied by
-/// `ln((1 + texts) / (1 + texts with it)) + 1`, and a row is then brought to a Euclidean length of 1.
-/// Letters are those of Unicode's `Alphabetic` and so include vowel signs, at which Python's `\w`
-/// cuts words of Indic scripts.
+/// more letters, digits and underscores, its count is multiplied by `ln((1 + texts) / (1 + texts with it)) + 1`, and a
+/// row is then scaled to a Euclidean length of 1. Letters are those of Unicode's `Alphabetic`, which includes vowel
+/// signs; Python's `\w` excludes them and splits words of Indic scripts there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TfIdf {
     /// In sorted order; a word's column is its index.
@@ -21,11 +20,9 @@ pub struct TfIdf {
 }
 
 impl TfIdf {
-    /// Learns the `max_features` words that occur most often in `texts`, of equals the first in
-    /// sorted order.
-    ///
-    /// A row has as many entries as its text has distinct words of them, and a fit on the rows a
-    /// weight a class for each of `max_features`; so it bounds the memory of what follows.
+    /// Learns the `max_features` most frequent words of `texts`; ties by sorted order.
+    /// A row has one entry for each distinct word of its text, and a fit on the rows one weight for each class and
+    /// feature. `max_features` therefore bounds the memory of both.
     ///
     /// # Errors
     /// [`Error::Empty`]; [`Error::NoWords`]; [`Error::Setting`] for a `max_features` of 0.
@@ -46,7 +43,7 @@ impl TfIdf {
             let mut seen = HashSet::new();
             for word in words(&text) {
                 let first = seen.insert(word);
-                // A word is copied only where it is new.
+                // A word is copied only if it is new.
                 match occurrences.get_mut(word) {
                     Some(it) => {
                         it.all += 1;
@@ -78,8 +75,8 @@ impl TfIdf {
         &self.words
     }
 
-    /// The rows of texts, sparse `[texts, words]`. Words outside of the vocabulary don't count; a
-    /// text without any other has a row of zeros.
+    /// The rows of texts, sparse `[texts, words]`. Words outside of the vocabulary don't count; a text with only such
+    /// words has a row of zeros.
     ///
     /// # Errors
     /// [`Error::Empty`].

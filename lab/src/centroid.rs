@@ -1,5 +1,5 @@
-//! The nearest centroid: which class mean a row is closest to. It has no settings and nothing to
-//! converge, so it tells how far classes lie apart as they are.
+//! Nearest-centroid classifier: predicts the class whose mean is closest to a row. It has no settings and no
+//! iterations, so it measures how well classes are separated without fitting.
 
 use std::collections::BTreeMap;
 
@@ -42,8 +42,7 @@ impl Centroids {
         &self.classes
     }
 
-    /// The class id of the centroid closest to each row, in Euclidean distance; of equals the
-    /// smallest.
+    /// The class id of the centroid closest to each row, in Euclidean distance; ties by the smallest id.
     ///
     /// # Errors
     /// [`Error::Width`].
@@ -53,7 +52,7 @@ impl Centroids {
     }
 }
 
-/// The means of the rows at each of `count` places, `[count, width]`; 0 where there are none.
+/// The means of the rows of each of `count` classes, `[count, width]`; 0 for a class without rows.
 pub(crate) fn means(features: &Features, places: &[usize], count: usize) -> DMatrix<f64> {
     let mut rows_at = vec![0.0; count];
     for &place in places {
@@ -66,10 +65,10 @@ pub(crate) fn means(features: &Features, places: &[usize], count: usize) -> DMat
     features.combined(&shares)
 }
 
-/// The index of the center, of `[centers, width]`, that is closest to each row; of equals the first.
+/// The index of the center, of `[centers, width]`, that is closest to each row; ties by the first.
 pub(crate) fn nearest(features: &Features, centers: &DMatrix<f64>) -> Vec<usize> {
     // |x - c|² = |x - o|² - 2 (x - o)·(c - o) + |c - o|² for any o. The first term is the same for
-    // all centers. With their mean as o, rows far from 0 lose few digits.
+    // all centers. With their mean as o, rows far from 0 lose few digits to rounding.
     let origin = centers.row_mean();
     let mut offsets = centers.clone();
     offsets.row_iter_mut().for_each(|mut offset| offset -= &origin);

@@ -1,7 +1,6 @@
-//! Multiple choice by the log-likelihood of each continuation, counted as EleutherAI's
-//! lm-evaluation-harness does.
+//! Multiple choice by the log-likelihood of each continuation, with the scores of EleutherAI's lm-evaluation-harness.
 //!
-//! Read off its version 0.4.13, `process_results` of `lm_eval/api/task.py`: `acc` takes the largest
+//! As in its version 0.4.13, `process_results` of `lm_eval/api/task.py`: `acc` takes the largest
 //! log-likelihood, `acc_norm` the largest per *character* (Python's `len` of the choice's text),
 //! `acc_bytes` the largest per byte of its UTF-8. The text is the choice as the task lists it,
 //! without the space that is put before it.
@@ -25,18 +24,18 @@ pub struct Choice<'a> {
 /// A question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item<'a> {
-    /// What it can be answered with.
+    /// The choices.
     pub choices: Vec<Choice<'a>>,
     /// The index of the right choice.
     pub answer: usize,
 }
 
-/// How often one way of choosing is right.
+/// The accuracy of one way of choosing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accuracy {
-    /// The choice taken for each item; of equals the first, as numpy's `argmax`.
+    /// The choice taken for each item; ties by the first, as in numpy's `argmax`.
     pub chosen: Vec<usize>,
-    /// The share of items for which it is the answer, 0 to 1.
+    /// The share of items whose chosen choice is the answer, 0 to 1.
     pub mean: f64,
     /// The standard error of that mean over items: the sample's standard deviation (of `items - 1`
     /// degrees of freedom) over `√items`. None for a single item, for which the harness says N/A.
@@ -52,9 +51,9 @@ pub struct Scores {
     pub by_character: Accuracy,
     /// `acc_bytes`: by log-likelihood per byte.
     pub by_byte: Accuracy,
-    /// What guessing scores: the mean over items of one over the number of choices.
+    /// The accuracy of guessing: the mean over items of one over the number of choices.
     pub chance: f64,
-    /// What taking the same index always scores, the one that is the answer most often.
+    /// The accuracy of always taking the most frequent index of the answer.
     pub majority: f64,
 }
 
@@ -115,10 +114,10 @@ impl Accuracy {
     }
 }
 
-/// That of the mean of `count` zeros and ones.
+/// The standard error of the mean of `count` zeros and ones.
 pub(crate) fn standard_error(mean: f64, count: usize) -> Option<f64> {
     let items = count as f64;
-    // Their variance, over `count - 1`.
+    // The variance, with `count - 1` degrees of freedom.
     let variance = items * mean * (1.0 - mean) / (items - 1.0);
     (count > 1).then(|| (variance / items).sqrt())
 }

@@ -17,9 +17,8 @@ pub fn accuracy(predicted: &[usize], truth: &[usize]) -> Result<f64, Error> {
 }
 
 /// The mean over classes of F1, 0 to 1: rare classes count as much as common ones.
-///
-/// The classes are those that are predicted or true somewhere; one that is never both has an F1 of
-/// 0. `f1_score(average="macro", zero_division=0)` of scikit-learn.
+/// The classes are those that occur in the predictions or in the truth. A class that is never predicted correctly has
+/// an F1 of 0. `f1_score(average="macro", zero_division=0)` of scikit-learn.
 ///
 /// # Errors
 /// [`Error::Empty`]; [`Error::Lengths`].
@@ -49,7 +48,7 @@ fn check(predicted: &[usize], truth: &[usize]) -> Result<(), Error> {
     not_empty(truth, "labels")
 }
 
-/// The index of the largest number, the first of equals; 0 of none. There is no NaN among them.
+/// The index of the largest number, ties by the first; 0 for an empty list. The numbers must not be NaN.
 pub(crate) fn argmax(values: &[f64]) -> usize {
     let mut best = 0;
     for (index, value) in values.iter().enumerate() {

@@ -1,15 +1,12 @@
-//! Cloze: one right continuation and no alternatives, counted as EleutherAI's lm-evaluation-harness
-//! does for tasks such as LAMBADA.
-//!
-//! Read off its version 0.4.13: `acc` is the share of items whose continuation is what the model would
-//! write by itself, token by token; `perplexity` (`lm_eval/api/metrics.py`) is of whole continuations,
-//! not of their tokens.
+//! Cloze: one right continuation without alternatives, with the scores of EleutherAI's lm-evaluation-harness for tasks
+//! such as LAMBADA. As in its version 0.4.13: `acc` is the share of items whose continuation equals the model's greedy
+//! generation; `perplexity` (`lm_eval/api/metrics.py`) is of whole continuations, not of their tokens.
 
 use crate::Error;
 use crate::choice::standard_error;
 use crate::error::not_empty;
 
-/// A continuation that is to be guessed.
+/// A continuation to predict.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Item {
     /// The sum of its tokens' log-probabilities, in nats; -∞ for a probability of 0.

@@ -1,18 +1,18 @@
-//! What can be wrong with numbers that are to be judged, and the checks that several modules share.
+//! Errors of the lab's functions, and common checks.
 
 use thiserror::Error;
 
-/// Why there is no result. Indices count from 0.
+/// Reasons for the lack of a result. Indices count from 0.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Error {
-    /// Nothing was given.
+    /// An empty input.
     #[error("there are no {what}")]
     Empty {
         /// What is missing, in the plural.
         what: &'static str,
     },
     /// Two lists that belong together, item by item, differ in length.
-    #[error("there are {left_length} {left} and {right_length} {right}; both must be as many")]
+    #[error("there are {left_length} {left} and {right_length} {right}; the numbers must be equal")]
     Lengths {
         /// What the first list holds, in the plural.
         left: &'static str,
@@ -23,14 +23,14 @@ pub enum Error {
         /// Its length.
         right_length: usize,
     },
-    /// A list is shorter than what is computed from it allows.
+    /// A list is too short.
     #[error("there are {found} {what}; at least {needed} are needed")]
     TooFew {
         /// What the list holds, in the plural.
         what: &'static str,
-        /// How many there are.
+        /// Its length.
         found: usize,
-        /// How many there must be.
+        /// The least length.
         needed: usize,
     },
     /// A NaN or an infinity.
@@ -38,7 +38,7 @@ pub enum Error {
     NotFinite {
         /// What the list holds, in the singular.
         what: &'static str,
-        /// Where in the list.
+        /// Index in the list.
         index: usize,
         /// The NaN or infinity.
         value: f64,
@@ -53,14 +53,14 @@ pub enum Error {
         /// The feature.
         value: f64,
     },
-    /// Finite numbers so large that a sum of their squares is not.
+    /// Finite numbers so large that the sum of their squares is infinite.
     #[error("the {what} are so large that their squares have no finite sum")]
     Overflow {
         /// What the list holds, in the plural.
         what: &'static str,
     },
-    /// All numbers are equal, where the result is defined by how they differ.
-    #[error("all {what} are {value}; a correlation needs some that differ")]
+    /// All numbers are equal, but the result depends on their differences.
+    #[error("all {what} are {value}; a correlation needs different values")]
     Constant {
         /// What the list holds, in the plural.
         what: &'static str,
@@ -80,21 +80,21 @@ pub enum Error {
     /// A probability outside of 0 to 1.
     #[error("p-value {index} is {value}; it must be from 0 to 1")]
     Probability {
-        /// Where in the list.
+        /// Index in the list.
         index: usize,
-        /// The number that is none.
+        /// The invalid number.
         value: f64,
     },
     /// Numbers that do not fill rows of the width given.
-    #[error("{elements} numbers are no rows of width {width}")]
+    #[error("{elements} numbers don't form rows of width {width}")]
     Shape {
         /// How many numbers there are.
         elements: usize,
         /// The width.
         width: usize,
     },
-    /// Features of another width than those that were fitted.
-    #[error("rows have a width of {found}, and those fitted {expected}")]
+    /// Features of another width than the fitted ones.
+    #[error("rows have a width of {found}, and the fitted rows {expected}")]
     Width {
         /// The width fitted.
         expected: usize,
@@ -102,20 +102,18 @@ pub enum Error {
         found: usize,
     },
     /// A sparse row whose columns don't ascend within its width.
-    #[error(
-        "row {row} has column {column} where one from {least} to {width} (exclusive) may stand"
-    )]
+    #[error("row {row} has column {column}; expected from {least} to {width} (exclusive)")]
     Column {
         /// The row.
         row: usize,
-        /// The column that stands there.
+        /// The column.
         column: usize,
-        /// One more than the column before it.
+        /// One more than the previous column.
         least: usize,
         /// The width.
         width: usize,
     },
-    /// Labels of one class, where classes are to be told apart.
+    /// Labels of one class, for a classification.
     #[error("all {count} labels are `{class}`; there must be two classes or more")]
     OneClass {
         /// The class.
@@ -130,11 +128,11 @@ pub enum Error {
         count: usize,
     },
     /// More clusters than rows.
-    #[error("{clusters} clusters can't be made of {rows} rows; 1 to {rows} can")]
+    #[error("{clusters} clusters can't be made of {rows} rows; ask for 1 to {rows}")]
     Clusters {
-        /// The clusters asked for.
+        /// The requested number of clusters.
         clusters: usize,
-        /// The rows there are.
+        /// The number of rows.
         rows: usize,
     },
     /// No word of two characters or more.
@@ -146,7 +144,9 @@ pub enum Error {
         texts: usize,
     },
     /// A ranking that names a document twice.
-    #[error("document {document} is at ranks {first} and {second} of a ranking; it can be at one")]
+    #[error(
+        "document {document} is at ranks {first} and {second} of a ranking; each document must have one rank"
+    )]
     RankedTwice {
         /// The document.
         document: usize,
@@ -155,14 +155,14 @@ pub enum Error {
         /// Its second place.
         second: usize,
     },
-    /// A query that no document is relevant for.
+    /// A query without a relevant document.
     #[error("none of the {judged} judged documents is relevant; the query can't be scored")]
     NoRelevant {
         /// How many documents are judged.
         judged: usize,
     },
-    /// A question whose answer is none of its choices.
-    #[error("the answer of item {item} is choice {answer}, and it has {choices} choices")]
+    /// A question whose answer is not among its choices.
+    #[error("the answer of item {item} is choice {answer}, but the item has {choices} choices")]
     Answer {
         /// The item.
         item: usize,
@@ -171,7 +171,7 @@ pub enum Error {
         /// How many choices there are.
         choices: usize,
     },
-    /// A choice without text, whose log-likelihood has no length to be divided by.
+    /// A choice without text: its log-likelihood can't be divided by its length.
     #[error("choice {choice} of item {item} has no text")]
     EmptyChoice {
         /// The item.
@@ -193,12 +193,12 @@ pub enum Error {
     },
 }
 
-/// That there is something.
+/// Checks that a list is not empty.
 pub(crate) fn not_empty<T>(items: &[T], what: &'static str) -> Result<(), Error> {
     if items.is_empty() { Err(Error::Empty { what }) } else { Ok(()) }
 }
 
-/// That two lists belong together.
+/// Checks that two lists have the same length.
 pub(crate) fn same_length(
     (left, left_length): (&'static str, usize),
     (right, right_length): (&'static str, usize),
@@ -209,19 +209,19 @@ pub(crate) fn same_length(
     Err(Error::Lengths { left, left_length, right, right_length })
 }
 
-/// Features of a larger magnitude are refused. f32 ends far below.
+/// Largest magnitude of a feature. The largest f32 is far below.
 const LARGEST_FEATURE: f64 = 1e100;
 
-/// That squares of a feature can be summed.
+/// Checks that squares of a feature can be summed.
 pub(crate) fn check_feature(row: usize, column: usize, value: f64) -> Result<(), Error> {
-    // A NaN is not in the range.
+    // NaN is not in the range.
     if (-LARGEST_FEATURE..=LARGEST_FEATURE).contains(&value) {
         return Ok(());
     }
     Err(Error::Feature { row, column, value })
 }
 
-/// That no number is a NaN or an infinity; `what` is one of them.
+/// Checks that no number is NaN or infinite; `what` names a number in messages.
 pub(crate) fn finite(values: &[f64], what: &'static str) -> Result<(), Error> {
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(Error::NotFinite { what, index, value: values[index] }),

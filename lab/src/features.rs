@@ -1,4 +1,4 @@
-//! Rows of features, dense or sparse, and the two products that fitting needs.
+//! Rows of features, dense or sparse, and the two products for fitting.
 
 use nalgebra::{DMatrix, DMatrixView, Dyn};
 
@@ -173,7 +173,7 @@ impl Features {
         }
     }
 
-    /// That these rows can be put to what was fitted on others.
+    /// Checks that these rows have the width of the fitted rows.
     pub(crate) fn same_width(&self, expected: usize) -> Result<(), Error> {
         if self.width == expected {
             return Ok(());

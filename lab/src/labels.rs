@@ -1,4 +1,4 @@
-//! Labels as texts become class ids.
+//! Conversion of text labels to class ids.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +52,8 @@ impl Labels {
         counts
     }
 
-    /// The classes of a single item, sorted. Such an item can't be both in train and in test: in
-    /// train it is never asked for, in test never found. Whether to drop it is the caller's choice.
+    /// The classes with a single item, sorted. Such an item can't be in both train and test: in train it is never
+    /// tested, in test never predicted. The caller decides whether to drop it.
     pub fn singletons(&self) -> Vec<&str> {
         let once = self.classes.iter().zip(self.counts()).filter(|&(_, count)| count == 1);
         once.map(|(class, _)| class.as_str()).collect()

@@ -1,34 +1,33 @@
 //! L-BFGS for smooth convex functions (Liu & Nocedal 1989; Nocedal & Wright 2006, algorithm 7.4).
-//!
-//! Own code: argmin, the usual crate, has no limit of evaluations in a line search, and on rows of the
-//! kind that the tests draw its search after More and Thuente went on with NaN without end.
+//! This is own code: argmin, the usual crate, has no limit on the evaluations of a line search, and its search by Moré
+//! and Thuente looped forever on NaN with rows as in the tests.
 
 use std::collections::VecDeque;
 
 use nalgebra::DVector;
 
-/// How many of its last steps are remembered; scipy's number.
+/// Number of stored steps; scipy's default.
 const MEMORY: usize = 10;
 
-/// Evaluations of one line search at most. Each halves or doubles the step; what 2^100 does not bridge
-/// is no scale that features have.
+/// Largest number of evaluations of one line search. Each halves or doubles the step; no scale of features needs a
+/// factor above 2^100.
 const LINE_EVALUATIONS: usize = 100;
 
-/// Wolfe's conditions, with the constants of Nocedal & Wright: a step lowers the function by this
-/// share of what its slope promises...
+/// Wolfe's conditions, with the constants of Nocedal & Wright: a step lowers the function by at least this share of the
+/// decrease predicted by the slope...
 const DECREASE: f64 = 1e-4;
-/// ...and the slope to this share of what it was.
+/// ...and the slope to at most this share of its value before.
 const CURVATURE: f64 = 0.9;
 
-/// Where a search ended.
+/// The result of a minimisation.
 pub struct Minimum {
     pub parameters: DVector<f64>,
     pub iterations: usize,
-    /// Whether the gradient is as small as asked for.
+    /// Whether the gradient is within the tolerance.
     pub converged: bool,
 }
 
-/// A place on the way.
+/// A point with its value and gradient.
 struct Point {
     parameters: DVector<f64>,
     value: f64,
@@ -53,7 +52,7 @@ pub fn minimize(
     let mut iterations = 0;
     while iterations < max_iterations && point.gradient.amax() > tolerance {
         let direction = history.direction(&point.gradient);
-        // Without a history nothing is known of the scale, and a step of length 1 is tried.
+        // Without a history the scale is unknown, so a step of length 1 is tried.
         let first = if history.0.is_empty() { 1.0 / direction.norm().max(1.0) } else { 1.0 };
         let Some(next) = line_search(&at, &point, &direction, first) else { break };
         history.push(&next.parameters - &point.parameters, &next.gradient - &point.gradient);
@@ -64,8 +63,8 @@ pub fn minimize(
     Minimum { parameters: point.parameters, iterations, converged }
 }
 
-/// The point on the line that fulfils Wolfe's conditions, or the lowest found that fulfils the first
-/// of them; none if no step does. By doubling and bisection (Lewis & Overton 2013, algorithm 2.6).
+/// A point on the line that satisfies Wolfe's conditions, or the lowest point found that satisfies the first one; none
+/// if no step does. By doubling and bisection (Lewis & Overton 2013, algorithm 2.6).
 fn line_search(
     at: &impl Fn(DVector<f64>) -> Point,
     start: &Point,
@@ -77,7 +76,7 @@ fn line_search(
     let mut best = None;
     for _ in 0..LINE_EVALUATIONS {
         let point = at(&start.parameters + direction * step);
-        // Written so that a value that is not a number is no decrease.
+        // Written so that NaN is no decrease.
         let decreases =
             point.value < start.value && point.value <= start.value + DECREASE * step * slope;
         if decreases {
@@ -95,12 +94,12 @@ fn line_search(
     best
 }
 
-/// The last steps and by how much the gradient changed in each, the oldest first.
+/// The last steps and the changes of the gradient in them, the oldest first.
 struct History(VecDeque<(DVector<f64>, DVector<f64>)>);
 
 impl History {
     fn push(&mut self, step: DVector<f64>, change: DVector<f64>) {
-        // Where rounding hides the curvature, the step tells nothing of it.
+        // If rounding hides the curvature, the step gives no information about it.
         if step.dot(&change) <= 0.0 {
             return;
         }
@@ -110,7 +109,7 @@ impl History {
         self.0.push_back((step, change));
     }
 
-    /// Minus the inverse Hessian, as far as it is known, times the gradient.
+    /// The search direction: minus the approximate inverse Hessian times the gradient.
     fn direction(&self, gradient: &DVector<f64>) -> DVector<f64> {
         let mut direction = -gradient;
         let mut factors = Vec::with_capacity(self.0.len());

@@ -1,12 +1,9 @@
 //! The mathematics of the lab: arms of a training experiment are compared over seeds, and frozen
 //! hidden states are probed.
-//!
-//! Every function takes numbers and gives numbers: no files, no models, no output. What is random
-//! takes a seed, and the same seed gives the same result. Numbers that can't be judged (none, of
-//! different lengths, not finite) are an [`Error`] with the place, never a NaN in a result.
-//!
-//! Where a field has a reference implementation, its counting is followed and named; the tests
-//! compare with numbers that the implementation itself gave.
+//! Every function maps numbers to numbers, without files, models or output. Random functions take a seed, and the same
+//! seed gives the same result. Invalid input (empty, of different lengths, not finite) gives an [`Error`] with its
+//! place, never NaN in a result. If a field has a reference implementation, functions follow it and name it; the tests
+//! compare with numbers of this implementation.
 //!
 //! ```
 //! use nitp_lab::statistics::{LEVEL, paired_difference};

@@ -1,9 +1,8 @@
-//! Multinomial logistic regression with an L2 penalty, the probe of linear readability.
-//!
-//! The objective is written here, since linfa-logistic gives two classes two rows of weights, which
-//! halves the penalty that scikit-learn has for them, floors small probabilities by the largest logit
-//! of all rows, takes no sparse rows and brings forty crates. It is minimised by this crate's own
-//! L-BFGS, since that of argmin, which linfa uses, has line searches that need not end.
+//! Multinomial logistic regression with an L2 penalty, the linear probe.
+//! The objective is implemented here, because linfa-logistic has two rows of weights for two classes, which halves
+//! scikit-learn's penalty, clips small probabilities by the largest logit of all rows, has no sparse rows, and has
+//! forty dependencies. It is minimised by this crate's own L-BFGS, because line searches of argmin, which linfa uses,
+//! may not terminate.
 
 use nalgebra::{DMatrix, DMatrixView, DVector};
 
@@ -11,15 +10,15 @@ use crate::error::{not_empty, same_length};
 use crate::lbfgs::{Minimum, minimize};
 use crate::{Error, Features};
 
-/// The settings of a fit. The default is that of scikit-learn's `LogisticRegression`, as the
-/// classification tasks of MTEB use it.
+/// The settings of a fit. The defaults are those of scikit-learn's `LogisticRegression`, as in MTEB's classification
+/// tasks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// `C`: what the summed loss weighs against `½‖W‖²`; above 0, and infinite for no penalty.
+    /// `C`: weight of the summed loss relative to `½‖W‖²`; above 0; infinite for no penalty.
     pub inverse_regularization: f64,
-    /// L-BFGS ends after as many iterations.
+    /// Largest number of L-BFGS iterations.
     pub max_iterations: usize,
-    /// It ends before where no entry of the gradient of the mean loss and its penalty is larger.
+    /// L-BFGS stops if no entry of the gradient of the mean loss with its penalty is larger than this.
     pub tolerance: f64,
 }
 
@@ -33,7 +32,7 @@ impl Default for Settings {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     classes: Vec<usize>,
-    /// `[outputs, width]`: one output for two classes, else one a class.
+    /// `[outputs, width]`: one output for two classes, else one per class.
     weights: DMatrix<f64>,
     /// `[outputs]`
     intercepts: Vec<f64>,
@@ -41,8 +40,8 @@ pub struct Model {
     converged: bool,
 }
 
-/// Fits `P(class) = softmax(W x + b)` to rows `x` and their class ids, by minimising
-/// `C Σ loss + ½‖W‖²` from zero on. The intercepts `b` are not penalised.
+/// Fits `P(class) = softmax(W x + b)` to rows `x` and their class ids, by minimising `C Σ loss + ½‖W‖²`, starting from
+/// zero. The intercepts `b` are not penalised.
 ///
 /// Two classes have one output, the logit of the larger id, as in scikit-learn's
 /// `LogisticRegression(solver="lbfgs")`; more have one each. A class without a row is not fitted
@@ -118,18 +117,18 @@ impl Model {
         &self.intercepts
     }
 
-    /// How many iterations the fit took.
+    /// Number of iterations of the fit.
     pub fn iterations(&self) -> usize {
         self.iterations
     }
 
-    /// Whether the gradient became as small as asked for. Else the limit of iterations was met, or
-    /// rounding left no better weights.
+    /// Whether the gradient reached the tolerance. Otherwise the limit of iterations was reached, or rounding left no
+    /// better weights.
     pub fn converged(&self) -> bool {
         self.converged
     }
 
-    /// The most probable class id of each row; of equals the smallest.
+    /// The most probable class id of each row; ties by the smallest id.
     ///
     /// # Errors
     /// [`Error::Width`].
@@ -158,12 +157,12 @@ fn logits(features: &Features, weights: &DMatrixView<'_, f64>, intercepts: &[f64
     logits
 }
 
-/// The mean loss, and the penalty of as many rows.
+/// The mean loss with its penalty.
 ///
 /// Its parameters are the weights, column-major `[outputs, width]`, then the intercepts.
 struct Objective<'a> {
     features: &'a Features,
-    /// Of each row, the place of its class.
+    /// For each row, the index of its class.
     targets: Vec<usize>,
     outputs: usize,
     /// `1 / (C rows)`
@@ -176,7 +175,7 @@ impl Objective<'_> {
         let width = self.features.width();
         let (weights, intercepts) = parameters.split_at(self.outputs * width);
         let weights = DMatrixView::from_slice(weights, self.outputs, width);
-        // Becomes the loss's gradient by the logits: probabilities less the target's 1.
+        // Becomes the gradient of the loss in the logits: probabilities minus 1 for the target.
         let mut residuals = logits(self.features, &weights, intercepts);
         let mut loss = 0.0;
         for (mut column, &target) in residuals.column_iter_mut().zip(&self.targets) {

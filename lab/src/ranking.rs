@@ -1,4 +1,4 @@
-//! Scores of orders: Spearman's correlation for pairs of texts, recall and nDCG for retrieval.
+//! Scores of rankings: Spearman's correlation for pairs of texts, recall and nDCG for retrieval.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::error::{finite, not_empty, same_length};
 
 /// Spearman's rank correlation, -1 to 1; equal values share the mean of their ranks.
 ///
-/// For semantic similarity `x` holds the cosine of each pair of texts and `y` what people say of it.
+/// For semantic similarity, `x` has the cosine of each pair of texts, and `y` people's ratings.
 /// `scipy.stats.spearmanr(x, y).statistic`.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ pub fn spearman(x: &[f64], y: &[f64]) -> Result<f64, Error> {
     Ok((dot(&x, &y) / (dot(&x, &x) * dot(&y, &y)).sqrt()).clamp(-1.0, 1.0))
 }
 
-/// Ranks, equal values at the mean of theirs, less the mean of all.
+/// Ranks minus their mean; equal values have the mean of their ranks.
 fn centered_ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -50,10 +50,9 @@ fn centered_ranks(values: &[f64]) -> Vec<f64> {
 }
 
 /// The documents, by index, from the highest score to the lowest.
-///
-/// Of equal scores the *greater* index comes first. trec_eval, and so pytrec_eval and MTEB, orders
-/// them by descending document id: with ids that ascend, the rankings are the same. A model that
-/// scores all alike then gains nothing from relevant documents being listed first.
+/// For equal scores the *greater* index comes first. trec_eval, and so pytrec_eval and MTEB, orders them by descending
+/// document id; with ascending ids, the rankings are equal. A model with equal scores for all documents then gains
+/// nothing if relevant documents are listed first.
 ///
 /// # Errors
 /// [`Error::Empty`]; [`Error::NotFinite`].
@@ -66,12 +65,11 @@ pub fn rank(scores: &[f64]) -> Result<Vec<usize>, Error> {
     Ok(order)
 }
 
-/// What people say of a query's documents: relevance by document. 0 is not relevant, as is a document
-/// that is not listed.
+/// Judged relevance of a query's documents. Documents with 0, or without an entry, are not relevant.
 pub type Judgements = BTreeMap<usize, u32>;
 
 /// The share of all relevant documents (relevance 1 or more) among the first `k` of a ranking, 0 to
-/// 1. A ranking shorter than `k` counts as it is. `recall_k` of trec_eval, as MTEB reports it.
+/// 1. A ranking may be shorter than `k`. `recall_k` of trec_eval, as MTEB reports it.
 ///
 /// # Errors
 /// [`Error::Setting`] for a `k` of 0; [`Error::RankedTwice`]; [`Error::NoRelevant`], where trec_eval

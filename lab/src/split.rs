@@ -1,8 +1,7 @@
 //! A split of labelled items into train and test that keeps groups whole.
-//!
-//! Items of one group (the sentences of a document, say) are so alike that one of them in train
-//! gives the others away. Which groups go to test is chosen for the classes' shares, as far as
-//! whole groups allow.
+//! Items of one group (for example the sentences of a document) are so similar that one of them in train would leak
+//! information about the others. The groups in test are chosen to balance the classes' shares, as far as whole groups
+//! allow.
 
 use std::collections::BTreeMap;
 
@@ -13,26 +12,25 @@ use rand_chacha::ChaCha8Rng;
 use crate::Error;
 use crate::error::{not_empty, same_length};
 
-/// Indices of items, ascending on each side, and what the sides lack.
+/// Indices of items, ascending on each side, and the classes missing on each side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     /// The items to fit on.
     pub train: Vec<usize>,
     /// The items to score.
     pub test: Vec<usize>,
-    /// Classes that occur, but not in train: a probe can't predict them.
+    /// Classes that are missing in train, so that a probe can't predict them.
     pub missing_from_train: Vec<usize>,
-    /// Classes that occur, but not in test: a score tells nothing of them.
+    /// Classes that are missing in test, so that scores don't cover them.
     pub missing_from_test: Vec<usize>,
 }
 
 /// Splits items so that about `test_share` of each class is in test, and no group on both sides.
-///
-/// `labels` are class ids, `groups` what may not be parted; both `[items]`. Pass the items' indices
-/// as groups where each stands for itself. Groups are taken from the largest on, in an order drawn
-/// from `seed` among those of one size. Each goes to test if that brings the classes' shares there
-/// closer to `test_share`, in squares, and else to train. So below a half a class in a single group
-/// stays in train, unless many others share that group. Neither side is ever empty.
+/// `labels` are class ids and `groups` the groups to keep whole; both `[items]`. Pass the items' indices as groups if
+/// each item is a group of its own. Groups are processed from the largest to the smallest, in random order (from
+/// `seed`) among groups of equal size. Each goes to test if this reduces the squared deviation of the classes' shares
+/// from `test_share`, and to train otherwise. For a share below one half, a class in a single group therefore stays in
+/// train, unless many other classes share the group. Neither side is ever empty.
 ///
 /// # Errors
 /// [`Error::Empty`]; [`Error::Lengths`]; [`Error::OneGroup`]; [`Error::Setting`] for a share that is
@@ -49,7 +47,7 @@ pub fn by_group<G: Ord>(
         let (setting, allowed) = ("the share of test", "above 0 and below 1");
         return Err(Error::Setting { setting, value: test_share, allowed });
     }
-    // Sorted by group, so that the order in which items come does not count.
+    // Sorted by group, so that the order of items does not matter.
     let mut members: BTreeMap<&G, Vec<usize>> = BTreeMap::new();
     for (item, group) in groups.iter().enumerate() {
         members.entry(group).or_default().push(item);
@@ -70,7 +68,7 @@ pub fn by_group<G: Ord>(
         }
         in_test.push(chosen);
     }
-    // Few large groups can all have gone to one side: the one that costs least changes it.
+    // With few large groups, all may be on one side. Then the group with the least cost changes sides.
     if in_test.iter().all(|&it| it == in_test[0]) {
         let sign = if in_test[0] { -1.0 } else { 1.0 };
         let cost = |&group: &usize| balance.change(&order[group], sign);
@@ -90,7 +88,7 @@ pub fn by_group<G: Ord>(
     Ok(Split { train, test, missing_from_train, missing_from_test })
 }
 
-/// Classes of `labels` that none of the items has.
+/// Classes of `labels` that do not occur among the items.
 fn missing(labels: &[usize], items: &[usize]) -> Vec<usize> {
     let mut found: BTreeMap<usize, bool> = labels.iter().map(|&class| (class, false)).collect();
     for &item in items {
@@ -99,11 +97,11 @@ fn missing(labels: &[usize], items: &[usize]) -> Vec<usize> {
     found.into_iter().filter(|&(_, found)| !found).map(|(class, _)| class).collect()
 }
 
-/// How far the shares of the classes in test are from what they should be.
+/// Deviation of the classes' shares in test from the requested share.
 struct Balance<'a> {
     labels: &'a [usize],
     share: f64,
-    /// For each class, its items and those of them in test.
+    /// For each class, its number of items, and of items in test.
     classes: BTreeMap<usize, (f64, f64)>,
 }
 
@@ -116,8 +114,7 @@ impl<'a> Balance<'a> {
         Self { labels, share, classes }
     }
 
-    /// By how much the sum of squared deviations grows when items go to test (`sign` 1), or come
-    /// back (-1).
+    /// Change of the sum of squared deviations if items move to test (`sign` 1), or back to train (-1).
     fn change(&self, items: &[usize], sign: f64) -> f64 {
         let mut counts: BTreeMap<usize, f64> = BTreeMap::new();
         for &item in items {

@@ -1,16 +1,14 @@
-//! What a few seeds tell: means with intervals, paired differences between arms, and a correction
-//! for several of them.
-//!
-//! Student's t throughout: with five seeds a normal interval would be far too narrow. Differences
-//! are paired by seed, since two arms of the same seed share initial weights and batches, and what
-//! they share is then no noise.
+//! Statistics over a few seeds: means with intervals, paired differences between arms, and a correction for several
+//! comparisons. All intervals use Student's t: with five seeds, a normal interval would be far too narrow. Differences
+//! are paired by seed, because two arms with the same seed share initial weights and batches, and pairing removes this
+//! common variation.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::Error;
 use crate::error::{finite, not_empty, same_length};
 
-/// The level of an [`Interval`] where no other is asked for: two-sided 95 %.
+/// The default level of an [`Interval`]: two-sided 95 %.
 pub const LEVEL: f64 = 0.95;
 
 /// A mean over seeds.
@@ -18,16 +16,15 @@ pub const LEVEL: f64 = 0.95;
 pub struct Estimate {
     /// The mean, in the unit of the values.
     pub mean: f64,
-    /// How many values it is of.
+    /// The number of values.
     pub count: usize,
-    /// How far it may be trusted; none for a single value, which tells nothing of its spread.
+    /// Its interval; none for a single value, which has no spread.
     pub interval: Option<Interval>,
 }
 
 /// A two-sided interval of a mean, by Student's t.
-///
-/// Where all values are equal the interval is the mean itself. The p-value is then 1 for a mean of
-/// exactly 0, and 0 for any other: the limits of the test as the spread goes to 0.
+/// If all values are equal, the interval is the mean itself. The p-value is then 1 for a mean of exactly 0, and 0
+/// otherwise: the limits of the test for a spread of 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     /// The level, 0 to 1.
@@ -38,17 +35,16 @@ pub struct Interval {
     pub high: f64,
     /// The sample's standard deviation (of `count - 1` degrees of freedom) over `√count`.
     pub standard_error: f64,
-    /// How likely a mean as far from 0, or farther, is where the true mean is 0; two-sided.
+    /// The two-sided p-value: the probability of a mean at least as far from 0 if the true mean is 0.
     /// `scipy.stats.ttest_1samp(values, 0)`.
     pub p_value: f64,
 }
 
-/// The mean of `values`, one a seed, with its interval of `level`.
+/// The mean of `values`, one per seed, with its interval of `level`.
 ///
 /// # Errors
-/// [`Error::Empty`]; [`Error::NotFinite`], for an arm that diverged has no mean, and to leave it
-/// out would make the others look better; [`Error::Setting`] for a level outside of 0 to 1;
-/// [`Error::Overflow`].
+/// [`Error::Empty`]; [`Error::NotFinite`], because an arm that diverged has no mean, and leaving a run out would bias
+/// the comparison; [`Error::Setting`] for a level outside of 0 to 1; [`Error::Overflow`].
 pub fn estimate(values: &[f64], level: f64) -> Result<Estimate, Error> {
     let what = "values";
     not_empty(values, what)?;
@@ -60,7 +56,7 @@ pub fn estimate(values: &[f64], level: f64) -> Result<Estimate, Error> {
 /// `scipy.stats.ttest_rel(arm, baseline)`.
 ///
 /// # Errors
-/// As [`estimate`], where [`Error::NotFinite`] tells which arm; [`Error::Lengths`].
+/// As [`estimate`], where [`Error::NotFinite`] names the arm; [`Error::Lengths`].
 pub fn paired_difference(arm: &[f64], baseline: &[f64], level: f64) -> Result<Estimate, Error> {
     let [arms, baselines] = ["values of the arm", "values of the baseline"];
     same_length((arms, arm.len()), (baselines, baseline.len()))?;
@@ -77,7 +73,7 @@ fn of_finite(values: &[f64], level: f64, what: &'static str) -> Result<Estimate,
         return Err(Error::Setting { setting: "the level", value: level, allowed });
     }
     let count = values.len();
-    // From the first value on, so that equal values have exactly their own mean and no spread.
+    // Relative to the first value, so that equal values have exactly this mean and no spread.
     let first = values[0];
     let mean = first + values.iter().map(|value| value - first).sum::<f64>() / count as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -108,20 +104,20 @@ impl Student {
         Self(StudentsT::new(0.0, 1.0, freedom).expect("there is a degree of freedom or more"))
     }
 
-    /// The `t` that `|t|` stays below with probability `level`.
+    /// The bound that `|t|` stays below with probability `level`.
     fn two_sided(&self, level: f64) -> f64 {
         -self.0.inverse_cdf((1.0 - level) / 2.0)
     }
 
-    /// How likely `|t|` or more is.
+    /// The probability of at least `|t|`.
     fn p_value(&self, t: f64) -> f64 {
         (2.0 * self.0.sf(t.abs())).min(1.0)
     }
 }
 
 /// Holm's adjusted p-values (Holm 1979, *A simple sequentially rejective multiple test procedure*),
-/// in the order of `p_values`: rejecting those that are at most α errs in any of them with
-/// probability α at most, whatever the tests share.
+/// in the order of `p_values`: rejecting all hypotheses with adjusted p-values of at most α gives a false rejection
+/// with probability at most α, for any dependence between the tests.
 ///
 /// # Errors
 /// [`Error::Empty`]; [`Error::Probability`], NaN included.

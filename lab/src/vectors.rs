@@ -1,12 +1,12 @@
-//! Vectors made of hidden states, and how alike two of them are.
+//! Vectors from hidden states, and their similarity.
 
 use crate::Error;
 use crate::error::{check_feature, finite, not_empty, same_length};
 
 /// The mean of the token states whose mask is set, `[width]`.
 ///
-/// `states` is row-major `[tokens, width]`, in f32 or f64; `mask` is `[tokens]` and false for
-/// padding, or for what shall not count.
+/// `states` is row-major `[tokens, width]`, in f32 or f64; `mask` is `[tokens]` and false for padding and other tokens
+/// that don't count.
 ///
 /// # Errors
 /// [`Error::Empty`] without a token whose mask is set; [`Error::Shape`]; [`Error::Lengths`];
@@ -37,8 +37,7 @@ pub fn mean_pool<T: Copy + Into<f64>>(
     Ok(sum)
 }
 
-/// The vector at a Euclidean length of 1. A vector of zeros has no direction and stays as it is, as
-/// in scikit-learn's `normalize`.
+/// The vector scaled to a Euclidean length of 1. A vector of zeros is unchanged, as in scikit-learn's `normalize`.
 ///
 /// # Errors
 /// [`Error::NotFinite`].
@@ -58,7 +57,7 @@ fn normalized(vector: &[f64]) -> Vec<f64> {
     scaled.into_iter().map(|x| x / length).collect()
 }
 
-/// The cosine of two vectors, -1 to 1; 0 where one of them is all zeros, as in scikit-learn's
+/// The cosine of two vectors, -1 to 1; 0 if one of them is all zeros, as in scikit-learn's
 /// `cosine_similarity`.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
-//! What to do about a failure: errors of the core tell facts, and the program adds which of its options help.
+//! Advice about failures: errors of the core state facts, and the program adds the options that help.
 
 use anyhow::Error;
 use nitp_core::executor::ExecutorError;
 use nitp_core::plan::LayoutError;
 use nitp_core::train::{CheckpointError, GenerateError, TrainError};
 
-/// The advice for the first cause of an error that has one.
+/// The advice for the first of an error's causes that has one.
 pub fn advice(error: &Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<ExecutorError>() {
@@ -14,7 +14,7 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         if cause.is::<LayoutError>() {
             return Some(SMALLER);
         }
-        // Errors that wrap one of a machine show its message as their own, and no cause of their own.
+        // Errors that wrap an error of a machine show its message as their own, and have no cause.
         match (cause.downcast_ref::<TrainError>(), cause.downcast_ref::<GenerateError>()) {
             (Some(TrainError::Executor(error)), _) | (_, Some(GenerateError::Executor(error))) => {
                 return Some(of_machine(error));
@@ -39,14 +39,16 @@ fn of_machine(error: &ExecutorError) -> &'static str {
     match error {
         ExecutorError::Layout(_) => SMALLER,
         ExecutorError::NoAdapter { .. } => {
-            "Run `nitp devices` to see what there is, or use `--device cpu`."
+            "`nitp devices` lists the adapters. Choose one of them, or use `--device cpu`."
         }
-        ExecutorError::NoDevice { .. } => "Use another with `--device NAME`, or `--device cpu`.",
+        ExecutorError::NoDevice { .. } => {
+            "Choose another adapter with `--device NAME`, or use `--device cpu`."
+        }
         ExecutorError::NoHalf { .. } => {
-            "Set train.precision=f32, choose another adapter with `--device NAME`, or `--device cpu`, \
-             which only emulates mixed precision and is slower than f32."
+            "Set train.precision=f32, or choose another adapter with `--device NAME`. `--device cpu` \
+            works too, but it emulates mixed precision and is slower than f32."
         }
-        ExecutorError::Forced(_) => "Give one of them with `--way`.",
+        ExecutorError::Forced(_) => "Choose one of these with `--way`.",
         ExecutorError::DeviceLost { .. } => {
             "Continue from the last checkpoint with `--resume`, or with `--device cpu` if it happens again."
         }

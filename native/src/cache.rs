@@ -1,9 +1,9 @@
-//! Where this program keeps what it can make again.
+//! The folder for files that this program can make again.
 
 use std::path::PathBuf;
 
-/// The folder; the variable `NITP_CACHE_DIR` overrides the system's folder for such files. An empty
-/// one counts as not set, as is the custom.
+/// The folder. The variable `NITP_CACHE_DIR` overrides the system's folder for caches. As usual, an empty variable
+/// counts as not set.
 pub fn folder() -> PathBuf {
     match std::env::var_os("NITP_CACHE_DIR").filter(|folder| !folder.is_empty()) {
         Some(folder) => folder.into(),

@@ -1,4 +1,4 @@
-//! Which machine a run takes, and why.
+//! The choice of a run's device.
 
 use anyhow::{Result, bail};
 use nitp_core::config::{Config, Precision};
@@ -15,7 +15,7 @@ use crate::output::errln;
 use crate::reasons::reasons;
 use crate::{memory, tuning};
 
-/// A chosen machine.
+/// A chosen device.
 pub enum Device {
     /// The CPU executor.
     Cpu,
@@ -23,11 +23,11 @@ pub enum Device {
     Gpu(Box<GpuDevice>),
 }
 
-/// A machine and the words about it.
+/// A chosen device and its description.
 pub struct Choice {
-    /// The machine.
+    /// The device.
     pub device: Device,
-    /// What it is and why it was taken.
+    /// Its description, and the reason for the choice.
     pub why: String,
 }
 
@@ -36,7 +36,7 @@ pub fn list() -> Vec<AdapterSummary> {
     pollster::block_on(adapters())
 }
 
-/// Chooses by the value of `--device`, by rule: for what is over soon.
+/// Chooses by the value of `--device` and fixed rules. For short tasks.
 ///
 /// # Errors
 /// If no adapter fits.
@@ -49,7 +49,7 @@ pub fn choose(args: &DeviceArgs) -> Result<Choice> {
     Ok(Choice { device, why })
 }
 
-/// Which adapters `auto` could not take for mixed precision.
+/// The adapters that `auto` could not choose for mixed precision, in words.
 fn without_half(all: &[AdapterSummary]) -> String {
     match all {
         [] => "there is no GPU adapter".to_owned(),
@@ -62,20 +62,20 @@ fn without_half(all: &[AdapterSummary]) -> String {
     }
 }
 
-/// Chooses by rule, and measures the kernels that this model needs: for benchmarks.
+/// Like [`choose`], and measures the kernels for this model. For benchmarks.
 ///
 /// # Errors
-/// If no adapter fits, or what a device reports.
+/// If no adapter fits; errors of the device.
 pub fn choose_tuned(args: &DeviceArgs, config: &Config) -> Result<Choice> {
     tuned(pick(args, config.train.precision)?, args, config, None)
 }
 
-/// Chooses for training this model: as [`choose_tuned`], but where `auto` finds a real GPU, a short
-/// step of the model on it and on the CPU decides, unless the CPU could only emulate. A run that goes on does so on what it trained on
-/// before, unless another device is asked for.
+/// Chooses for training this model. Like [`choose_tuned`], but if `auto` finds a real GPU, the faster of the GPU and
+/// the CPU in a short step of the model is taken, except in mixed precision, which the CPU only emulates. A continued
+/// run keeps its device, unless another one is requested.
 ///
 /// # Errors
-/// As there.
+/// As [`choose_tuned`].
 pub fn choose_for(args: &DeviceArgs, config: &Config, before: Option<&Machine>) -> Result<Choice> {
     if let Some(machine) = before.filter(|_| args.device == "auto")
         && let Some(choice) = same(machine)
@@ -100,7 +100,7 @@ pub fn choose_for(args: &DeviceArgs, config: &Config, before: Option<&Machine>) 
     Ok(choice)
 }
 
-/// What a run trained on, or none with a warning.
+/// The device that a run trained on, or none with a warning.
 fn same(machine: &Machine) -> Option<Choice> {
     const WHY: &str = "as before";
     match machine {
@@ -108,8 +108,8 @@ fn same(machine: &Machine) -> Option<Choice> {
         Machine::Gpu { adapter, .. } => gpu(&DeviceRequest::Named(adapter.clone()), WHY)
             .inspect_err(|error| {
                 errln!(
-                    "warning: the run trained on {adapter} before ({}). It goes on elsewhere, \
-                     and its numbers will differ in their last digits from those it would have had.",
+                    "warning: the run trained on {adapter} before ({}). It continues on another \
+                    device, so its results will differ in their last digits.",
                     reasons(error)
                 );
             })
@@ -117,7 +117,7 @@ fn same(machine: &Machine) -> Option<Choice> {
     }
 }
 
-/// The choice, with the kernels that this model needs measured, if it has the model's precision.
+/// The choice with measured kernels for this model. An error if the device lacks the model's precision.
 fn tuned(
     Choice { device, mut why }: Choice,
     args: &DeviceArgs,
@@ -148,7 +148,7 @@ fn tuned(
 
 fn pick(args: &DeviceArgs, precision: Precision) -> Result<Choice> {
     match args.device.as_str() {
-        // Nothing is gained by emulating: it is done where it is asked for.
+        // Emulation has no advantage, so the CPU is used only on request.
         "auto" if precision == Precision::Mixed => {
             let all = list();
             if !all.iter().any(|adapter| !adapter.software && adapter.half) {
@@ -166,7 +166,7 @@ fn pick(args: &DeviceArgs, precision: Precision) -> Result<Choice> {
     }
 }
 
-/// The faster of a GPU and the CPU, at a short step of this model.
+/// The faster of a GPU and the CPU in a short step of this model.
 fn race(config: &Config, device: Device, name: String) -> Result<Choice> {
     let short = short_step(config);
     let tokens = short.train.tokens_per_step();
@@ -174,7 +174,7 @@ fn race(config: &Config, device: Device, name: String) -> Result<Choice> {
         Ok(seconds) => seconds,
         Err(error) => {
             let why = format!(
-                "{}: {name} fails at a short step of this model: {}",
+                "{}: {name} fails in a short training step of this model: {}",
                 cpu(),
                 reasons(&error)
             );
@@ -205,8 +205,8 @@ fn short_step(config: &Config) -> Config {
     short
 }
 
-/// Of the faster of two steps, after one that counts only if it took so long that the others can't
-/// matter.
+/// Seconds of the faster of two steps, after a warm-up step. If the warm-up step takes longer than `hopeless`, its time
+/// is returned.
 fn step_seconds(config: &Config, device: Device, hopeless: f64) -> Result<f64> {
     let mut rehearsal = Rehearsal::new(config, device.executor(config)?)?;
     let first = rehearsal.step()?;
@@ -222,7 +222,7 @@ fn gpu(request: &DeviceRequest, why: &str) -> Result<Choice> {
     Ok(Choice { device: Device::Gpu(Box::new(device)), why })
 }
 
-/// Why the CPU is taken where there is no real GPU.
+/// The reason for the CPU, if there is no real GPU.
 fn software_only() -> Option<String> {
     let all = list();
     if all.iter().any(|adapter| !adapter.software) {
@@ -242,7 +242,7 @@ fn software_only() -> Option<String> {
     Some(why)
 }
 
-/// An adapter in a few words.
+/// Description of an adapter.
 pub fn describe(adapter: &AdapterSummary) -> String {
     format!("{}, {}", adapter.label(), adapter.backend)
 }
@@ -261,20 +261,20 @@ impl Device {
         }
     }
 
-    /// The same adapter, where ops that have this way are done so.
+    /// The same adapter, with this kernel variant forced in all ops that have it.
     ///
     /// # Errors
-    /// On the CPU, which has one way.
+    /// On the CPU, which has no variants.
     pub fn forcing(self, way: &str) -> Result<Self> {
         match self {
             Device::Cpu => {
-                bail!("--way {way}: ways are of GPU kernels; add --device gpu or a name")
+                bail!("--way {way} needs a GPU: add --device gpu or --device NAME")
             }
             Device::Gpu(gpu) => Ok(Device::Gpu(Box::new(gpu.forcing(way)))),
         }
     }
 
-    /// The same machine once more.
+    /// The same device once more.
     pub fn again(&self) -> Self {
         match self {
             Device::Cpu => Device::Cpu,
@@ -282,11 +282,11 @@ impl Device {
         }
     }
 
-    /// As [`Device::executor`], for training steps of which no checkpoint is made: on the CPU only if
-    /// this machine's memory could hold them.
+    /// Like [`Device::executor`], for training steps without a checkpoint. On the CPU, checks the machine's memory
+    /// first.
     ///
     /// # Errors
-    /// If it could not.
+    /// If the memory is too small.
     pub fn executor_for_steps(self, config: &Config) -> Result<Box<dyn Executor>> {
         if matches!(self, Device::Cpu) {
             memory::check_steps(config)?;
@@ -316,7 +316,7 @@ mod tests {
         let config = nitp_core::config::preset("nano").expect("a preset");
         let software = gpu(&DeviceRequest::AnyGpu, "asked for").expect("an adapter");
         let choice = race(&config, software.device, "the adapter".to_owned()).expect("a race");
-        // Which one is faster is the machine's business.
+        // Either device may be faster.
         let (cpu, gpu) = (choice.why.starts_with("CPU"), choice.why.starts_with("the adapter"));
         assert!(cpu == matches!(choice.device, Device::Cpu) && cpu != gpu, "{}", choice.why);
         assert_eq!(choice.why.matches(" s").count(), 2, "{}", choice.why);

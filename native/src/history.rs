@@ -1,4 +1,4 @@
-//! What a run's log tells, read back: steps, looks at the held-out text, looks at the geometry.
+//! The events of a run, read from its log: steps, evaluations, measurements of geometry.
 
 use std::fs;
 use std::path::Path;
@@ -8,22 +8,22 @@ use nitp_core::config::{Config, flops_per_token};
 use nitp_core::train::{EvaluationEvent, GeometryEvent, StepEvent};
 use serde_json::Value;
 
-/// The events of a run that are numbers.
+/// The events of a run with numbers.
 #[derive(Clone, Debug)]
 pub struct History {
     /// Its configuration.
     pub config: Config,
     /// Every training step.
     pub steps: Vec<StepEvent>,
-    /// Every look at the held-out text.
+    /// Every evaluation.
     pub evaluations: Vec<EvaluationEvent>,
-    /// Every look at the geometry.
+    /// Every measurement of geometry.
     pub geometries: Vec<GeometryEvent>,
 }
 
 impl History {
-    /// Of the run with this log and configuration. The run may be at it: a last line without an end is left out
-    /// if it is no event yet.
+    /// Reads a log, for a run with this configuration. The run may be writing to it, so an unfinished last line is
+    /// skipped.
     ///
     /// # Errors
     /// If the log can't be read, or a line of it is broken.
@@ -53,7 +53,7 @@ impl History {
         Ok(())
     }
 
-    /// Whether nothing happened yet.
+    /// Whether there are no events yet.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.evaluations.is_empty() && self.geometries.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Folders of models as transformers keeps them.
+//! Folders of models in transformers' format.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -12,16 +12,16 @@ use nitp_core::train::Tensors;
 
 use crate::run_folder::read_tokenizer;
 
-/// Context and rows that an imported model is measured and trained with, where no other is asked for: a published
-/// model's own context may be more than a machine has memory for.
+/// Default context for evaluating and training an imported model: the model's own context may need more memory than a
+/// machine has.
 const CONTEXT: usize = 1024;
 const BATCH_SIZE: usize = 4;
 
-/// Peak learning rate where no other is asked for: those of the presets are for models that begin from nothing, and would
-/// undo what one has learned.
+/// Default peak learning rate for an imported model. The rates of presets are for training from scratch, and would
+/// destroy trained weights.
 const LEARNING_RATE: f64 = 3e-5;
 
-/// Files that have no place in a run, and go with the model wherever it goes.
+/// Files that a run does not use, but keeps for an export.
 const KEPT: [&str; 14] = [
     file::CONFIG,
     file::GENERATION_CONFIG,
@@ -42,28 +42,28 @@ const KEPT: [&str; 14] = [
 /// A file by name.
 pub type NamedFile = (String, Vec<u8>);
 
-/// A model from such a folder, whose weights are not read yet.
+/// A model from such a folder, without its weights.
 #[derive(Debug)]
 pub struct Pretrained {
-    /// The model, with a recipe to train it by, NITP included.
+    /// The model, with a training recipe that includes NITP.
     pub config: Config,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// What goes with it.
+    /// Files that are kept with it.
     pub kept: Vec<NamedFile>,
     folder: PathBuf,
 }
 
-/// Whether a path is such a folder, and no run.
+/// Whether a path is such a folder, and not a run.
 pub fn is_folder(path: &Path) -> bool {
     path.join(file::CONFIG).is_file() && !path.join("config.toml").is_file()
 }
 
 impl Pretrained {
-    /// Reads what a folder says of its model.
+    /// Reads the description of a folder's model.
     ///
     /// # Errors
-    /// What is missing, broken or not supported, by file and key.
+    /// Missing, broken or unsupported parts, by file and key.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(file::CONFIG);
         let text =
@@ -88,7 +88,8 @@ impl Pretrained {
         Ok(Self { config, tokenizer, kept: kept(folder)?, folder: folder.to_owned() })
     }
 
-    /// Reads the weights. `config` is of the same model, and may lose what is zero in all of its shared experts.
+    /// Reads the weights. `config` is of the same model; shared experts whose weights are all zero may be removed from
+    /// it.
     ///
     /// # Errors
     /// Files that are missing or broken, and tensors that don't fit the model.
@@ -103,7 +104,7 @@ impl Pretrained {
             })?;
             ensure!(
                 !bytes.starts_with(b"version https://git-lfs"),
-                "{} is only a pointer of Git LFS: fetch the file itself with `git lfs pull`",
+                "{} is a Git LFS pointer: fetch the file itself with `git lfs pull`",
                 path.display()
             );
             Ok::<_, Error>(bytes)
@@ -144,7 +145,8 @@ fn weight_files(folder: &Path) -> Result<Vec<String>> {
         || folder.join("pytorch_model.bin.index.json").is_file()
     {
         bail!(
-            "{} holds its weights as pytorch_model.bin, and safetensors files are read. Convert it with transformers: \
+            "{} holds its weights as pytorch_model.bin; only safetensors files can be read. Convert it \
+             with transformers: \
              AutoModelForCausalLM.from_pretrained(\"{0}\").save_pretrained(\"OTHER\")",
             folder.display()
         )
@@ -152,10 +154,10 @@ fn weight_files(folder: &Path) -> Result<Vec<String>> {
     bail!("{} holds neither {} nor {}", folder.display(), file::WEIGHTS, file::INDEX)
 }
 
-/// The files that go with the model in a folder.
+/// The files of a folder that are kept with the model.
 ///
 /// # Errors
-/// What the file system says, and files that are too large to be of the kind that is meant.
+/// Errors of the file system, and files that are too large for their kind.
 pub fn kept(folder: &Path) -> Result<Vec<NamedFile>> {
     const LARGEST: u64 = 64 << 20;
     let mut kept = Vec::new();
@@ -173,7 +175,7 @@ pub fn kept(folder: &Path) -> Result<Vec<NamedFile>> {
     Ok(kept)
 }
 
-/// Whether a folder holds nothing but files that go with a model.
+/// Whether a folder holds only files that are kept with a model.
 pub fn holds_kept_alone(folder: &Path) -> bool {
     let is_kept = |entry: std::io::Result<fs::DirEntry>| {
         entry.is_ok_and(|it| KEPT.contains(&&*it.file_name().to_string_lossy()))

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one JSON object an event.
+//! `metrics.jsonl`: one JSON object per event.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -18,14 +18,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log of a run that has done `step` steps, and tells how many spoiled lines it lost.
-    ///
-    /// Later events, which a killed run wrote and which will come again, are cut off, and so is
-    /// half a line at the end. Lines that are no events of a run, which no kill leaves, are dropped
-    /// and counted.
+    /// Opens the log of a run at step `step`, and returns the number of broken lines that were dropped.
+    /// Events of later steps, which a killed run wrote and which will occur again, are removed, and so is an unfinished
+    /// line at the end. Other lines that are no events, which a killed process can't leave, are dropped and counted.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn open(path: PathBuf, step: usize) -> Result<(Self, usize)> {
         let opened = cut(&path, step).and_then(|spoiled| {
             let file = OpenOptions::new().create(true).append(true).open(&path)?;
@@ -39,17 +37,17 @@ impl Log {
     /// Appends an event.
     ///
     /// # Errors
-    /// What the file system says, a full disk among it.
+    /// Errors of the file system, such as a full disk.
     pub fn write(&mut self, event: &impl Serialize) -> Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         self.file.write_all(&line).with_context(|| self.failed())
     }
 
-    /// Waits until all that was written has reached the disk.
+    /// Syncs the log to the disk.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_all().with_context(|| self.failed())
     }
@@ -57,23 +55,23 @@ impl Log {
     fn failed(&self) -> String {
         let run = self.path.parent().unwrap_or(Path::new("."));
         format!(
-            "writing the log {}; the checkpoints are intact. Make room, then go on with `{}`",
+            "writing the log {}; the checkpoints are intact. Free disk space, then continue with `{}`",
             self.path.display(),
             go_on_command(run)
         )
     }
 }
 
-/// What becomes of a line when a run goes on.
+/// What happens to a line when a run is continued.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Kept,
-    /// Of what will come again.
+    /// Removed, because the event will occur again.
     Cut,
     Spoiled,
 }
 
-/// Keeps the events of the first `step` steps; how many lines were spoiled.
+/// Keeps the events of the first `step` steps. Returns the number of broken lines.
 fn cut(path: &Path, step: usize) -> std::io::Result<usize> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -91,7 +89,7 @@ fn cut(path: &Path, step: usize) -> std::io::Result<usize> {
                 kept.extend_from_slice(text);
                 kept.push(b'\n');
             }
-            // A kill leaves half a line at the end.
+            // A killed process leaves an unfinished line at the end.
             Fate::Spoiled => spoiled += usize::from(whole),
             Fate::Cut => {}
         }
@@ -114,9 +112,9 @@ fn fate(line: &[u8], step: usize) -> Fate {
     let (Some(at), Some(kind)) = (event["step"].as_u64(), event["event"].as_str()) else {
         return Fate::Spoiled;
     };
-    // What precedes the first step comes again with it.
+    // Events before the first step occur again with it.
     let again = step == 0 && matches!(kind, "evaluation" | "geometry");
-    // The run goes on: it has not finished.
+    // The run is continued, so it has not finished.
     let kept = at <= step as u64 && kind != "finished" && !again;
     if kept { Fate::Kept } else { Fate::Cut }
 }
@@ -129,7 +127,7 @@ mod tests {
         format!("{{\"event\":\"{event}\",\"step\":{step}}}\n")
     }
 
-    /// The log after it was opened at step 2 and written to, and how many lines were spoiled.
+    /// The log after it was opened at step 2 and written to, and the number of broken lines.
     fn reopened(before: &[u8]) -> (String, usize) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");

@@ -1,5 +1,5 @@
-//! What a run trains on, in its folder: so that a run that goes on does so on the same machine with the
-//! same kernels, and with the same bits.
+//! The device and kernels of a run, saved in its folder. A continued run uses the same device and kernels, and so gets
+//! bitwise equal results.
 
 use anyhow::{Result, ensure};
 use nitp_core::gpu::{AdapterSummary, GpuDevice, Tuning};
@@ -19,7 +19,7 @@ pub enum Machine {
     Gpu {
         /// Its name.
         adapter: String,
-        /// Which kernels it takes, as [`Tuning::write`] makes it.
+        /// Its choice of kernels, from [`Tuning::write`].
         tuning: serde_json::Value,
         /// Side of the matrices that its units multiply, if it has such units: 8 or 16.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,7 +28,7 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// What this device is.
+    /// Description of this device.
     pub fn of(device: &Device) -> Self {
         match device {
             Device::Cpu => Self::Cpu,
@@ -42,7 +42,7 @@ impl Machine {
         Self::Gpu { adapter: gpu.summary.name.clone(), tuning, matrix_units }
     }
 
-    /// For a branch, which is a run of its own: it may go on without matrix units.
+    /// For a new run that branches off: it may continue without matrix units.
     pub fn of_branch(self) -> Self {
         match self {
             Self::Cpu => Self::Cpu,
@@ -50,29 +50,31 @@ impl Machine {
         }
     }
 
-    /// Checks that a run in mixed precision that trained on matrix units finds such units again: products
-    /// by other kernels round differently and take many times as long.
+    /// Checks that a run in mixed precision that trained with matrix units has such units again: other kernels round
+    /// differently and take many times as long.
     ///
     /// # Errors
-    /// If this adapter has none, or of another shape.
+    /// If this adapter has no matrix units, or units of another shape.
     pub fn check_matrix_units(&self, gpu: &GpuDevice) -> Result<()> {
         let Self::Gpu { adapter: before, matrix_units: Some(side), .. } = self else {
             return Ok(());
         };
         let here = side_of_units(gpu);
-        let have =
-            here.map_or("no such units".to_owned(), |it| format!("units for {it} x {it} x {it}"));
+        let have = here.map_or("no matrix units".to_owned(), |it| {
+            format!("matrix units for {it} x {it} x {it}")
+        });
         ensure!(
             here == Some(*side),
-            "the run trained in mixed precision by matrix units for {side} x {side} x {side} on {before}, \
-             and {} has {have}: its steps would round differently, and take much longer. Give `--tune \
-             again` to go on with kernels chosen anew for this adapter, or branch off with `--out DIR`",
+            "the run trained in mixed precision with matrix units for {side} x {side} x {side} on \
+            {before}, and {} has {have}: its steps would round differently, and take much longer. \
+            Continue with kernels chosen for this adapter by `--tune again`, or start a new run with \
+            `--out DIR`",
             gpu.summary.quoted()
         );
         Ok(())
     }
 
-    /// The kernels that it took on this adapter, if it was this one; with a warning if they can't be had.
+    /// The run's choice of kernels, if it trained on this adapter. Prints a warning if the choice can't be used.
     pub fn tuning(&self, adapter: &AdapterSummary) -> Option<Tuning> {
         match self {
             Self::Cpu => None,
@@ -80,9 +82,8 @@ impl Machine {
             Self::Gpu { tuning, .. } => Tuning::read(&tuning.to_string(), adapter)
                 .inspect_err(|error| {
                     errln!(
-                        "warning: which kernels the run took before can't be used: {error}. They are \
-                         chosen anew, and its numbers will differ in their last digits from those it \
-                         would have had."
+                        "warning: the run's choice of kernels can't be used: {error}. Kernels are \
+                        chosen anew, so its results will differ in their last digits."
                     );
                 })
                 .ok(),

@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     exit_code(result)
 }
 
-/// Tells what failed, the standard output included.
+/// Prints the error, including failures to write to the standard output.
 fn exit_code(result: Result<()>) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for result in [result, output::finish()] {
@@ -78,13 +78,13 @@ fn exit_code(result: Result<()>) -> ExitCode {
             Err(error) if error.is::<signals::Interrupted>() => {
                 return ExitCode::from(signals::EXIT_CODE);
             }
-            // A reader that went away (`nitp info | head`) is no failure of ours.
+            // A closed pipe (`nitp info | head`) is no failure.
             Err(error) if is_broken_pipe(&error) => {}
             Err(error) => {
                 let style = console::style("error:").for_stderr().red().bold();
                 let text = output::shortened(&reasons::reasons(&error));
                 match advice::advice(&error) {
-                    // A reason of several sentences may end without its full stop.
+                    // An error of several sentences may lack its final full stop.
                     Some(advice) => {
                         output::errln!("{style} {}. {advice}", text.trim_end_matches('.'));
                     }
@@ -97,12 +97,12 @@ fn exit_code(result: Result<()>) -> ExitCode {
     code
 }
 
-/// Mesa's Vulkan drivers print an error for each adapter where this variable is not set (servers,
-/// containers), though nothing here draws in a window.
+/// Sets a variable without which Mesa's Vulkan drivers print an error for each adapter (on servers and in containers),
+/// although this program draws in no window.
 fn quiet_vulkan() {
     const VARIABLE: &str = "XDG_RUNTIME_DIR";
     if cfg!(target_os = "linux") && std::env::var_os(VARIABLE).is_none() {
-        // SAFETY: no other thread runs yet.
+        // SAFETY: there are no other threads yet.
         unsafe { std::env::set_var(VARIABLE, std::env::temp_dir()) };
     }
 }

@@ -1,4 +1,4 @@
-//! Whether this machine's memory could hold a training run.
+//! Checks whether this machine's memory can hold a training run.
 
 use anyhow::{Result, ensure};
 use indicatif::BinaryBytes;
@@ -6,17 +6,17 @@ use nitp_core::config::Config;
 use nitp_core::model::Memory;
 use nitp_core::plan::Limits;
 
-/// Checks that the machine's memory could hold a training run at all: one that it can't hold would
-/// be killed without a word.
+/// Checks that the machine's memory can hold a training run. Otherwise the system would kill the process without a
+/// message.
 ///
 /// # Errors
-/// If it needs more than there is.
+/// If the run needs more memory than the machine has.
 pub fn check_machine(config: &Config) -> Result<()> {
     let memory = Memory::of(config, Limits::NONE)?;
     check(memory.total() + memory.checkpoint)
 }
 
-/// As [`check_machine`], for steps of which no checkpoint is made.
+/// Like [`check_machine`], for steps without a checkpoint.
 pub fn check_steps(config: &Config) -> Result<()> {
     check(Memory::of(config, Limits::NONE)?.total())
 }
@@ -29,8 +29,8 @@ fn check(needs: u64) -> Result<()> {
     ensure!(
         needs <= has || has == 0,
         "training this model on the CPU needs {} of memory, and this machine has {}. Set a smaller \
-         model, train.batch_size or train.context_length, or train.recompute_activations=true; \
-         `nitp info` shows what needs how much",
+         model, train.batch_size or train.context_length, or train.recompute_activations=true; `nitp \
+         info` itemises the memory",
         BinaryBytes(needs),
         BinaryBytes(has)
     );

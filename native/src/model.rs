@@ -11,29 +11,29 @@ use crate::checkpoints;
 use crate::hugging_face::{self, NamedFile, Pretrained};
 use crate::run_folder::{Saved, locate};
 
-/// A model with all that it takes to use it.
+/// A model with its configuration and tokenizer.
 #[derive(Debug)]
 pub struct Model {
     /// Its configuration.
     pub config: Config,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Its weights, with heads that serve training alone where they were asked for and are there.
+    /// Its weights, with heads that only training uses, if requested and present.
     pub weights: Tensors,
-    /// The checkpoint's folder, or that in Hugging Face's format.
+    /// The folder of the checkpoint, or the folder in Hugging Face's format.
     pub place: PathBuf,
-    /// Where its run stood; none for a model that comes from elsewhere.
+    /// Position of its run; none for a model in Hugging Face's format.
     pub state: Option<TrainerState>,
     /// Files in Hugging Face's format that came with it.
     pub kept: Vec<NamedFile>,
 }
 
-/// Which objectives a model is wanted with.
+/// The objectives that a model is opened with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heads {
-    /// Next-token prediction alone: the model as it is used.
+    /// Only next-token prediction.
     None,
-    /// Those that its run trains.
+    /// The objectives of its run.
     All,
 }
 

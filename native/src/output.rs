@@ -1,8 +1,6 @@
-//! What people read: lines to the standard output, words about errors, commands to copy.
-//!
-//! A reader of the standard output may go away (`nitp info | head`), which is no failure; a disk
-//! that is full is one. Either way a run goes on: the first failure is kept, and [`finish`] makes
-//! it the program's.
+//! Output for users: lines to the standard output, error messages, commands to copy.
+//! The standard output may be closed (`nitp info | head`), which is no failure; a full disk is one. In both cases a run
+//! continues. The first failure is stored, and [`finish`] returns it.
 
 use std::fmt::Arguments;
 use std::io::{Error, ErrorKind, Write};
@@ -15,15 +13,14 @@ use anyhow::{Context, Result};
 /// The first failure to write to the standard output.
 static FAILED: Mutex<Option<Error>> = Mutex::new(None);
 
-/// Writes a line, unless one before it could not be written.
+/// Writes a line, unless an earlier write failed.
 pub fn line(text: Arguments<'_>) {
     if failure().is_none() {
         note(writeln!(std::io::stdout(), "{text}"));
     }
 }
 
-/// Writes a part of a line at once, unless something before it could not be written; breaks where it
-/// can't be.
+/// Writes a part of a line and flushes it, unless an earlier write failed. Breaks on failure.
 pub fn part(text: &str) -> ControlFlow<()> {
     if failure().is_none() {
         let mut out = std::io::stdout();
@@ -32,11 +29,10 @@ pub fn part(text: &str) -> ControlFlow<()> {
     if failure().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-/// Most characters of an error.
+/// Largest number of characters of an error.
 const LONGEST_ERROR: usize = 2000;
 
-/// The beginning and the end of an error that is too long to be read: as one that quotes a path or a
-/// part of a file may be.
+/// The beginning and the end of an error that is too long, for example because it quotes a part of a file.
 pub fn shortened(error: &str) -> String {
     let count = error.chars().count();
     if count <= LONGEST_ERROR {
@@ -47,23 +43,22 @@ pub fn shortened(error: &str) -> String {
     format!("{} […] {}", part(0, first), part(count - last, last))
 }
 
-/// Keeps a failure to write to the standard output for [`finish`].
+/// Stores a failure to write to the standard output for [`finish`].
 pub fn note(written: std::io::Result<()>) {
     if let Err(error) = written {
         failure().get_or_insert(error);
     }
 }
 
-/// Writes what is buffered still, and tells whether all that was to be read could be written.
+/// Flushes the standard output, and returns the first failure to write.
 ///
 /// # Errors
-/// The first failure, but for a reader that went away.
+/// The first failure, except a closed pipe.
 pub fn finish() -> Result<()> {
     note(std::io::stdout().flush());
     match failure().take() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context(
-            "writing to the standard output; what the command prints is incomplete, what it saves \
-             is not",
+            "writing to the standard output; the printed output is incomplete, saved files are complete",
         ),
         _ => Ok(()),
     }
@@ -73,12 +68,12 @@ fn failure() -> std::sync::MutexGuard<'static, Option<Error>> {
     FAILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// As `println!`, by way of [`line()`].
+/// Like `println!`, but with [`line()`].
 macro_rules! outln {
     ($($text:tt)*) => { $crate::output::line(format_args!($($text)*)) };
 }
 
-/// As `eprintln!`, which panics where nothing can be written; then nothing is left to do.
+/// Like `eprintln!`, but ignores failures to write, on which `eprintln!` panics.
 macro_rules! errln {
     ($($text:tt)*) => {{
         use std::io::Write as _;
@@ -88,10 +83,10 @@ macro_rules! errln {
 
 pub(crate) use {errln, outln};
 
-/// A path as a shell reads it back.
+/// A path, quoted for a shell.
 pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
-    // It fails for a NUL alone, which no path holds.
+    // It fails only for a NUL character, which no path contains.
     shlex::try_quote(&text).map_or(text.clone(), |quoted| quoted.into_owned())
 }
 

@@ -1,4 +1,4 @@
-//! A run as people watch it: a bar at the bottom, a row for each evaluation above it.
+//! Progress of a run: a bar at the bottom, and a row for each evaluation above it.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use nitp_core::train::{EvaluationEvent, Event, GeometryEvent, StepEvent};
 
 use crate::output::outln;
 
-/// Without a terminal: this many lines of progress in a run.
+/// Number of progress lines of a run without a terminal.
 const PLAIN_LINES: usize = 20;
 
-/// Share that the newest step has in the shown speed.
+/// Weight of the newest step in the displayed speed.
 const SPEED_SHARE: f64 = 0.1;
 
 /// Shows a run's events.
@@ -29,7 +29,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a run that has done `done` of its steps.
+    /// For a run at step `done`.
     pub fn new(config: &Config, done: usize) -> Self {
         let bar = ProgressBar::new(config.train.steps as u64);
         let template = "{bar:24.cyan/dim} step {pos}/{len}  {msg}  ETA {eta}";
@@ -56,7 +56,7 @@ impl Progress {
 
     /// Prints a line above the bar.
     pub fn line(&self, text: &str) {
-        // Whoever reads may have gone; the run goes on.
+        // The output may be closed; the run continues.
         self.bar.suspend(|| outln!("{text}"));
     }
 
@@ -79,7 +79,7 @@ impl Progress {
         self.line(&format!("{} {message}", style("warning:").yellow().bold()));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&mut self) {
         self.flush_row();
         self.bar.finish_and_clear();
@@ -92,10 +92,10 @@ impl Progress {
         for (name, loss) in event.rivals.named() {
             message += &format!("  {} {loss:.3}", name.trim_end_matches(" loss"));
         }
-        // The first step's time says nothing of the others': pipelines are made in it.
+        // The first step's time is not typical, because it compiles pipelines.
         if let (false, Some(newest)) = (first, event.tokens_per_second) {
             let speed = self.tokens_per_second.map_or(newest, |speed| {
-                // Of the times, not of the speeds.
+                // The average is over times, not over speeds.
                 1.0 / ((1.0 - SPEED_SHARE) / speed + SPEED_SHARE / newest)
             });
             self.tokens_per_second = Some(speed);
@@ -170,7 +170,7 @@ pub fn short(count: f64) -> String {
     scaled(count, &["", "k", "M", "B", "T"])
 }
 
-/// `1.04 M`, `8.75 G`: with the prefixes of units.
+/// `1.04 M`, `8.75 G`: with SI prefixes.
 pub fn with_prefix(value: f64) -> String {
     scaled(value, &["", "k", "M", "G", "T", "P"])
 }

@@ -1,6 +1,6 @@
-//! Errors in words.
+//! Error messages with their causes.
 
-/// An error and its reasons, each told once: the messages of many libraries hold that of their source.
+/// An error and its causes, without repetitions: many libraries include the source's message in their own.
 pub fn reasons(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for reason in error.chain().map(ToString::to_string) {

@@ -1,4 +1,4 @@
-//! From the command line to a whole configuration: a preset, a file over it, options over both.
+//! The configuration from the command line: a preset, overridden by a file, overridden by options.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use crate::args::{ConfigArgs, LabArgs, RunArgs};
 use crate::documents::is_standard_input;
 use crate::hugging_face;
 
-/// The root of the source tree: where the default configuration finds its demo data if the
-/// program is started elsewhere.
+/// The root of the source tree, where the default configuration finds the demo data if the program runs in another
+/// folder.
 const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The preset, the file and the `--set`s.
@@ -18,8 +18,8 @@ pub fn config(args: &ConfigArgs) -> Result<Config> {
     layered(args, None, &[])
 }
 
-/// As [`config`], with the options of `train` and `trace` over all; paths become absolute, so that
-/// the run can be gone on with from anywhere. `base` takes the place of the preset where none is named.
+/// Like [`config`], overridden by the options of `train` and `trace`. Paths become absolute, so that the run can be
+/// continued from any folder. `base` replaces the default preset.
 pub fn run_config(args: &RunArgs, base: Option<Config>) -> Result<Config> {
     let mut config = layered(&args.config, base, &numbers(args))?;
     set_data(&mut config, &args.data)?;
@@ -37,7 +37,7 @@ pub fn lab_config(args: &LabArgs) -> Result<Config> {
     Ok(config)
 }
 
-/// The options of a resumed run over its own configuration.
+/// The configuration of a resumed run, overridden by options.
 pub fn override_config(config: Config, args: &RunArgs) -> Result<Config> {
     let sets: Vec<String> = args.config.sets.iter().cloned().chain(numbers(args)).collect();
     let mut config = load(config, None, &sets)?;
@@ -46,12 +46,12 @@ pub fn override_config(config: Config, args: &RunArgs) -> Result<Config> {
     Ok(config)
 }
 
-/// A short name for what a configuration makes: that of its file or of the preset.
+/// A short name for a configuration: that of its file or of the preset.
 pub fn name(args: &ConfigArgs) -> String {
     given_name(args).unwrap_or_else(|| "tiny".to_owned())
 }
 
-/// A short name for what is trained: as [`name`], or that of the model that it starts from.
+/// A short name for a run: as [`name`], or that of the model that it starts from.
 pub fn run_name(args: &RunArgs) -> String {
     let model = args.init.as_deref().filter(|path| hugging_face::is_folder(path));
     let model = model.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
@@ -113,7 +113,7 @@ fn resolve_paths(config: &mut Config) {
 /// The corpus that the project ships.
 ///
 /// # Errors
-/// If it is neither here nor in the source tree.
+/// If it is neither in the current folder nor in the source tree.
 pub fn demo_corpus() -> Result<PathBuf> {
     let mut path = "demo-data/corpus.jsonl".to_owned();
     resolve(&mut path);
@@ -125,7 +125,7 @@ pub fn demo_corpus() -> Result<PathBuf> {
 /// The tasks that the project ships, made from other scenes than the demo corpus.
 ///
 /// # Errors
-/// If they are neither here nor in the source tree.
+/// If they are neither in the current folder nor in the source tree.
 pub fn demo_tasks() -> Result<Vec<PathBuf>> {
     let mut path = "demo-data/tasks".to_owned();
     resolve(&mut path);
@@ -138,7 +138,7 @@ pub fn demo_tasks() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Absolute, seen from here; what lies in `demo-data` also from the source tree.
+/// Makes a path absolute, relative to the current folder; paths in `demo-data` also relative to the source tree.
 fn resolve(path: &mut String) {
     let given = Path::new(&path);
     let fallback = Path::new(SOURCE_TREE).join(given);

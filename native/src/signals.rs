@@ -1,8 +1,7 @@
-//! Ctrl-C and termination while a run is made, answered at once at any moment: before there is
-//! anything to save the process ends; after that the first asks for a checkpoint and the end, and
-//! the second ends it.
+//! Ctrl-C and termination during training, handled at once at any time. Before there is anything to save, a signal ends
+//! the process. Later, the first signal requests a checkpoint and the end of the run, and the second ends the process.
 //!
-//! Other commands save nothing on the way, and the system ends them.
+//! Other commands save nothing while they run, so the system's default applies.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,23 +10,22 @@ use anyhow::{Context, Result};
 
 use crate::output::errln;
 
-/// Exit code of what a signal ended: 128 and the number of SIGINT, so that `nitp train && nitp
-/// eval` goes no further.
+/// Exit code after a signal: 128 plus the number of SIGINT, so that `nitp train && nitp eval` stops.
 pub const EXIT_CODE: u8 = 130;
 
-/// Whether there is a step loop that can end with a checkpoint.
+/// Whether a step loop is running that can end with a checkpoint.
 static SAVES: AtomicBool = AtomicBool::new(false);
 
-/// Whether a signal asked it to.
+/// Whether a signal requested the end.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Answers signals from now on.
+/// Handles signals from now on.
 ///
 /// # Errors
-/// What the system says.
+/// Errors of the system.
 pub fn listen() -> Result<()> {
     let hang_ups_ignored = hang_ups_ignored();
-    // The handler runs on a thread of its own: however long a step or a file takes, it answers.
+    // The handler runs on its own thread, so it responds even during a long step or write.
     ctrlc::set_handler(|| {
         if !SAVES.load(Ordering::SeqCst) || ASKED.swap(true, Ordering::SeqCst) {
             end();
@@ -44,7 +42,7 @@ pub fn listen() -> Result<()> {
 /// Whether the program was started to outlive its terminal (`nohup nitp train &`).
 #[cfg(unix)]
 fn hang_ups_ignored() -> bool {
-    // SAFETY: without a new action it only fills in the old one, of which zeros are a value.
+    // SAFETY: without a new action it only writes the old action, for which zeros are a valid value.
     unsafe {
         let mut old: libc::sigaction = std::mem::zeroed();
         libc::sigaction(libc::SIGHUP, std::ptr::null(), &mut old) == 0
@@ -54,7 +52,7 @@ fn hang_ups_ignored() -> bool {
 
 #[cfg(unix)]
 fn ignore_hang_ups() {
-    // SAFETY: it takes no pointer.
+    // SAFETY: the call takes no pointer.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
 }
 
@@ -66,12 +64,12 @@ fn hang_ups_ignored() -> bool {
 #[cfg(not(unix))]
 fn ignore_hang_ups() {}
 
-/// While this lives, the first signal asks for an end rather than being one.
+/// While a value exists, the first signal requests the end of the run instead of ending the process.
 #[derive(Debug)]
 pub struct Saving(());
 
 impl Saving {
-    /// From now on.
+    /// Starts this behaviour.
     pub fn begin() -> Self {
         SAVES.store(true, Ordering::SeqCst);
         Self(())
@@ -84,16 +82,16 @@ impl Drop for Saving {
     }
 }
 
-/// Whether a signal asked for the end.
+/// Whether a signal requested the end.
 pub fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
-/// Ends the process as it is. Not by `std::process::exit`: that runs the destructors of drivers
-/// while other threads are in the middle of using them.
+/// Ends the process immediately. Does not use `std::process::exit`, which runs destructors of drivers while other
+/// threads use them.
 fn end() -> ! {
     #[cfg(unix)]
-    // SAFETY: it takes no pointer and does not return.
+    // SAFETY: the call takes no pointer and does not return.
     unsafe {
         libc::_exit(i32::from(EXIT_CODE))
     }
@@ -101,7 +99,7 @@ fn end() -> ! {
     std::process::exit(i32::from(EXIT_CODE))
 }
 
-/// The end of a run that a signal asked for: said already, so that only the exit code is left.
+/// The end of a run by a signal. The message is already printed; only the exit code remains.
 #[derive(Debug)]
 pub struct Interrupted;
 

@@ -1,10 +1,8 @@
-//! A corpus from files: tokenised once, kept on disk, read from there from then on.
-//!
-//! A cache file is named by the digest of the texts and the tokenizer, so a stale one can't be
-//! met: magic, counts of tokens, documents and bytes of notes, the SHA-256 of what follows, starts of the
-//! documents (u64), tokens (u32), what tokenising said of the texts (a JSON list), all little-endian. It is read into memory rather than mapped: reading it
-//! once is needed to check it anyway, and a mapped file that another process cuts short ends this
-//! one without a word.
+//! A corpus from files: tokenised once, and cached on disk.
+//! The name of a cache file is the digest of the texts and the tokenizer, so it is never out of date. It contains, in
+//! little-endian order: magic; the numbers of tokens, documents and bytes of notes; the SHA-256 of the rest; the starts
+//! of the documents (u64); the tokens (u32); the notes about the texts (a JSON list). The file is read into memory, not
+//! mapped: the check reads all of it anyway, and a mapped file that another process truncates would kill this process.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -22,22 +20,21 @@ use crate::{cache, whole_file};
 
 const MAGIC: [u8; 8] = *b"nitptok3";
 
-/// Those of files without a digest, and without notes: they are made anew.
+/// Magics of older files without a digest or without notes, which are made again.
 const OLD_MAGICS: [[u8; 8]; 2] = [*b"nitptok1", *b"nitptok2"];
 
 /// Bytes before the starts: the magic, the three counts, the digest.
 const HEADER: usize = 64;
 
-/// Bytes of which one digest is taken; that of the file is the digest of those.
+/// Bytes of a block. Each block has a digest, and the digest of the file is computed from them.
 const BLOCK: usize = 4 << 20;
 
-/// The tokens of all text behind `paths`, from the cache where it has them.
-///
-/// `warn` hears what the user should know of the text, and of a cache that can't be used or
-/// written: the run goes on without.
+/// The tokens of all text in `paths`, from the cache if possible.
+/// `warn` gets notes about the text, and about a cache that can't be used or written. The run then continues without
+/// it.
 ///
 /// # Errors
-/// What [`documents`] says of files that can't be read, and the tokenizer of their text.
+/// Errors of [`documents`] about files, and of the tokenizer about their text.
 pub fn corpus(
     paths: &[String],
     named: Named<'_>,
@@ -59,21 +56,20 @@ pub fn corpus(
     let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
     let (read, replaced) = tokenize(sources, tokenizer, &mut builder)?;
     if read != digests {
-        // The name must be that of what was tokenised, whatever is there by now.
+        // The name must belong to the text that was tokenised, even if the files have changed since.
         fingerprint = self::fingerprint(tokenizer, &read);
         warn(
-            "the data changed while they were read: the run has the text that was read last, and \
-             can go on only with that"
+            "the data changed during reading: the run trains on the last version read, and can \
+            continue only with this version"
                 .to_owned(),
         );
     }
     let mut tokenised = builder.finish();
-    // Without names: the cache serves files of other names with the same text too.
+    // The notes contain no file names, because the cache also serves other files with the same text.
     tokenised.notes.extend(documents::replaced(replaced));
     if let Err(error) = write(&path(&fingerprint), &tokenised) {
         warn(format!(
-            "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to \
-             a folder that can be written"
+            "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to a writable folder"
         ));
     }
     Ok(TokenCorpus::new(tokenised, tokenizer.end_of_text(), fingerprint))
@@ -85,8 +81,8 @@ fn fingerprint(tokenizer: &Tokenizer, digests: &[TextDigest]) -> String {
     fingerprint.finish()
 }
 
-/// Tokenises all sources and gives the digests of the very text that was tokenised, with the number of documents
-/// in which something was replaced.
+/// Tokenises all sources. Also returns the digests of exactly the text that was tokenised, and the number of documents
+/// with replaced characters.
 fn tokenize(
     sources: Vec<Source>,
     tokenizer: &Tokenizer,
@@ -124,13 +120,13 @@ fn write(path: &Path, tokenised: &Tokenised) -> Result<()> {
     })
 }
 
-/// `None` if there is none, or one of an earlier version.
+/// Opens a cache file; `None` if it does not exist, or is of an earlier version.
 ///
 /// # Errors
-/// If it is not what [`write()`] writes, bit for bit, or can't be read.
+/// If the file differs from the output of [`write()`], or can't be read.
 fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Result<Option<TokenCorpus>> {
     let mut file = match File::open(path) {
-        // The latter where a file is in the place of the folder: told when that can't be written.
+        // NotADirectory if a file has the name of the folder; the error is reported when the cache is written.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
@@ -146,7 +142,7 @@ fn open(path: &Path, tokenizer: &Tokenizer, fingerprint: &str) -> Result<Option<
     let count = |at: usize| -> Option<usize> {
         u64::from_le_bytes(header[at..at + 8].try_into().ok()?).try_into().ok()
     };
-    // That there are as many bytes is checked before there is memory for them.
+    // The length is checked before memory is allocated.
     let counts = (|| {
         let (tokens, starts, notes) = (count(8)?, count(16)?, count(24)?);
         let parts = [tokens.checked_mul(4)?, starts.checked_mul(8)?, notes];
@@ -184,7 +180,7 @@ fn little_endian<T: NoUninit>(numbers: &[T], to_le: fn(T) -> T) -> Cow<'_, [u8]>
     Cow::Owned(bytes.collect())
 }
 
-/// The SHA-256 of each part's length and of the SHA-256 of each of its blocks, which are taken side by side.
+/// SHA-256 over each part's length and the SHA-256 of each of its blocks, which are computed in parallel.
 fn digest(parts: [&[u8]; 3]) -> [u8; 32] {
     let mut whole = Sha256::new();
     for part in parts {
@@ -222,7 +218,7 @@ mod tests {
             let mut other = whole.clone();
             other[bit / 8] ^= 1 << (bit % 8);
             fs::write(&path, &other).unwrap();
-            // One bit makes an old magic of the new.
+            // One bit may turn the new magic into an old one.
             assert!(
                 open().is_err() || OLD_MAGICS.iter().any(|it| other.starts_with(it)),
                 "bit {bit}"
@@ -237,7 +233,7 @@ mod tests {
         }
         fs::write(&path, [&OLD_MAGICS[0][..], &[0; 64]].concat()).unwrap();
         assert!(open().unwrap().is_none());
-        // Whole, but of another tokenizer.
+        // A valid file, but of another tokenizer.
         write(&path, &Tokenised { tokens: vec![400], starts: vec![0], notes: vec![] }).unwrap();
         assert!(open().is_err());
     }

@@ -1,4 +1,4 @@
-//! What was measured of an adapter's kernels, kept in a file of its own from run to run.
+//! Measurements of an adapter's kernels, saved in a file for later runs.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::output::errln;
 use crate::reasons::reasons;
 use crate::{cache, whole_file};
 
-/// Measuring ends after this long; what it did not come to is measured by a later run.
+/// Time limit of the measurements. A later run measures the rest.
 const TIME: Duration = Duration::from_secs(60);
 
-/// The device with what was measured before.
+/// The device with saved measurements.
 pub fn known(gpu: GpuDevice, wanted: Tune) -> GpuDevice {
     match wanted {
         Tune::Auto | Tune::Again => {
@@ -28,10 +28,10 @@ pub fn known(gpu: GpuDevice, wanted: Tune) -> GpuDevice {
     }
 }
 
-/// The device with all that this model needs measured, or, by itself, with what a run began with.
+/// The device with measurements for this model, or with a run's own choice of kernels.
 ///
 /// # Errors
-/// What the device reports.
+/// Errors of the device.
 pub fn measured(
     gpu: GpuDevice,
     config: &Config,
@@ -55,16 +55,16 @@ pub fn measured(
         }
         let path = path(&gpu);
         errln!(
-            "Measured {} op shapes on {} in {:.0} s; kept in {}",
+            "Measured {} op shapes on {} in {:.0} s; saved in {}",
             HumanCount(new.choices().count() as u64),
             gpu.summary.label(),
             begin.elapsed().as_secs_f64(),
             path.display()
         );
         kept.extend(new);
-        // A run doesn't fail for it: it would be measured again.
+        // A run does not fail because of this; the measurements would be repeated.
         if let Err(error) = write(&path, &kept) {
-            errln!("warning: what was measured can't be kept ({})", reasons(&error));
+            errln!("warning: the measurements can't be saved ({})", reasons(&error));
         }
     }
     Ok(gpu.tuned(kept))
@@ -81,7 +81,7 @@ fn write(path: &Path, tuning: &Tuning) -> Result<()> {
     whole_file::write(path, tuning.write().as_bytes())
 }
 
-/// What the file says, or nothing with a warning.
+/// The saved measurements; empty, with a warning, if the file is broken.
 fn read(gpu: &GpuDevice) -> Tuning {
     let path = path(gpu);
     let nothing = Tuning::new(&gpu.summary);
@@ -91,7 +91,7 @@ fn read(gpu: &GpuDevice) -> Tuning {
         Ok(text) => Tuning::read(&text, &gpu.summary).map_err(|error| error.to_string()),
     };
     read.unwrap_or_else(|why| {
-        errln!("warning: {} is not used: {why}. All is measured anew.", path.display());
+        errln!("warning: {} is not used: {why}. Kernels are measured again.", path.display());
         nothing
     })
 }

@@ -1,7 +1,6 @@
 //! Files that appear whole or not at all.
-//!
-//! A file is written under a name of its own beside its place and renamed. Its writer holds a lock
-//! on it until then, so that what a killed process left can be told from what is being written.
+//! A file is written under a temporary name in the same folder, and then renamed. Its writer locks it until then, which
+//! distinguishes files being written from files that a killed process left.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -11,32 +10,32 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use tempfile::{Builder, NamedTempFile};
 
-/// What names of unfinished files begin and end with.
+/// Prefix and suffix of the names of unfinished files.
 const UNFINISHED: (&str, &str) = (".nitp-", ".unfinished");
 
-/// Earlier versions took no lock on their unfinished files, `.tmp` and six characters; nothing writes
-/// one for as long as this.
+/// Earlier versions did not lock their unfinished files, `.tmp` and six characters. A file older than this is no longer
+/// being written.
 const OLD: Duration = Duration::from_secs(24 * 3600);
 
-/// Writes beside, syncs, renames over what may be there.
+/// Writes under a temporary name, syncs, and renames, replacing an existing file.
 ///
 /// # Errors
-/// What the file system says, a full disk among it; what was there is intact then.
+/// Errors of the file system, such as a full disk. An existing file is unchanged then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// As [`write()`], for bytes that come in parts.
+/// Like [`write()`], for bytes in parts.
 ///
 /// # Errors
-/// As there.
+/// As [`write()`].
 pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    // The folder may be any: names that other programs take as well are not touched in it.
+    // The folder may be any folder, so names that other programs may use are not touched.
     clear(folder, false);
     let try_it = || {
         let file = begin(folder)?;
@@ -51,8 +50,8 @@ pub fn write_with(
     try_it().with_context(|| format!("writing {}", path.display()))
 }
 
-/// Removes the unfinished files in a folder of this program's own that no living process writes, those of
-/// earlier versions too; what can't be removed stays.
+/// Removes unfinished files, also of earlier versions, that no running process is writing, in a folder that only this
+/// program uses. Ignores failures.
 pub fn clear_abandoned(folder: &Path) {
     clear(folder, true);
 }
@@ -67,9 +66,9 @@ fn clear(folder: &Path, of_old_versions: bool) {
             || of_old_versions && is_of_old_version(&name) && age().is_some_and(|age| age > OLD);
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         if is_file && (is_of_this_version(&name) || is_old()) {
-            // Held until the file is removed: who has just made it, and waits for its lock, finds
-            // it gone and makes another.
-            // Some file systems lock only what is open for writing.
+            // The lock is held until the file is removed. A process that just made the file, and waits for the lock,
+            // finds it removed and makes another.
+            // Some file systems lock only files that are open for writing.
             let open = OpenOptions::new().write(true).open(entry.path());
             let Ok(file) = open else { continue };
             if file.try_lock().is_ok() {
@@ -99,9 +98,9 @@ fn is_of_old_version(name: &str) -> bool {
 fn begin(folder: &Path) -> std::io::Result<NamedTempFile> {
     loop {
         let file = Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(folder)?;
-        // Without locks nothing is ever found abandoned either.
+        // Without locks, no file ever counts as abandoned.
         let _ = file.as_file().lock();
-        // Between its making and its locking another process could take it for abandoned.
+        // Between creation and lock, another process could take the file for abandoned.
         match fs::metadata(file.path()) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             _ => return Ok(file),
@@ -109,7 +108,7 @@ fn begin(folder: &Path) -> std::io::Result<NamedTempFile> {
     }
 }
 
-/// Temporary files are for their owner alone; ours are as readable as others.
+/// Temporary files are readable only by their owner; these get the usual permissions.
 #[cfg(unix)]
 fn readable(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -144,7 +143,7 @@ mod tests {
         let living = begin(folder.path()).unwrap();
         let path = folder.path().join("file");
         write_with(&path, |file| {
-            // As another process would, in the middle of a write.
+            // As another process would during a write.
             clear_abandoned(folder.path());
             file.write_all(b"whole")
         })

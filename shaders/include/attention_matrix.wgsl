@@ -1,17 +1,16 @@
-// Attention by products of SIDE x SIDE pieces: halves as operands, sums in f32. A workgroup owns OWN tokens
-// and lets others pass by, OTHER at a time. Its subgroups lie in a grid of SUBGROUPS_DOWN x SUBGROUPS_ACROSS:
-// of scores [OWN, OTHER] and of results [OWN, features] each has a block of pieces.
-//
-// Nobody sees which thread has which of a piece's sums, so what is done with single scores (masks, exponents)
-// goes through `reals` and comes back as weights, in `halves`. In that part a thread has PART vec4s of an
-// own token's scores.
+// Attention by products of SIDE x SIDE pieces, with operands in halves and sums in f32. A workgroup owns OWN tokens and
+// loops over the others, OTHER at a time. Its subgroups form a grid of SUBGROUPS_DOWN x SUBGROUPS_ACROSS; each has a
+// block of pieces of the scores [OWN, OTHER] and of the results [OWN, features].
+// The assignment of a piece's sums to threads is unknown. Operations on single scores (masks, exponentials) therefore
+// read the scores from `reals` and write the weights to `halves`. For these, a thread has PART vec4s of an own token's
+// scores.
 
 #include "attention"
 #include "matrix"
 
 override SUBGROUPS_DOWN: u32 = 2;
 override SUBGROUPS_ACROSS: u32 = 2;
-// Pieces of a subgroup: down, across scores, across results.
+// Pieces of a subgroup: along own tokens, across scores, and across results.
 override DOWN: u32 = 2;
 override ACROSS: u32 = 1;
 override WIDE: u32 = 2;
@@ -20,9 +19,9 @@ override DEEP: u32 = 4;
 override PASSING: u32 = 2;
 // Vec4s that a thread has of an own token's scores in a block.
 override PART: u32 = 4;
-// Results leave by way of `reals`, ACROSS pieces of a subgroup's at a time.
+// Results are stored through `reals`, ACROSS pieces of each subgroup at a time.
 override SLICES: u32 = 2;
-// Whether threads hold the pieces of own tokens, or take them anew for each block of passing ones.
+// Whether threads hold the pieces of own tokens, or load them again for each block of other tokens.
 override HOLD: bool = true;
 
 const OWN: u32 = SIDE * DOWN * SUBGROUPS_DOWN;
@@ -30,11 +29,13 @@ const OTHER: u32 = SIDE * PASSING;
 const THREADS: u32 = 32 * SUBGROUPS_DOWN * SUBGROUPS_ACROSS;
 const PIECE: u32 = SIDE / 4; // vec4s of a piece's row
 
-// A head in `halves` has whole pieces for each subgroup across: zeros behind its QUADS vec4s. Its rows begin
-// 16 bytes past a multiple of 32, so that 8 of them, 16 bytes each, lie in different banks; those of weights too.
+// A head in `halves` is padded with zeros after its QUADS vec4s to whole pieces for each subgroup across. The stride
+// between rows is 16 bytes more than a multiple of 32, so that 16 bytes of each of 8 rows are in different banks. This
+// also holds for rows of weights.
 const PADDED: u32 = PIECE * DEEP;
 const STRIDE: u32 = PADDED + 2;
-// Of scores, in vec4s: 2 more put the rows that 8 threads read at a time into different banks.
+// Vec4s of a row of scores, and stride between rows. The stride has 2 more, so that the rows that 8 threads read at a
+// time are in different banks.
 const SCORES: u32 = OTHER / 4;
 const SCORES_STRIDE: u32 = SCORES + 2;
 const REALS: u32 = OWN * SCORES_STRIDE;
@@ -43,17 +44,17 @@ const REALS: u32 = OWN * SCORES_STRIDE;
 const SHARERS: u32 = SCORES / PART;
 
 alias Own = array<array<Left, DOWN>, DEEP>;
-// Of a thread, an own token's scores.
+// A thread's part of an own token's scores.
 alias Part = array<vec4f, PART>;
 alias Results = array<array<Sums, WIDE>, DOWN>;
 
-// A vec4 of `qkv`, which the kernel binds; zeros past the end of the row and behind the head.
+// A vec4 of the kernel's `qkv`; zeros past the end of the row and of the head.
 fn load(row: u32, token: u32, column: u32, quad: u32) -> vec4<f16> {
     if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
     return qkv[token_of(row, token) * width() + column + quad];
 }
 
-// Keys and values of `count` tokens from `first` on, to halves[keys] and halves[values].
+// Loads keys and values of `count` tokens from `first` on to halves[keys] and halves[values].
 fn stage(lane: u32, row: u32, first: u32, count: u32, kv: u32, keys: u32, values: u32) {
     for (var i = lane; i < count * PADDED; i += THREADS) {
         let to = i / PADDED * STRIDE + i % PADDED;
@@ -63,7 +64,7 @@ fn stage(lane: u32, row: u32, first: u32, count: u32, kv: u32, keys: u32, values
     }
 }
 
-// Where a subgroup's block begins.
+// Start of a subgroup's block.
 fn row_of(subgroup: u32) -> u32 { return subgroup / SUBGROUPS_ACROSS * DOWN * SIDE; }
 fn across_of(subgroup: u32) -> u32 { return subgroup % SUBGROUPS_ACROSS; }
 
@@ -71,7 +72,7 @@ fn own_piece(subgroup: u32, own: u32, i: u32, k: u32) -> Left {
     return left(own + (row_of(subgroup) + i * SIDE) * STRIDE + k * PIECE, STRIDE);
 }
 
-// The own tokens that lie at halves[own], which nothing overwrites from then on.
+// Loads the pieces of own tokens from halves[own], if HOLD. Nothing may overwrite halves[own] afterwards.
 fn hold(pieces: ptr<function, Own>, subgroup: u32, own: u32) {
     if HOLD {
         for (var k = 0u; k < DEEP; k++) { // unroll
@@ -82,7 +83,7 @@ fn hold(pieces: ptr<function, Own>, subgroup: u32, own: u32) {
     }
 }
 
-// reals[own token, passing token] = products of their vectors, at halves[own] (or held) and halves[other].
+// reals[own token, other token] = products of their vectors, at halves[own] (or held) and halves[other].
 fn score(pieces: ptr<function, Own>, subgroup: u32, own: u32, other: u32) {
     let first = across_of(subgroup) * ACROSS;
     var sums: array<array<Sums, ACROSS>, DOWN>;
@@ -110,7 +111,7 @@ fn weights_piece(subgroup: u32, weights: u32, i: u32, k: u32) -> Left {
     return left(weights + (row_of(subgroup) + i * SIDE) * SCORES_STRIDE + k * PIECE, SCORES_STRIDE);
 }
 
-// results += weights [OWN, OTHER] at halves[weights] times the vectors of passing tokens at halves[other].
+// results += weights [OWN, OTHER] at halves[weights] times the vectors of other tokens at halves[other].
 fn add_weighted(results: ptr<function, Results>, subgroup: u32, weights: u32, other: u32) {
     for (var k = 0u; k < PASSING; k++) { // unroll
         var its: array<Left, DOWN>;
@@ -127,8 +128,8 @@ fn add_weighted(results: ptr<function, Results>, subgroup: u32, weights: u32, ot
     }
 }
 
-// A slice of the results to `reals`. Sums are indexed by numbers that the compiler knows, or else they would
-// lie in memory: hence the question to each.
+// Stores a slice of the results in `reals`. Sums must have constant indices, or the compiler would keep them in
+// memory; the loop therefore tests each index.
 fn keep_slice(results: ptr<function, Results>, subgroup: u32, slice: u32) {
     for (var f = 0u; f < WIDE; f++) { // unroll
         if f / ACROSS == slice {
@@ -141,8 +142,8 @@ fn keep_slice(results: ptr<function, Results>, subgroup: u32, slice: u32) {
     }
 }
 
-// Which vec4 of the head is at a column of the slice; none, of those that are past the subgroup's last or
-// behind the head.
+// Index of the vec4 of the head at a column of the slice; QUADS or more past the end of the subgroup's results or of
+// the head.
 fn quad_of(slice: u32, column: u32) -> u32 {
     let piece = column / PIECE;
     let f = slice * ACROSS + piece % ACROSS;

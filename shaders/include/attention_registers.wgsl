@@ -1,22 +1,21 @@
-// Attention for software adapters: no shared memory, which is no faster than any other there, and no
-// barrier, which is a switch of contexts.
-//
-// A thread owns ROWS tokens in registers (the compiler's stack, and so the first cache). Four tokens
-// pass by at a time. What costs most is a load, one a lane and element; so the lanes of a subgroup share
-// out the vec4s of the four, and hand them round by shuffles. A workgroup is as many threads as share, so
-// that the lane to shuffle from is a constant.
+// Attention for software adapters, without workgroup memory, which is no faster than other memory there, and without
+// barriers, which are context switches.
+// A thread owns ROWS tokens in registers (in fact on the stack, in the first-level cache), and loops over the others,
+// four at a time. Loads are the most expensive part: one for each lane and element. The lanes of a subgroup therefore
+// each load a part of the four tokens' vec4s, and exchange them by shuffles. A workgroup has as many threads as share
+// loads, so that the lane to shuffle from is a constant.
 
 enable subgroups;
 
 #include "attention"
 
-override LANES: u32 = 8; // threads of a workgroup: not more than a subgroup has
+override LANES: u32 = 8; // threads of a workgroup: at most those of a subgroup
 override ROWS: u32 = 4;
 
 // Loads of a lane for four tokens.
 const SHARE: u32 = (4 * QUADS + LANES - 1) / LANES;
 
-// Which of the 4 QUADS vec4s a lane holds after its load `i`.
+// Index among the 4 QUADS vec4s of the one that a lane loads in its load `i`.
 fn spot(i: u32, lane: u32) -> u32 { return min(i * LANES + lane, 4 * QUADS - 1); }
 
 fn hand_round(held: ptr<function, array<vec4f, SHARE>>, at: u32) -> vec4f {
@@ -33,7 +32,7 @@ fn four(held: ptr<function, array<vec4f, SHARE>>, c: u32) -> mat4x4f {
     );
 }
 
-// What the first four lanes hold.
+// Values of the first four lanes.
 fn of_four(x: f32) -> vec4f {
     return vec4f(
         subgroupShuffle(x, 0u),

@@ -7,7 +7,7 @@ struct Sizes {
     head_dim: u32,
     rows: u32, // tokens * q_heads
     scale: f32,
-    // Of tokens, heads and rows of the batch: where this dispatch begins.
+    // First block of tokens, head and row of the batch of this dispatch.
     block: u32,
     head: u32,
     row: u32,
@@ -15,5 +15,5 @@ struct Sizes {
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
 
-// Below every score, and finite: WGSL knows no infinity.
+// Below every score, and finite, because WGSL has no infinity.
 const LOWEST: f32 = -1e30;

@@ -1,4 +1,4 @@
-// A packed projection whose query and key heads are turned as they are stored (core/src/ops/rope.rs).
+// Stores a packed projection, and rotates its query and key heads (core/src/ops/rope.rs).
 
 #include "pairs"
 

@@ -1,4 +1,4 @@
-// A product's results as they are: c (+)= a b.
+// Stores a product's results: c (+)= a b.
 
 override ACCUMULATE: bool = false;
 

@@ -1,4 +1,4 @@
-// Gates and what they gate, stored for the backward, and y = silu(gate) * up (core/src/ops/swiglu.rs).
+// Stores gate and up for the backward, and y = silu(gate) * up (core/src/ops/swiglu.rs).
 
 #include "pairs"
 #include "sigmoid"

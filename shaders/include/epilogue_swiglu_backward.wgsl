@@ -1,5 +1,4 @@
-// The product is the gradient of y = silu(gate) * up; what is stored is that of gate and up
-// (core/src/ops/swiglu.rs).
+// The product is the gradient of y = silu(gate) * up. Stores the gradients of gate and up (core/src/ops/swiglu.rs).
 
 #include "sigmoid"
 

@@ -1,7 +1,7 @@
-// The largest logit of a row and the sum of exponentials, from one reading by a workgroup. The kernel has THREADS,
+// The largest logit of a row and the sum of exponentials, in one pass by a workgroup. The kernel defines THREADS,
 // sizes.vocab and the storage logits.
 
-// Below every logit, and finite: WGSL promises nothing about infinity.
+// Below every logit, and finite, because WGSL guarantees nothing about infinity.
 const LOWEST: f32 = -3.0e38;
 
 // The sum is of e^(logit - largest).
@@ -18,7 +18,7 @@ fn row_share(lane: u32, base: u32) -> Share {
     var share = Share(LOWEST, 0.0);
     for (var j = lane; j < sizes.vocab; j += THREADS) {
         let x = logits[base + j];
-        // One exponential rescales the sum or is the new term.
+        // The same exponential either rescales the sum or is the new term.
         let e = exp(-abs(x - share.largest));
         if x > share.largest {
             share = Share(x, share.sum * e + 1.0);

@@ -1,4 +1,4 @@
-// What both storages of matmul's factors share: a 4x4 block of results a thread.
+// Common functions of the matmul kernels for single elements: a 4x4 block of results per thread.
 
 override ACCUMULATE: bool = false;
 

@@ -1,11 +1,10 @@
-// What matrix_units16.wgsl does, by plain code: for tests of its kernels on adapters without matrix units.
-//
-// An operand is a note of where it lies in `halves`, and is read when it is multiplied. Of sums, each thread
-// of 32 has half a row.
+// The functions of matrix_units16.wgsl in plain code, for tests of its kernels on adapters without matrix units.
+// An operand is only its place in `halves`, which is read when it is multiplied. Each of 32 threads has half a row of
+// the sums.
 
 #include "matrix_staging"
 
-// In halves: where the piece begins, and how far its rows and its columns are apart.
+// In numbers of halves: the start of the piece, and the strides between its rows and its columns.
 struct Piece { at: u32, row: u32, column: u32 }
 
 alias Left = Piece;
@@ -14,7 +13,8 @@ alias Sums = array<vec4f, 2>;
 
 var<private> row_of_sums: u32;
 var<private> column_of_sums: u32;
-// SIDE, as no compiler knows: it would unroll all loops around a product, and take seconds for it.
+// SIDE as a value that compilers don't know. With a constant, they would unroll all loops around a product, which takes
+// seconds.
 var<private> side: u32;
 
 fn begin_matrices(lane: u32) {

@@ -1,5 +1,5 @@
-// A kernel for matrix units stages operands in `halves` and gets results from `reals`, and says how long they
-// are: HALVES and REALS, in vec4s.
+// A kernel for matrix units stages operands in `halves` and reads results from `reals`. It defines their lengths in
+// vec4s: HALVES and REALS.
 
 enable f16;
 

@@ -1,4 +1,4 @@
-// Matrix units for 8 x 8 x 8: a piece is four of theirs, low rows first.
+// Matrix units for 8 x 8 x 8: a piece consists of four of their matrices, low rows first.
 
 enable wgpu_cooperative_matrix;
 

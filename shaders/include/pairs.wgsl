@@ -1,9 +1,9 @@
-// Features that belong together lie HALF apart: i and i + HALF of each 2 HALF. Four columns of a product
-// are made to be two such pairs, i, i + 1, i + HALF, i + 1 + HALF, by the choice of the rows of b.
+// Features of a pair are HALF apart: i and i + HALF within each 2 HALF features. The choice of the rows of b makes four
+// columns of a product two such pairs: i, i + 1, i + HALF, i + 1 + HALF.
 
 override HALF: u32; // even
 
-// The feature i of the pairs in the four columns that begin at `column`.
+// The feature i of the pairs in the four columns from `column` on.
 fn first_feature(column: u32) -> u32 {
     let within = column % (2 * HALF);
     return column - within + within / 2;

@@ -1,9 +1,9 @@
-// Which part of c [m, n] = a b a workgroup has: a tile of the grid's x and y.
+// A workgroup's part of c [m, n] = a b: the tile at the grid's x and y.
 
-// The grid's z shares k out; each share's product goes to a matrix of its own, c [SPLITS, m, n].
+// The grid's z divides k into shares; each share's product is a matrix of its own, c [SPLITS, m, n].
 override SPLITS: u32 = 1;
 
-// Shares begin at multiples of this, which every way's depth divides.
+// Shares begin at multiples of this, which is a multiple of every variant's depth.
 const SHARE_STEP: u32 = 64;
 
 fn same_for_all(part: Part, thread: Thread) -> Part { return part; }

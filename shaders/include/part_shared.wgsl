@@ -1,5 +1,5 @@
-// What is read from memory may differ from thread to thread, for all that a compiler knows; ways with barriers
-// want a proof that it does not.
+// For a compiler, values read from memory may differ between threads. Kernels with barriers need a proof that the part
+// is the same for all threads.
 
 var<workgroup> shared_part: Part;
 

@@ -1,7 +1,6 @@
-// Which part of a product of each expert with its own rows a workgroup has (core/src/ops/grouped_matmul):
-// a [rows, k], b [num_experts, ...], c [rows, n]. How many rows an expert has is known on the device
-// only: the grid covers the longest tile list that any routing gives, and workgroups past the list's end
-// have no rows.
+// A workgroup's part of the products of experts with their rows (core/src/ops/grouped_matmul): a [rows, k],
+// b [num_experts, ...], c [rows, n]. The number of rows of an expert is known only on the device. The grid covers the
+// longest tile list of any routing, and workgroups past the list's end have no rows.
 
 #include "part_shared"
 
@@ -13,7 +12,7 @@ storage tile_row: u32;    // [tiles]
 
 const NO_TILE: u32 = 0xffffffffu;
 
-// The grid's y and z go through the parts of TILE_M rows of the dispatch's tiles.
+// The grid's y and z enumerate the parts of TILE_M rows of the dispatch's tiles.
 fn part_of(group: vec3u, groups: vec3u) -> Part {
     let nothing = Part(0, 0, 0, 0, 0, 0, 0);
     let id = group.y + group.z * groups.y;

@@ -1,6 +1,6 @@
-// Which part of the gradient of experts' weights a workgroup has (core/src/ops/grouped_matmul): a [rows, m],
-// b [rows, n], summed over an expert's rows, c [num_experts, m, n]. The grid's z goes through the
-// dispatch's experts; one without rows has no part.
+// A workgroup's part of the gradients of experts' weights (core/src/ops/grouped_matmul): a [rows, m], b [rows, n],
+// summed over an expert's rows, c [num_experts, m, n]. The grid's z enumerates the dispatch's experts; an expert
+// without rows has no part.
 
 #include "part_shared"
 

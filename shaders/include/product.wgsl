@@ -1,14 +1,13 @@
-// What all products of matrices with rows of whole vec4s share: a b for some rows, columns and a range of
-// k. Dense and grouped matmuls differ in which ranges a workgroup gets. Where results go, and what is done
-// with them on the way, is an epilogue's business (epilogue_*.wgsl): it has `store`, and `b_row`, which
-// row of b [n, k] gives a column of results.
+// Common functions of all products of matrices with rows of whole vec4s: a b for some rows, columns and a range of k.
+// Dense and grouped matmuls differ in the ranges of a workgroup. An epilogue (epilogue_*.wgsl) handles the results: it
+// defines `store`, and `b_row`, the row of b [n, k] that gives a column of results.
 
 override A_BY_K: bool = false; // a [k, m], else [m, k]
 override B_BY_K: bool = true;  // b [k, n], else [n, k]
 
-// Lengths of rows: m that of an a by k, n that of c and of a b by k, k that of the others. Grouped
-// products also have the first tile (of a weight's gradient: expert) of this dispatch, and the end of
-// its tiles; dense ones, the first row of this dispatch in the whole product.
+// Lengths of rows: m of a if A_BY_K, n of c and of b if B_BY_K, k of the others. `first` and `end` are the range of
+// tiles (for a weight's gradient: of experts) of this dispatch in a grouped product; in a dense one, `first` is the
+// first row of this dispatch in the whole product.
 struct Sizes { m: u32, n: u32, k: u32, first: u32, end: u32 }
 
 @group(0) @binding(0) var<uniform> sizes: Sizes;
@@ -18,12 +17,12 @@ storage b: vec4<real>;
 // A workgroup's part.
 struct Part {
     row: u32,       // first of c
-    row_end: u32,   // rows from here on are someone else's
+    row_end: u32,   // end of its rows
     column: u32,    // first of c
     begin: u32,     // of k
     end: u32,
-    b: u32,         // vec4s before the matrix in b
-    c: u32,         // vec4s before the matrix in c
+    b: u32,         // vec4s in b before the matrix
+    c: u32,         // vec4s in c before the matrix
 }
 
 // Out-of-range rows and columns read the last valid ones: their results are not stored.
@@ -43,8 +42,8 @@ fn b_along_n(part: Part, column: u32, k: u32) -> vec4f {
     return load4_b(part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4);
 }
 
-// Where the vec4s of a block are: four rows of a, or four columns of b, at k..k + 4. For loops that go on
-// from there by steps: not every compiler takes out of a loop what stays the same in it.
+// Indices of the vec4s of a block: four rows of a, or four columns of b, at k..k + 4. Loops start from them and add
+// steps, because some compilers do not move constant computations out of a loop.
 fn a_block_at(part: Part, row: u32, k: u32) -> vec4u {
     if A_BY_K { return ((k + vec4u(0, 1, 2, 3)) * sizes.m + min(row, sizes.m - 4)) / 4; }
     return (min(row + vec4u(0, 1, 2, 3), vec4u(part.row_end - 1)) * sizes.k + k) / 4;
@@ -58,18 +57,18 @@ fn b_block_at(part: Part, column: u32, k: u32) -> vec4u {
     return part.b + (rows * sizes.k + k) / 4;
 }
 
-// From k to k + 4.
+// Step of an index from k to k + 4.
 fn a_step() -> u32 { return select(1u, sizes.m, A_BY_K); }
 fn b_step() -> u32 { return select(1u, sizes.n, B_BY_K); }
 
-// Four rows of a at k..k + 4; a column of the result is one row.
+// Four rows of a at k..k + 4; a column of the returned matrix is one row.
 fn a_block(at: vec4u) -> mat4x4f {
     let block = mat4x4f(load4_a(at.x), load4_a(at.y), load4_a(at.z), load4_a(at.w));
     if A_BY_K { return transpose(block); }
     return block;
 }
 
-// Four columns of b at k..k + 4; a column of the result is one k.
+// Four columns of b at k..k + 4; a column of the returned matrix is one k.
 fn b_block(at: vec4u) -> mat4x4f {
     let block = mat4x4f(load4_b(at.x), load4_b(at.y), load4_b(at.z), load4_b(at.w));
     if B_BY_K { return block; }

@@ -1,6 +1,6 @@
-// A product by threads that each own a block of ROWS x 4 results: no shared memory, no barrier, and no
-// feature that an adapter may lack. Everything is written out: SwiftShader unrolls no loop, and goes
-// through memory for an index that is not constant.
+// A product by threads that each own a block of ROWS x 4 results, without workgroup memory, barriers and optional
+// features. Loops are unrolled by hand: SwiftShader does not unroll loops, and uses memory for indices that are not
+// constant.
 
 #include "product"
 
@@ -15,7 +15,7 @@ const BARRIERS: bool = false;
 
 struct Thread { @builtin(local_invocation_index) lane: u32 }
 
-// A row of the results is a column of these.
+// The outer product; a row of the results is a column of the matrix.
 fn outer(left: vec4f, right: vec4f) -> mat4x4f {
     return mat4x4f(left.x * right, left.y * right, left.z * right, left.w * right);
 }
@@ -41,7 +41,7 @@ fn multiply(part: Part, thread: Thread) {
         b_at += b_step;
     }
     if A_BY_K {
-        // Only rows are whole vec4s.
+        // The rest of k: only rows consist of whole vec4s.
         for (; k < part.end; k++) {
             let right = b_along_n(part, column, k);
             low += outer(a_along_m(row, k), right);

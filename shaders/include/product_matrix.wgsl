@@ -1,21 +1,21 @@
-// A product of halves by matrix units. A workgroup owns TILE_M x TILE_N results, each of its subgroups
-// ROWS x COLUMNS of them. Slices of both factors, TILE_K deep, pass through workgroup memory as they lie
-// in memory, rows along k or along m and n: what is stored transposed is taken as such.
+// A product of halves by matrix units. A workgroup owns TILE_M x TILE_N results, each of its subgroups ROWS x COLUMNS
+// of them. Slices of both factors, TILE_K deep, are copied to workgroup memory with the layout that they have in
+// memory, rows along k or along m and n. Matrix units load transposed pieces directly.
 
 #include "product"
 #include "matrix"
 
-// Of a workgroup: its subgroups along rows and columns.
+// Subgroups of a workgroup along rows and columns.
 override SUBGROUPS_M: u32 = 2;
 override SUBGROUPS_N: u32 = 2;
-// In pieces of SIDE x SIDE: a subgroup's results, and the depth of a slice.
+// A subgroup's results and the depth of a slice, in pieces of SIDE x SIDE.
 override DOWN: u32 = 4;
 override ACROSS: u32 = 4;
 override DEEP: u32 = 2;
 // Loads of a thread for a slice of each factor.
 override A_LOADS: u32 = 8;
 override B_LOADS: u32 = 8;
-// Whether sums are of whole slices.
+// Whether k is a multiple of a slice's depth.
 override WHOLE: bool = false;
 // Vec4s of a piece that a thread stores.
 override STORES: u32 = 2;
@@ -27,7 +27,7 @@ const TILE_M: u32 = ROWS * SUBGROUPS_M;
 const TILE_N: u32 = COLUMNS * SUBGROUPS_N;
 const TILE_K: u32 = SIDE * DEEP;
 
-// Of a slice: vec4s of a row, and from row to row. 8 halves more put rows into different banks.
+// Vec4s of a row of a slice, and the stride between rows, which has 8 more halves to put rows into different banks.
 const A_QUADS: u32 = (TILE_K + u32(A_BY_K) * (TILE_M - TILE_K)) / 4;
 const B_QUADS: u32 = (TILE_K + u32(B_BY_K) * (TILE_N - TILE_K)) / 4;
 const A_STRIDE: u32 = A_QUADS + 2;
@@ -36,21 +36,21 @@ const A_LEN: u32 = TILE_M * TILE_K / 4 / A_QUADS * A_STRIDE;
 const B_LEN: u32 = TILE_N * TILE_K / 4 / B_QUADS * B_STRIDE;
 const HALVES: u32 = A_LEN + B_LEN;
 
-// Results pass through workgroup memory too, a piece of each subgroup at a time.
+// Results are stored through workgroup memory, too, a piece of each subgroup at a time.
 const RESULT_STRIDE: u32 = SIDE / 4 + 1;
 const RESULT_LEN: u32 = SIDE * RESULT_STRIDE;
 const REALS: u32 = SUBGROUPS_M * SUBGROUPS_N * RESULT_LEN;
 
-// The numbers of threads. What results need is worked out from one that was read after the loop, so that no
-// compiler works it out before and keeps it in registers, which sums fill.
+// Indices of threads. The indices for storing results are computed from one that is read after the loop. Otherwise,
+// compilers would compute them before the loop and keep them in registers, which the sums need.
 var<workgroup> lanes: array<u32, THREADS>;
 
 const BARRIERS: bool = true;
 
 struct Thread { @builtin(local_invocation_index) lane: u32 }
 
-// Which k of a slice a thread's load begins at, and which vec4 it is at k = part.begin. Rows and columns
-// past the last read the last, and are not stored.
+// The first k, within a slice, of a thread's load, and the index of its vec4 at k = part.begin. Rows and columns past
+// the last read the last one; their results are not stored.
 fn a_depth(load: u32, lane: u32) -> u32 {
     let at = load * THREADS + lane;
     if A_BY_K { return at / A_QUADS; }
@@ -77,7 +77,7 @@ fn b_begin(part: Part, load: u32, lane: u32) -> u32 {
     return part.b + (b_row(min(part.column + at / B_QUADS, sizes.n - 1)) * sizes.k + k) / 4;
 }
 
-// The piece of a at a row and a k of the slice, and that of b at a k and a column.
+// The piece of a at a row and a k of the slice, and the piece of b at a k and a column.
 fn left_at(row: u32, k: u32) -> Left {
     if A_BY_K { return left_transposed(k * A_STRIDE + row / 4, A_STRIDE); }
     return left(row * A_STRIDE + k / 4, A_STRIDE);
@@ -109,7 +109,8 @@ fn multiply(part: Part, thread: Thread) {
     }
     let a_step = (TILE_K + u32(A_BY_K) * TILE_K * (sizes.m - 1)) / 4;
     let b_step = (TILE_K + u32(B_BY_K) * TILE_K * (sizes.n - 1)) / 4;
-    // While this workgroup waits for a slice, another on the same processor multiplies.
+    // Loads and products do not overlap in a workgroup: while it waits for a slice, another workgroup on the same
+    // processor multiplies.
     var slice = 0u;
     for (var k = part.begin; k < part.end; k += TILE_K) {
         if WHOLE || k + TILE_K <= part.end {
@@ -131,7 +132,7 @@ fn multiply(part: Part, thread: Thread) {
             }
         }
         slice++;
-        // The slice before is multiplied.
+        // The previous slice has been multiplied.
         workgroupBarrier();
         for (var i = 0u; i < A_LOADS; i++) { // unroll
             let at = i * THREADS + lane;

@@ -1,11 +1,11 @@
-// A product by subgroups of any size. All threads of a workgroup share the rows of c, and each has four
-// columns. A subgroup fetches as much of those rows of a as it has lanes, one vec4 a lane and row, and
-// hands the vec4s round by shuffles: no shared memory and no barrier, and a is fetched once a subgroup.
+// A product by subgroups of any size. All threads of a workgroup have the same rows of c, and each has four columns. In
+// each step, every lane of a subgroup loads one vec4 of each of these rows of a, and the lanes exchange the vec4s by
+// shuffles. There is no workgroup memory and no barrier, and each subgroup loads a once.
 //
 // Every sum is over ascending k, whatever the size of a subgroup.
 
 enable subgroups;
-// A part is the same for a whole workgroup, also where it was read from memory.
+// A part is the same for a whole workgroup, even if it was read from memory.
 diagnostic(off, subgroup_uniformity);
 
 #include "product"
@@ -17,7 +17,7 @@ const TILE_N: u32 = 4 * THREADS;
 
 const BARRIERS: bool = false;
 
-// Its number in the workgroup and in its subgroup, and the subgroup's size.
+// Its index in the workgroup and in its subgroup, and the subgroup's size.
 struct Thread {
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_invocation_id) member: u32,
@@ -27,11 +27,11 @@ struct Thread {
 fn multiply(part: Part, thread: Thread) {
     // A small workgroup doesn't fill a large subgroup.
     let lanes = min(thread.subgroup, THREADS);
-    // Threads past the last column go along, for what they fetch and hand on.
+    // Threads past the last column also run, because other threads need their loads.
     let column = part.column + 4 * thread.lane;
     var sums: array<vec4f, TILE_M>;
     if A_BY_K {
-        // A lane has all rows at a k of its own.
+        // A lane loads all rows at a k of its own.
         let step = b_step() / 4;
         var b_at = b_block_at(part, column, part.begin).x;
         for (var k = part.begin; k < part.end; k += lanes) {
@@ -51,7 +51,7 @@ fn multiply(part: Part, thread: Thread) {
             }
         }
     } else {
-        // A lane has four k of its own of each row.
+        // A lane loads four k of its own of each row.
         let step = b_step();
         var b_at = b_block_at(part, column, part.begin);
         for (var k = part.begin; k < part.end; k += 4 * lanes) {

@@ -1,7 +1,7 @@
-// A product by workgroups that own TILE_M x TILE_N results, for real GPUs. Slices of both factors, TILE_K
-// deep, pass through workgroup memory as they lie in memory, rows along k or along m and n; what is along k is
-// transposed in registers. While one slice is multiplied, the next one is on its way into registers. Each thread
-// owns QUADS x QUADS blocks of 4x4 results, a row or column of threads apart, so that neighbours read
+// A product by workgroups that own TILE_M x TILE_N results, for real GPUs. Slices of both factors, TILE_K deep, are
+// copied to workgroup memory with the layout that they have in memory, rows along k or along m and n; slices along k
+// are transposed in registers. During the products of one slice, the next slice is loaded into registers. Each thread
+// owns QUADS x QUADS blocks of 4x4 results, a row or column of threads apart, so that neighbouring threads read
 // neighbouring vec4s.
 
 #include "product"
@@ -10,16 +10,16 @@ override SIDE: u32 = 16; // threads in a row and in a column of the workgroup: a
 override QUADS: u32 = 1;
 override TILE_K: u32 = 16; // 4 * DEEP
 override DEEP: u32 = 4;
-override LOADS: u32 = 1; // of a thread, for a slice of each factor
-override WHOLE: bool = false; // whether sums are of whole slices
+override LOADS: u32 = 1; // loads of a thread for a slice of each factor
+override WHOLE: bool = false; // whether k is a multiple of TILE_K
 
 const THREADS: u32 = SIDE * SIDE;
 const ROW: u32 = SIDE * QUADS; // vec4s
 const TILE_M: u32 = 4 * ROW;
 const TILE_N: u32 = 4 * ROW;
 
-// Along k, a slice has DEEP vec4s of each row of a or column of b. Rows 4 apart are neighbours, and their vec4s an
-// odd number apart, so that threads that read side by side read from different banks.
+// If rows run along k, a slice has DEEP vec4s of each row of a or column of b. Rows that are 4 apart are neighbours in
+// workgroup memory, at an odd stride in vec4s, so that neighbouring threads read from different banks.
 const STRIDE: u32 = DEEP | 1;
 const A_LEN: u32 = ROW * TILE_K + u32(!A_BY_K) * ((TILE_M + 4) * STRIDE - ROW * TILE_K);
 const B_LEN: u32 = ROW * TILE_K + u32(!B_BY_K) * ((TILE_N + 4) * STRIDE - ROW * TILE_K);
@@ -31,7 +31,7 @@ const BARRIERS: bool = true;
 
 struct Thread { @builtin(local_invocation_index) lane: u32 }
 
-// Of a thread's load of a slice: the first k, and the row of a or column of b.
+// The first k of a thread's load of a slice, and its row of a or column of b.
 fn depth(load: u32, lane: u32, by_k: bool) -> u32 {
     let at = load * THREADS + lane;
     if by_k { return at / ROW; }
@@ -44,7 +44,7 @@ fn across(load: u32, lane: u32, by_k: bool) -> u32 {
     return at / DEEP;
 }
 
-// Where it is in memory. Rows and columns past the last read the last, and are not stored.
+// Index of the load in memory. Rows and columns past the last read the last one; their results are not stored.
 fn a_begin(part: Part, load: u32, lane: u32) -> u32 {
     let k = part.begin + depth(load, lane, A_BY_K);
     let row = part.row + across(load, lane, A_BY_K);
@@ -70,14 +70,14 @@ fn fetch_b(part: Part, k: u32, load: u32, lane: u32, at: u32) -> vec4f {
     return load4_b(at);
 }
 
-// Where it goes.
+// Index of the load in workgroup memory.
 fn slot(load: u32, lane: u32, by_k: bool) -> u32 {
     if by_k { return load * THREADS + lane; }
     let row = across(load, lane, false);
     return (row % 4 * (ROW + 1) + row / 4) * STRIDE + depth(load, lane, false) / 4;
 }
 
-// Four rows of a, the first is 4 * quad, at four k: a row a column.
+// Four rows of a, from 4 * quad on, at four k; a column of the matrix is one row.
 fn left(quad: u32, deep: u32) -> mat4x4f {
     if A_BY_K {
         let at = 4 * deep * ROW + quad;
@@ -89,7 +89,7 @@ fn left(quad: u32, deep: u32) -> mat4x4f {
     return mat4x4f(tile_a[at], tile_a[at + next], tile_a[at + 2 * next], tile_a[at + 3 * next]);
 }
 
-// Four columns of b at four k: one k a column.
+// Four columns of b at four k; a column of the matrix is one k.
 fn right(quad: u32, deep: u32) -> mat4x4f {
     if B_BY_K {
         let at = 4 * deep * ROW + quad;
@@ -101,7 +101,7 @@ fn right(quad: u32, deep: u32) -> mat4x4f {
         mat4x4f(tile_b[at], tile_b[at + next], tile_b[at + 2 * next], tile_b[at + 3 * next]));
 }
 
-// A row at four k, times four columns, added to their sums.
+// Multiplies a row at four k with four columns, and adds the products to the sums.
 fn multiply_add(row: vec4f, its: mat4x4f, sum: vec4f) -> vec4f {
     let half = fma(vec4f(row.y), its[1], fma(vec4f(row.x), its[0], sum));
     return fma(vec4f(row.w), its[3], fma(vec4f(row.z), its[2], half));
@@ -110,7 +110,7 @@ fn multiply_add(row: vec4f, its: mat4x4f, sum: vec4f) -> vec4f {
 // Call it in uniform control flow.
 fn multiply(part: Part, thread: Thread) {
     let lane = thread.lane;
-    // 32 neighbours are 4 rows of 8 threads: together they read the fewest vec4s.
+    // 32 neighbouring threads form 4 rows of 8 threads: so they read the fewest vec4s together.
     let x = lane / 32 % (SIDE / 8) * 8 + lane % 8;
     let y = lane / 32 / (SIDE / 8) * 4 + lane / 8 % 4;
     var sums: array<vec4f, 4 * QUADS * QUADS>;
@@ -156,7 +156,7 @@ fn multiply(part: Part, thread: Thread) {
                 }
             }
         }
-        // The next slice overwrites what slower threads still read.
+        // Slower threads may still read memory that the next slice overwrites.
         workgroupBarrier();
     }
     for (var i = 0u; i < QUADS; i++) { // unroll

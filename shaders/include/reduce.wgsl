@@ -1,4 +1,4 @@
-// A sum over the 64 threads of a workgroup by a fixed tree: the same bits every time.
+// A sum over the 64 threads of a workgroup by a fixed tree, so results are bitwise reproducible.
 // Uses `shared_sums`; every thread gets the result. Call it in uniform control flow.
 
 var<workgroup> shared_sums: array<f32, 64>;
@@ -11,7 +11,7 @@ fn workgroup_sum(lane: u32, value: f32) -> f32 {
         workgroupBarrier();
     }
     let total = shared_sums[0];
-    // The next call overwrites the slots that slower threads still read.
+    // Slower threads may still read slots that the next call overwrites.
     workgroupBarrier();
     return total;
 }

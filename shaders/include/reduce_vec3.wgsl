@@ -10,7 +10,7 @@ fn workgroup_sum_vec3(lane: u32, value: vec3f) -> vec3f {
         workgroupBarrier();
     }
     let total = shared_vec3_sums[0];
-    // The next call overwrites the slots that slower threads still read.
+    // Slower threads may still read slots that the next call overwrites.
     workgroupBarrier();
     return total;
 }

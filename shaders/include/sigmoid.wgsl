@@ -1,4 +1,4 @@
-// WGSL promises nothing about infinity, so e^-x stays finite.
+// WGSL guarantees nothing about infinity, so e^-x is kept finite.
 fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(min(-x, 88.0)));
 }

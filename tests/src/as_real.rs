@@ -22,14 +22,14 @@ fn as_real(
 }
 ";
 
-/// `y = x`, where `u32::MAX` (the mark for nothing) shows as -1.
+/// `y = x`, where `u32::MAX` (the mark for none) becomes -1.
 #[derive(Clone, Copy, Debug)]
 pub struct AsReal {
-    /// The op whose result is shown: its tolerance judges.
+    /// The op whose result is shown, and whose tolerance applies.
     pub of: &'static str,
     /// Integers below 2^24, which f32 holds exactly, or `u32::MAX`.
     pub x: View,
-    /// As reals.
+    /// The same numbers as reals.
     pub y: View,
 }
 

@@ -1,5 +1,5 @@
-//! Harness for what crosses crates: one body runs an op on every executor and compares with the
-//! f64 twin; finite differences judge every backward.
+//! Harness for tests across crates: runs an op on every executor and compares it with the f64 twin, and checks every
+//! backward by finite differences.
 
 pub mod as_real;
 pub mod model_case;
@@ -11,14 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nitp_core::gpu::{DeviceRequest, GpuDevice, open};
 
-/// An adapter for tests: lavapipe in CI, whatever there is elsewhere. Without matrix units, kernels for them
-/// run with plain code in their place.
-///
-/// A software adapter compiles on one thread a device, and compiling is most of what these tests do there: two
-/// devices serve the tests in turns, each test's thread one of them.
+/// An adapter for tests: lavapipe in CI, any adapter elsewhere. Without matrix units, kernels for them run with plain
+/// code instead. A software adapter compiles on one thread per device, and compilation takes most of the tests' time
+/// there. The tests therefore share two devices; each test's thread uses one of them.
 ///
 /// # Panics
-/// If there is none: a test that needs an adapter fails rather than passing by skipping.
+/// If there is no adapter: a test that needs one must fail, not be skipped.
 pub fn gpu() -> GpuDevice {
     static DEVICES: [OnceLock<GpuDevice>; 2] = [const { OnceLock::new() }; 2];
     static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -28,8 +26,7 @@ pub fn gpu() -> GpuDevice {
     DEVICES[ITS.with(|its| *its)].get_or_init(gpu_alone).clone()
 }
 
-/// The same adapter, opened for one test alone: one that makes kernels fail, which others that run at the
-/// same time would see.
+/// The same adapter, opened for a single test that makes kernels fail, which would affect tests on the same device.
 ///
 /// # Panics
 /// As [`gpu`].

@@ -37,7 +37,7 @@ pub const MOE: &[&str] = &[
     "model.moe.router_aux_loss_coef=0.1",
 ];
 
-/// Settings that put every rival objective beside NITP.
+/// Settings that add every rival objective to NITP.
 pub const RIVALS: &[&str] = &["mtp.enabled=true", "nextlat.enabled=true", "top.enabled=true"];
 
 /// The base with these settings.
@@ -46,7 +46,7 @@ pub fn config(sets: &[&str]) -> Config {
     load(preset("nano").expect("a preset"), None, &sets).expect("a valid configuration")
 }
 
-/// Random batches that follow from step and micro-batch; some labels and pairs don't count.
+/// Random batches, as a function of step and micro-batch; some labels and pairs don't count.
 pub struct RandomBatches {
     config: Config,
 }
@@ -101,12 +101,12 @@ impl BatchSource for RandomBatches {
     }
 }
 
-/// The packing of a model's parameters.
+/// The layout of a model's parameters.
 pub fn layout(parameters: &[Parameter]) -> ParameterLayout {
     ParameterLayout::new(parameters.iter().map(Parameter::packed), Limits::NONE).expect("no limit")
 }
 
-/// A CPU executor for this model: fast paths.
+/// A CPU executor with fast paths for this model.
 pub fn fast_executor(config: &Config) -> CpuExecutor<f32> {
     CpuExecutor::fast(layout(&parameters(config)))
 }
@@ -125,7 +125,7 @@ pub fn initial_weights(config: &Config) -> Tensors {
     unpack(&parameters, &layout, &chunks)
 }
 
-/// The train plan on an executor, with weights in place.
+/// The train plan on an executor with weights.
 pub struct Steps<E> {
     /// The executor.
     pub executor: E,
@@ -142,13 +142,13 @@ pub struct StepNumbers {
     pub loss: f64,
     /// Cross-entropy.
     pub ntp_loss: f64,
-    /// Raw.
+    /// NITP loss without its weight.
     pub nitp_loss: f64,
-    /// Raw.
+    /// Balance loss without its weight.
     pub balance_loss: f64,
-    /// Raw losses of rivals: multi-token, next-latent (states, distributions), token order.
+    /// Losses of rivals without their weights: multi-token, next-latent (states, distributions), token order.
     pub rivals: [f64; 4],
-    /// Before clipping.
+    /// Gradient norm before clipping.
     pub grad_norm: f64,
 }
 
@@ -229,7 +229,7 @@ impl<E: Executor> Steps<E> {
 }
 
 impl<R: Real> Steps<CpuExecutor<R>> {
-    /// Runs a step and gives its numbers in full precision.
+    /// Runs a step and returns its numbers in full precision.
     pub fn exact_step(&mut self, step: usize, rate: Option<f64>) -> StepNumbers {
         let inputs = self.inputs(step, rate);
         let source = Source::Tensor { plan: self.plan, view: self.metrics_view() };

@@ -1,4 +1,4 @@
-//! One op (or a few in a row) with its operands: run it everywhere, compare everything.
+//! One op (or a few in a row) with its operands: runs it on every executor, and compares the results.
 
 use half::f16;
 use nitp_core::cpu::{CpuExecutor, Real};
@@ -10,14 +10,14 @@ use nitp_core::ops::tolerance::{self, Tolerance};
 use nitp_core::ops::{DynOp, Op};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role, View};
 
-/// What an output holds before the op runs: an element that no one wrote shows. A half has it exactly.
+/// Initial value of outputs, which reveals elements that were not written. Exact in f16.
 const UNWRITTEN: f64 = 7776.0;
 
-/// Elements behind each operand that no op may read or write.
+/// Number of guard elements after each operand, which no op may read or write.
 const GUARD: usize = 64;
 
-/// What they are: an index that is none, and numbers that show in every sum. Reals have a NaN for each operand,
-/// so that what was computed of one is not taken for another.
+/// Values of guard elements: an invalid index, and NaN, which spreads through every sum. Each operand has its own NaN,
+/// so that a NaN computed from one is not taken for the guard of another.
 const GUARD_SCRATCH: f32 = f32::NAN;
 const GUARD_HALF: f32 = 65504.0;
 const GUARD_INT: u32 = 0xDEAD_BEEF;
@@ -31,24 +31,24 @@ pub struct OpCase {
     exact: bool,
 }
 
-/// An operand, with the guard words behind it.
+/// An operand, with guard words after it.
 struct Operand {
     name: String,
     shape: Vec<usize>,
     data: Data,
     places: Places,
-    /// What the words behind it read as.
+    /// Value of its guard words.
     guard: f32,
 }
 
-/// Where an operand's elements and its guard words are in a plan.
+/// Views of an operand's elements and its guard words in a plan.
 #[derive(Clone, Copy)]
 struct Places {
-    /// Where the host writes them.
+    /// The view that the host writes.
     written: View,
-    /// What ops use.
+    /// The view that ops use.
     used: View,
-    /// Where the host reads them.
+    /// The view that the host reads.
     read: View,
 }
 
@@ -59,19 +59,19 @@ enum Data {
 }
 
 impl OpCase {
-    /// No operands yet; random ones follow from the seed.
+    /// A case without operands yet. Random operands follow from the seed.
     pub fn new(seed: u64) -> Self {
         Self { random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1, ..Self::default() }
     }
 
-    /// Like [`OpCase::new`], with halves in the operands of these names: an op before those under test
-    /// makes them of the host's reals, and one behind makes reals of them for the host to read.
+    /// Like [`OpCase::new`], with operands of these names in halves. An op before the tested ones converts the host's
+    /// reals to halves, and one after them converts back.
     pub fn with_halves(seed: u64, halves: &'static [&'static str]) -> Self {
         Self { halves, ..Self::new(seed) }
     }
 
-    /// Like [`OpCase::new`], but operands keep their f64 bits: for gradient checks, where a saved
-    /// value rounded to f32 would be the error that is seen.
+    /// Like [`OpCase::new`], but operands are not rounded to f32. For gradient checks, in which the rounding of saved
+    /// values would dominate the error.
     pub fn exact(seed: u64) -> Self {
         Self { exact: true, ..Self::new(seed) }
     }
@@ -98,7 +98,7 @@ impl OpCase {
         self.reals(name, shape, data)
     }
 
-    /// An operand of these reals (rounded to what it holds, unless the case is exact).
+    /// An operand of these reals (rounded to its type, unless the case is exact).
     pub fn reals(&mut self, name: &str, shape: &[usize], mut data: Vec<f64>) -> View {
         let is_half = self.halves.contains(&name);
         if !self.exact {
@@ -116,7 +116,7 @@ impl OpCase {
         self.add(name, shape, Data::Ints(data))
     }
 
-    /// A result that the op must write whole.
+    /// A result, all of whose elements the op must write.
     pub fn output(&mut self, name: &str, shape: &[usize]) -> View {
         let data = vec![UNWRITTEN; shape.iter().product()];
         self.reals(name, shape, data)
@@ -131,7 +131,7 @@ impl OpCase {
     fn add(&mut self, name: &str, shape: &[usize], data: Data) -> View {
         let len: usize = shape.iter().product();
         assert_eq!(data.len(), len, "{name}");
-        // Ids are given in the order of addition, by this plan builder and by that of `load`.
+        // Ids are assigned in the order of addition, by this plan builder and by that of `load`.
         let mut builder = PlanBuilder::new("ids");
         for before in &self.operands {
             self.declare(&mut builder, &before.name, &before.data);
@@ -180,7 +180,7 @@ impl OpCase {
         executor.load(builder.finish()).expect("the case fits")
     }
 
-    /// What the host writes, guard words behind each.
+    /// The host's inputs, each with guard words after it.
     fn inputs(&self) -> MicroInputs {
         let mut inputs = MicroInputs::default();
         for operand in &self.operands {
@@ -201,7 +201,7 @@ impl OpCase {
         found.expect("an operand of the case")
     }
 
-    /// Where the host reads a view of an operand.
+    /// The view of an operand that the host reads.
     fn read(&self, view: View) -> View {
         let Places { read, .. } = self.operand(view).places;
         View { offset: view.offset, len: view.len, ..read }
@@ -248,7 +248,7 @@ impl OpCase {
         self.check_against("expected", ops, &outputs, &expected);
     }
 
-    /// The f32 executors against `exact`, which a message calls `right`.
+    /// Compares the f32 executors with `exact`, which messages call `right`.
     fn check_against(
         &self,
         right: &str,
@@ -261,8 +261,7 @@ impl OpCase {
         }
     }
 
-    /// The outputs of each executor in f32, by its name: the twin, the fast CPU path, each way of the
-    /// GPU.
+    /// The outputs of each executor in f32, by its name: the twin, the fast CPU path, each variant of the GPU.
     pub fn in_f32(&self, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<(String, Vec<Vec<f32>>)> {
         let mut fast = CpuExecutor::fast(no_parameters());
         let mut all = vec![
@@ -280,7 +279,7 @@ impl OpCase {
         self.gpu_by(BASELINE, ops, outputs)
     }
 
-    /// The GPU's outputs, of this variant; no kernel has read or written a guard word.
+    /// The GPU's outputs with this variant. Checks that no kernel read or wrote a guard word.
     pub fn gpu_by(&self, variant: &str, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<Vec<f32>> {
         let device = crate::gpu().guarded(4 * GUARD as u64).forcing(variant);
         let mut gpu = GpuExecutor::new(device, no_parameters()).expect("a device");
@@ -422,9 +421,9 @@ pub trait CloneOp {
     fn push_to(&self, builder: &mut PlanBuilder);
     /// [`Op::name`].
     fn op_name(&self) -> &'static str;
-    /// The names of its variants that [the adapter](crate::gpu) has what it takes for.
+    /// Names of its variants that can run on [the adapter](crate::gpu).
     fn variants(&self) -> Vec<&'static str>;
-    /// Elements of scratch that this variant of it needs; 0 where it has no such variant.
+    /// Number of scratch elements of this variant; 0 if the op has no such variant.
     fn scratch(&self, variant: &str) -> usize;
 }
 

@@ -1,4 +1,4 @@
-//! Tensors that PyTorch made.
+//! Tensors from PyTorch.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// Where they are.
+    /// Their folder.
     pub fn folder() -> PathBuf {
         let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors");
-        // On a machine that the program was carried to, the working folder has them.
+        // On a machine to which only the program was copied, they are in the working folder.
         if built.is_dir() { built } else { PathBuf::from("vectors") }
     }
 

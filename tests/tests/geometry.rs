@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use nitp_core::geometry::geometry;
 use nitp_tests::vectors::Vectors;
 
-/// How far a number may be from NumPy's, relative; an eigenvalue, as a share of the largest.
+/// Relative tolerance against NumPy; for eigenvalues, relative to the largest.
 const DOUBLE: f64 = 1e-9;
 
-/// Coordinates are kept in f32: as a share of the axis's largest.
+/// Tolerance of coordinates, which are in f32, relative to the largest of the axis.
 const SINGLE: f64 = 2.0 * f32::EPSILON as f64;
 
 #[track_caller]
@@ -44,7 +44,7 @@ fn check(case: &str) {
         let right: Vec<f64> = get("projected").iter().skip(axis).step_by(3).copied().collect();
         let found: Vec<f64> = found.projected.iter().map(|point| point[axis].into()).collect();
         let along: f64 = right.iter().zip(&found).map(|(a, b)| a * b).sum();
-        // An axis has no sign.
+        // Principal axes have no sign.
         let sign = if along < 0.0 { -1.0 } else { 1.0 };
         let bound = SINGLE * largest(right.iter().copied());
         for (point, (right, found)) in right.iter().zip(found).enumerate() {

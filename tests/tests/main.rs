@@ -1,4 +1,4 @@
-//! What crosses crates, in one program, so that it is linked once: `cargo test -p nitp-tests ops::` runs a part.
+//! Tests across crates in one program, so that linking happens once. `cargo test -p nitp-tests ops::` runs a part.
 
 mod geometry;
 mod model;

@@ -1,8 +1,7 @@
-//! The page: NTP and NITP train side by side, and their hidden states can be watched.
-//!
-//! Two halves that only speak [`protocol`]: the [`engine`] trains and measures, the [`app`] shows
-//! and asks. In a browser the engine runs in a worker, in a desktop window in a thread; what binds
-//! them is a [`link`].
+//! The page: trains NTP and NITP side by side, and shows their hidden states.
+//! It has two halves, which communicate only by [`protocol`]: the [`engine`] trains and measures, and the [`app`] is
+//! the user interface. The engine runs in a worker in a browser, and in a thread for a desktop window. A [`link`]
+//! connects the halves.
 
 pub mod app;
 pub mod engine;

@@ -1,4 +1,4 @@
-//! What the app asks of the engine, and what the engine tells.
+//! Commands from the app to the engine, and updates from the engine.
 
 use nitp_core::geometry::Curvature;
 use nitp_core::train::{EvaluationEvent, GeometryEvent, StepEvent};
@@ -26,29 +26,29 @@ impl Lane {
     }
 }
 
-/// What trains.
+/// The device to train on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceWish {
-    /// A real GPU where there is one, else the CPU.
+    /// A real GPU if there is one, else the CPU.
     #[default]
     Auto,
-    /// Any GPU adapter, a software one too.
+    /// Any GPU adapter, even a software one.
     Gpu,
     /// The CPU.
     Cpu,
 }
 
-/// A named piece of bytes.
+/// A file in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
-    /// Its path, as far as it is known.
+    /// Its path, or its name.
     pub name: String,
-    /// What is in it.
+    /// Its contents.
     #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
 
-/// What is trained on.
+/// The training text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Text {
     /// The corpus that comes with the project.
@@ -56,90 +56,89 @@ pub enum Text {
     Demo,
     /// The visitor's own files: text or JSONL.
     Own(Vec<File>),
-    /// That of the run under way, with its tokenizer.
+    /// The text of the current run, with its tokenizer.
     Same,
 }
 
-/// An experiment: runs that differ in NITP alone.
+/// An experiment: runs that differ only in NITP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Experiment {
-    /// The run with NITP, as TOML; the other one is the same without.
+    /// Configuration of the run with NITP, as TOML; the other run is the same without NITP.
     pub config: String,
-    /// What both train on.
+    /// The training text of both.
     pub text: Text,
-    /// A `tokenizer.json` of the visitor's, where the configuration names neither bytes nor the
-    /// built-in one.
+    /// The visitor's `tokenizer.json`, if the configuration names neither bytes nor the built-in tokenizer.
     pub tokenizer: Option<String>,
-    /// Which runs there are: both, unless one was opened by itself.
+    /// The runs: both, unless a single run was opened.
     pub lanes: Vec<Lane>,
 }
 
-/// What the app asks for.
+/// A command of the app.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Command {
-    /// The first: open a device, and go on with what was kept, if anything.
+    /// The first command: open a device, and continue a saved session, if any.
     Open(DeviceWish),
-    /// Leave what there is, prepare this and train it to a step.
+    /// Replace the current experiment by this one, and train it to a step.
     Prepare {
-        /// What.
+        /// The experiment.
         experiment: Box<Experiment>,
-        /// 0 only prepares; past the last step is to the end.
+        /// The step; 0 only prepares, and a step past the last one trains to the end.
         until: usize,
     },
     /// Train to this step, or to the end.
     Run(Option<usize>),
-    /// Hold both runs where they are.
+    /// Pause both runs.
     Pause,
-    /// Let both models go on from a text.
+    /// Generate text with both models.
     Write(Writing),
-    /// Look into both models with a text.
+    /// Inspect both models with a text.
     Inspect(Inspection),
     /// Pack a run as the folder that `nitp` reads.
     Export(Lane),
-    /// Go on with a run.
+    /// Open a run.
     Import {
         /// Its folder's files, or a zip of them.
         files: Vec<File>,
-        /// What it was trained on, where its folder does not hold it.
+        /// Its training text, if its folder does not contain it.
         text: Text,
     },
-    /// Forget what was kept for the next visit.
+    /// Delete the saved session.
     Forget,
     /// Tests only: lose the GPU, as a driver reset would.
     LoseDevice,
 }
 
-/// Text to go on from.
+/// A request for generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Writing {
-    /// The beginning.
+    /// The prompt.
     pub prompt: String,
-    /// How many tokens at most.
+    /// Largest number of tokens.
     pub max_tokens: usize,
-    /// Divides the logits; 0 takes the likeliest.
+    /// The divisor of logits; 0 always takes the likeliest token.
     pub temperature: f64,
-    /// Seed of the draws.
+    /// Seed of the sampling.
     pub seed: u64,
 }
 
-/// A text to look at.
+/// A request for an inspection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
     /// The text.
     pub text: String,
-    /// The token whose curvature is wanted; the last that has a successor where there is none.
+    /// The token whose curvature is requested; none for the last token with a successor.
     pub position: Option<usize>,
-    /// Whether the curvature is wanted: it takes a while.
+    /// Whether the curvature is requested, which takes a while.
     pub curvature: bool,
 }
 
-/// What the engine is at.
+/// State of the engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Nothing is prepared.
     #[default]
     Empty,
-    /// Ready to go on.
+    /// Ready to continue.
     Paused,
     /// Training.
     Running,
@@ -147,14 +146,14 @@ pub enum Phase {
     Finished,
 }
 
-/// What the engine tells.
+/// An update of the engine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Update {
-    /// What trains, in words.
+    /// The device, in words.
     Device(String),
-    /// An experiment is ready; what was told of another one is void.
+    /// An experiment is ready. Updates about an earlier one are invalid.
     Prepared(Box<Prepared>),
-    /// What the engine is at.
+    /// State of the engine.
     Phase(Phase),
     /// A step was done.
     Step(Lane, StepEvent),
@@ -162,42 +161,42 @@ pub enum Update {
     Evaluation(Lane, EvaluationEvent),
     /// The hidden states of the fixed tokens.
     Snapshot(Lane, Box<Snapshot>),
-    /// The runs went back to this step: what came after is void.
+    /// The runs went back to this step. Later events are invalid.
     Rewound(usize),
-    /// A model went on with the prompt.
+    /// A model's text so far.
     Written(Lane, Written),
-    /// What was seen in a text.
+    /// The result of an inspection.
     Inspected(Lane, Box<Inspected>),
     /// A file for the visitor.
     File(File),
-    /// There is a checkpoint of this step of all runs, that can be exported.
+    /// All runs have a checkpoint of this step, which can be exported.
     Saved(usize),
-    /// For the host to keep for the next visit.
+    /// A session for the host to save for the next visit.
     Keep {
         /// The step that all runs are at.
         step: usize,
-        /// What to keep; empty to forget what was kept.
+        /// The data; empty to delete the saved session.
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// For the host to keep for every visit: what was measured of the adapter.
+    /// The adapter's measurements, for the host to save for later visits.
     Tuned(String),
-    /// The host has kept the runs of this step; 0 where nothing is kept any more.
+    /// The host has saved the runs at this step; 0 if nothing is saved any more.
     Kept(usize),
-    /// Bytes of memory that the engine's program has, where it is told.
+    /// Bytes of memory of the engine's program, if known.
     Memory(u64),
-    /// Something to know.
+    /// A notice.
     Notice(String),
-    /// Something went wrong: what, and what to do.
+    /// An error, with advice.
     Error(String),
 }
 
-/// What was prepared.
+/// A prepared experiment.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Prepared {
     /// The configuration of the run with NITP, as TOML.
     pub config: String,
-    /// Which runs there are.
+    /// The runs.
     pub lanes: Vec<Lane>,
     /// Name of the text.
     pub text: String,
@@ -205,13 +204,13 @@ pub struct Prepared {
     pub tokens: usize,
     /// Documents of the corpus.
     pub documents: usize,
-    /// Tokens that are held out.
+    /// Number of held-out tokens.
     pub held_out: usize,
     /// Strings of all tokens, by id.
     pub vocabulary: Vec<String>,
     /// The fixed held-out tokens.
     pub points: Points,
-    /// Whether this is a run that was kept or opened.
+    /// Whether this is a saved or opened run.
     pub continued: bool,
 }
 
@@ -222,14 +221,14 @@ pub struct Points {
     pub tokens: Vec<u32>,
     /// Tokens of a row.
     pub context: usize,
-    /// What is known of each token's text, e.g. its topic.
+    /// Labels of each token's document, e.g. its topic.
     pub labels: Vec<Label>,
 }
 
 /// One kind of label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Label {
-    /// What it says: "topic", "mood".
+    /// Its name: "topic", "mood".
     pub name: String,
     /// Its values.
     pub values: Vec<String>,
@@ -242,30 +241,30 @@ pub struct Label {
 pub struct Snapshot {
     /// Effective rank, mean cosine, spectrum.
     pub geometry: GeometryEvent,
-    /// The states on their three principal axes, turned to where the last snapshot had them;
-    /// scaled so that their root mean square distance from the origin is 1.
+    /// The states on their three principal axes, aligned to the last snapshot, and scaled so that their root mean
+    /// square distance from the origin is 1.
     pub positions: Vec<[f32; 3]>,
-    /// Pairs of the fixed tokens by their cosine, from -1 to 1.
+    /// Histogram of the cosines of pairs of the fixed tokens, from -1 to 1.
     pub cosines: Vec<u32>,
     /// The three likeliest next tokens of each state, with their probabilities.
     pub next: Vec<[(u32, f32); 3]>,
 }
 
-/// What a model wrote so far.
+/// A model's text so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Written {
     /// The text after the prompt.
     pub text: String,
     /// The likeliest tokens after the prompt, with their probabilities.
     pub next: Vec<(String, f32)>,
-    /// Whether no more comes.
+    /// Whether the text is complete.
     pub done: bool,
 }
 
-/// What was seen in a text.
+/// The result of an inspection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inspected {
-    /// The step at which.
+    /// The step of the weights.
     pub step: usize,
     /// The text's tokens.
     pub tokens: Vec<String>,
@@ -273,6 +272,6 @@ pub struct Inspected {
     pub cosines: Vec<f32>,
     /// Router probabilities `[tokens, num_experts]` of each MoE block, with its index.
     pub router_probs: Vec<(usize, Vec<f32>)>,
-    /// A token and the curvature of the losses at it, if wanted.
+    /// A token and the curvature of the losses at it, if requested.
     pub curvature: Option<(usize, Curvature)>,
 }

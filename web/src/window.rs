@@ -9,7 +9,7 @@ use crate::link::{Desktop, Thread};
 /// closed.
 ///
 /// # Errors
-/// Where there is no display, or no OpenGL.
+/// If there is no display or no OpenGL.
 pub fn open_window(query: &str) -> eframe::Result {
     let viewport = egui::ViewportBuilder::default()
         .with_inner_size([1280.0, 860.0])

@@ -1,4 +1,4 @@
-//! The checks: what `.ci/run` and the README's test command call.
+//! The checks, run by `.ci/run` and by the README's test command.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -10,8 +10,8 @@ use clap::ValueEnum;
 use crate::setup::{self, Tools};
 use crate::{wasm, web};
 
-/// Every package with every feature, in each stage: cargo then builds each dependency once for the
-/// stages that only check, and once for those that run.
+/// All packages with all features in each stage, so that cargo builds each dependency only twice: for stages that
+/// check, and for stages that run.
 const ALL: [&str; 2] = ["--workspace", "--all-features"];
 
 /// A part of the checks.
@@ -25,7 +25,7 @@ pub enum Stage {
     Documentation,
     /// The page for wasm32, and its size
     Page,
-    /// Every test, those of the page in a real Chromium among them
+    /// All tests, including those of the page in a real Chromium
     Tests,
 }
 
@@ -64,7 +64,7 @@ pub fn run(only: Option<Stage>) -> Result<()> {
     if !stages.contains(&Stage::Tests) {
         return Ok(());
     }
-    // The last line tells what ran: a run without tests must show.
+    // The last line has the number of tests, so that a run without tests is noticed.
     println!("nitp: {} passed, {} failed", sum.passed, sum.failed);
     if sum.failed > 0 {
         bail!("{} tests failed; their output is above", sum.failed);
@@ -140,7 +140,7 @@ pub fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// `cargo test`; sums the runners' summaries.
+/// Runs `cargo test`, and sums the summaries.
 fn test() -> Result<Tested> {
     let mut child = cargo("test")
         .arg("--no-fail-fast")

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use plotters::prelude::*;
 use serde_json::Value;
 
-/// Okabe and Ito's blue and orange: apart for colour-blind people too.
+/// Okabe and Ito's blue and orange, which colour-blind people can also distinguish.
 const COLOURS: [RGBColor; 2] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0)];
 
 const INK: RGBColor = RGBColor(60, 60, 60);
@@ -26,7 +26,7 @@ struct Run {
 }
 
 impl Run {
-    /// From `NAME=RUN`.
+    /// Reads a run from an argument `NAME=RUN`.
     fn read(argument: &str) -> Result<Self> {
         let (name, path) = argument.split_once('=').context("a run is given as NAME=RUN")?;
         let path = Path::new(path).join("metrics.jsonl");
@@ -36,7 +36,7 @@ impl Run {
         Ok(Self { name: name.to_owned(), events })
     }
 
-    /// What evaluations and geometry say of `key`, by step.
+    /// Values of `key` in evaluations and measurements of geometry, by step.
     fn curve(&self, key: &str) -> Vec<(f64, f64)> {
         let told = |event: &&Value| event["event"] == "evaluation" || event["event"] == "geometry";
         let points = self.events.iter().filter(told);
@@ -44,7 +44,7 @@ impl Run {
     }
 }
 
-/// At most two digits behind the point, without zeros at the end.
+/// At most two digits after the point, without trailing zeros.
 fn short(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -83,7 +83,7 @@ pub fn run(runs: &[String], out: &PathBuf) -> Result<()> {
             .x_desc("step")
             .y_label_formatter(&|value| short(*value))
             .draw()?;
-        // A loss that is off is no curve at 0.
+        // A loss that is off is not drawn as a curve at 0.
         let shown = curves.iter().zip(COLOURS).filter(|((_, curve), _)| drawn(curve));
         for ((run, curve), colour) in shown {
             let style = colour.stroke_width(2);

@@ -22,14 +22,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Write demo-data/corpus.jsonl, demo-data/tokenizer.json and demo-data/tasks anew, and the measured part of demo-data/README.md
+    /// Generate demo-data/corpus.jsonl, demo-data/tokenizer.json and demo-data/tasks, and the measured part of
+    /// demo-data/README.md
     DemoData,
     /// Every check: formatting, lints, documentation, the page and all tests
     Ci {
-        /// One stage alone
+        /// Run only this stage
         stage: Option<ci::Stage>,
     },
-    /// Install what the checks need: a Vulkan driver, a wasm32 toolchain, npm, Chromium
+    /// Install the tools for the checks: a Vulkan driver, a wasm32 toolchain, npm, Chromium
     Setup,
     /// Build the page into target/web/dist
     Web,
@@ -41,37 +42,37 @@ enum Chore {
     },
     /// Build the page and copy it into a folder for a static host
     Pages {
-        /// The folder; it is made
+        /// The folder, which is created
         #[arg(long)]
         out: std::path::PathBuf,
     },
-    /// Write every kernel as a whole WGSL file, variants and constants put in
+    /// Write every kernel as a complete WGSL file, with variants and constants
     Kernels {
-        /// The folder; it is made
+        /// The folder, which is created
         #[arg(long)]
         out: std::path::PathBuf,
-        /// Those of steps in mixed precision
+        /// Write the kernels of mixed precision
         #[arg(long)]
         mixed: bool,
     },
-    /// Kill, signal, fill up and corrupt: docs/reliability.md
+    /// Run the torture tests (kills, signals, full disks, changed files): docs/reliability.md
     Torture {
-        /// Of each of its parts
+        /// Minutes for each part
         #[arg(long, default_value_t = 10.0)]
         minutes: f64,
-        /// What its cases are drawn from
+        /// Seed of the random cases
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// One part alone
+        /// Run only this part
         #[arg(long)]
         part: Option<Part>,
     },
-    /// Draw one or two runs side by side: the README's picture
+    /// Draw one or two runs as an SVG, as in the README
     Figure {
-        /// Each as NAME=RUN, a run folder of `nitp train`
+        /// NAME=RUN for each, where RUN is a run folder of `nitp train`
         #[arg(required = true)]
         runs: Vec<String>,
-        /// The SVG
+        /// The SVG file to write
         #[arg(long)]
         out: std::path::PathBuf,
     },
@@ -93,7 +94,7 @@ enum Part {
 }
 
 impl Part {
-    /// A part of the names of its tests.
+    /// A filter for the names of its tests.
     fn filter(self) -> &'static str {
         match self {
             Self::Kills => "torture::kills",
@@ -136,7 +137,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Chores that need the library are programs of other packages: this one builds in seconds.
+/// Chores that need the library are programs of other packages, so that this one builds in seconds.
 fn cargo_run(package: &str) -> Command {
     let mut cargo = Command::new("cargo");
     cargo.args(["run", "--quiet", "--package", package]);

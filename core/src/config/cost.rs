@@ -1,4 +1,4 @@
-//! What a model holds and computes, in closed form.
+//! Parameters and FLOPs of a model, in closed form.
 
 use super::{Config, MtpConfig, MtpHead};
 
@@ -8,7 +8,7 @@ use super::{Config, MtpConfig, MtpHead};
 pub struct ParameterCounts {
     /// All of the model.
     pub total: u64,
-    /// Those that one token passes: `total` less the routed experts that it isn't sent to.
+    /// Parameters that one token uses: `total` minus the routed experts that the token is not sent to.
     pub active: u64,
     /// Embedding matrix, V d.
     pub embedding: u64,
@@ -24,23 +24,23 @@ pub struct ParameterCounts {
     pub router: u64,
     /// RMSNorm gains: two a block and the final one, d each; with `qk_norm` two more a block, `head_dim` each.
     pub norms: u64,
-    /// Biases of the query, key and value projections; 0 where there are none.
+    /// Biases of the query, key and value projections; 0 if there are none.
     pub biases: u64,
-    /// Unembedding matrix, V d; 0 where it is the embedding.
+    /// Unembedding matrix, V d; 0 if it is tied to the embedding.
     pub lm_head: u64,
-    /// NITP's projector, 12 d^2; 0 where the configuration has none. Not in `total`.
+    /// NITP's projector, 12 d^2; 0 if the configuration has none. Not in `total`.
     pub projector: u64,
-    /// Multi-token prediction: a block, its norm and, of a sequential head, two norms and 2 d^2; 0 where it is off.
+    /// Multi-token prediction: a block, its norm and, of a sequential head, two norms and 2 d^2; 0 if it is off.
     /// Not in `total`.
     pub mtp: u64,
-    /// Next-latent prediction: two norms and 14 d^2; 0 where it is off. Not in `total`.
+    /// Next-latent prediction: two norms and 14 d^2; 0 if it is off. Not in `total`.
     pub nextlat: u64,
-    /// Token order prediction: an unembedding, V d; 0 where it is off. Not in `total`.
+    /// Token order prediction: an unembedding, V d; 0 if it is off. Not in `total`.
     pub top: u64,
 }
 
 impl ParameterCounts {
-    /// What training has and the model that is saved for use has not.
+    /// Parameters of all heads that only training uses.
     pub fn heads(&self) -> u64 {
         sum([self.projector, self.mtp, self.nextlat, self.top])
     }
@@ -53,26 +53,24 @@ impl ParameterCounts {
 /// `paper_ntp` = L (18 d^2 + 18 d f) + 6 V d, with f the inner width that a token passes in one
 /// block (k `moe_intermediate_size` + `shared_expert_intermediate_size`, or `intermediate_size` of
 /// a dense model), and `paper_nitp` = 72 d^2 + 18 d.
-///
-/// This project's own count is of what is computed, scores that attention's backward computes anew
-/// left out:
+/// This project's own count is of all computed operations, except the scores that attention's backward computes again:
 /// - `matmul` = 6 (attention + dense_ffn + experts_shared + router + routed experts of a token + V
 ///   d);
 /// - `attention` = 12 L heads head_dim (T + 1) / 2: 4 head_dim forward and 8 backward for each
 ///   pair of a query and a key, of which a causal query at position t of T sees t + 1;
 /// - `ntp` = `matmul` + `attention`;
-/// - `nitp` = 6 x 12 d^2 of the projector where there is one, and 18 d of the loss;
+/// - `nitp` = 6 x 12 d^2 of the projector, if there is one, and 18 d of the loss;
 /// - `mtp` = 6 (the head's matrices + V d) + the attention of one more block;
 /// - `nextlat` = 6 x 14 d^2, and 6 V d: logits of the next state, and of its prediction forward and backward;
 /// - `top` = 6 V d;
 /// - `recomputation` = 2 (attention + dense_ffn + experts_shared + router + routed experts of a
 ///   token) + `attention` / 3, the forward of all blocks of the model, less 2 / 3 (dense_ffn + experts_shared):
-///   the last matrix of a dense SwiGLU isn't multiplied again, because no backward reads its result.
+///   the product with the last matrix of a dense SwiGLU is not recomputed, because no backward reads its result.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FlopsPerToken {
     /// Next-token prediction, by the paper's count.
     pub paper_ntp: f64,
-    /// What NITP adds, by the paper's count; 0 where it is off.
+    /// Cost of NITP, by the paper's count; 0 if it is off.
     pub paper_nitp: f64,
     /// Matrix products of next-token prediction.
     pub matmul: f64,
@@ -80,42 +78,41 @@ pub struct FlopsPerToken {
     pub attention: f64,
     /// Next-token prediction, by this project's count.
     pub ntp: f64,
-    /// What NITP adds, by this project's count; 0 where it is off.
+    /// Cost of NITP, by this project's count; 0 if it is off.
     pub nitp: f64,
-    /// What multi-token prediction adds; 0 where it is off.
+    /// Cost of multi-token prediction; 0 if it is off.
     pub mtp: f64,
-    /// What next-latent prediction adds; 0 where it is off.
+    /// Cost of next-latent prediction; 0 if it is off.
     pub nextlat: f64,
-    /// What token order prediction adds; 0 where it is off.
+    /// Cost of token order prediction; 0 if it is off.
     pub top: f64,
-    /// What `train.recompute_activations` adds where it is on.
+    /// Cost of `train.recompute_activations`, if it is on.
     pub recomputation: f64,
 }
 
 impl FlopsPerToken {
-    /// All that a step needs, by this project's count; recomputation left out.
+    /// Total of a step, by this project's count, without recomputation.
     pub fn total(&self) -> f64 {
         self.ntp + self.nitp + self.mtp + self.nextlat + self.top
     }
 
-    /// What NITP adds as a share of next-token prediction, by the paper's count.
+    /// Cost of NITP as a share of next-token prediction, by the paper's count.
     pub fn paper_overhead(&self) -> f64 {
         self.paper_nitp / self.paper_ntp
     }
 
-    /// What `train.recompute_activations` adds as a share of all else, by this project's count.
+    /// Cost of `train.recompute_activations` as a share of the total, by this project's count.
     pub fn recomputation_overhead(&self) -> f64 {
         self.recomputation / self.total()
     }
 
-    /// What NITP adds as a share of next-token prediction, by this project's count.
+    /// Cost of NITP as a share of next-token prediction, by this project's count.
     pub fn overhead(&self) -> f64 {
         self.nitp / self.ntp
     }
 }
 
-/// A product that stops at `u64::MAX`, so that absurd sizes reach validation instead of wrapping
-/// around.
+/// A product that saturates at `u64::MAX`, so that absurd sizes reach validation instead of overflowing.
 fn product<const N: usize>(factors: [usize; N]) -> u64 {
     factors.into_iter().fold(1, |product: u64, factor| product.saturating_mul(factor as u64))
 }
@@ -124,8 +121,7 @@ fn sum<const N: usize>(parts: [u64; N]) -> u64 {
     parts.into_iter().fold(0, u64::saturating_add)
 }
 
-/// Counts the parameters of the model, and of the heads that it has while it trains. Counts stop at
-/// `u64::MAX`.
+/// Counts the parameters of the model, and of the heads that only training uses. Counts saturate at `u64::MAX`.
 pub fn parameter_counts(config: &Config) -> ParameterCounts {
     let model = &config.model;
     let (vocab, d, blocks) = (model.vocab_size, model.hidden_size, model.num_hidden_layers);
@@ -176,12 +172,12 @@ pub fn parameter_counts(config: &Config) -> ParameterCounts {
     }
 }
 
-/// Of the head of next-latent prediction: matrices, and gains of norms.
+/// Parameters of next-latent prediction's head: matrices, and gains of norms.
 fn nextlat_parameters(hidden_size: usize) -> [u64; 2] {
     [product([14, hidden_size, hidden_size]), product([2, hidden_size])]
 }
 
-/// Of the head of multi-token prediction: matrices, and gains of norms.
+/// Parameters of multi-token prediction's head: matrices, and gains of norms.
 fn mtp_parameters(config: &Config) -> [u64; 2] {
     let model = &config.model;
     let (d, head_dim) = (model.hidden_size, model.head_dim);
@@ -217,8 +213,7 @@ pub fn flops_per_token(config: &Config) -> FlopsPerToken {
     });
     let paper_ntp = blocks * (18.0 * d * d + 18.0 * d * inner) + 6.0 * vocab * d;
 
-    // The embedding is looked up, not multiplied; the unembedding is multiplied even where it is
-    // the same matrix.
+    // The embedding is a lookup, not a product. The unembedding is a product even if it is the same matrix.
     let unmultiplied = sum([counts.embedding, counts.norms, counts.biases, counts.lm_head]);
     let in_blocks = counts.active as f64 - unmultiplied as f64;
     let matmul = 6.0 * (in_blocks + vocab * d);

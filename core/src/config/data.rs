@@ -1,4 +1,4 @@
-//! What a run reads.
+//! The data of a run.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,8 @@ pub struct DataConfig {
     /// "byte", or the path of a Hugging Face `tokenizer.json`. Default "demo-data/tokenizer.json".
     pub tokenizer: String,
     /// The token that ends a document, by its content, such as "<|im_end|>"; "auto" takes the
-    /// special token that has one of the usual names for it, "none" takes none: documents follow each
-    /// other without a mark between them. Default "auto".
+    /// special token that has one of the usual names for it, "none" takes none: documents follow each other without a
+    /// separator. Default "auto".
     pub end_of_text: String,
     /// Share of the text that is held out for evaluation and never trained on: at least 0, below
     /// 1; 0 holds nothing out and leaves a run without evaluations. Default 0.05.

@@ -1,12 +1,11 @@
-//! What can be wrong with a configuration, and the three checks that most rules are made of.
+//! Errors of a configuration, and the checks that most rules consist of.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
-/// Why a configuration was refused. Every message says what was wrong, where, what is allowed and
-/// what to do.
+/// Errors of a configuration. Every message contains the problem, its place, the allowed values and advice.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// The text is not TOML; the message of the parser shows the line.
@@ -20,7 +19,7 @@ pub enum ConfigError {
     /// A `--set` that is not of the form `section.key=value`.
     #[error("--set {text}: expected section.key=value, for example --set train.steps=500")]
     SetForm {
-        /// What stood after `--set`.
+        /// The text after `--set`.
         text: String,
     },
     /// A key that no section of this schema has.
@@ -42,25 +41,25 @@ pub enum ConfigError {
         key: String,
         /// The value as it was written.
         value: String,
-        /// What is expected instead.
+        /// The expected kind.
         expected: String,
     },
-    /// A value of the right kind that makes no model or no run.
+    /// A value of the right kind that is not allowed.
     #[error("{field} = {value} is not possible: {allowed}. {advice}")]
     Invalid {
         /// The whole key, section included.
         field: String,
         /// Its value.
         value: String,
-        /// What is allowed, with the numbers of this configuration.
+        /// The allowed values, with the numbers of this configuration.
         allowed: String,
-        /// What to do.
+        /// Advice.
         advice: String,
     },
     /// A preset that does not exist.
     #[error("there is no preset `{name}`: {hint}")]
     UnknownPreset {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
         /// The nearest name, or all names.
         hint: String,

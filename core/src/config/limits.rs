@@ -1,33 +1,33 @@
-//! How large a model and a micro-batch may be, told from the numbers of a configuration alone: before
-//! a list of tensors or a plan is made of them, which takes memory and time with each block and expert.
+//! Limits on the size of a model and of a micro-batch. They use only the numbers of a configuration, and are checked
+//! before any list of tensors or plan exists, because these take memory and time for each block and expert.
 
 use super::Config;
 use super::error::{ConfigError, require};
 
-/// Most blocks: each is some dozens of tensors and ops, all of them planned before anything runs.
+/// Largest number of blocks: a plan holds dozens of tensors and ops for each block.
 pub const MAX_BLOCKS: usize = 1000;
 
-/// Most routed experts of all blocks together: each is three tensors of a checkpoint.
+/// Largest number of routed experts in all blocks together: each is three tensors of a checkpoint.
 pub const MAX_EXPERTS: usize = 100_000;
 
 /// Largest vocabulary, of a model and of a tokenizer that is trained.
 pub const MAX_VOCAB: usize = 1 << 24;
 
-/// Most rows of a micro-batch.
+/// Largest number of rows of a micro-batch.
 pub const MAX_ROWS: usize = 1 << 20;
 
-/// Most numbers of one tensor: a thousand blocks of such tensors can be counted in 64 bits, in bytes too.
-/// Where addresses have 32 bits, one such tensor is half of all that can be addressed.
+/// Largest number of elements of one tensor: the bytes of a thousand blocks of such tensors still fit 64 bits. With
+/// addresses of 32 bits, one such tensor takes half of the address space.
 const MAX_TENSOR: u128 = if usize::BITS > 32 { 1 << 40 } else { 1 << 29 };
 
-/// A tensor that is the largest of a model or of a step for some settings: any other has about as many
-/// numbers as one of these, or fewer.
+/// A tensor that is the largest of a model or of a step for some settings. All other tensors have about as many
+/// elements as one of these, or fewer.
 struct Tensor {
-    /// What it is, in words.
+    /// Its name in messages.
     name: &'static str,
-    /// The keys that decide its size, with their values.
+    /// The keys that determine its size, with their values.
     keys: Vec<(&'static str, usize)>,
-    /// It has at most this times the product of their values, as a ratio.
+    /// Upper bound of its size: this ratio times the product of the keys' values.
     times: (u128, u128),
 }
 
@@ -38,7 +38,7 @@ impl Tensor {
         factors.fold(times, u128::saturating_mul) / per
     }
 
-    /// Names the key with the largest value.
+    /// Checks the size. An error names the key with the largest value.
     fn check(&self) -> Result<(), ConfigError> {
         let largest = self.keys.iter().max_by_key(|(_, value)| *value);
         let &(field, value) = largest.expect("a size depends on a key");
@@ -65,11 +65,10 @@ impl Tensor {
     }
 }
 
-/// Refuses models and micro-batches of which some tensor could not be addressed, or whose tensors would
-/// be too many to list.
+/// Rejects models and micro-batches with a tensor too large to address, or with too many tensors to list.
 ///
 /// # Errors
-/// [`ConfigError::Invalid`] for the largest of the sizes that are too large together.
+/// [`ConfigError::Invalid`] for the largest of the sizes whose product is too large.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let model = &config.model;
     let blocks = model.num_hidden_layers;
@@ -78,8 +77,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         "model.num_hidden_layers",
         blocks,
         format!(
-            "it must be at most {MAX_BLOCKS}: each block is some dozens of tensors and ops, which are \
-             planned before anything runs"
+            "it must be at most {MAX_BLOCKS}: the plan holds dozens of tensors and ops for each block"
         ),
         "Set fewer blocks, of a larger model.hidden_size",
     )?;
@@ -97,8 +95,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "model.moe.num_experts",
             moe.num_experts,
             format!(
-                "in {} blocks that is {experts} experts, each of them three tensors of a checkpoint, \
-                 and a model has at most {MAX_EXPERTS} experts in all its blocks",
+                "in {} blocks that is {experts} experts, and a model has at most {MAX_EXPERTS} experts \
+                 in all its blocks",
                 model.num_moe_layers()
             ),
             "Set fewer experts, or fewer model.num_hidden_layers",
@@ -109,9 +107,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             "model.moe.num_experts_per_tok",
             moe.num_experts_per_tok,
             format!(
-                "with the {tokens} tokens of a micro-batch (train.batch_size x \
-                 train.context_length) there would be more pairs of a token and its expert than a \
-                 32-bit index reaches"
+                "with the {tokens} tokens of a micro-batch (train.batch_size x train.context_length) \
+                 there would be more pairs of a token and its expert than a 32-bit index can address"
             ),
             "Set fewer experts per token, or a smaller train.batch_size",
         )?;
@@ -141,7 +138,7 @@ fn tensors(config: &Config) -> Vec<Tensor> {
         tensor("the hidden states", (1, 1), &[width, batch, context]),
         // In at most 256 chunks.
         tensor("a chunk of the logits", (1, 256), &[vocab, batch, context]),
-        // There are no more heads of keys, nor of values, than of queries.
+        // There are at most as many key heads, and value heads, as query heads.
         tensor("the projection to queries, keys and values", (3, 1), &[heads, head_dim, width]),
         tensor("queries, keys and values", (3, 1), &[heads, head_dim, batch, context]),
     ];
@@ -163,7 +160,7 @@ fn tensors(config: &Config) -> Vec<Tensor> {
             tensor("the experts' inner states", (2, 1), &[top_k, inner, batch, context]),
             tensor("the first matrix of the shared expert", (2, 1), &[shared, width]),
             tensor("the shared expert's inner states", (2, 1), &[shared, batch, context]),
-            // Of each 256 pairs of a token and its expert.
+            // One count for each 256 pairs of a token and its expert.
             tensor("the counts of the dispatch", (1, 256), &[experts, top_k, batch, context]),
         ]);
     }
@@ -176,7 +173,7 @@ fn tensors(config: &Config) -> Vec<Tensor> {
         list.push(tensor("its inner states", (8, 1), &[width, batch, context]));
     }
     if let (true, Some(moe)) = (config.mtp.is_on(), &model.moe) {
-        // Twice the larger of the two that its inner width is the sum of.
+        // The inner width is a sum of two numbers, so twice the larger one bounds it.
         let top_k = ("model.moe.num_experts_per_tok", moe.num_experts_per_tok);
         let inner = ("model.moe.moe_intermediate_size", moe.moe_intermediate_size);
         let shared =

@@ -1,8 +1,7 @@
-//! Laying a partial configuration over a base: first a TOML text, then each `--set`.
-//!
-//! Which keys exist is read off a full default configuration, so no second list can fall behind
-//! the structs. Values are laid over the base one leaf at a time, and each is tried at once: a
-//! failure is that leaf's, and can be reported with its origin.
+//! Overlays a base configuration with a partial one: first a TOML text, then each `--set`.
+//! The known keys come from a full default configuration, so that no second list can differ from the structs. Values
+//! replace those of the base one leaf at a time, and the result is parsed after each leaf. An error therefore belongs
+//! to that leaf, and is reported with its origin.
 
 use serde::Deserialize;
 use toml::de::DeTable;
@@ -11,22 +10,22 @@ use toml::{Table, Value};
 use super::error::ConfigError;
 use super::{Config, MoeConfig, RopeScaling};
 
-/// Likeness (Jaro-Winkler, 0 to 1) from which a known name is worth suggesting for an unknown one.
+/// Least similarity (Jaro-Winkler, 0 to 1) of a known name that is suggested for an unknown one.
 const NEAR: f64 = 0.8;
 
-/// Lays `toml_text` (with the name that messages give it), then each `section.key=value` of
-/// `sets`, over `base`, and validates the whole.
+/// Overlays `base` with `toml_text` (a name for messages, and the text), then with each `section.key=value` of `sets`,
+/// and validates the result.
 ///
-/// - Keys that neither names keep the value of `base`.
-/// - The value of a set is TOML; what isn't, is a bare string: `nitp.loss=mse`. One string stands
-///   for a list of one.
+/// - Keys in neither of them keep the value of `base`.
+/// - The value of a set is TOML. Text that is no TOML is read as a string, as in `nitp.loss=mse`. One string stands for
+///   a list with this string.
 /// - Any key of `model.moe` over a dense base makes it a mixture of experts with the defaults of
 ///   [`MoeConfig`]; so does an empty `[model.moe]`. `model.moe=none` (or `false`) makes it dense.
-///   `model.rope_scaling` is of the same kind.
+///   `model.rope_scaling` works in the same way.
 ///
 /// # Errors
 /// A [`ConfigError`] that names the key, the line or the set, and what is allowed: for text that
-/// is not TOML, unknown keys, values of the wrong kind, and all that [`Config::validate`] refuses.
+/// is not TOML, unknown keys, values of the wrong kind, and all errors of [`Config::validate`].
 pub fn load(
     base: Config,
     toml_text: Option<(&str, &str)>,
@@ -48,10 +47,10 @@ pub fn load(
     Ok(config)
 }
 
-/// What messages call the configuration that others are laid over.
+/// Name of the base configuration in messages.
 const BASE: &str = "the base configuration";
 
-/// The nearest of `names`, in words, or all of them where none is near.
+/// The most similar of `names`, in words, or all of them if none is similar.
 pub(super) fn suggest<'a>(name: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(name, names.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -67,7 +66,7 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, known)| known)
 }
 
-/// Where a value comes from, for messages.
+/// Origin of a value, for messages.
 enum Origin<'a> {
     File { name: &'a str, text: &'a str },
     Set(&'a str),
@@ -101,7 +100,7 @@ fn line_of(text: &str, path: &[&str]) -> Option<usize> {
     line
 }
 
-/// The configuration as far as it is laid, and the table of everything that may be laid.
+/// The configuration so far, and the table of all known keys.
 struct Layers {
     table: Table,
     schema: Table,
@@ -112,7 +111,7 @@ impl Layers {
         let mut full = Config::default();
         full.model.moe = Some(MoeConfig { shared_expert_gate: true, ..MoeConfig::default() });
         full.model.rope_scaling = Some(RopeScaling::default());
-        // What is written only where it is not the default.
+        // Keys that are written only if they differ from the default.
         (full.model.qkv_bias, full.model.qk_norm) = (true, true);
         (full.mtp.enabled, full.nextlat.enabled, full.top.enabled) = (true, true, true);
         let table = |config: &Config| {
@@ -125,14 +124,14 @@ impl Layers {
     }
 
     fn config(&self) -> Result<Config, ConfigError> {
-        // Every leaf was tried when it was laid, so an error here could only come from the base.
+        // Every leaf was parsed when it was set, so an error here could only come from the base.
         Config::deserialize(self.table.clone()).map_err(|error| ConfigError::Syntax {
             origin: BASE.to_owned(),
             message: error.to_string(),
         })
     }
 
-    /// One `section.key=value`.
+    /// Sets one `section.key=value`.
     fn lay_set(&mut self, set: &str) -> Result<(), ConfigError> {
         let form = || ConfigError::SetForm { text: set.to_owned() };
         let (key, text) = set.split_once('=').ok_or_else(form)?;
@@ -152,7 +151,7 @@ impl Layers {
         };
         let bare = Value::String(text.to_owned());
         match text.parse::<Value>() {
-            // A file may be called `2024` or `true`: where such a value doesn't fit, its text may.
+            // A file may be called `2024` or `true`: if the typed value doesn't fit, its text may.
             Ok(typed) if !typed.is_array() && !typed.is_table() => {
                 lay(typed).or_else(|error| lay(bare).map_err(|_| error))
             }
@@ -161,7 +160,7 @@ impl Layers {
         }
     }
 
-    /// Every entry of `patch`, the table at `path`.
+    /// Sets every entry of `patch`, the table at `path`.
     fn lay(&mut self, path: &[&str], patch: Table, origin: &Origin<'_>) -> Result<(), ConfigError> {
         for (name, value) in patch {
             let path = [path, &[name.as_str()]].concat();
@@ -187,8 +186,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Puts `value` at `path` if that still makes a configuration; no value stands for a table
-    /// that has to exist.
+    /// Sets `value` at `path` if the result is still a configuration. No value means a table that has to exist.
     fn try_value(
         &mut self,
         path: &[&str],
@@ -270,7 +268,7 @@ fn collect_keys(prefix: &str, table: &Table, keys: &mut Vec<String>) {
     }
 }
 
-/// Whether this is a section that a configuration need not have.
+/// Whether this section is optional.
 fn is_optional(path: &[&str]) -> bool {
     matches!(path, ["model", "moe" | "rope_scaling"])
 }
@@ -284,8 +282,8 @@ fn shown(value: &Value) -> String {
     value.to_string().replace('\n', " ")
 }
 
-/// What `path` takes, in words: `known` is the default that shows its type, `refusal` what serde
-/// said of `found`.
+/// The kind of value that `path` expects, in words. `known` is its default, which shows the type; `refusal` is serde's
+/// error about `found`.
 fn expected(path: &[&str], known: &Value, found: Option<&Value>, refusal: &str) -> String {
     match known {
         Value::Integer(_) => "expected a whole number of at least 0".to_owned(),
@@ -294,7 +292,7 @@ fn expected(path: &[&str], known: &Value, found: Option<&Value>, refusal: &str) 
         Value::Array(_) => {
             "expected a list of strings, such as [\"a.txt\", \"b.jsonl\"]".to_owned()
         }
-        // A string that is refused is not one of an enum's names, which serde lists.
+        // A rejected string is not one of an enum's names, which serde lists.
         Value::String(_) if found.is_some_and(Value::is_str) => refusal.to_owned(),
         Value::String(_) => "expected a string in quotes".to_owned(),
         Value::Table(_) if is_optional(path) => {

@@ -1,10 +1,9 @@
-//! Everything a run is decided by: the model, the objective, the recipe and the data, with
-//! validation.
+//! The configuration of a run: the model, the objective, the recipe and the data, with validation.
 //!
 //! A configuration is TOML with the sections `[model]`, `[model.moe]`, `[model.rope_scaling]`, `[nitp]`, `[mtp]`,
-//! `[nextlat]`, `[top]`, `[train]` and `[data]`. [`preset`] gives a whole one by name, [`load()`] lays a partial one over it,
-//! [`Config::to_toml`] writes a complete one. [`parameter_counts`] and [`flops_per_token`] say
-//! what a model costs before it is built.
+//! `[nextlat]`, `[top]`, `[train]` and `[data]`. [`preset`] returns a complete configuration by name, [`load()`]
+//! overlays it with a partial one, and [`Config::to_toml`] writes a complete one. [`parameter_counts`] and
+//! [`flops_per_token`] compute the cost of a model before it is built.
 
 mod cost;
 mod data;
@@ -43,9 +42,9 @@ use error::require;
 pub struct Config {
     /// `[model]` and `[model.moe]`: the shape of the model.
     pub model: ModelConfig,
-    /// `[nitp]`: the objective beside next-token prediction.
+    /// `[nitp]`: the objective in addition to next-token prediction.
     pub nitp: NitpConfig,
-    /// `[mtp]`: multi-token prediction, off by default. The page knows no rivals of NITP.
+    /// `[mtp]`: multi-token prediction, off by default. The page has no rivals of NITP.
     #[cfg_attr(target_arch = "wasm32", serde(skip))]
     #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "is_default"))]
     pub mtp: MtpConfig,
@@ -63,13 +62,13 @@ pub struct Config {
     pub data: DataConfig,
 }
 
-/// Whether a value is what it is where nothing says otherwise.
+/// Whether a value equals its default.
 #[cfg(not(target_arch = "wasm32"))]
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Whether models may have what only models of other programs have: those of a page have not, which is better short.
+/// Whether this program supports features that only imported models have. The page does not, because it must be small.
 pub(crate) const FOREIGN_IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
 
 impl Config {
@@ -119,8 +118,8 @@ impl Config {
         )
     }
 
-    /// This configuration with next-token prediction as its only objective: the model as it is used, without the
-    /// heads of others.
+    /// This configuration with next-token prediction as its only objective: the model without the heads that only
+    /// training uses.
     pub fn next_token_alone(mut self) -> Self {
         self.nitp.enabled = false;
         self.mtp.enabled = false;
@@ -130,9 +129,9 @@ impl Config {
     }
 
     /// The configuration as TOML, in the order `[model]`, `[model.rope_scaling]`, `[model.moe]`, `[nitp]`, `[mtp]`,
-    /// `[nextlat]`, `[top]`, `[train]`, `[data]`. Defaults are written out, but for those that the page doesn't know:
-    /// what a model does not have that only imported models have, and objectives that are off. So the page reads every
-    /// run that it can train. [`Config::from_toml`] reads it back as it was.
+    /// `[nextlat]`, `[top]`, `[train]`, `[data]`. Defaults are written, too, except for keys that the page lacks:
+    /// features of imported models that a model does not have, and objectives that are off. The page can therefore read
+    /// every run that it can train. [`Config::from_toml`] reads the same configuration back.
     ///
     /// # Panics
     /// If a number exceeds 2^63 - 1, which TOML can't hold and [`Config::validate`] refuses.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::RopeScaling;
 use super::error::{ConfigError, require, require_in, require_positive, require_size};
 
-/// Widest head: of the smallest tile of attention's baseline, vectors of this many reals fill the 16 KiB of
-/// shared memory that WebGPU promises.
+/// Widest head: with heads of this width, the smallest tile of attention's baseline fills the 16 KiB of workgroup
+/// memory that WebGPU guarantees.
 pub const MAX_HEAD_DIM: usize = 256;
 
 /// `[model]`: a decoder with RMSNorm, grouped-query attention with rotary positions and SwiGLU.
@@ -28,7 +28,7 @@ pub struct ModelConfig {
     /// Key and value heads, each shared by `num_attention_heads / num_key_value_heads` query
     /// heads. Default 2.
     pub num_key_value_heads: usize,
-    /// Width of one head; free of `hidden_size`. Even, because rotary positions turn pairs; at most
+    /// Width of one head; independent of `hidden_size`. Even, because RoPE rotates pairs; at most
     /// [`MAX_HEAD_DIM`]. Default 32.
     pub head_dim: usize,
     /// Whether the projections to queries, keys and values have biases, as Qwen2's have. Default false.
@@ -50,7 +50,7 @@ pub struct ModelConfig {
     /// Standard deviation of the initial weights; matrices that write to the residual stream are
     /// drawn with this divided by sqrt(2 L). Above 0. Default 0.02.
     pub initializer_range: f64,
-    /// `[model.rope_scaling]`: absent for plain rotary positions, which is the default.
+    /// `[model.rope_scaling]`: absent for RoPE without scaling, which is the default.
     #[cfg_attr(target_arch = "wasm32", serde(skip))]
     #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "Option::is_none"))]
     pub rope_scaling: Option<RopeScaling>,
@@ -59,8 +59,7 @@ pub struct ModelConfig {
     pub moe: Option<MoeConfig>,
 }
 
-/// `[model.moe]`: the mixture of experts that takes the place of the SwiGLU in every block but the
-/// first few.
+/// `[model.moe]`: the mixture of experts that replaces the SwiGLU in every block except the first ones.
 ///
 /// A router (softmax over all experts) picks k of the routed experts for each token and weighs
 /// them; the shared expert sees every token, unweighted. Every routed pair is computed, none is
@@ -78,8 +77,8 @@ pub struct MoeConfig {
     /// Inner width of the shared expert, for several shared experts their sum; 0 for none. Default
     /// 120.
     pub shared_expert_intermediate_size: usize,
-    /// Whether what the shared expert gives is multiplied by a gate of its own, the sigmoid of a score of the token, as
-    /// Qwen2Moe's is. Needs a shared expert. Default false.
+    /// Whether the shared expert's result is multiplied by a gate, the sigmoid of a score of the token, as in Qwen2Moe.
+    /// Needs a shared expert. Default false.
     #[cfg_attr(target_arch = "wasm32", serde(skip))]
     #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "super::is_default"))]
     pub shared_expert_gate: bool,
@@ -140,17 +139,17 @@ impl ModelConfig {
         super::FOREIGN_IN_PROGRAM && self.qk_norm
     }
 
-    /// How rotary positions are scaled, if they are.
+    /// The scaling of RoPE, if there is one.
     pub fn rope_scaling(&self) -> Option<&RopeScaling> {
         self.rope_scaling.as_ref().filter(|_| super::FOREIGN_IN_PROGRAM)
     }
 
-    /// The mixture of block `layer` (from 0), or `None` where that block is dense.
+    /// The mixture of block `layer` (from 0), or `None` if the block is dense.
     pub fn moe_of(&self, layer: usize) -> Option<&MoeConfig> {
         self.moe.as_ref().filter(|moe| layer >= moe.first_k_dense_replace)
     }
 
-    /// How many blocks hold a mixture of experts; the other blocks are dense.
+    /// Number of blocks with a mixture of experts; the other blocks are dense.
     pub fn num_moe_layers(&self) -> usize {
         self.moe
             .as_ref()
@@ -188,7 +187,7 @@ impl ModelConfig {
     fn validate_head_dim(&self) -> Result<(), ConfigError> {
         let head_dim = self.head_dim;
         let advice = match head_dim {
-            0 | 1 => "Set model.head_dim to 32 or 64, or another of these".to_owned(),
+            0 | 1 => "Set model.head_dim to 32 or 64".to_owned(),
             2..MAX_HEAD_DIM => {
                 format!("Set model.head_dim to {} or {}", head_dim - 1, head_dim + 1)
             }
@@ -201,8 +200,8 @@ impl ModelConfig {
             "model.head_dim",
             head_dim,
             format!(
-                "it must be an even number from 2 to {MAX_HEAD_DIM}, because rotary positions turn \
-                 pairs of its entries, and attention on a GPU has room for no more"
+                "it must be an even number from 2 to {MAX_HEAD_DIM}, because RoPE rotates pairs of its \
+                 entries, and the GPU kernels hold no more"
             ),
             advice,
         )

@@ -1,4 +1,4 @@
-//! The objective beside next-token prediction, with every choice that the paper's ablations vary.
+//! The objective in addition to next-token prediction, with every choice that the paper's ablations vary.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,19 +13,19 @@ use super::error::{ConfigError, require, require_in};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NitpConfig {
-    /// Whether the objective is there at all; false trains by next-token prediction alone. Default
+    /// Whether the objective is on; false trains by next-token prediction alone. Default
     /// true.
     pub enabled: bool,
-    /// lambda, the weight of the raw NITP loss (or of the penalty of `regularizer`) in the whole
-    /// loss. At least 0. Default 1.
+    /// lambda, the weight of the NITP loss (or of the penalty of `regularizer`) in the total loss. At least 0. Default
+    /// 1.
     pub weight: f64,
     /// k, the block whose output is the target: 0 is the embedding output, k the residual stream
     /// after the k-th block, up to `num_hidden_layers`, the stream before the final norm. Default
     /// 1; presets take about 20% of their depth.
     pub target_layer: usize,
-    /// Which position's target h_t predicts. Default "next".
+    /// The position of the target that h_t predicts. Default "next".
     pub shift: Shift,
-    /// What compares prediction and target. Default "cosine".
+    /// The loss between prediction and target. Default "cosine".
     pub loss: NitpLoss,
     /// "none", or a penalty on the hidden states alone that *replaces* the target loss: with
     /// "token_cosine" there is no target and no projector, and `target_layer`, `shift`, `loss`,
@@ -39,11 +39,11 @@ pub struct NitpConfig {
     /// First step (from 0) at which the objective counts; before it the NITP loss is 0. A value of
     /// `train.steps` or more leaves it out of the whole run. Default 0.
     pub start_step: usize,
-    /// Which hidden state is h_t. Default "post_norm".
+    /// The hidden state that is h_t. Default "post_norm".
     pub source: Source,
 }
 
-/// Which position's target the state at t predicts.
+/// The position of the target that the state at t predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shift {
@@ -53,8 +53,8 @@ pub enum Shift {
     Current,
 }
 
-/// What compares the prediction p = P(h_t) with the target z, both of width d; every loss is a
-/// mean over the pairs that count.
+/// The loss between the prediction p = P(h_t) and the target z, both of width d. Every loss is a mean over the pairs
+/// that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NitpLoss {
@@ -68,11 +68,11 @@ pub enum NitpLoss {
     Kl,
 }
 
-/// A penalty in place of the target loss.
+/// A penalty instead of the loss against the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Regularizer {
-    /// None: the target loss.
+    /// No penalty: the loss against the target.
     None,
     /// Mean cosine of the hidden states of pairs of different positions of one row; no target, no
     /// projector.
@@ -89,11 +89,11 @@ pub enum Projector {
     None,
 }
 
-/// Which hidden state predicts.
+/// The hidden state that predicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// After the final RMSNorm: what the unembedding reads.
+    /// The state after the final RMSNorm, which the unembedding reads.
     PostNorm,
     /// The residual stream after the last block.
     PreNorm,
@@ -117,12 +117,12 @@ impl Default for NitpConfig {
 }
 
 impl NitpConfig {
-    /// Whether the loss compares against a target: enabled, and not replaced by a penalty.
+    /// Whether the loss has a target: it is enabled, and not replaced by a penalty.
     pub fn has_target(&self) -> bool {
         self.enabled && self.regularizer == Regularizer::None
     }
 
-    /// Whether the model carries the projector's weights while it trains.
+    /// Whether training has the projector's weights.
     pub fn has_projector(&self) -> bool {
         self.has_target() && self.projector == Projector::Swiglu
     }

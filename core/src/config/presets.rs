@@ -7,20 +7,17 @@ use super::{
     NitpConfig, TrainConfig,
 };
 
-/// Every preset's name, with what it is in one line.
+/// Names of all presets, with a description of one line.
 const PRESETS: &[(&str, &str)] = &[
-    ("nano", "41 k parameters, dense, bytes: trains in seconds, to see every part work"),
+    ("nano", "41 k parameters, dense, bytes: a test of every part, trains in seconds"),
     ("mini", "0.22 M, dense: for a browser tab without a GPU; learns words in a few minutes"),
     (
         "tiny",
         "1.0 M, dense: the default; trains on the project's own corpus in minutes on two cores",
     ),
-    (
-        "tiny-moe",
-        "1.8 M, 1.0 M active: tiny with 8 experts, two of them and a shared one for each token",
-    ),
+    ("tiny-moe", "1.8 M, 1.0 M active: tiny with 8 experts, two and a shared one for each token"),
     ("small", "30 M, dense: for a GPU, or an evening on a CPU"),
-    ("small-moe", "29 M, 7.6 M active: 16 experts, two of them and a shared one for each token"),
+    ("small-moe", "29 M, 7.6 M active: 16 experts, two and a shared one for each token"),
     ("1.9b-a0.3b", "the paper's 1.9 B MoE, 0.3 B active: 16 blocks, 144 experts, 105 B tokens"),
     ("3b-a0.5b", "the paper's 3 B MoE, 0.5 B active: 17 blocks, 144 experts, 200 B tokens"),
     ("9b-a1b", "the paper's 9 B MoE, 1 B active: 24 blocks, 144 experts, 330 B tokens"),
@@ -30,8 +27,8 @@ const PRESETS: &[(&str, &str)] = &[
     ("3b", "the paper's 3 B dense model: 28 blocks, 330 B tokens"),
 ];
 
-/// Every preset's name, with what it is in one line, smallest first within the project's own and
-/// within the paper's.
+/// Names of all presets, with a description of one line: first the project's own, then the paper's, each from small to
+/// large.
 pub fn preset_names() -> &'static [(&'static str, &'static str)] {
     PRESETS
 }
@@ -162,8 +159,7 @@ fn small_moe() -> Config {
 struct PaperRow {
     name: &'static str,
     learning_rate: f64,
-    /// Rows of a step, and how many of them are a micro-batch here; the paper gives the first
-    /// alone.
+    /// Rows of a step, and rows of a micro-batch here; the paper gives only the first.
     rows: usize,
     batch_size: usize,
     hidden_size: usize,
@@ -172,8 +168,8 @@ struct PaperRow {
     heads: usize,
     kv_heads: usize,
     intermediate_size: usize,
-    /// Experts of a token and the inner width of each, routed or shared; of 144 with one shared in
-    /// every MoE of the table.
+    /// Routed experts per token, and the inner width of each expert, routed or shared. Every MoE of the table has 144
+    /// experts and a shared one.
     experts: Option<(usize, usize)>,
     target_layer: usize,
     weight: f64,
@@ -185,8 +181,8 @@ struct PaperRow {
 const PAPER_VOCAB: usize = 152_064;
 const PAPER_CONTEXT: usize = 8192;
 
-/// The MoE models come to the totals of their names with an untied unembedding. The dense ones do
-/// where the two vocabulary matrices count once: untied, the second one comes on top.
+/// With an untied unembedding, the MoE models have the totals of their names. The dense models have them only if the
+/// two vocabulary matrices count once.
 const PAPER: &[PaperRow] = &[
     PaperRow {
         name: "1.9b-a0.3b",
@@ -304,8 +300,8 @@ const PAPER: &[PaperRow] = &[
 
 impl PaperRow {
     /// Batches of the table, steps for its tokens, 2,000 steps of warm-up, and 20% of linear
-    /// decay. What the table leaves open (intervals, the weight of the balance loss, 1e6 as
-    /// Qwen2's rotary base) is this project's choice.
+    /// decay. Settings that the table leaves open (intervals, the weight of the balance loss, 1e6 as Qwen2's RoPE base)
+    /// are this project's choice.
     fn config(&self) -> Config {
         Config {
             model: ModelConfig {
@@ -317,7 +313,7 @@ impl PaperRow {
                 head_dim: self.head_dim,
                 intermediate_size: self.intermediate_size,
                 rope_theta: 1e6,
-                // The dense totals fit their names only with one matrix for both ends.
+                // The dense totals fit their names only with tied embeddings.
                 tie_word_embeddings: self.experts.is_none(),
                 moe: self.experts.map(|(top_k, width)| MoeConfig {
                     num_experts: 144,

@@ -1,33 +1,33 @@
-//! Other objectives beside next-token prediction, to compare NITP with. Each is off by default, and any of them may
-//! be on together with the others and with NITP. How each is defined, and what its paper leaves open, is in
-//! docs/rivals.md.
+//! Other objectives in addition to next-token prediction, for comparisons with NITP. Each is off by default, and can be
+//! combined with the others and with NITP. docs/rivals.md has the definitions, and the choices that the papers leave
+//! open.
 
 use serde::{Deserialize, Serialize};
 
 use super::ModelConfig;
 use super::error::{ConfigError, require, require_in};
 
-/// Whether this program can train with rivals. The page compares NITP with next-token prediction alone, and a page is
-/// better short.
+/// Whether this program can train with rivals. The page compares NITP only with next-token prediction, because it must
+/// be small.
 pub(crate) const IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
 
-/// Most tokens ahead that token order prediction looks: one workgroup's lanes weigh them.
+/// Largest window of token order prediction: the threads of one workgroup handle one token each.
 pub const MAX_WINDOW: usize = 64;
 
 /// `[mtp]`: multi-token prediction. One head predicts the token after the next, through the model's own unembedding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MtpConfig {
-    /// Whether the objective is there at all. Default false.
+    /// Whether the objective is on. Default false.
     pub enabled: bool,
-    /// The weight of its cross-entropy in the whole loss. At least 0. Default 0.3, as in the first two thirds of
+    /// The weight of its cross-entropy in the total loss. At least 0. Default 0.3, as in the first two thirds of
     /// DeepSeek-V3's training.
     pub weight: f64,
-    /// What the head reads. Default "sequential".
+    /// The head's input. Default "sequential".
     pub head: MtpHead,
 }
 
-/// What the head of multi-token prediction reads before its block.
+/// The input of multi-token prediction's head, before its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MtpHead {
@@ -42,7 +42,7 @@ pub enum MtpHead {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NextLatConfig {
-    /// Whether the objective is there at all. Default false.
+    /// Whether the objective is on. Default false.
     pub enabled: bool,
     /// The weight of the smooth L1 distance from the next state. At least 0. Default 1.
     pub weight: f64,
@@ -51,17 +51,16 @@ pub struct NextLatConfig {
     pub kl_weight: f64,
 }
 
-/// `[top]`: token order prediction (arXiv 2508.19228). A second unembedding ranks the tokens that come next by how
-/// soon they come.
+/// `[top]`: token order prediction (arXiv 2508.19228). A second unembedding ranks the next tokens by their distance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TopConfig {
-    /// Whether the objective is there at all. Default false.
+    /// Whether the objective is on. Default false.
     pub enabled: bool,
-    /// The weight of its loss in the whole loss. At least 0. Default 1.
+    /// The weight of its loss in the total loss. At least 0. Default 1.
     pub weight: f64,
-    /// How many tokens ahead count, 1 to 64. A token j ahead has a weight in proportion to e^-j, so those beyond the
-    /// default of 16 have less than a millionth together.
+    /// Number of tokens ahead that count, 1 to 64. A token j ahead has a weight proportional to e^-j, so tokens beyond
+    /// the default of 16 have less than a millionth of the weight.
     pub window: usize,
 }
 
@@ -93,7 +92,7 @@ impl MtpConfig {
         require_in("mtp.weight", self.weight, 0.0..=f64::MAX)
     }
 
-    /// FFN width of its block: what a token passes in the model's last block.
+    /// FFN width of its block: the inner width that a token uses in the model's last block.
     pub fn intermediate_size(model: &ModelConfig) -> usize {
         model.moe.as_ref().map_or(model.intermediate_size, |moe| {
             moe.num_experts_per_tok

@@ -1,4 +1,4 @@
-//! How rotary positions reach further than the context that a model was first trained with.
+//! Scaling of RoPE, for contexts longer than the one that a model was first trained with.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ use super::error::{ConfigError, require, require_positive};
 pub enum RopeType {
     /// Every angle is divided by `factor` (position interpolation, Chen et al. 2023, arXiv 2306.15595).
     Linear,
-    /// Slow rotations are divided by `factor`, fast ones stay, and those between are blended (Llama 3.1).
+    /// Slow rotations are divided by `factor`, fast ones are unchanged, and those between are interpolated (Llama 3.1).
     Llama3,
 }
 
-/// `[model.rope_scaling]`: frequencies of the rotary positions other than `theta^(-2i / head_dim)`.
+/// `[model.rope_scaling]`: RoPE frequencies other than `theta^(-2i / head_dim)`.
 ///
 /// Key names are those of Hugging Face's configurations. Omitted keys take the value of Llama 3.1, which each field
 /// names as its default.
@@ -23,14 +23,14 @@ pub enum RopeType {
 pub struct RopeScaling {
     /// "linear" or "llama3". Default "llama3".
     pub rope_type: RopeType,
-    /// What angles are divided by. Above 0. Default 8.
+    /// The divisor of angles. Above 0. Default 8.
     pub factor: f64,
-    /// Of llama3: rotations with fewer turns than this over the original context are divided by `factor`. Above 0.
+    /// For llama3: rotations with fewer turns than this over the original context are divided by `factor`. Above 0.
     /// Default 1.
     pub low_freq_factor: f64,
-    /// Of llama3: rotations with more turns than this stay as they are. Above `low_freq_factor`. Default 4.
+    /// For llama3: rotations with more turns than this are unchanged. Above `low_freq_factor`. Default 4.
     pub high_freq_factor: f64,
-    /// Of llama3: the original context, in tokens. At least 1. Default 8192.
+    /// For llama3: the original context, in tokens. At least 1. Default 8192.
     pub original_max_position_embeddings: usize,
 }
 
@@ -47,7 +47,7 @@ impl Default for RopeScaling {
 }
 
 impl RopeScaling {
-    /// The angle of one position, in radians, for that of the unscaled rotation.
+    /// The scaled angle of one position, in radians, from the unscaled one.
     pub fn scaled(&self, frequency: f64) -> f64 {
         let slow = frequency / self.factor;
         match self.rope_type {

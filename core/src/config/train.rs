@@ -1,4 +1,4 @@
-//! The training recipe: AdamW, its schedule, and how often a run looks at itself.
+//! The training recipe: AdamW, its schedule, and the intervals of evaluations and checkpoints.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,18 +19,18 @@ pub struct TrainConfig {
     pub context_length: usize,
     /// Micro-batches whose mean gradient makes one step. At least 1. Default 1.
     pub gradient_accumulation_steps: usize,
-    /// Whether the backward pass of a block computes the block's activations anew (also known as
-    /// gradient checkpointing): between the passes only the stream before each block is kept.
-    /// Changes memory and time, no number. Default false.
+    /// Whether the backward pass of a block recomputes the block's activations (also known as gradient checkpointing):
+    /// only the residual stream before each block is kept between the passes. Changes memory and time, but no result.
+    /// Default false.
     pub recompute_activations: bool,
-    /// What numbers a step computes with. Default "f32".
+    /// Number types of a step. Default "f32".
     pub precision: Precision,
     /// Peak learning rate. Above 0. Default 0.002.
     pub learning_rate: f64,
     /// Steps in which the rate rises: it is peak (s + 1) / warmup_steps at step s. 0: no warm-up.
     /// A run that ends before its warm-up does never reaches the peak. Default 80.
     pub warmup_steps: usize,
-    /// How the rate goes on after the warm-up. Default "wsd".
+    /// Schedule of the rate after the warm-up. Default "wsd".
     pub schedule: Schedule,
     /// Share of `steps` at the end in which "wsd" and "wsd_exp" let the rate fall. 0 to 1. Default
     /// 0.2.
@@ -42,31 +42,29 @@ pub struct TrainConfig {
     pub beta1: f64,
     /// AdamW's decay of the mean squared gradient. At least 0, below 1. Default 0.95.
     pub beta2: f64,
-    /// AdamW's term beside the root of the mean square. Above 0. Default 1e-8.
+    /// AdamW's constant added to the root of the mean square. Above 0. Default 1e-8.
     pub eps: f64,
-    /// Decoupled weight decay of every matrix (embeddings, router and projector included), of no
-    /// norm gain. At least 0. Default 0.1.
+    /// Decoupled weight decay of all matrices (including embeddings, router and projector), but not of norm gains. At
+    /// least 0. Default 0.1.
     pub weight_decay: f64,
     /// Largest global norm of the gradient; a larger one is scaled down to it. At least 0, and 0
     /// doesn't clip. Default 1.
     pub grad_clip: f64,
-    /// Seed of the weights and of the order of the batches. 0 to 2^63 - 1, what a TOML integer
-    /// holds. Default 0.
+    /// Seed of the weights and of the order of the batches. 0 to 2^63 - 1, the largest TOML integer. Default 0.
     pub seed: u64,
     /// Steps between evaluations on the held-out text; 0 for none. Default 100.
     pub eval_interval: usize,
     /// Batches of an evaluation. At least 1. Default 8.
     pub eval_batches: usize,
-    /// Steps between looks at the geometry of the hidden states; 0 for none. Default 100.
+    /// Steps between measurements of the hidden states' geometry; 0 for none. Default 100.
     pub geometry_interval: usize,
-    /// Steps between checkpoints; 0 for the one after the last step alone, which is always
-    /// written. Default 200.
+    /// Steps between checkpoints; 0 for only the one after the last step, which is always written. Default 200.
     pub checkpoint_interval: usize,
-    /// How many of the newest checkpoints are kept, beside the best. At least 1. Default 3.
+    /// Number of newest checkpoints to keep, in addition to the best. At least 1. Default 3.
     pub keep_checkpoints: usize,
 }
 
-/// What numbers a training step computes with. Evaluation and generation are in f32 always.
+/// Number types of a training step. Evaluation and generation always use f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -78,7 +76,7 @@ pub enum Precision {
     Mixed,
 }
 
-/// How the learning rate goes on after the warm-up.
+/// Schedule of the learning rate after the warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
@@ -149,8 +147,8 @@ impl TrainConfig {
             "train.batch_size",
             self.batch_size,
             format!(
-                "with train.context_length = {} a micro-batch has more tokens than a 32-bit \
-                 index reaches",
+                "with train.context_length = {} a micro-batch has more tokens than a 32-bit index can \
+                 address",
                 self.context_length
             ),
             "Set a smaller batch_size and more train.gradient_accumulation_steps",
@@ -175,7 +173,7 @@ impl TrainConfig {
             i64::try_from(self.seed).is_ok(),
             "train.seed",
             self.seed,
-            format!("it must be from 0 to {}, what a TOML integer holds", i64::MAX),
+            format!("it must be from 0 to {}, the largest TOML integer", i64::MAX),
             "Set a smaller seed",
         )
     }

@@ -1,8 +1,8 @@
 //! Matrix products: the `gemm` crate on each thread, and how threads share a product.
 //!
-//! A product is cut into one rectangle of results a thread, rather than left to the crate's own
-//! threading: that is faster at the shapes of small models (bench/README.md), and how a sum is
-//! rounded does not depend on the number of threads.
+//! Each thread computes one rectangle of the results. The crate's own threading is not used, because this is faster at
+//! the shapes of small models (bench/README.md), and because the rounding of a sum must not depend on the number of
+//! threads.
 
 use rayon::prelude::*;
 
@@ -33,7 +33,7 @@ pub(crate) fn multiply(
     accumulate: bool,
 ) {
     let (m, n, _) = size;
-    // SAFETY: no one else has `c`.
+    // SAFETY: `c` is borrowed exclusively.
     unsafe { Product::new(a, b, c, size, accumulate).run(0..m, 0..n) };
 }
 
@@ -51,14 +51,14 @@ pub(crate) fn multiply_together(
     let parts = grid.rows * grid.columns;
     (0..parts).into_par_iter().with_max_len(1).for_each(|part| {
         let (rows, columns) = grid.part(part);
-        // SAFETY: no one else has `c`, and parts do not overlap.
+        // SAFETY: `c` is borrowed exclusively, and parts do not overlap.
         unsafe { product.run(rows, columns) };
     });
 }
 
 type Range = std::ops::Range<usize>;
 
-/// Equal rectangles of results, at whole blocks of the crate's kernels.
+/// Equal rectangles of results. Their edges are at whole blocks of the crate's kernels.
 struct Grid {
     m: usize,
     n: usize,
@@ -67,13 +67,14 @@ struct Grid {
 }
 
 impl Grid {
-    /// Multiply-adds that pay for a thread.
+    /// Least number of multiply-adds that pays for one more thread.
     const LEAST_WORK: usize = 1 << 18;
 
-    /// Rows and columns up to which the crate cuts long sums elsewhere.
+    /// Up to this number of rows and columns, the crate splits long sums at other places than in larger products.
     const SMALL: usize = 64;
 
-    /// Extents of parts are multiples of these: of the kernels' blocks, or close.
+    /// Numbers of rows and columns of a part are multiples of these, which are (nearly) the sizes of the kernels'
+    /// blocks.
     const ROW_STEP: usize = 12;
     const COLUMN_STEP: usize = 32;
 
@@ -82,11 +83,11 @@ impl Grid {
         let work = m as f64 * n as f64 * k as f64;
         let most = threads.min((work / Self::LEAST_WORK as f64) as usize).max(1);
         let mut grids = (1..=most).rev().map(|parts| Self::of(m, n, parts));
-        // With a part that is cut elsewhere, the number of threads would change results.
+        // In a small part, sums would be split at other places, and results would depend on the number of threads.
         grids.find(|grid| !grid.has_small_parts()).unwrap_or(Self::of(m, n, 1))
     }
 
-    /// So many parts, as square as can be: that is the least to read and pack.
+    /// A grid of `parts` parts, as square as possible: square parts read and pack the least data.
     fn of(m: usize, n: usize, parts: usize) -> Self {
         let grids = (1..=parts).filter(|rows| parts.is_multiple_of(*rows));
         let rows = grids
@@ -194,7 +195,7 @@ mod tests {
                 assert_eq!(results.sum::<usize>(), m * n);
             }
         }
-        // The whole is small: it stays whole.
+        // A small product is not divided.
         assert_eq!(Grid::new(64, 64, 1 << 20, 8).rows, 1);
     }
 }

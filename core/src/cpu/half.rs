@@ -1,4 +1,4 @@
-//! What storing a number in 16 bits does to it.
+//! Rounding to f16.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 /// Rounds to f16: to the nearest, ties to even, to infinity beyond 65,520.
 pub(super) fn round(x: &mut [f32]) {
-    /// Elements of a task: enough to pay for it.
+    /// Elements of a task: enough to pay for its overhead.
     const TASK: usize = 1 << 14;
-    /// Elements that are halves at a time: they stay in the first-level cache.
+    /// Elements that are converted at a time: their halves stay in the first-level cache.
     const BLOCK: usize = 1 << 10;
     x.par_chunks_mut(TASK).for_each(|x| {
         let mut halves = [f16::ZERO; BLOCK];
@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn numbers_round_as_f16_does() {
         let exact = [0.0, 1.0, -1.5, 65504.0, 2f32.powi(-24), 2f32.powi(-14), f32::INFINITY];
-        // Beside each, where it goes: ties to even, subnormals, and what is too large or too small.
+        // Pairs of a number and its rounded value: ties to even, subnormals, overflow and underflow.
         let pairs = [
             (1.0 + 2f32.powi(-11), 1.0),
             (1.0 + 3.0 * 2f32.powi(-11), 1.0 + 2f32.powi(-9)),

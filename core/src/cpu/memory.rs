@@ -1,11 +1,11 @@
-//! The CPU executor's buffers, and the view of them that one op gets.
+//! The CPU executor's buffers, and the access that one op gets to them.
 
 use std::cell::{Cell, UnsafeCell};
 
 use crate::ops::Use;
 use crate::plan::{DType, View};
 
-/// A buffer whose disjoint ranges several borrows may hold at once.
+/// A buffer that can lend disjoint ranges at the same time.
 pub(super) struct Buffer<T>(UnsafeCell<Box<[T]>>);
 
 // SAFETY: ranges are handed out by `OpMemory` alone, which is not `Sync` and checks that no
@@ -77,11 +77,11 @@ impl<'a, R: Copy + Default> OpMemory<'a, R> {
         unsafe { std::slice::from_raw_parts_mut(self.ints[buffer].base().add(offset), view.len) }
     }
 
-    /// Hands all of it to an op that is a part of this one, with what that part declares; parts run one
-    /// after the other.
+    /// Lends the memory to an op that is a part of this op, with the uses that the part declares. Parts run one after
+    /// the other.
     ///
     /// # Panics
-    /// If the part touches what this op did not declare, or writes what this op only reads.
+    /// If the part uses a view that this op did not declare, or writes a view that this op only reads.
     pub(crate) fn lend(&self, uses: &[Use], part: impl FnOnce(&OpMemory<'_, R>)) {
         for used in uses {
             let declared = self.uses.iter().any(|it| {
@@ -105,7 +105,7 @@ impl<'a, R: Copy + Default> OpMemory<'a, R> {
             self.taken.set(self.taken.get() | bit);
         }
         let slot = self.slots[view.id.index()];
-        // Halves lie among the reals.
+        // Halves are stored among the reals.
         let is_integer = |dtype| dtype == DType::U32;
         assert!(is_integer(slot.dtype) == is_integer(dtype), "{view:?} is {:?}", slot.dtype);
         (slot.buffer, slot.offset + view.offset)

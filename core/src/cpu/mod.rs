@@ -1,5 +1,5 @@
-//! The CPU executor. In f64 with the twins it is the oracle; in f32 with the fast paths it is how
-//! to train where there is no WebGPU adapter.
+//! The CPU executor. In f64 with the plain twins of the ops, it is the oracle of the tests. In f32 with the fast paths,
+//! it trains on machines without a WebGPU adapter.
 
 pub(crate) mod gemm;
 mod half;
@@ -24,16 +24,16 @@ use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId,
 struct Loaded {
     plan: Plan,
     layout: Layout,
-    /// Of each of its own spaces, the buffer of its first chunk.
+    /// For each space of the plan itself (not of the store), the buffer of its first chunk.
     first: HashMap<Space, usize>,
     slots: Vec<Slot>,
-    /// Of each of [`Plan::nodes`].
+    /// The uses of each node of [`Plan::nodes`].
     uses: Vec<Vec<Use>>,
-    /// Reals and integers that a step starts at 0: states and gradients.
+    /// Buffers of reals and of integers that are zeroed at the beginning of a step: states and gradients.
     cleared: (Vec<usize>, Vec<usize>),
 }
 
-/// An operand that keeps the values that it had in one run: see [`CpuExecutor::hold_operand`].
+/// An operand with values saved from an earlier run: see [`CpuExecutor::hold_operand`].
 struct Held<R> {
     op: &'static str,
     index: usize,
@@ -61,19 +61,19 @@ pub struct CpuExecutor<R> {
     fast: bool,
     poison: bool,
     held: Option<Held<R>>,
-    /// Seconds of each node, while a run is profiled.
+    /// Seconds of each node, during a profiled run.
     times: Option<Vec<f64>>,
 }
 
 impl CpuExecutor<f32> {
-    /// The fast paths: for training.
+    /// An executor with the fast paths: for training.
     pub fn fast(parameters: ParameterLayout) -> Self {
         Self::new(parameters, true)
     }
 }
 
 impl<R: Real> CpuExecutor<R> {
-    /// The plain twins: for tests.
+    /// An executor with the plain twins: for tests.
     #[cfg(feature = "oracle")]
     pub fn twin(parameters: ParameterLayout) -> Self {
         Self::new(parameters, false)
@@ -99,9 +99,8 @@ impl<R: Real> CpuExecutor<R> {
         }
     }
 
-    /// Tests only: from the run after the next one on, every op of this name sees its `index`-th
-    /// use as it was in the next run. Central differences see a stop-gradient only so: what is
-    /// behind it must not move.
+    /// Tests only: the next run saves the `index`-th operand of every op of this name; all later runs give the op the
+    /// saved values. Central differences need this at a stop-gradient, whose operand must count as a constant.
     pub fn hold_operand(&mut self, op: &'static str, index: usize) {
         self.held = Some(Held { op, index, values: Vec::new(), recorded: false, next: 0 });
     }
@@ -246,7 +245,7 @@ fn cleared(layout: &Layout, slots: &[Slot]) -> (Vec<usize>, Vec<usize>) {
 
 /// Fills with zeros.
 fn clear<T: Copy + Default + Send + Sync>(x: &mut [T]) {
-    /// Elements that pay for a task.
+    /// Elements of a task: enough to pay for its overhead.
     const BLOCK: usize = 1 << 16;
     x.par_chunks_mut(BLOCK).for_each(|x| x.fill(T::default()));
 }
@@ -340,8 +339,8 @@ impl<R: Real> Executor for CpuExecutor<R> {
         micro: &[MicroInputs],
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError> {
-        // As one of the pool's threads: from outside, each op would hand its work to a thread that
-        // has to be woken, and go to sleep. A browser has no pool.
+        // The run itself is on a thread of the pool. From a thread outside of the pool, each op would wake a thread of
+        // the pool and sleep meanwhile. A browser has no pool.
         if cfg!(target_arch = "wasm32") {
             self.run_here(id, micro);
         } else {

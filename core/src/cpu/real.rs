@@ -16,9 +16,9 @@ pub trait Real:
     fn of(value: f64) -> Self;
     /// Widens.
     fn f64(self) -> f64;
-    /// Rounds to the values of f16, which a GPU holds; the oracle stays exact.
+    /// Rounds f32 to the values of f16, as a GPU stores them. Does nothing for f64: the oracle is exact.
     fn round_to_half(x: &mut [Self]);
-    /// Runs an op: its twin, or its fast path where this type has one and `fast` is asked for.
+    /// Runs an op: its twin, or its fast path if this type has one and `fast` is set.
     fn run(op: &dyn DynOp, memory: &OpMemory<Self>, fast: bool);
 }
 

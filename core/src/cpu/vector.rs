@@ -1,11 +1,10 @@
-//! Building blocks of the fast paths. Inlined into functions under `#[multiversion]`, they compile
-//! to the widest vectors that the machine has; the lanes are fixed, so results do not depend on it
-//! beyond fused multiply-adds.
+//! Building blocks of the fast paths. Inlined into functions under `#[multiversion]`, they compile to the machine's
+//! widest vectors. The number of lanes is fixed, so results depend on the machine only by fused multiply-adds.
 
 /// Partial sums that run side by side.
 const LANES: usize = 16;
 
-/// Rows that one task works on: enough to pay for the task, and independent of the thread count.
+/// Rows of a task: enough to pay for its overhead, and independent of the number of threads.
 pub const ROWS_PER_TASK: usize = 16;
 
 /// `Σ f(a_i, b_i)` in [`LANES`] partial sums.
@@ -60,13 +59,13 @@ pub fn axpy(y: &mut [f32], scale: f32, x: &[f32]) {
 /// 1.5 * 2^23: added to a small number, it leaves its nearest integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
 
-/// `e^x` to about 2 units in the last place, without a call, so that loops over it vectorise.
+/// `e^x` to about 2 units in the last place. It calls no function, so that loops over it vectorise.
 ///
 /// `2^n e^r` with `r` in `±ln2/2` and a polynomial for `e^r` (Cephes' coefficients).
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // Plain comparisons and bit moves: casts between floats and integers saturate in Rust, and
-    // what checks for that does not vectorise.
+    // Comparisons and bit operations instead of casts: Rust's casts from floats to integers saturate, and the checks
+    // for that do not vectorise.
     let x = if x < -87.336_54 { -87.336_54 } else { x };
     let x = if x > 88.722_83 { 88.722_83 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUNDER;
@@ -79,7 +78,7 @@ pub fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let y = p * r * r + r + 1.0;
-    // n is in -126..=128: the two halves keep 2^n within the exponent's range.
+    // n is in -126..=128: 2^n may exceed the range of the exponent, and its two factors 2^(n/2) do not.
     let n = shifted.to_bits().wrapping_sub(ROUNDER.to_bits()) as i32;
     let half = n >> 1;
     let scale = |e: i32| f32::from_bits((e.wrapping_add(127) << 23) as u32);

@@ -1,4 +1,4 @@
-//! One micro-batch: inputs, labels, and which pairs of positions count.
+//! One micro-batch: inputs, labels, and the mask of pairs of positions.
 
 use super::split::Window;
 use crate::config::Shift;
@@ -6,32 +6,31 @@ use crate::config::Shift;
 /// The label of a position without a next-token loss.
 pub const IGNORED_LABEL: u32 = u32::MAX;
 
-/// Rows of tokens with what the losses need to know of them; all vectors are `[rows * context]`.
+/// Rows of tokens with labels and masks for the losses; all vectors are `[rows * context]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Token ids.
     pub input_ids: Vec<u32>,
-    /// The next token, or [`IGNORED_LABEL`] where it begins another document that nothing
-    /// announces: with an end-of-text token the position of that token learns how texts begin.
+    /// The next token, or [`IGNORED_LABEL`] if it begins another document without an end-of-text token in between. With
+    /// an end-of-text token, its position learns how texts begin.
     pub labels: Vec<u32>,
-    /// 1 where the pair of this position and its target's counts for NITP: both in one document
-    /// and one row. With the shift "current" a position is its own target, and all count.
+    /// 1 if the pair of this position and its target counts for NITP, else 0: both must be in one document and one row.
+    /// With the shift "current" a position is its own target, and all pairs count.
     pub nitp_mask: Vec<u32>,
-    /// Labels that are not ignored.
+    /// Number of labels that are not ignored.
     pub label_count: usize,
-    /// Ones in the mask.
+    /// Number of ones in the mask.
     pub pair_count: usize,
-    /// Bytes of text behind the labels that are not ignored.
+    /// Bytes of text of the labels that are not ignored.
     pub byte_count: usize,
-    /// Labels that are the unknown token, of whose text the bytes are not known.
+    /// Number of labels that are the unknown token, whose bytes are unknown.
     pub unknown_count: usize,
-    /// Rows at the end that only fill the batch: none of their positions counts.
+    /// Padding rows at the end, in which no position counts.
     pub padding_rows: usize,
 }
 
 impl Batch {
-    /// A row of `len - 1` positions for each window of `len` tokens, of which those from the given
-    /// one on count.
+    /// A row of `len - 1` positions for each window of `len` tokens; positions from the given one on count.
     ///
     /// `token_bytes` is [`Tokenizer::token_bytes`](super::Tokenizer::token_bytes), and `unknown`
     /// [`Tokenizer::unknown`](super::Tokenizer::unknown).

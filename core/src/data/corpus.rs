@@ -8,23 +8,23 @@ use sha2::{Digest, Sha256};
 
 use super::tokenizer::{Tokenizer, TokenizerError, listed};
 
-/// Tokens of all documents, one after the other, and where each document starts.
+/// Tokens of all documents, one after the other, and the start of each document.
 ///
-/// Where the tokenizer has an end-of-text token, every document ends with it.
+/// If the tokenizer has an end-of-text token, every document ends with it.
 pub struct TokenCorpus {
     tokenised: Tokenised,
     end_of_text: Option<u32>,
     fingerprint: String,
 }
 
-/// What a [`CorpusBuilder`] makes of texts.
+/// The result of a [`CorpusBuilder`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tokenised {
     /// Tokens of all documents.
     pub tokens: Vec<u32>,
-    /// The first token of each document: rising, from 0.
+    /// Position of the first token of each document: ascending, from 0.
     pub starts: Vec<u64>,
-    /// What the user should know of the texts, each a sentence: which characters were left out.
+    /// Notes for the user about the texts, each a sentence: the characters that were left out.
     pub notes: Vec<String>,
 }
 
@@ -39,10 +39,10 @@ impl fmt::Debug for TokenCorpus {
 }
 
 impl TokenCorpus {
-    /// A corpus from what a [`CorpusBuilder`] made, with the digest by which a run knows its data.
+    /// A corpus from the result of a [`CorpusBuilder`], with a digest by which a run recognises its data.
     ///
     /// # Panics
-    /// If the starts are no rising positions in the tokens, from 0.
+    /// If the starts are not ascending positions in the tokens, from 0.
     pub fn new(tokenised: Tokenised, end_of_text: Option<u32>, fingerprint: String) -> Self {
         let Tokenised { tokens, starts, .. } = &tokenised;
         assert!(starts.first().is_none_or(|&first| first == 0), "documents start at 0");
@@ -52,11 +52,11 @@ impl TokenCorpus {
         Self { tokenised, end_of_text, fingerprint }
     }
 
-    /// A corpus in memory, one document a text; its fingerprint is the SHA-256 of the tokens and
-    /// the document starts.
+    /// A corpus in memory, with one document for each text. Its fingerprint is the SHA-256 of the tokens and the
+    /// document starts.
     ///
     /// # Errors
-    /// If the tokenizer has no token for something in a text.
+    /// If the tokenizer has no token for a part of a text.
     pub fn from_texts<'a>(
         tokenizer: &Tokenizer,
         texts: impl IntoIterator<Item = &'a str>,
@@ -75,7 +75,7 @@ impl TokenCorpus {
         Ok(Self::new(tokenised, tokenizer.end_of_text(), fingerprint))
     }
 
-    /// The same corpus under the name of its files.
+    /// The same corpus with another fingerprint, that of its files.
     pub fn with_fingerprint(self, fingerprint: String) -> Self {
         Self { fingerprint, ..self }
     }
@@ -85,7 +85,7 @@ impl TokenCorpus {
         &self.tokenised.tokens
     }
 
-    /// What the user should know of the texts behind the tokens.
+    /// Notes for the user about the texts.
     pub fn notes(&self) -> &[String] {
         &self.tokenised.notes
     }
@@ -112,7 +112,7 @@ impl TokenCorpus {
         self.end_of_text
     }
 
-    /// Digest by which a run knows its data.
+    /// Digest by which a run recognises its data.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -124,7 +124,7 @@ pub struct CorpusBuilder {
     end_of_text: Option<u32>,
     tokens: Vec<u32>,
     starts: Vec<u64>,
-    /// How often each character was in the texts that the tokenizer has no token for.
+    /// Number of occurrences of each character without a token.
     left_out: BTreeMap<char, u64>,
 }
 
@@ -134,8 +134,8 @@ impl CorpusBuilder {
         Self { end_of_text, tokens: Vec::new(), starts: Vec::new(), left_out: BTreeMap::new() }
     }
 
-    /// Appends a text's tokens. A text that holds end-of-text tokens itself is as many documents;
-    /// one without tokens is none.
+    /// Appends a text's tokens. End-of-text tokens within a text divide it into several documents. A text without
+    /// tokens is no document.
     pub fn push(&mut self, text: &[u32]) {
         for document in text.split(|&token| Some(token) == self.end_of_text) {
             if !document.is_empty() {
@@ -146,10 +146,10 @@ impl CorpusBuilder {
         }
     }
 
-    /// Tokenises texts, side by side, and appends them.
+    /// Tokenises texts in parallel, and appends them.
     ///
     /// # Errors
-    /// If the tokenizer has no token for something in a text.
+    /// If the tokenizer has no token for a part of a text.
     pub fn push_texts(
         &mut self,
         tokenizer: &Tokenizer,
@@ -175,11 +175,11 @@ impl CorpusBuilder {
         }
     }
 
-    /// As [`push_texts`](Self::push_texts), for one text: where that can be, its tokens are made in
-    /// their place, so that a large one takes no more memory than they do.
+    /// Like [`push_texts`](Self::push_texts), for one text. If possible, tokens are written directly to their place, so
+    /// that a large text takes no memory beyond its tokens.
     fn push_text(&mut self, tokenizer: &Tokenizer, text: &str) -> Result<(), TokenizerError> {
         if let Tokenizer::Byte { .. } = tokenizer {
-            // A byte is no end of text.
+            // Bytes are never the end-of-text token.
             if !text.is_empty() {
                 self.starts.push(self.tokens.len() as u64);
                 self.tokens.extend(text.bytes().map(u32::from));
@@ -199,7 +199,7 @@ impl CorpusBuilder {
         Ok(())
     }
 
-    /// All that the texts became.
+    /// The result for all texts.
     pub fn finish(self) -> Tokenised {
         let mut often: Vec<_> = self.left_out.into_iter().map(|(c, count)| (count, c)).collect();
         often.sort_unstable_by(|a, b| b.cmp(a));

@@ -9,52 +9,52 @@ use super::split::{Split, Stream, Window};
 use super::tokenizer::Tokenizer;
 use crate::config::{Config, Shift};
 
-/// Text that a configuration can't be trained or evaluated on.
+/// A text that is too short for a configuration.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DataError {
-    /// The training text has no whole row.
+    /// The training text is shorter than a row.
     #[error(
         "the training text has {tokens} of {total} tokens, but a row needs train.context_length + 1 = \
          {needed}: {}",
         advice(*total, *needed, "set a smaller data.validation_fraction")
     )]
     TrainingTooShort {
-        /// Tokens that are trained on.
+        /// Tokens of the training text.
         tokens: usize,
         /// Tokens of the corpus.
         total: usize,
         /// Tokens of a row and its last label.
         needed: usize,
     },
-    /// The held-out text has no whole row.
+    /// The held-out text is shorter than a row.
     #[error(
         "the held-out text has {tokens} of {total} tokens, but a row needs train.context_length + \
          1 = {needed}: {}",
         advice(*total, *needed, "set a larger data.validation_fraction")
     )]
     HeldOutTooShort {
-        /// Tokens that are held out.
+        /// Tokens of the held-out text.
         tokens: usize,
         /// Tokens of the corpus.
         total: usize,
         /// Tokens of a row and its last label.
         needed: usize,
     },
-    /// Text that is given to be evaluated on has no whole row.
+    /// A text given for evaluation is shorter than a row.
     #[error(
         "the text to evaluate on has {tokens} tokens, but a row of this model needs \
          train.context_length + 1 = {needed}: give more text"
     )]
     EvaluationTooShort {
-        /// Tokens that there are.
+        /// Tokens of the text.
         tokens: usize,
         /// Tokens of a row and its last label.
         needed: usize,
     },
 }
 
-/// What to do about a part of a text of `total` tokens that has no row of `needed`. To `divide` it otherwise
-/// helps only where there is a row for either part, to hold nothing out only where there is one.
+/// Advice about a text of `total` tokens, a part of which is shorter than a row of `needed` tokens. Another division
+/// (`divide`) helps only if the text has a row for each part; holding nothing out helps only if it has one row.
 fn advice(total: usize, needed: usize, divide: &str) -> String {
     let whole = "set data.validation_fraction=0 to train without evaluations";
     let mut ways = vec!["give more text"];
@@ -68,13 +68,12 @@ fn advice(total: usize, needed: usize, divide: &str) -> String {
 struct Row {
     /// Its first token in the held-out text.
     start: usize,
-    /// The first position that counts: the ones before it were in another row.
+    /// The first position that counts. Earlier ones count in another row.
     from: usize,
 }
 
-/// A corpus, split and cut into batches. Batches follow from the corpus, the seed and the sizes of
-/// `[train]`; the model, the executor and the rest of the configuration have no part in them,
-/// except `nitp.shift` in the mask.
+/// A corpus, split and divided into batches. Batches depend on the corpus, the seed and the sizes of `[train]`, but not
+/// on the model, the executor or the rest of the configuration, except `nitp.shift` for the mask.
 #[derive(Debug)]
 pub struct Dataset {
     corpus: TokenCorpus,
@@ -93,8 +92,7 @@ impl Dataset {
     /// A corpus to train on, with `data.validation_fraction` of it held out.
     ///
     /// # Errors
-    /// If the training text, or the held-out text where there is to be some, is too short for one
-    /// row.
+    /// If the training text, or the held-out text, if any, is too short for one row.
     pub fn new(
         config: &Config,
         tokenizer: &Tokenizer,
@@ -111,10 +109,10 @@ impl Dataset {
         Self::with_split(config, tokenizer, corpus, split, Some(sampler), evaluates)
     }
 
-    /// A corpus that is evaluated on, all of it.
+    /// A corpus for evaluation only.
     ///
     /// # Errors
-    /// If it is too short for one row.
+    /// If the corpus is too short for one row.
     pub fn held_out_only(
         config: &Config,
         tokenizer: &Tokenizer,
@@ -164,7 +162,7 @@ impl Dataset {
     /// Micro-batch `micro` of step `step`, both from 0.
     ///
     /// # Panics
-    /// If the corpus is only evaluated on.
+    /// If the corpus is for evaluation only.
     pub fn train_batch(&self, step: usize, micro: usize) -> Batch {
         let sampler = self.sampler.expect("a dataset with training text");
         let first = (step as u64 * self.accumulation as u64 + micro as u64) * self.rows as u64;
@@ -173,8 +171,8 @@ impl Dataset {
         self.batch(&self.split.train, rows)
     }
 
-    /// Number of evaluation batches: `train.eval_batches`, or as many as the held-out text fills;
-    /// 0 where nothing is held out.
+    /// Number of evaluation batches: `train.eval_batches`, or fewer if the held-out text is shorter; 0 if nothing is
+    /// held out.
     pub fn validation_batches(&self) -> usize {
         self.validation_rows.len() / self.rows
     }
@@ -188,8 +186,7 @@ impl Dataset {
         self.batch(&self.split.held_out, self.validation_row(index).iter().copied())
     }
 
-    /// The text behind evaluation batch `index`: a window of context_length + 1 tokens for each
-    /// row that is not padding.
+    /// The text of evaluation batch `index`: a window of context_length + 1 tokens for each row that is not padding.
     pub fn validation_windows(&self, index: usize) -> Vec<Window> {
         let rows = self.validation_row(index).iter().filter(|row| row.from < self.context_length);
         rows.map(|row| self.window(&self.split.held_out, row.start)).collect()
@@ -214,20 +211,20 @@ impl Dataset {
         &self.split
     }
 
-    /// Rows of an epoch; 0 where the corpus is only evaluated on.
+    /// Rows of an epoch; 0 if the corpus is for evaluation only.
     pub fn rows_per_epoch(&self) -> usize {
         self.sampler.map_or(0, |sampler| sampler.windows_per_epoch())
     }
 }
 
-/// Whole batches of rows: spread evenly over a stream that has more of them than are wanted; else
-/// every token of it once, with padding to fill the last batch.
+/// Rows of evaluation, in whole batches. If the stream has more rows than wanted, they are spread evenly over it;
+/// otherwise every token is used once, and padding fills the last batch.
 fn validation_rows(tokens: usize, context: usize, rows: usize, batches: usize) -> Vec<Row> {
     let labels = tokens - 1;
     let (windows, rest) = (labels / context, labels % context);
     let wanted = batches.saturating_mul(rows);
     if windows + usize::from(rest > 0) > wanted {
-        // At least as many windows as are wanted: no two are the same.
+        // The stream has at least as many windows as wanted, so all are different.
         return (0..wanted)
             .map(|i| Row { start: i * windows / wanted * context, from: 0 })
             .collect();
@@ -263,7 +260,7 @@ mod tests {
         Dataset::new(config, &tokenizer, corpus)
     }
 
-    /// Documents of ten rising numbers: no two windows of eight bytes are equal.
+    /// Documents of ten ascending numbers, in which no two windows of eight bytes are equal.
     fn texts(count: usize) -> Vec<String> {
         (0..count).map(|i| (10 * i..10 * i + 10).map(|n| format!("{n:06},")).collect()).collect()
     }
@@ -292,7 +289,7 @@ mod tests {
     fn held_out_text_is_never_trained_on() {
         const CONTEXT: usize = 8;
         let config = config(CONTEXT, 0.2);
-        // Whole documents are held out of many, the end of one.
+        // Of many documents, whole ones are held out; of a single one, its end.
         for texts in [texts(100), vec![texts(100).concat()]] {
             let dataset = dataset(&config, &texts).unwrap();
             let stream = &dataset.split().held_out;
@@ -362,7 +359,7 @@ mod tests {
                 .to_string()
                 .contains("set a larger data.validation_fraction, set data.validation_fraction=0")
         );
-        // A row for either part there is not, whatever the fraction.
+        // No fraction leaves a row for each part.
         for (fraction, part) in [(0.1, "held-out text has 10"), (0.9, "training text has 10")] {
             let error = dataset(&config(60, fraction), &text).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
@@ -387,7 +384,7 @@ mod tests {
         assert_eq!((dataset.validation_batches(), dataset.rows_per_epoch()), (3, 0));
         let labels: usize = (0..3).map(|i| dataset.validation_batch(i).label_count).sum();
         assert_eq!(labels, 16 * 4 * 3);
-        // All but the first byte, which is no label; the end of text has none.
+        // All bytes except the first, which is no label; the end-of-text token has no bytes.
         let bytes: usize = (0..3).map(|i| dataset.validation_batch(i).byte_count).sum();
         assert_eq!(bytes, 16 * 4 * 3 - 1);
     }

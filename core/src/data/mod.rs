@@ -1,6 +1,6 @@
 //! From text to batches, without files: [`Tokenizer`] → [`TokenCorpus`] (tokens with document
-//! boundaries) → [`Split`] (training and held-out text) → [`Dataset`], which hands out a
-//! [`Batch`] by its number. Nothing here has a state: the n-th batch follows from data and seed.
+//! boundaries) → [`Split`] (training and held-out text) → [`Dataset`], which gives a [`Batch`] by its number. There is
+//! no state: the n-th batch is a function of data and seed.
 
 mod batch;
 mod corpus;

@@ -1,16 +1,15 @@
-//! Which window comes when: every epoch has each window once, in an order of its own.
+//! The order of training windows: every epoch has each window once, in an order of its own.
 
-/// The order of the training windows, as a function of their number in the run.
-///
-/// An epoch cuts the stream into windows of `context_length + 1` tokens, each starting on the last
-/// token of the one before (the label of one is the first input of the next). What the windows
-/// leave over, less than a context, moves their first start from epoch to epoch.
+/// The order of training windows, as a function of their number in the run.
+/// An epoch divides the stream into windows of `context_length + 1` tokens. Each window starts at the last token of the
+/// previous one, so this token is a label in one window and the first input of the next. Fewer than `context_length`
+/// tokens are left over; every epoch divides them anew between the beginning and the end of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowSampler {
     seed: u64,
     context_length: usize,
     windows: usize,
-    /// Tokens that a cut of the stream leaves over.
+    /// Tokens left over by a division of the stream.
     slack: usize,
 }
 
@@ -40,9 +39,9 @@ impl WindowSampler {
     }
 }
 
-/// Image of `index` under a permutation of `0..len` chosen by `key`: a Feistel network over the
-/// least even number of bits that holds `len`, walked until it lands below `len` (Black & Rogaway
-/// 2002, "Ciphers with arbitrary finite domains").
+/// Image of `index` under a permutation of `0..len` chosen by `key`: a Feistel network over the least even number of
+/// bits that holds `len`, applied again until the result is below `len` (Black & Rogaway 2002, "Ciphers with arbitrary
+/// finite domains").
 fn permute(key: u64, index: u64, len: u64) -> u64 {
     const ROUNDS: u64 = 8;
     let half = (64 - (len - 1).leading_zeros()).div_ceil(2).max(1);
@@ -60,7 +59,7 @@ fn permute(key: u64, index: u64, len: u64) -> u64 {
     }
 }
 
-/// The finaliser of splitmix64: every bit of the input reaches every bit of the output.
+/// The finaliser of splitmix64: every bit of the input affects every bit of the output.
 fn mix(value: u64) -> u64 {
     let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,4 +1,4 @@
-//! Training and held-out text: no token is in both, and no window reaches from one into the other.
+//! Training and held-out text: no token is in both, and no window crosses between them.
 
 use std::ops::Range;
 
@@ -7,21 +7,21 @@ use sha2::{Digest, Sha256};
 
 use super::corpus::TokenCorpus;
 
-/// The two parts of a corpus. They follow from the corpus and the fraction alone, not from a run's
-/// seed: runs are comparable on the held-out text.
+/// The two parts of a corpus. They depend only on the corpus and the fraction, not on a run's seed, so that runs can be
+/// compared on the held-out text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// What is trained on.
+    /// The training text.
     pub train: Stream,
-    /// What is not.
+    /// The held-out text.
     pub held_out: Stream,
 }
 
-/// Ranges of a corpus, read as one.
+/// Ranges of a corpus, concatenated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stream {
     ranges: Vec<Range<usize>>,
-    /// Tokens up to the end of each range.
+    /// Number of tokens up to the end of each range.
     ends: Vec<usize>,
 }
 
@@ -35,19 +35,18 @@ pub struct Window {
 }
 
 impl Split {
-    /// Holds out about `fraction` of the tokens, at most that many.
-    ///
-    /// Whole documents are held out, in the order of their contents' SHA-256, so that which ones
-    /// does not depend on their order and equal documents stay together. Where documents are too
-    /// few or too long to come to half of the fraction that way, it is the end of the corpus: of
-    /// its last document, then of the one before it, and of all documents equal to these.
+    /// Holds out about `fraction` of the tokens, but not more.
+    /// Whole documents are held out, in the order of their contents' SHA-256. The choice therefore does not depend on
+    /// the order of documents, and equal documents stay together. If documents are too few or too long to reach half of
+    /// the fraction in this way, the end of the corpus is held out instead: the end of the last document, then of the
+    /// one before it, and of all documents equal to these.
     pub fn new(corpus: &TokenCorpus, fraction: f64) -> Self {
         let total = corpus.tokens().len();
         let budget = (fraction * total as f64).round() as usize;
         let order = if budget == 0 { Vec::new() } else { by_contents(corpus) };
         let held_out = choose(corpus, &order, budget);
         let tokens: usize = held_out.iter().map(|&index| corpus.document(index).len()).sum();
-        // Where each document's held-out part begins.
+        // Start of each document's held-out part.
         let mut cuts: Vec<usize> =
             (0..corpus.documents()).map(|i| corpus.document(i).end).collect();
         if 2 * tokens < budget {
@@ -62,7 +61,7 @@ impl Split {
         }
     }
 
-    /// Everything held out: a corpus that is only evaluated on.
+    /// Holds out everything, for a corpus for evaluation only.
     pub fn held_out_only(corpus: &TokenCorpus) -> Self {
         let all = 0..corpus.tokens().len();
         Self { train: Stream::default(), held_out: Stream::new([all].into_iter()) }
@@ -82,7 +81,7 @@ fn by_contents(corpus: &TokenCorpus) -> Vec<([u8; 32], usize)> {
     order
 }
 
-/// Documents in that order while they fit into `budget` tokens.
+/// Documents in this order, as long as they fit into `budget` tokens.
 fn choose(corpus: &TokenCorpus, order: &[([u8; 32], usize)], budget: usize) -> Vec<usize> {
     let mut chosen = Vec::new();
     let mut tokens = 0;
@@ -92,18 +91,17 @@ fn choose(corpus: &TokenCorpus, order: &[([u8; 32], usize)], budget: usize) -> V
             tokens += len;
             chosen.extend(equal.iter().map(|&(_, index)| index));
         } else if 2 * tokens >= budget {
-            break; // going on would prefer short documents
+            break; // continuing would prefer short documents
         }
     }
     chosen
 }
 
-/// Moves `cuts` from the ends of documents to where they hold out `budget` tokens, from the last
-/// document backwards. Equal documents are cut at the same place, or the end of one would be
-/// trained on in the other.
+/// Moves `cuts` from the ends of documents until they hold out `budget` tokens, from the last document backwards. Equal
+/// documents are cut at the same place; otherwise training would see the held-out end of one in the other.
 fn cut_ends(corpus: &TokenCorpus, order: &[([u8; 32], usize)], budget: usize, cuts: &mut [usize]) {
     let mut equal: Vec<_> = order.chunk_by(|a, b| a.0 == b.0).collect();
-    // By the last of each: the order within equal ones is that of the corpus.
+    // By the last document of each group: equal documents are in the order of the corpus.
     let last = |equal: &[([u8; 32], usize)]| equal.last().map(|&(_, index)| index);
     equal.sort_unstable_by_key(|equal| std::cmp::Reverse(last(equal)));
     let mut left = budget;
@@ -115,7 +113,7 @@ fn cut_ends(corpus: &TokenCorpus, order: &[([u8; 32], usize)], budget: usize, cu
 }
 
 impl Stream {
-    /// Joins ranges that rise; empty ones are left out.
+    /// Joins ascending ranges; empty ones are dropped.
     fn new(ranges: impl Iterator<Item = Range<usize>>) -> Self {
         let mut stream = Self::default();
         for range in ranges.filter(|range| !range.is_empty()) {
@@ -137,7 +135,7 @@ impl Stream {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// Whether there are none.
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -145,7 +143,7 @@ impl Stream {
     /// The `len` tokens from `first` on.
     ///
     /// # Panics
-    /// If the stream has fewer.
+    /// If the stream has fewer tokens.
     pub fn window(&self, corpus: &TokenCorpus, first: usize, len: usize) -> Window {
         assert!(first + len <= self.len(), "{first}+{len} leaves a stream of {}", self.len());
         let mut window = Window::default();
@@ -200,7 +198,7 @@ mod tests {
             all(stream, &corpus).documents.into_iter().collect()
         };
         assert!(documents(&train).is_disjoint(&documents(&held_out)));
-        // Not simply a contiguous part.
+        // The held-out part is not contiguous.
         assert!(held_out.ranges.len() > 10);
     }
 
@@ -237,7 +235,7 @@ mod tests {
         }
     }
 
-    /// As where one book is given under two names.
+    /// For example, if one book is given under two names.
     #[test]
     fn the_ends_of_equal_documents_are_held_out_together() {
         for (lens, held_out) in

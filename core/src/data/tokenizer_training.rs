@@ -1,8 +1,8 @@
 //! Training of a byte-level BPE tokenizer, as a Hugging Face `tokenizer.json`.
 //!
-//! The pieces are those of GPT-2 (Radford et al. 2019): text is split by GPT-2's regular expression, each byte becomes one
-//! of 256 printable characters, and the most frequent neighbouring pair is merged until the vocabulary is full. With all 256
-//! bytes in the vocabulary no text is ever out of it, so there is no unknown token.
+//! The pieces are those of GPT-2 (Radford et al. 2019): text is split by GPT-2's regular expression, each byte becomes
+//! one of 256 printable characters, and the most frequent neighbouring pair is merged until the vocabulary is full.
+//! The vocabulary has all 256 bytes, so it covers every text, and there is no unknown token.
 
 use thiserror::Error;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -17,66 +17,66 @@ pub const END_OF_TEXT: &str = "<|endoftext|>";
 /// The smallest vocabulary: 256 bytes and [`END_OF_TEXT`], with no merge at all.
 pub const MIN_VOCAB_SIZE: usize = 257;
 
-/// Why no tokenizer came out of the text.
+/// Errors of training a tokenizer.
 #[derive(Debug, Error)]
 pub enum TokenizerTrainingError {
-    /// The vocabulary could not even hold the bytes.
+    /// The vocabulary is too small for the bytes.
     #[error(
         "vocabulary size {vocab_size} is too small for a byte-level tokenizer: it needs 256 bytes and {END_OF_TEXT}; \
          ask for {MIN_VOCAB_SIZE} or more"
     )]
     VocabularyTooSmall {
-        /// The size that was asked for, in tokens.
+        /// The requested size, in tokens.
         vocab_size: usize,
     },
     /// The vocabulary is larger than a model's can be.
     #[error(
-        "vocabulary size {vocab_size} is more than a model can have: ask for {MAX_VOCAB} tokens or fewer; \
-         usual are 4,096 to 262,144"
+        "vocabulary size {vocab_size} is more than a model can have: ask for {MAX_VOCAB} tokens or \
+         fewer; usual sizes are 4,096 to 262,144"
     )]
     MoreThanAModel {
-        /// The size that was asked for, in tokens.
+        /// The requested size, in tokens.
         vocab_size: usize,
     },
-    /// There are more tokens than merges could make of the text, whatever it says.
+    /// The size exceeds the number of tokens that merges of any text of this length could give.
     #[error(
-        "vocabulary size {vocab_size} is more than the text can fill: its {bytes} bytes become {most} tokens at \
-         most; give more text or ask for far fewer"
+        "vocabulary size {vocab_size} is too large for the text: its {bytes} bytes give at most {most} \
+         tokens; give more text or ask for far fewer"
     )]
     MoreThanText {
-        /// The size that was asked for, in tokens.
+        /// The requested size, in tokens.
         vocab_size: usize,
         /// Bytes of the text.
         bytes: usize,
-        /// The bytes and [`END_OF_TEXT`], and a merge for each byte but one.
+        /// The upper bound: the bytes, [`END_OF_TEXT`], and a merge for each byte except one.
         most: usize,
     },
-    /// Every pair in the text was merged before the vocabulary was full.
+    /// All pairs in the text were merged before the vocabulary was full.
     #[error(
-        "the text has too few different words for a vocabulary of {vocab_size}: after every possible merge it holds \
-         {reached} tokens; give more text or ask for {reached} or fewer"
+        "the text has too few different words for a vocabulary of {vocab_size}: all possible merges \
+         give {reached} tokens; give more text or ask for {reached} or fewer"
     )]
     TooLittleText {
-        /// The size that was asked for, in tokens.
+        /// The requested size, in tokens.
         vocab_size: usize,
         /// The size at which the merges ran out, in tokens.
         reached: usize,
     },
-    /// The tokenizers crate gave up.
+    /// The tokenizers crate failed.
     #[error("the tokenizers library could not train on this text")]
     Library(#[from] tokenizers::Error),
 }
 
 /// Trains a byte-level BPE tokenizer of exactly `vocab_size` tokens and returns the text of its `tokenizer.json`.
 ///
-/// Each item of `texts` is a piece of text of any length; merges never cross from one item into the next, nor from one word
-/// into the next. Ids: 0 is [`END_OF_TEXT`], 1 to 256 are the bytes, then the merges by falling frequency. The same texts, in
-/// any order, give the same bytes: ties between pairs go to the lower ids.
+/// Each item of `texts` is a piece of text of any length; merges never cross items or words. Ids: 0 is [`END_OF_TEXT`],
+/// 1 to 256 are the bytes, then the merges by descending frequency. The same texts, in any order, give the same file:
+/// ties between pairs go to the lower ids.
 ///
 /// # Errors
-/// [`TokenizerTrainingError::VocabularyTooSmall`] under [`MIN_VOCAB_SIZE`], [`TokenizerTrainingError::MoreThanAModel`] above
-/// [`MAX_VOCAB`], [`TokenizerTrainingError::MoreThanText`] and [`TokenizerTrainingError::TooLittleText`] where the text can't
-/// fill the vocabulary: the first before anything is made of it, the second after every merge.
+/// [`TokenizerTrainingError::VocabularyTooSmall`] under [`MIN_VOCAB_SIZE`], [`TokenizerTrainingError::MoreThanAModel`]
+/// above [`MAX_VOCAB`], [`TokenizerTrainingError::MoreThanText`] and [`TokenizerTrainingError::TooLittleText`] if the
+/// text can't fill the vocabulary: the first is found before training, the second after all merges.
 pub fn train_bpe(
     texts: impl Iterator<Item = impl AsRef<str> + Send> + Send,
     vocab_size: usize,
@@ -87,10 +87,10 @@ pub fn train_bpe(
     if vocab_size > MAX_VOCAB {
         return Err(TokenizerTrainingError::MoreThanAModel { vocab_size });
     }
-    // The library takes memory for the whole vocabulary before it looks at the text.
+    // The library allocates memory for the whole vocabulary before it reads the text.
     let texts: Vec<_> = texts.collect();
     let bytes: usize = texts.iter().map(|text| text.as_ref().len()).sum();
-    // Each merge leaves the text one token shorter at least.
+    // Each merge shortens the text by at least one token.
     let most = MIN_VOCAB_SIZE + bytes.saturating_sub(1);
     if vocab_size > most {
         return Err(TokenizerTrainingError::MoreThanText { vocab_size, bytes, most });
@@ -109,7 +109,7 @@ pub fn train_bpe(
         .special_tokens(vec![AddedToken::from(END_OF_TEXT, true)])
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
         .build();
-    // The library parallelises over rayon and reads what it is fed lazily, so the iterator has to be Send: a Vec's is.
+    // The library reads the iterator lazily and in parallel, so the iterator has to be Send, as that of a Vec is.
     tokenizer.train(&mut trainer, texts.into_iter())?;
     let reached = tokenizer.get_model().get_vocab_size();
     if reached != vocab_size {

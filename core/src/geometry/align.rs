@@ -1,4 +1,5 @@
-//! Keeping a moving cloud still: principal axes have no sign, and near-equal ones turn freely.
+//! Alignment of projected clouds over time: principal axes have no sign, and axes with nearly equal variances rotate
+//! freely.
 
 use nalgebra::{Matrix3, Vector3};
 

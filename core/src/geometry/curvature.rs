@@ -1,4 +1,4 @@
-//! How the losses bend at one hidden state: the Hessians of cross-entropy and of NITP with respect
+//! Curvature of the losses at one hidden state: the Hessians of cross-entropy and of NITP with respect
 //! to h (Lemma 3.1 and Theorem 3.2 of the paper). Everything in f64; matrices are `[rows, columns]`.
 
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
@@ -15,10 +15,10 @@ pub struct ProjectorWeights {
     pub down: DMatrix<f64>,
 }
 
-/// What NITP compares at one position.
+/// The operands of the NITP loss at one position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction<'a> {
-    /// P, or none where the state itself is the prediction.
+    /// P, or none if the state itself is the prediction.
     pub projector: Option<&'a ProjectorWeights>,
     /// The target z, `[width]`.
     pub target: DVector<f64>,
@@ -31,11 +31,11 @@ pub struct Prediction<'a> {
 pub struct Curvature {
     /// Eigenvalues of the cross-entropy's Hessian, largest first, `[width]`.
     pub cross_entropy: Vec<f64>,
-    /// With NITP: what it adds.
+    /// The curvature that NITP adds, if the model trains with NITP.
     pub nitp: Option<Lift>,
 }
 
-/// What NITP adds to the curvature at one position.
+/// The curvature that NITP adds at one position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lift {
     /// Eigenvalues of lambda times the NITP loss's Hessian in h, largest first, `[width]`.
@@ -47,7 +47,7 @@ pub struct Lift {
     pub cosine: f64,
     /// r, the prediction's norm.
     pub norm: f64,
-    /// lambda s / r^2: what every direction of the prediction orthogonal to it gains
+    /// lambda s / r^2: the curvature added to every direction of the prediction's space orthogonal to the prediction
     /// (Theorem 3.2).
     pub tangential: f64,
 }
@@ -100,7 +100,7 @@ pub fn nitp_hessian(
     let p = down * silu.component_mul(&x);
     let inner = scaled(gate, &slope.component_mul(&x)) + scaled(up, &silu);
     let jacobian = down * inner;
-    // How the loss weighs the second derivatives of the activations.
+    // Weights of the activations' second derivatives in the loss.
     let c = down.tr_mul(&cosine_gradient(&p, z));
     let mixed = gate.tr_mul(&scaled(up, &c.component_mul(&slope)));
     let bent = gate.tr_mul(&scaled(gate, &c.component_mul(&bend).component_mul(&x)));
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn theorem_3_2_flat_directions_are_lifted() {
-        // Three kinds of token: cross-entropy bends at most two directions of eight.
+        // A vocabulary of three: cross-entropy has curvature in at most two directions of eight.
         let (w, h) = (matrix(3, 8, 0.1), vector(8, 1.0));
         let target = &h + vector(8, 3.0) * 0.2;
         let prediction = Prediction { projector: None, target, weight: 0.8 };

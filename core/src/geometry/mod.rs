@@ -1,5 +1,4 @@
-//! How hidden states fill their space: effective rank, mean cosine, spectrum, principal axes; and
-//! how the losses bend there.
+//! Geometry of hidden states: effective rank, mean cosine, spectrum, principal axes, and the curvature of the losses.
 //!
 //! States are row-major `[n, width]` in f32; everything is computed in f64.
 
@@ -16,7 +15,7 @@ pub use curvature::{
 
 use nalgebra::{DMatrix, SymmetricEigen};
 
-/// What one set of hidden states looks like.
+/// The geometry of one set of hidden states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Geometry {
     /// `exp(-Σ q_i ln q_i)` of the normalised covariance spectrum, 1 to `width`
@@ -52,7 +51,7 @@ pub fn geometry(states: &[f32], width: usize) -> Geometry {
     }
 }
 
-/// `exp` of the entropy of the eigenvalues as a distribution; 1 for states that do not differ.
+/// `exp` of the entropy of the eigenvalues as a distribution; 1 if all states are equal.
 pub fn effective_rank(spectrum: &[f64]) -> f64 {
     let total: f64 = spectrum.iter().filter(|&&e| e > 0.0).sum();
     if total <= 0.0 {

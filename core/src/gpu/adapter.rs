@@ -1,4 +1,4 @@
-//! Which adapters there are, and opening one.
+//! Lists and opens adapters.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,10 +9,10 @@ use crate::kernel::{Capabilities, ForcedError, Matrices, Selector, Variant};
 use crate::ops::DynOp;
 use crate::plan::{Limits, Plan};
 
-/// An adapter as people see it.
+/// Description of an adapter.
 #[derive(Clone, Debug)]
 pub struct AdapterSummary {
-    /// The adapter's name; empty where a browser hides it, so sentences take
+    /// The adapter's name; empty if a browser hides it, so messages use
     /// [`AdapterSummary::quoted`] or [`AdapterSummary::label`].
     pub name: String,
     /// Vulkan, Metal, DirectX 12 or WebGPU.
@@ -47,7 +47,7 @@ impl AdapterSummary {
     /// Checks that a plan with halves runs here.
     ///
     /// # Errors
-    /// [`ExecutorError::NoHalf`] in words for the user.
+    /// [`ExecutorError::NoHalf`] if the adapter has no 16-bit numbers.
     pub fn check_half(&self) -> Result<(), ExecutorError> {
         if self.half {
             return Ok(());
@@ -69,14 +69,14 @@ pub enum DeviceRequest {
     Named(String),
 }
 
-/// The last word of a device that failed: set by wgpu's callbacks, read by the executor.
+/// The error of a failed device: set by wgpu's callbacks, read by the executor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failure(Arc<Mutex<Option<ExecutorError>>>);
 
 impl Failure {
     fn set(&self, error: ExecutorError) {
         let mut slot = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        // A lost device makes every later call fail: the loss is the news.
+        // On a lost device every later call fails, so the loss replaces their errors.
         if slot.is_none() || matches!(error, ExecutorError::DeviceLost { .. }) {
             *slot = Some(error);
         }
@@ -99,11 +99,11 @@ pub struct GpuDevice {
     pub(super) failure: Failure,
     /// Shared by all clones.
     pub(super) pipelines: Arc<Pipelines>,
-    /// What it is.
+    /// Its description.
     pub summary: AdapterSummary,
-    /// Which of an op's variants it takes.
+    /// Chooses among the variants of an op.
     selector: Selector,
-    /// What was measured of its ops.
+    /// Measurements of the variants of ops.
     tuning: Arc<Tuning>,
     /// See [`GpuDevice::guarded`].
     pub(super) guard: Option<u64>,
@@ -113,25 +113,25 @@ impl GpuDevice {
     /// The failure, if there was one.
     pub(super) fn check(&self) -> Result<(), ExecutorError> {
         if matches!(self.failure.check(), Err(ExecutorError::Gpu { .. })) {
-            // Commands on a lost device fail before its loss is told, which is once its last work
-            // is done. What polling itself says is of no use here.
+            // Commands on a lost device fail at once, but the callback for the loss comes only after the last work. The
+            // result of polling itself is not needed.
             let timeout = Some(std::time::Duration::from_secs(5));
             let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
         }
         self.failure.check()
     }
 
-    /// What it has of what kernels may ask.
+    /// Its capabilities.
     pub fn capabilities(&self) -> &Capabilities {
         &self.selector.capabilities
     }
 
-    /// The variants of an op that this adapter has what it takes for.
+    /// The variants of an op that can run on this adapter.
     pub fn usable(&self, op: &dyn DynOp) -> Vec<Variant> {
         self.selector.usable(op.variants())
     }
 
-    /// Why a variant can't run here, in words; nothing if it can.
+    /// The reason why a variant can't run here, in words; none if it can.
     pub fn missing(&self, variant: &Variant) -> Option<String> {
         self.selector.missing(variant)
     }
@@ -141,13 +141,13 @@ impl GpuDevice {
         self.selector.candidates(self.usable(op))
     }
 
-    /// Whether there is nothing to measure for an op: one way to do it, or a known choice.
+    /// Whether an op needs no measurement: it has one variant, or the choice is known.
     pub fn is_measured(&self, op: &dyn DynOp, known: &Tuning) -> bool {
         let usable = self.usable(op);
         known.choice(op, &usable).is_some() || self.selector.candidates(usable).len() < 2
     }
 
-    /// How an op is done here: see [`Selector::select`].
+    /// The variant of an op that runs here: see [`Selector::select`].
     pub fn variant(&self, op: &dyn DynOp) -> Variant {
         let mut usable = self.usable(op);
         if usable.len() == 1 {
@@ -157,9 +157,9 @@ impl GpuDevice {
         self.selector.select(usable, fastest, |name| self.tuning.has_failed(op, name))
     }
 
-    /// The same device, where this variant is taken wherever an op has it, whatever was measured: for
-    /// tests and comparisons. A plan with such a variant that can't run here is not loaded, nor is an
-    /// executor's first plan if it has none.
+    /// The same device, with this variant forced in every op that has it, for tests and comparisons. Loading a plan
+    /// fails if the variant can't run here. Loading an executor's first plan also fails if none of its ops has the
+    /// variant.
     pub fn forcing(mut self, variant: &str) -> Self {
         self.selector.forced = Some(variant.to_owned());
         self
@@ -168,20 +168,19 @@ impl GpuDevice {
     /// Checks a plan for the forced variant: see [`Selector::check_forced`].
     pub(super) fn check_forced(&self, plan: &Plan) -> Result<(), ForcedError> {
         if cfg!(target_arch = "wasm32") {
-            return Ok(()); // A page forces nothing.
+            return Ok(()); // The page never forces a variant.
         }
         self.selector.check_forced(plan.nodes().map(|node| (node.op.name(), node.op.variants())))
     }
 
-    /// The same device for tests of ops: kernels run without the range checks that wgpu puts into them, as in
-    /// release builds, and each binding reaches up to `bytes` past its view, where a test has put words
-    /// that no kernel may read or write.
+    /// The same device for tests of ops. Kernels run without wgpu's range checks, as in release builds, and each
+    /// binding extends up to `bytes` past its view. Tests put guard words there, which no kernel may read or write.
     pub fn guarded(self, bytes: u64) -> Self {
         Self { guard: Some(bytes), ..self }
     }
 
-    /// The same device, where kernels for matrix units run with plain code in place of the units: for tests
-    /// on adapters that have none. It stays as it is where there are units, or no halves.
+    /// The same device, with plain code in place of matrix units, for tests on adapters without such units. Returns the
+    /// device unchanged if it has matrix units, or no 16-bit numbers.
     pub fn emulating_matrices(mut self) -> Self {
         let has = &mut self.selector.capabilities;
         if has.half && has.matrices == Matrices::None {
@@ -190,7 +189,7 @@ impl GpuDevice {
         self
     }
 
-    /// What was measured of its ops.
+    /// Measurements of the variants of ops.
     pub fn tuning(&self) -> &Tuning {
         &self.tuning
     }
@@ -200,7 +199,7 @@ impl GpuDevice {
         Self { tuning: Arc::new(tuning), ..self }
     }
 
-    /// Destroys the device, as a driver reset would: for tests of what follows.
+    /// Destroys the device, as a driver reset would: for tests of lost devices.
     pub fn destroy(&self) {
         self.device.destroy();
     }
@@ -211,10 +210,10 @@ pub async fn adapters() -> Vec<AdapterSummary> {
     list(&instance()).await.iter().map(summarize).collect()
 }
 
-/// Opens the adapter that was asked for with the largest limits that it has.
+/// Opens the requested adapter with its largest limits.
 ///
 /// # Errors
-/// [`ExecutorError::NoAdapter`] names what there is; [`ExecutorError::NoDevice`] says why not.
+/// [`ExecutorError::NoAdapter`] lists the available adapters; [`ExecutorError::NoDevice`] gives the adapter's reason.
 pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
     let all = list(&instance()).await;
     let suits = |adapter: &&wgpu::Adapter| {
@@ -228,7 +227,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
             }
         }
     };
-    // A whole name is not another's part: "RTX 3070" is also in "RTX 3070 Ti".
+    // A whole name comes before a part of a name: "RTX 3070" is also in "RTX 3070 Ti".
     let named = |adapter: &&wgpu::Adapter| match request {
         DeviceRequest::Named(name) => summarize(adapter).name == *name,
         _ => false,
@@ -238,7 +237,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
         let names: Vec<String> = all.iter().map(|adapter| summarize(adapter).quoted()).collect();
         return Err(ExecutorError::NoAdapter {
             wanted: match request {
-                DeviceRequest::RealGpu => "other than software ones".into(),
+                DeviceRequest::RealGpu => "that is not software".into(),
                 DeviceRequest::RealGpuWithHalf => "with 16-bit numbers (shader-f16)".into(),
                 DeviceRequest::AnyGpu => "at all".into(),
                 DeviceRequest::Named(part) => format!("whose name contains `{part}`"),
@@ -280,7 +279,7 @@ pub async fn open(request: &DeviceRequest) -> Result<GpuDevice, ExecutorError> {
     Ok(GpuDevice { device, queue, failure, pipelines, summary, selector, tuning, guard: None })
 }
 
-/// What of the features of an adapter kernels may use.
+/// The capabilities of an adapter, from its features.
 fn capabilities(adapter: &wgpu::Adapter) -> Capabilities {
     let (features, info) = (adapter.features(), adapter.get_info());
     let half = features.contains(wgpu::Features::SHADER_F16);
@@ -288,8 +287,8 @@ fn capabilities(adapter: &wgpu::Adapter) -> Capabilities {
         true => [info.subgroup_min_size as usize, info.subgroup_max_size as usize],
         false => [0; 2],
     };
-    // A piece of a matrix is a subgroup's, and the kernels count on subgroups of 32: they can't ask for a
-    // size where an adapter has several.
+    // A subgroup holds a piece of a matrix, and the kernels assume subgroups of 32 threads. WGSL can't request a size
+    // on an adapter with several sizes.
     let matrices = match half && subgroup == [32; 2] {
         true => matrices(adapter),
         false => Matrices::None,
@@ -298,7 +297,7 @@ fn capabilities(adapter: &wgpu::Adapter) -> Capabilities {
     Capabilities { half, subgroup, matrices, shared }
 }
 
-/// The first shape of the adapter's own list that kernels know.
+/// The first shape in the adapter's list that the kernels support.
 #[cfg(not(target_arch = "wasm32"))]
 fn matrices(adapter: &wgpu::Adapter) -> Matrices {
     use wgpu::CooperativeScalarType::{F16, F32};
@@ -332,8 +331,8 @@ fn experimental_features(matrices: Matrices) -> wgpu::ExperimentalFeatures {
     if matrix_feature(matrices).is_empty() {
         return wgpu::ExperimentalFeatures::disabled();
     }
-    // SAFETY: what the kernels do with matrices is checked: by naga, by the tests of ops, and by the tuner
-    // against the baseline before a way is taken.
+    // SAFETY: the use of matrices in the kernels is checked by naga, by the tests of ops, and by the tuner, which
+    // compares each variant with the baseline before taking it.
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 

@@ -1,4 +1,4 @@
-//! Dispatches as the device takes them: pipeline, bind group, grid.
+//! Dispatches in wgpu's terms: pipeline, bind group, grid.
 
 use super::GpuDevice;
 use super::run::GpuExecutor;
@@ -6,18 +6,18 @@ use crate::executor::PlanId;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, Variant, linear_grid};
 use crate::plan::{DType, View};
 
-/// A dispatch with everything bound.
+/// A dispatch with its pipeline and its bind group.
 pub(super) struct Command {
     pipeline: wgpu::ComputePipeline,
     bind_group: wgpu::BindGroup,
     grid: [u32; 3],
     label: String,
-    /// Which node of the plan it is part of.
+    /// The node of the plan that it belongs to.
     pub(super) node: usize,
 }
 
 impl GpuExecutor {
-    /// The dispatches of a node of a loaded plan, done in this way.
+    /// The commands of one variant of a node of a loaded plan.
     pub(super) fn commands(&mut self, id: PlanId, node: usize, variant: &Variant) -> Vec<Command> {
         self.grow_scratch(variant.scratch());
         let scope = self.plans[id.0].plan.nodes().nth(node).expect("a node of it").scope.clone();
@@ -28,7 +28,7 @@ impl GpuExecutor {
         commands.collect()
     }
 
-    /// As if this variant had never been asked for: what failed is not taken for made the next time.
+    /// Removes this variant from the caches, so that a failed pipeline or buffer is not used again.
     pub(super) fn forget(&mut self, variant: &Variant) {
         let pipelines = &self.gpu.pipelines;
         variant.dispatches.iter().for_each(|dispatch| pipelines.forget(&self.gpu, dispatch));
@@ -41,7 +41,7 @@ impl GpuExecutor {
         let guard = self.gpu.guard.unwrap_or(0);
         let size = 4 * len as u64 + guard;
         if self.scratch.as_ref().is_none_or(|it| it.size() < size) && len > 0 {
-            // What tests put behind it comes and goes by copies.
+            // Tests copy guard words to and from the end of the buffer.
             let copies = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
             let copies = if guard > 0 { copies } else { wgpu::BufferUsages::empty() };
             self.scratch = Some(self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -71,7 +71,7 @@ impl GpuExecutor {
         let guard = self.gpu.guard.unwrap_or(0);
         for (i, ((buffer, offset), (_, view))) in buffers.iter().zip(&dispatch.bindings).enumerate()
         {
-            // An odd number of halves ends in the room that aligning leaves.
+            // An odd number of halves ends in the padding.
             let size = view.bytes().next_multiple_of(4) + guard;
             entries.push(wgpu::BindGroupEntry {
                 binding: i as u32 + 1,
@@ -90,7 +90,7 @@ impl GpuExecutor {
         Command { pipeline, bind_group, grid: dispatch.grid, label, node }
     }
 
-    /// Where a view's elements begin: buffer and bytes.
+    /// Start of a view: its buffer and its offset in bytes.
     pub(super) fn place_of(&self, id: PlanId, view: View) -> (wgpu::Buffer, u64) {
         let bytes = (view.dtype.bytes() * view.offset) as u64;
         if view.is_scratch() {
@@ -100,7 +100,7 @@ impl GpuExecutor {
         let place = loaded.layout.places[view.id.index()];
         let key = (place.space, place.chunk);
         let buffer = loaded.buffers.get(&key).or_else(|| self.store.get(&key));
-        // The tensor's own type: poisoning takes halves for words.
+        // By the tensor's own type, because poisoning views halves as words.
         let first = (place.space.dtype().bytes() * place.offset) as u64;
         (buffer.expect("every chunk was allocated").clone(), first + bytes)
     }
@@ -123,7 +123,7 @@ pub(super) fn encode<'a>(
 
 /// Fills a dead tensor with a value that no correct plan reads.
 pub(super) fn poison(view: View) -> Dispatch {
-    // Two halves that are NaN are a NaN too.
+    // Two halves with all bits set, both NaN, make a word that is NaN, too.
     let words = (view.bytes() as usize).div_ceil(4);
     let view = View { dtype: DType::U32, len: words, offset: 0, ..view };
     Dispatch {

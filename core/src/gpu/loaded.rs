@@ -7,27 +7,27 @@ use super::commands::Command;
 use crate::executor::MicroInputs;
 use crate::plan::{DType, Layout, Plan, Space, TensorId};
 
-/// The host's copy of an input buffer, and where micro-batches wait on the device.
+/// The host's copy of an input buffer, and the buffer of all micro-batches on the device.
 struct Inputs {
     space: Space,
     image: Vec<u32>,
     staging: wgpu::Buffer,
 }
 
-/// A plan that the executor runs.
+/// A loaded plan.
 pub(super) struct Loaded {
     pub(super) plan: Plan,
     pub(super) layout: Layout,
     pub(super) buffers: HashMap<(Space, usize), wgpu::Buffer>,
     pub(super) prepare: Vec<Command>,
-    /// By node: its dispatches, then (if poisoning) fills of what it frees.
+    /// For each node its dispatches, then, if poisoning is on, fills of the activations that it frees.
     pub(super) micro: Vec<Command>,
     pub(super) update: Vec<Command>,
     inputs: Vec<Inputs>,
 }
 
 impl Loaded {
-    /// Allocates a plan's buffers, but for what another plan keeps for it; it has no commands yet.
+    /// Allocates a plan's buffers, except kept tensors that it shares with another plan. There are no commands yet.
     pub(super) fn new(
         device: &wgpu::Device,
         plan: Plan,
@@ -61,12 +61,12 @@ impl Loaded {
         Self { plan, layout, buffers, prepare, micro, update, inputs }
     }
 
-    /// Every buffer that it holds.
+    /// All its buffers.
     pub(super) fn all_buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
         self.buffers.values().chain(self.inputs.iter().map(|inputs| &inputs.staging))
     }
 
-    /// Brings the inputs of a micro-batch to where the plan reads them.
+    /// Encodes the copy of a micro-batch's inputs to the buffers that the plan reads.
     pub(super) fn put_inputs(&self, encoder: &mut wgpu::CommandEncoder, micro: usize) {
         for inputs in &self.inputs {
             let bytes = 4 * inputs.image.len() as u64;
@@ -80,7 +80,7 @@ impl Loaded {
         }
     }
 
-    /// Lays the inputs of each micro-batch down beside the plan, where [`Loaded::put_inputs`] finds them.
+    /// Writes the inputs of all micro-batches to the device, for [`Loaded::put_inputs`].
     pub(super) fn write_inputs(&mut self, gpu: &GpuDevice, micro: &[MicroInputs]) {
         for inputs in &mut self.inputs {
             let bytes = 4 * inputs.image.len() as u64;

@@ -1,5 +1,5 @@
-//! The wgpu executor: adapters and their limits, pipelines, encoding, read-back; which variant of
-//! an op runs, and measuring that.
+//! The wgpu executor: adapters and their limits, pipelines, encoding, read-back, and the choice among the variants of
+//! an op by measurements.
 
 mod adapter;
 mod commands;

@@ -1,4 +1,4 @@
-//! What an op writes on a GPU, so that its variants can be compared: each begins with what was there.
+//! Outputs of an op on a GPU, to compare its variants. Every variant starts from the same contents of the outputs.
 
 use futures_channel::oneshot;
 use half::f16;
@@ -11,14 +11,14 @@ use crate::executor::{ExecutorError, PlanId};
 use crate::ops::Access;
 use crate::plan::DType;
 
-/// Another order of sums and another `exp` are not this far off, a kernel that an adapter's compiler
-/// got wrong is; of the root of the mean square.
+/// Largest difference between the results of two variants, relative to the root mean square of the results. Another
+/// order of sums or another `exp` stays below it; a kernel that the adapter's compiler broke exceeds it.
 const MOST_DIFFERENCE: f64 = 1e-3;
 
-/// The same where halves are rounded in other places.
+/// The same for outputs in f16, which variants may round at different places.
 const MOST_DIFFERENCE_OF_HALVES: f64 = 5e-3;
 
-/// An output: where it lies, a copy of what lay there, and where the host reads it.
+/// An output: its place, a copy of its contents before the op, and a buffer for the host.
 struct Output {
     buffer: wgpu::Buffer,
     offset: u64,
@@ -32,8 +32,8 @@ struct Output {
 pub(super) struct Outputs(Vec<Output>);
 
 impl Outputs {
-    /// Those of a node of a loaded plan, as they are now; none where there is no memory for copies: then
-    /// nothing is compared.
+    /// The outputs of a node of a loaded plan, with their current contents. Empty if there is no memory for copies;
+    /// then nothing is compared.
     pub async fn of(executor: &GpuExecutor, id: PlanId, node: usize) -> Self {
         let gpu = &executor.gpu;
         let node = executor.plans[id.0].plan.nodes().nth(node).expect("a node of it");
@@ -59,7 +59,7 @@ impl Outputs {
         outputs
     }
 
-    /// Puts back what lay there.
+    /// Restores the contents from before the op.
     pub fn restore(&self, gpu: &GpuDevice) {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         for it in &self.0 {
@@ -68,7 +68,7 @@ impl Outputs {
         gpu.queue.submit([encoder.finish()]);
     }
 
-    /// What these commands write.
+    /// Runs the commands and reads the outputs.
     ///
     /// # Errors
     /// What the device reports.
@@ -88,11 +88,11 @@ impl Outputs {
         for it in &self.0 {
             let (tell, told) = oneshot::channel();
             it.copy.slice(..).map_async(wgpu::MapMode::Read, move |mapped| {
-                // No one listens if this was dropped.
+                // The receiver may be dropped already.
                 let _ = tell.send(mapped);
             });
             done(gpu).await?;
-            // What went wrong is the device's failure, below.
+            // An error is reported by `check`, below.
             if let (Ok(Ok(())), Ok(bytes)) = (told.await, it.copy.slice(..).get_mapped_range()) {
                 if it.dtype == DType::Half {
                     let halves = bytemuck::pod_collect_to_vec::<u8, u16>(&bytes);
@@ -107,7 +107,7 @@ impl Outputs {
         Ok(values)
     }
 
-    /// Why these are not the same results within what arithmetic allows, if they are not.
+    /// The difference in words, if the results differ by more than rounding.
     pub fn difference(&self, expected: &[f32], found: &[f32]) -> Option<String> {
         let halves = self.0.iter().any(|it| it.dtype == DType::Half);
         difference(
@@ -123,9 +123,9 @@ fn difference(expected: &[f32], found: &[f32], most: f64) -> Option<String> {
     let total: f64 = expected.iter().map(|&x| square(x)).sum();
     let apart: f64 = expected.iter().zip(found).map(|(&x, &y)| square(x - y)).sum();
     let relative = (apart / total.max(f64::MIN_POSITIVE)).sqrt();
-    // Not a number, too.
+    // NaN does not agree, either.
     let agree = expected.len() == found.len() && relative <= most;
-    (!agree).then(|| format!("its results differ from the baseline's by {relative:.1e} of them"))
+    (!agree).then(|| format!("its relative error against the baseline is {relative:.1e}"))
 }
 
 fn made(gpu: &GpuDevice, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {

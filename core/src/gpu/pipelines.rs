@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::GpuDevice;
 use crate::kernel::{Dispatch, assemble};
 
-/// Caches by module, entry point, constants, and names and types of what is bound. The map is locked only to find an entry:
-/// threads compile different kernels at the same time.
+/// Caches by module, entry point, constants, and names and types of the bindings. The map is locked only for the search
+/// of an entry, so threads can compile different kernels at the same time.
 #[derive(Debug, Default)]
 pub(super) struct Pipelines(Mutex<Caches>);
 
-/// An entry that the first who needs it fills.
+/// An entry of a cache, filled at its first use.
 type Once<T> = Arc<OnceLock<T>>;
 
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Pipelines {
         (pipeline.clone(), bind_group_layout)
     }
 
-    /// As if this dispatch had never been asked for.
+    /// Removes a dispatch's module and pipeline from the caches.
     pub(super) fn forget(&self, gpu: &GpuDevice, dispatch: &Dispatch) {
         let [module, key] = keys(gpu, dispatch);
         let mut caches = self.lock();
@@ -68,7 +68,7 @@ impl Pipelines {
     }
 }
 
-/// Names of a dispatch's module and pipeline: what differs by one of them has another text or layout.
+/// Keys of a dispatch's module and pipeline. Kernels with different texts or layouts have different keys.
 fn keys(gpu: &GpuDevice, dispatch: &Dispatch) -> [String; 2] {
     let kernel = &dispatch.kernel;
     let (storage, checks, matrices) =
@@ -92,8 +92,8 @@ fn compile(gpu: &GpuDevice, dispatch: &Dispatch) -> wgpu::ShaderModule {
     if checks(gpu) {
         return gpu.device.create_shader_module(descriptor);
     }
-    // SAFETY: the kernels are this crate's own, and none indexes past the sizes in its uniform block: the tests
-    // of ops run them without the checks and find what they read or write past their views.
+    // SAFETY: the kernels belong to this crate, and none indexes past the sizes in its uniform block. The tests of ops
+    // run them without the checks and detect reads and writes outside of their views.
     unsafe {
         gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
     }

@@ -1,4 +1,4 @@
-//! Reading back without blocking: a pool of mappable buffers, filled by copies in a submission.
+//! Non-blocking reads: a pool of mappable buffers, filled by copies in a submission.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ struct Pending {
     submission: Option<wgpu::SubmissionIndex>,
 }
 
-/// Reads that are under way, and buffers to use again.
+/// Pending reads, and buffers for reuse.
 #[derive(Default)]
 pub(super) struct Readback {
     free: HashMap<u64, Vec<wgpu::Buffer>>,
@@ -65,20 +65,20 @@ impl Readback {
         });
     }
 
-    /// The submission that a read waits for, while it is on its way.
+    /// The submission that a pending read waits for.
     pub(super) fn waiting_for(&self, ticket: Ticket) -> Option<wgpu::SubmissionIndex> {
         let pending = self.pending.get(&ticket.0)?;
         let waits = pending.state.load(Ordering::Acquire) == UNDER_WAY;
         pending.submission.clone().filter(|_| waits)
     }
 
-    /// The newest read that is on its way.
+    /// The newest pending read.
     pub(super) fn newest_waiting(&self) -> Option<Ticket> {
         let waiting = self.pending.keys().map(|&id| Ticket(id));
         waiting.filter(|&it| self.waiting_for(it).is_some()).max_by_key(|it| it.0)
     }
 
-    /// The data, once they are here.
+    /// The data of a read that has arrived.
     pub(super) fn take(
         &mut self,
         gpu: &GpuDevice,
@@ -104,7 +104,7 @@ impl Readback {
             }
             _ => {
                 gpu.check()?;
-                // A browser refuses to map before it tells of the loss.
+                // A browser refuses to map before it reports the loss.
                 Err(ExecutorError::DeviceLost { reason: "a read-back was refused".into() })
             }
         }

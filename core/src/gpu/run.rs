@@ -16,7 +16,7 @@ pub struct GpuExecutor {
     pub(super) gpu: GpuDevice,
     parameters: ParameterLayout,
     pub(super) store: HashMap<(Space, usize), wgpu::Buffer>,
-    /// What an op needs beside the plan's tensors, one op after the other.
+    /// Temporary memory of an op, reused by every op.
     pub(super) scratch: Option<wgpu::Buffer>,
     pub(super) plans: Vec<Loaded>,
     readback: Readback,
@@ -96,7 +96,7 @@ impl Executor for GpuExecutor {
             self.gpu.summary.check_half()?;
         }
         match self.gpu.check_forced(&plan) {
-            // Later plans, such as those that measure ceilings, may have no such op.
+            // Later plans, such as those that measure peak rates, may lack such an op.
             Err(ForcedError::Unknown { .. }) if !self.plans.is_empty() => {}
             checked => checked?,
         }
@@ -210,7 +210,7 @@ impl Executor for GpuExecutor {
     }
 
     fn take(&mut self, ticket: Ticket) -> Result<Option<Vec<f32>>, ExecutorError> {
-        // Drives callbacks; what it reports comes through the failure as well.
+        // Runs callbacks. Errors also arrive through the failure.
         let _ = self.gpu.device.poll(wgpu::PollType::Poll);
         self.readback.take(&self.gpu, ticket)
     }
@@ -218,7 +218,7 @@ impl Executor for GpuExecutor {
     fn wait(&mut self) -> Result<(), ExecutorError> {
         while let Some(ticket) = self.readback.newest_waiting() {
             self.wait_for(ticket)?;
-            // A browser can't wait: there, data arrive between calls.
+            // A browser can't wait; data arrive between calls.
             if cfg!(target_arch = "wasm32") {
                 break;
             }
@@ -237,8 +237,7 @@ impl Executor for GpuExecutor {
             if cfg!(target_arch = "wasm32") {
                 break;
             }
-            // Another executor on this device may have polled at the same time and be about to
-            // tell.
+            // Another executor on this device may have polled at the same time, and is about to run the callback.
             std::thread::yield_now();
         }
         Ok(())
@@ -250,7 +249,7 @@ impl Executor for GpuExecutor {
 }
 
 impl GpuExecutor {
-    /// A run's beginning: state and gradients zeroed, inputs on their way.
+    /// Starts the encoder of a run: zeroes state and gradients, and writes the inputs.
     pub(super) fn begin(
         &mut self,
         id: PlanId,

@@ -1,15 +1,15 @@
-//! How long each command takes on the device: by timestamps where the adapter has them, else by
-//! waiting for each by itself.
+//! Time of each command on the device: by timestamps if the adapter has them, else by a separate submission and wait
+//! for each command.
 
 use web_time::Instant;
 
 use super::GpuDevice;
 use crate::executor::ExecutorError;
 
-/// Queries of one set, which WebGPU promises.
+/// Queries of one set, guaranteed by WebGPU.
 const QUERIES: usize = 4096;
 
-/// Submits `before`, then each of `commands` in a pass of its own, and tells their seconds.
+/// Submits `before`, then each of `commands` in a pass of its own, and returns their seconds.
 ///
 /// # Errors
 /// What the device reports.
@@ -53,7 +53,7 @@ pub(super) fn time<C>(
     }
     gpu.queue.submit([before.finish()]);
     for readable in &sets {
-        // What goes wrong shows when it is read.
+        // Errors appear when the buffer is read.
         readable.map_async(wgpu::MapMode::Read, .., |_| {});
     }
     wait(gpu)?;

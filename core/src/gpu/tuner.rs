@@ -1,7 +1,6 @@
-//! Measures the ways to do an op on the adapter at hand, once for each class of sizes.
-//!
-//! A step of the model runs on made-up tokens, node by node. Where an op of a class that was not
-//! measured comes by, its operands are there, and each way to do it runs on them for a moment.
+//! Measures the variants of each op on an adapter, once for each class of sizes.
+//! A step of the model runs on made-up tokens, node by node. At the first op of a class without measurements, each
+//! variant runs for a moment on the op's real operands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,35 +18,36 @@ use super::tuning::{Choice, Tuning, key};
 use crate::executor::{ExecutorError, MicroInputs, PlanId};
 use crate::kernel::{BASELINE, Variant};
 
-/// A measurement takes at least this long, so that clocks and queues don't count.
+/// A measurement takes at least this long, so that the resolution of clocks and the latency of queues don't matter.
 const LEAST: Duration = Duration::from_millis(4);
 
-/// Most calls in a measurement.
+/// Largest number of calls in a measurement.
 const MOST_CALLS: usize = 50;
 
-/// Measurements of each variant, in turns, of which the least counts. One call that takes longer than [`LEAST`]
-/// is measured [`LONG_ROUNDS`] times.
+/// Measurements of each variant, in turns; the shortest counts. A variant whose call takes longer than [`LEAST`] is
+/// measured [`LONG_ROUNDS`] times.
 const ROUNDS: usize = 4;
 const LONG_ROUNDS: usize = 2;
 
 /// A variant this many times slower than the best of the same round is not measured again.
 const HOPELESS: f64 = 2.0;
 
-/// The baseline stays unless another takes less than this share of its time: a difference that is
-/// noise must not decide.
+/// A variant replaces the baseline only if it takes less than this share of the baseline's time, so that noise does not
+/// decide.
 const WORTH: f64 = 0.95;
 
-/// Two measurements of the same agree if they differ by less than this share.
+/// Two measurements of the same commands agree if they differ by less than this share.
 const AGREE: f64 = 0.05;
 
 /// A class is noisy if the two best measurements of its fastest variant differ by more than this share.
 const NOISY: f64 = 0.2;
 
-/// A GPU raises its clocks only under load, in steps, and rests while kernels are compiled: it is warm when two
-/// measurements agree after the first of these times, and after the second at the latest.
+/// Shortest and longest time of the warm-up. A GPU raises its clocks only under load, in steps, and is idle while
+/// kernels are compiled. It counts as warm when two measurements agree after the first time, and at the second time at
+/// the latest.
 const WARM_UP: [Duration; 2] = [Duration::from_millis(60), Duration::from_millis(500)];
 
-/// A variant that works, and how long its measurements took.
+/// A variant that works, and its measurements.
 struct Candidate {
     name: &'static str,
     commands: Vec<Command>,
@@ -61,7 +61,7 @@ impl Candidate {
         self.seconds.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
-    /// Whether the two best measurements are far apart.
+    /// Whether the two best measurements differ by more than [`NOISY`].
     fn is_noisy(&self) -> bool {
         let least = self.least();
         let agreeing = self.seconds.iter().filter(|&&seconds| seconds <= (1.0 + NOISY) * least);
@@ -70,9 +70,8 @@ impl Candidate {
 }
 
 impl GpuExecutor {
-    /// Runs a plan's micro part once on `micro` and measures every variant of its ops that
-    /// `known` does not know: `known`, with what was measured. What time does not suffice for is
-    /// left out, and measured another time.
+    /// Runs a plan's micro part once on `micro` and measures every variant of its ops that is not in `known`. Returns
+    /// the new measurements together with `known`. Ops for which the time does not suffice are left for another call.
     ///
     /// # Errors
     /// What the device reports.
@@ -112,7 +111,7 @@ impl GpuExecutor {
         Ok(known)
     }
 
-    /// None if the baseline overflows on these operands: nothing can be compared with it then.
+    /// None if the baseline overflows on these operands, because then no variant can be compared with it.
     async fn measure(&mut self, id: PlanId, node: usize) -> Result<Option<Choice>, ExecutorError> {
         let op = self.plans[id.0].plan.nodes().nth(node).expect("a node of it").op.as_ref();
         let variants = self.gpu.candidates(op);
@@ -147,7 +146,7 @@ impl GpuExecutor {
             candidates.push(Candidate { name, commands, seconds, is_hopeless: false });
         }
         self.time(&mut candidates).await?;
-        // What adds to its output has added to it in every call.
+        // An op that adds to its output did so in every call.
         outputs.restore(&self.gpu);
         let baseline = candidates.iter().find(|it| it.name == BASELINE);
         let baseline = baseline.map_or(f64::INFINITY, Candidate::least);
@@ -157,14 +156,14 @@ impl GpuExecutor {
             _ => BASELINE,
         };
         let noisy = fastest.is_some_and(Candidate::is_noisy);
-        // Of tenths: more would be noise.
+        // In tenths of a microsecond; further digits are noise.
         let tenths = |seconds: f64| (1e7 * seconds).round() / 10.0;
         let microseconds =
             candidates.iter().map(|it| (it.name.to_owned(), tenths(it.least()))).collect();
         Ok(Some(Choice { variant: chosen.to_owned(), microseconds, noisy, failed }))
     }
 
-    /// Measures candidates in turns, so that all see the same clocks and the same noise.
+    /// Measures candidates in turns, so that all have the same clocks and the same noise.
     async fn time(&self, candidates: &mut [Candidate]) -> Result<(), ExecutorError> {
         let Some(first) = candidates.first() else { return Ok(()) };
         if !self.gpu.summary.software {
@@ -196,7 +195,7 @@ impl GpuExecutor {
         Ok(())
     }
 
-    /// Keeps the adapter at work until two measurements agree.
+    /// Keeps the adapter busy until two measurements agree.
     async fn warm_up(&self, commands: &[Command]) -> Result<(), ExecutorError> {
         let begin = Instant::now();
         let once = self.calls(commands, 1).await?;
@@ -213,7 +212,7 @@ impl GpuExecutor {
         Ok(())
     }
 
-    /// Seconds a call of so many.
+    /// Seconds per call, averaged over `calls` calls.
     async fn calls(&self, commands: &[Command], calls: usize) -> Result<f64, ExecutorError> {
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         {
@@ -228,11 +227,11 @@ impl GpuExecutor {
     }
 }
 
-/// Compiles the kernels of variants, side by side where there are threads: of each variant, what the device
-/// said against it.
+/// Compiles the kernels of variants, in parallel on native machines. Returns the device's error for each variant, if
+/// any.
 #[cfg(not(target_arch = "wasm32"))]
 async fn compile(gpu: &GpuDevice, variants: &[Variant]) -> Vec<Option<wgpu::Error>> {
-    // Error scopes are a thread's own, and tell at once.
+    // Error scopes belong to a thread, and report at once.
     variants.par_iter().map(|variant| pollster::block_on(compile_one(gpu, variant))).collect()
 }
 
@@ -250,7 +249,7 @@ async fn compile_one(gpu: &GpuDevice, variant: &Variant) -> Option<wgpu::Error> 
     caught(&gpu.device, || variant.dispatches.iter().for_each(get)).await.1
 }
 
-/// What was made, and what the device said against it.
+/// The result of `make`, and the device's error, if any.
 async fn caught<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> (T, Option<wgpu::Error>) {
     use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
     let scopes = [Internal, OutOfMemory, Validation].map(|filter| device.push_error_scope(filter));
@@ -266,7 +265,7 @@ async fn caught<T>(device: &wgpu::Device, make: impl FnOnce() -> T) -> (T, Optio
 pub(super) async fn done(gpu: &GpuDevice) -> Result<(), ExecutorError> {
     let (tell, told) = oneshot::channel();
     gpu.queue.on_submitted_work_done(move || {
-        // No one listens if this was dropped.
+        // The receiver may be dropped already.
         let _ = tell.send(());
     });
     #[cfg(not(target_arch = "wasm32"))]

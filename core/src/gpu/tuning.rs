@@ -1,4 +1,4 @@
-//! Which way each op takes on an adapter: what was measured there, as a file keeps it.
+//! The fastest variant of each op on an adapter: measurements, and their file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
@@ -12,52 +12,52 @@ use super::AdapterSummary;
 use crate::kernel::{Dispatch, Matrices, Module, Variant};
 use crate::ops::DynOp;
 
-/// The choices for one adapter. The same adapter and the same choices give the same bits.
+/// The choices for one adapter. The same adapter with the same choices gives bitwise equal results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tuning {
-    /// The program that measured.
+    /// Version of the program that measured.
     version: String,
     /// Name, interface and driver.
     adapter: String,
-    /// Floating-point operations a second of multiply-adds in f32, if they were measured.
+    /// Peak rate of multiply-adds in f32, in floating-point operations a second, if it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flops: Option<f64>,
     /// By [`key`].
     ops: BTreeMap<String, Choice>,
 }
 
-/// What was measured of the ways to do one class of ops.
+/// Measurements of the variants of one class of ops.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
     /// The fastest.
     pub variant: String,
-    /// A call's time by variant.
+    /// Microseconds per call, by variant.
     pub microseconds: BTreeMap<String, f64>,
-    /// Whether two measurements of the fastest were far apart: something else was at work on the adapter.
+    /// Whether two measurements of the fastest variant were far apart, because the adapter had other work.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub noisy: bool,
-    /// Variants that this adapter can't run, and what it said.
+    /// Variants that failed on this adapter, and the reasons.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failed: BTreeMap<String, String>,
 }
 
-/// Why a file is no tuning for an adapter.
+/// Errors of a tuning file.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum TuningError {
-    /// Not what this module writes.
+    /// The file has another format.
     #[error("it is broken ({0})")]
     Broken(String),
-    /// Measured by other kernels.
-    #[error("it is of version {found}, and this is {expected}")]
+    /// The measurements are of another version of the program.
+    #[error("its version is {found}, not {expected}")]
     Version {
         /// In the file.
         found: String,
         /// This program's.
         expected: &'static str,
     },
-    /// Measured elsewhere.
+    /// The measurements are of another adapter.
     #[error("it is of another adapter ({found}, not {expected})")]
     Adapter {
         /// In the file.
@@ -70,7 +70,7 @@ pub enum TuningError {
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Tuning {
-    /// Nothing measured.
+    /// A tuning without measurements.
     pub fn new(adapter: &AdapterSummary) -> Self {
         Self {
             version: VERSION.to_owned(),
@@ -80,10 +80,10 @@ impl Tuning {
         }
     }
 
-    /// What [`Tuning::write`] made for this adapter.
+    /// Reads the text of [`Tuning::write`] for this adapter.
     ///
     /// # Errors
-    /// If it is something else.
+    /// If the text is broken, or of another version or adapter.
     pub fn read(text: &str, adapter: &AdapterSummary) -> Result<Self, TuningError> {
         let read: Self =
             serde_json::from_str(text).map_err(|error| TuningError::Broken(error.to_string()))?;
@@ -97,7 +97,7 @@ impl Tuning {
         Ok(read)
     }
 
-    /// As a file keeps it: JSON.
+    /// The text of the file: JSON.
     pub fn write(&self) -> String {
         serde_json::to_string_pretty(self).expect("strings and numbers")
     }
@@ -112,7 +112,7 @@ impl Tuning {
         self.ops.iter().map(|(key, choice)| (key.as_str(), choice))
     }
 
-    /// What was measured for an op with these variants.
+    /// The measurements of an op with these variants.
     pub fn choice(&self, op: &dyn DynOp, variants: &[Variant]) -> Option<&Choice> {
         self.ops.get(&key(op, variants))
     }
@@ -123,20 +123,20 @@ impl Tuning {
         self.ops.iter().any(|(key, it)| key.starts_with(&name) && it.failed.contains_key(variant))
     }
 
-    /// Takes over what another has; where both have a class, the other's.
+    /// Adds the measurements of `other`, which replace those of the same class.
     pub fn extend(&mut self, other: Self) {
         self.ops.extend(other.ops);
         self.flops = other.flops.or(self.flops);
     }
 
-    /// What is not the same in `other`.
+    /// The measurements that `other` lacks, or that differ there.
     pub fn beyond(&self, other: &Self) -> Self {
         let mut new = self.clone();
         new.ops.retain(|key, choice| other.ops.get(key) != Some(choice));
         new
     }
 
-    /// Puts a measurement down.
+    /// Adds a measurement.
     pub(super) fn put(&mut self, key: String, choice: Choice) {
         self.ops.insert(key, choice);
     }
@@ -146,9 +146,9 @@ fn name(adapter: &AdapterSummary) -> String {
     format!("{}, {}, {}", adapter.name, adapter.backend, adapter.driver)
 }
 
-/// What one measurement serves: [`DynOp::tuning_key`] and a digest of the variants' texts, so that a
-/// changed kernel is measured anew, and so is an op of the class that has other variants. Values of
-/// constants follow from an op's exact sizes, of which a class has many, and don't count.
+/// The key of a class of ops: [`DynOp::tuning_key`] and a digest of the variants' texts. A changed kernel, or another
+/// set of variants, is therefore measured again. The values of constants are not part of the key: they follow from an
+/// op's exact sizes, and a class has ops of many sizes.
 pub(super) fn key(op: &dyn DynOp, variants: &[Variant]) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut sorted: Vec<&Variant> = variants.iter().collect();
@@ -169,7 +169,7 @@ pub(super) fn key(op: &dyn DynOp, variants: &[Variant]) -> String {
     format!("{}{halves}, kernels {}", op.tuning_key(), &digest[..8])
 }
 
-/// Of a module's text, which is put together once: a plan has hundreds of ops.
+/// Digest of a module's text. Cached, because a plan has hundreds of ops.
 fn text_digest(module: Module) -> String {
     static KNOWN: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Between `config.json` and `[model]`.
+//! Conversion between `config.json` and `[model]`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,19 +8,20 @@ use super::keys::Keys;
 use crate::config::{ModelConfig, MoeConfig, RopeScaling, RopeType};
 use crate::train::same_meaning;
 
-/// What a `config.json` describes.
+/// The contents of a `config.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Described {
     /// The model, `[model]`.
     pub model: ModelConfig,
-    /// The longest context that it was made for.
+    /// The longest context that the model supports.
     pub max_position_embeddings: usize,
-    /// The token that ends a text; of several the first.
+    /// The token that ends a text; the first one, if there are several.
     pub end_of_text: Option<u32>,
 }
 
 impl Described {
-    /// Whether this still describes a model that came from it: a gate of zeros may be gone, and shared experts of zeros.
+    /// Whether `model` is an import of this model. An import may have removed a gate of zeros and shared experts of
+    /// zeros.
     pub fn is_of(&self, model: &ModelConfig) -> bool {
         let mut own = self.model.clone();
         if let (Some(own), Some(theirs)) = (&mut own.moe, &model.moe) {
@@ -35,7 +36,7 @@ impl Described {
     }
 }
 
-/// The class in transformers that computes what a model does.
+/// The class in transformers that computes the same function as a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     Llama,
@@ -45,7 +46,7 @@ pub(super) enum Class {
 }
 
 impl Class {
-    /// Which it is.
+    /// The class of a model.
     ///
     /// # Errors
     /// If there is none.
@@ -71,12 +72,12 @@ impl Class {
     }
 }
 
-/// The inner width of the shared expert of zeros that a mixture without a shared expert is given: the class has one
-/// always. Programs that quantise weights take 32 at once.
+/// Inner width of the shared expert of zeros for a mixture without a shared expert: models of the class always have
+/// one. It is 32 because programs that quantise weights use blocks of 32.
 pub(super) const WIDTH_WITHOUT_SHARED_EXPERT: usize = 32;
 
-/// The text of `config.json` for a model of this class with weights of this type. Rotary positions are written as
-/// transformers 4 has them, which later versions read too.
+/// The text of `config.json` for a model of this class with weights of this type. Settings of RoPE have the format of
+/// transformers 4, which later versions also read.
 pub(super) fn config_json(
     class: Class,
     model: &ModelConfig,
@@ -138,7 +139,7 @@ pub(super) fn config_json(
 fn rope_scaling_json(scaling: &RopeScaling) -> Value {
     match scaling.rope_type {
         RopeType::Linear => {
-            // Older versions know the first name alone.
+            // Older versions of transformers know only `type`.
             json!({ "type": "linear", "rope_type": "linear", "factor": scaling.factor })
         }
         RopeType::Llama3 => json!({
@@ -151,15 +152,15 @@ fn rope_scaling_json(scaling: &RopeScaling) -> Value {
     }
 }
 
-/// JSON as transformers lays it out: sorted keys, two spaces, a line break at the end.
+/// JSON in transformers' format: sorted keys, two spaces of indentation, a line break at the end.
 pub(super) fn pretty(value: &Value) -> String {
     let mut text = serde_json::to_string_pretty(value).expect("plain data serialises");
     text.push('\n');
     text
 }
 
-/// Reads the text of a `config.json`; `path` is its name in messages. Keys that leave no mark on what the model computes
-/// are passed over; any other must have a place in `[model]`.
+/// Reads the text of a `config.json`; `path` is its name in messages. Keys without an effect on the model's results are
+/// skipped; all others must correspond to a key of `[model]`.
 ///
 /// # Errors
 /// [`HuggingFaceError`] names the key and what is supported.
@@ -231,8 +232,8 @@ pub fn describe(path: &str, text: &str) -> Result<Described, HuggingFaceError> {
     Ok(Described { model, max_position_embeddings, end_of_text })
 }
 
-/// Every token must see all before it. Mistral has a window unless it says that it has none, Qwen2 and Qwen3 have one if
-/// they say so twice.
+/// Checks that attention has no sliding window. Mistral has a window unless a key disables it; Qwen2 and Qwen3 have one
+/// only if two keys enable it.
 fn check_windows(keys: &mut Keys, model_type: &str) -> Result<(), HuggingFaceError> {
     let reason = "Only attention to all earlier tokens is supported, without a sliding window";
     let is_named = keys.has_key("sliding_window");
@@ -258,7 +259,7 @@ fn check_windows(keys: &mut Keys, model_type: &str) -> Result<(), HuggingFaceErr
     }
 }
 
-/// Base and scaling of the rotary positions: in `rope_theta` and `rope_scaling`, or since transformers 5 in
+/// Base and scaling of RoPE: in `rope_theta` and `rope_scaling`, or since transformers 5 in
 /// `rope_parameters`.
 fn rotary(keys: &mut Keys) -> Result<(f64, Option<RopeScaling>), HuggingFaceError> {
     const DEFAULT_THETA: f64 = 10_000.0;
@@ -294,7 +295,7 @@ fn rotary(keys: &mut Keys) -> Result<(f64, Option<RopeScaling>), HuggingFaceErro
     Ok((theta, scaling))
 }
 
-/// One number, or a list of them.
+/// Reads one number, or a list of numbers.
 fn end_of_text(keys: &mut Keys) -> Result<Option<u32>, HuggingFaceError> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -314,7 +315,7 @@ fn mixture(keys: &mut Keys, blocks: usize) -> Result<MoeConfig, HuggingFaceError
     keys.only(
         "decoder_sparse_step",
         json!(1),
-        "Only a mixture in every block is supported, but for the first ones",
+        "Only the first blocks may lack a mixture of experts",
     )?;
     let mut dense: Vec<usize> =
         keys.take("mlp_only_layers", "a list of numbers")?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What keeps a model from going to Hugging Face's format or from coming from it.
+//! Errors of import and export in Hugging Face's format.
 
 use thiserror::Error;
 
@@ -12,7 +12,7 @@ pub enum HuggingFaceError {
     Json {
         /// Which file.
         file: String,
-        /// What the reader said.
+        /// The reader's message.
         reason: String,
     },
     /// A key has no value, or one of another kind.
@@ -27,28 +27,28 @@ pub enum HuggingFaceError {
         /// What is needed.
         expected: String,
     },
-    /// A model of a kind that this program has not.
+    /// The model has a property that this program does not support.
     #[error("{file}: {key} is {found}. {reason}")]
     Unsupported {
         /// Which file.
         file: String,
-        /// The key that says so.
+        /// The key of this property.
         key: String,
         /// Its value.
         found: String,
         /// What is supported.
         reason: String,
     },
-    /// No class of transformers computes what the model does.
+    /// No class of transformers computes the same function as the model.
     #[error("transformers has no class for a model with {with}, so it can't be exported")]
     NoClass {
-        /// What none of them has together.
+        /// The combination of properties that no class has.
         with: &'static str,
     },
-    /// Keys whose meaning is not known.
+    /// Unknown keys.
     #[error(
-        "{file} has keys that this program doesn't know: {keys}. Each may change what the model computes. Remove from \
-         a copy of the file those that don't"
+        "{file} has unknown keys: {keys}. Each may change the model's results. Remove the keys that \
+         don't from a copy of the file"
     )]
     UnknownKeys {
         /// Which file.
@@ -65,28 +65,28 @@ pub enum HuggingFaceError {
         reason: String,
     },
     /// Two files hold the same tensor.
-    #[error("{folder}: two of its files hold `{name}`")]
+    #[error("{folder}: two files hold `{name}`")]
     Twice {
-        /// Where the files lie.
+        /// The folder of the files.
         folder: String,
         /// The tensor.
         name: String,
     },
-    /// The unembedding differs from the embedding that the configuration says it is.
+    /// The unembedding differs from the embedding, although the configuration ties them.
     #[error(
-        "{folder}: lm_head.weight differs from model.embed_tokens.weight, and config.json says that they are one \
-         (tie_word_embeddings). Set it to false there if it is wrong"
+        "{folder}: lm_head.weight differs from model.embed_tokens.weight, but config.json ties them \
+         (tie_word_embeddings). Set it to false if the weights are right"
     )]
     Untied {
-        /// Where the files lie.
+        /// The folder of the files.
         folder: String,
     },
-    /// The weights are not those of the model.
+    /// The weights do not fit the model.
     #[error(transparent)]
     Weights(#[from] CheckpointError),
     /// A weight is too large for a type.
     #[error(
-        "element {index} of `{name}` is {value}, and {dtype} ends at {largest}. Write the weights as bf16 or f32"
+        "element {index} of `{name}` is {value}, beyond {dtype}'s maximum {largest}. Write the weights as bf16 or f32"
     )]
     TooLarge {
         /// The tensor.

@@ -1,4 +1,4 @@
-//! From a model here to the files that transformers reads.
+//! Export of a model to the files that transformers reads.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,7 +26,7 @@ pub enum ElementType {
 }
 
 impl ElementType {
-    /// As PyTorch calls it.
+    /// Name in PyTorch.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
@@ -55,7 +55,7 @@ impl ElementType {
         }
     }
 
-    /// Rounded to the nearest, little-endian.
+    /// The values rounded to the nearest number of the type, little-endian.
     fn bytes(self, values: &[f32]) -> Vec<u8> {
         match self {
             Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -74,7 +74,7 @@ pub struct Shard {
     tensors: Vec<String>,
 }
 
-/// A model on its way out.
+/// A model to export.
 #[derive(Clone, Debug)]
 pub struct Export {
     config: Config,
@@ -84,7 +84,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// The model without the heads that serve training alone.
+    /// Takes the model without the heads that only training uses.
     ///
     /// # Errors
     /// If transformers has no such model, or a weight is too large for the type.
@@ -116,7 +116,7 @@ impl Export {
         self.weights.values().map(|tensor| tensor.data.len()).sum()
     }
 
-    /// Files of weights, none with more than this many bytes of them unless one tensor has.
+    /// Divides the weights into files of at most this many bytes each. A larger tensor gets a file of its own.
     pub fn shards(&self, most_bytes: usize) -> Vec<Shard> {
         let mut shards: Vec<Vec<String>> = Vec::new();
         let mut bytes = 0;
@@ -163,7 +163,7 @@ impl Export {
         safetensors::serialize(views, Some(metadata)).expect("views serialise")
     }
 
-    /// The files beside the weights and the tokenizer, by name; `end_of_text` is the token that ends a text, by id and
+    /// The other files, besides weights and tokenizer, by name; `end_of_text` is the token that ends a text, by id and
     /// content.
     pub fn texts(
         &self,
@@ -203,7 +203,7 @@ impl Export {
         texts
     }
 
-    /// Which file each tensor is in.
+    /// The index file: the file of each tensor.
     fn index(&self, shards: &[Shard]) -> String {
         let places = shards
             .iter()

@@ -1,4 +1,4 @@
-//! From weights in Hugging Face's files to those of a model here.
+//! Import of weights from Hugging Face's files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +13,11 @@ use crate::train::{Archive, CheckpointError, Tensors};
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const UNEMBEDDING: &str = "lm_head.weight";
 
-/// The names of the files, sorted, that an index says hold a model's weights: the text of a
-/// `model.safetensors.index.json`; `path` is its name in messages.
+/// The sorted names of a model's files of weights, from `text`, a `model.safetensors.index.json`; `path` is its name in
+/// messages.
 ///
 /// # Errors
-/// If it is broken, or names a file that does not lie beside it.
+/// If the index is broken, or names a file outside of its folder.
 pub fn indexed_files(path: &str, text: &str) -> Result<Vec<String>, HuggingFaceError> {
     #[derive(Deserialize)]
     struct Index {
@@ -38,13 +38,12 @@ pub fn indexed_files(path: &str, text: &str) -> Result<Vec<String>, HuggingFaceE
     Ok(files.into_iter().collect())
 }
 
-/// Reads the weights of the model in `config` from files by name, one after the other, as `read` gives their bytes; `folder`
-/// is where they lie, for messages. Every tensor in them must have a place. What says the same in fewer weights here is put
-/// so: `config.model` may change in its shared experts.
+/// Reads the weights of the model in `config` from files by name, one after the other, as `read` gives their bytes;
+/// `folder` is their folder, for messages. Every tensor must belong to the model. Shared experts are simplified if an
+/// equal model with fewer weights exists here; this may change `config.model`.
 ///
 /// # Errors
-/// What `read` reports; files that are broken, and tensors that are missing, there twice, without a place, of another
-/// shape, or not finite.
+/// Errors of `read`; broken files; and tensors that are missing, duplicate, unknown, of another shape, or not finite.
 pub fn import<E: From<HuggingFaceError>>(
     folder: &str,
     config: &mut Config,
@@ -52,7 +51,7 @@ pub fn import<E: From<HuggingFaceError>>(
     mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
 ) -> Result<Tensors, E> {
     let parameters = parameters(&config.clone().next_token_alone());
-    // Some programs write the unembedding though it is the embedding: it must be that, then.
+    // Some programs write the unembedding even if it is tied to the embedding. It must then equal the embedding.
     let mut known = parameters.clone();
     if config.model.tie_word_embeddings {
         let shape = vec![config.model.vocab_size, config.model.hidden_size];
@@ -83,7 +82,7 @@ pub fn import<E: From<HuggingFaceError>>(
     Ok(weights)
 }
 
-/// Every parameter must be there.
+/// Checks that no parameter is missing.
 fn check_whole(
     folder: &str,
     parameters: &[Parameter],

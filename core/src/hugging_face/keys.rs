@@ -1,11 +1,11 @@
-//! The keys of a `config.json`, taken one by one, so that those that nobody took are known.
+//! The keys of a `config.json`. Readers take them one by one; the keys left over are unknown.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::HuggingFaceError;
 
-/// Keys that say nothing of what the model computes, or only how it was trained.
+/// Keys without an effect on the model's results, or that only concern its training.
 const WITHOUT_EFFECT: &[&str] = &[
     "_attn_implementation",
     "_attn_implementation_autoset",
@@ -31,7 +31,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "use_cache",
 ];
 
-/// The keys that are left.
+/// The keys not taken yet.
 pub(super) struct Keys {
     file: String,
     left: Map<String, Value>,
@@ -47,7 +47,7 @@ impl Keys {
         Ok(Self { file: file.to_owned(), left })
     }
 
-    /// The value of a key; none where it is absent or null.
+    /// Takes the value of a key; none if it is absent or null.
     pub fn take<T: DeserializeOwned>(
         &mut self,
         key: &str,
@@ -61,18 +61,18 @@ impl Keys {
         }
     }
 
-    /// A whole number that must be there.
+    /// Takes a required whole number.
     pub fn size(&mut self, key: &str) -> Result<usize, HuggingFaceError> {
         let expected = "a whole number of at least 0";
         self.take(key, expected)?.ok_or_else(|| self.wrong(key, "missing", expected))
     }
 
-    /// A number, with what it is where the key is absent.
+    /// Takes a number; `default` if the key is absent.
     pub fn number(&mut self, key: &str, default: f64) -> Result<f64, HuggingFaceError> {
         Ok(self.take(key, "a number")?.unwrap_or(default))
     }
 
-    /// Yes or no, with what it is where the key is absent.
+    /// Takes a flag; `default` if the key is absent.
     pub fn flag(&mut self, key: &str, default: bool) -> Result<bool, HuggingFaceError> {
         Ok(self.take(key, "true or false")?.unwrap_or(default))
     }
@@ -93,17 +93,17 @@ impl Keys {
         Ok(left.map(|left| Self { file: format!("{}, {key}", self.file), left }))
     }
 
-    /// Whether a key is there, if only with null.
+    /// Whether a key is present, even with the value null.
     pub fn has_key(&self, key: &str) -> bool {
         self.left.contains_key(key)
     }
 
-    /// Whether a key is there that has a value.
+    /// Whether a key is present with a value.
     pub fn has(&self, key: &str) -> bool {
         self.left.get(key).is_some_and(|value| !value.is_null())
     }
 
-    /// Checks that every key was taken, says nothing of what the model computes, or is switched off.
+    /// Checks that every key was taken, has no effect on the model's results, or is off.
     pub fn finish(self) -> Result<(), HuggingFaceError> {
         let is_off = |value: &Value| match value {
             Value::Null | Value::Bool(false) => true,

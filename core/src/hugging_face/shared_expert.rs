@@ -1,4 +1,5 @@
-//! The shared expert of Qwen2Moe, whose result a gate multiplies: sigmoid(0) is a half for every token.
+//! The shared expert of Qwen2Moe and the gate that multiplies its result. With weights of zeros, the gate is sigmoid(0)
+//! = 1/2 for every token.
 
 use super::describe::WIDTH_WITHOUT_SHARED_EXPERT;
 use crate::config::ModelConfig;
@@ -7,11 +8,11 @@ use crate::train::{Tensor, Tensors};
 /// Names of a block's tensors.
 struct Names {
     gate: String,
-    /// Of the shared expert, `down` last.
+    /// Matrices of the shared expert, `down` last.
     matrices: [String; 3],
 }
 
-/// Of every block with a mixture.
+/// The names in every block with a mixture.
 fn blocks(model: &ModelConfig) -> Vec<Names> {
     let layers = (0..model.num_hidden_layers).filter(|&layer| model.moe_of(layer).is_some());
     layers
@@ -26,8 +27,8 @@ fn blocks(model: &ModelConfig) -> Vec<Names> {
         .collect()
 }
 
-/// Gives blocks without a gate one of zeros, and doubles what their shared experts give; a model without shared experts
-/// gets some of zeros.
+/// Adds a gate of zeros to blocks without a gate, and doubles the results of their shared experts. A model without
+/// shared experts gets shared experts of zeros.
 pub(super) fn add_gates(model: &ModelConfig, weights: &mut Tensors) {
     let width = model.hidden_size;
     let zeros =
@@ -50,8 +51,8 @@ pub(super) fn add_gates(model: &ModelConfig, weights: &mut Tensors) {
     }
 }
 
-/// If every gate is of zeros, takes the gates away and halves what the shared experts give; then shared experts of zeros
-/// go too.
+/// If all gates are zeros, removes them and halves the results of the shared experts. Then also removes shared experts
+/// of zeros.
 pub(super) fn remove_gates(model: &mut ModelConfig, weights: &mut Tensors) {
     let is_zero = |tensor: &Tensor| tensor.data.iter().all(|&value| value == 0.0);
     let (blocks, Some(moe)) = (blocks(model), &mut model.moe) else { return };

@@ -1,4 +1,4 @@
-//! Configurations as published models have them, cut to the keys that they have.
+//! Configurations of published models, with the keys that matter.
 
 use super::{Described, HuggingFaceError, describe};
 use crate::config::{ModelConfig, RopeScaling, RopeType};
@@ -81,7 +81,7 @@ fn windows_are_as_each_class_has_them() {
     for without in [r#""sliding_window": null"#, r#""sliding_window": 0"#] {
         model(&format!("{mistral}, {without}"));
     }
-    // What transformers takes where nothing is said; the flag is not Mistral's.
+    // The default of transformers; Mistral does not have the flag.
     refused(mistral, &["sliding_window", "4096"]);
     let flag = r#""sliding_window": 4096, "use_sliding_window": false"#;
     refused(&format!("{mistral}, {flag}"), &["sliding_window", "4096"]);

@@ -1,4 +1,4 @@
-//! One dispatch: a kernel, what it binds, how many workgroups.
+//! One dispatch: a kernel, its bindings and its grid of workgroups.
 
 use super::Module;
 use crate::plan::{DType, View};
@@ -6,12 +6,12 @@ use crate::plan::{DType, View};
 /// A compute pipeline: an entry point of a module, specialised by `override` constants.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// Where its text comes from.
+    /// The source of its text.
     pub module: Module,
     /// Entry point.
     pub entry: &'static str,
-    /// Values of `override` constants. They are put into the text before it is compiled, so
-    /// that private arrays may be sized by them.
+    /// Values of `override` constants. They replace the `override`s in the text before it is compiled, so that they can
+    /// be sizes of private arrays.
     pub constants: Vec<(&'static str, f64)>,
 }
 
@@ -43,14 +43,14 @@ impl Uniform {
     }
 }
 
-/// What the kernel's text calls its storage (`storage y: real;`), and the elements that it gets.
+/// A name of storage in the kernel's text (`storage y: real;`), and the view that is bound to it.
 pub type Binding = (&'static str, View);
 
 /// One dispatch: a kernel, its bindings and its grid.
 ///
 /// `@binding(0)` is the uniform block; `bindings[i]` becomes `@binding(i + 1)`, whatever the order in
-/// the kernel's text. It is always `var<storage, read_write>`, because tensors share buffers and WebGPU
-/// knows one usage a buffer and dispatch. At most 8.
+/// the kernel's text. Storage is always `var<storage, read_write>`, because tensors share buffers, and WebGPU gives a
+/// buffer one usage in a dispatch. At most 8 bindings.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
     /// The pipeline.
@@ -64,7 +64,7 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// Names and types of what is bound, in order: the kernel's text is put together for them.
+    /// Names and element types of the bindings, in order. The kernel's text is assembled for them.
     pub fn storage(&self) -> Vec<(&'static str, DType)> {
         self.bindings.iter().map(|(name, view)| (*name, view.dtype)).collect()
     }
@@ -76,10 +76,10 @@ impl Dispatch {
     }
 }
 
-/// Most workgroups in one dimension that WebGPU promises.
+/// Largest number of workgroups in one dimension that WebGPU guarantees.
 pub const MAX_WORKGROUPS: usize = 65_535;
 
-/// A grid of at least `workgroups`, folded into x and y so that no dimension passes the limit.
+/// A grid of at least `workgroups`, folded into x and y so that no dimension exceeds the limit.
 ///
 /// Kernels find their index as `workgroup_id.x + workgroup_id.y * num_workgroups.x` and return
 /// when it is past the end.

@@ -1,6 +1,6 @@
-//! The room of kernels: their text, what a dispatch of one is, and the ways that an op may have.
+//! Kernels: their text, their dispatches, and the ways (variants) of an op.
 //!
-//! Nothing here knows a device. An op names kernels and what they bind; `gpu` compiles, binds and submits.
+//! This module uses no device. An op names kernels and their bindings; `gpu` compiles, binds and submits them.
 
 mod dispatch;
 mod needs;

@@ -1,38 +1,39 @@
-//! What a way asks of an adapter, and what an adapter has.
+//! Requirements of a variant, and capabilities of an adapter.
 
-/// What kernels ask of an adapter beyond what WebGPU promises. Halves are not among it: they follow
-/// from what a dispatch binds.
+/// Requirements of kernels beyond WebGPU's guarantees. 16-bit numbers are not listed, because the bindings of a
+/// dispatch tell whether it needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Threads that a subgroup must have at least; 0 where no subgroups are needed.
+    /// Least number of threads in a subgroup; 0 if the kernels use no subgroups.
     pub subgroup: usize,
     /// Whether pieces of matrices are multiplied by the adapter's matrix units
     /// (`shaders/include/matrix_*.wgsl`).
     pub matrices: bool,
-    /// Bytes of workgroup memory; 0 where what WebGPU promises is enough.
+    /// Bytes of workgroup memory; 0 if WebGPU's guaranteed size is enough.
     pub shared: usize,
 }
 
-/// How an adapter multiplies pieces of matrices, halves with sums in f32: which text kernels take in for
-/// `#include "matrix"`.
+/// How an adapter multiplies pieces of matrices, with factors in f16 and sums in f32. Chooses the snippet for `#include
+/// "matrix"` in kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Matrices {
     /// Not at all.
     #[default]
     None,
-    /// By plain code of the same meaning: on any adapter with halves, slowly, for tests.
+    /// By plain code with the same results: slow, for tests, on any adapter with 16-bit numbers.
     Emulated,
-    /// By units for 8 x 8 x 8.
+    /// By matrix units for 8 x 8 x 8.
     Units8,
-    /// By units for 16 x 16 x 16.
+    /// By matrix units for 16 x 16 x 16.
     Units16,
 }
 
 impl Matrices {
-    /// Whether this program has kernels for matrix units. Browsers have no such units, and a page is better short.
+    /// Whether this program has kernels for matrix units. The page has none: browsers give no access to matrix units,
+    /// and the page must be small.
     pub(crate) const IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
 
-    /// The name of the text, in `shaders/include/`.
+    /// Name of the snippet in `shaders/include/`.
     pub(crate) fn snippet(self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -43,12 +44,12 @@ impl Matrices {
     }
 }
 
-/// What an adapter has of what [`Needs`] may ask.
+/// The capabilities of an adapter that [`Needs`] refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Whether kernels may hold numbers in 16 bits.
     pub half: bool,
-    /// Threads of its smallest and its largest subgroup; 0 where it has none.
+    /// Threads of its smallest and its largest subgroup; 0 without subgroups.
     pub subgroup: [usize; 2],
     /// How it multiplies pieces of matrices.
     pub matrices: Matrices,
@@ -57,21 +58,22 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// What WebGPU promises of any adapter.
+    /// WebGPU's guarantees for any adapter.
     pub const PROMISED: Self =
         Self { half: false, subgroup: [0; 2], matrices: Matrices::None, shared: 16_384 };
 }
 
 impl Needs {
-    /// Whether this program has kernels that need subgroups. wgpu offers browsers none, and a page is better short.
+    /// Whether this program has kernels that need subgroups. The page has none: wgpu has no subgroups in browsers, and
+    /// the page must be small.
     pub(crate) const SUBGROUPS_IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
 
-    /// Matrix units, and this much workgroup memory.
+    /// Needs of matrix units and of this much workgroup memory.
     pub fn matrices(shared: usize) -> Self {
         Self { matrices: true, shared, ..Self::default() }
     }
 
-    /// What of this an adapter lacks, in words; nothing if it has it all.
+    /// The first need that an adapter does not meet, in words; none if it meets all.
     pub fn missing(&self, has: &Capabilities) -> Option<String> {
         let [smallest, _] = has.subgroup;
         if self.subgroup > smallest {

@@ -1,48 +1,48 @@
-//! Which of an op's ways an adapter takes: the one that is forced, that was measured to be the fastest, or
-//! that comes first of those made for its kind.
+//! Chooses the variant of an op for an adapter: the forced one, else the fastest in measurements, else the first that
+//! was made for such adapters.
 
 use thiserror::Error;
 
 use super::{BASELINE, Capabilities, MAX_WORKGROUPS, Suits, Variant};
 
-/// What decides on an adapter.
+/// The facts of an adapter that decide.
 #[derive(Clone, Debug)]
 pub struct Selector {
-    /// What the adapter has.
+    /// Capabilities of the adapter.
     pub capabilities: Capabilities,
     /// Whether it is a software renderer.
     pub software: bool,
-    /// The way that is taken wherever an op has it, whatever was measured.
+    /// Name of the variant that is forced in every op that has it.
     pub forced: Option<String>,
 }
 
-/// A forced way that can't be taken.
+/// A forced variant that can't be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ForcedError {
-    /// No op has it.
+    /// No op has the variant.
     #[error("no op of the plan has a way `{wanted}`; there are: {found}")]
     Unknown {
         /// Its name.
         wanted: String,
-        /// The ways of all ops.
+        /// The variants of all ops.
         found: String,
     },
-    /// An op has it, and the adapter lacks what it takes.
+    /// An op has the variant, but the adapter does not meet its needs.
     #[error("the way `{wanted}` of {op} can't be taken: {missing}; there are: {found}")]
     Unusable {
         /// Its name.
         wanted: String,
         /// The op.
         op: &'static str,
-        /// What the adapter lacks.
+        /// The need that the adapter does not meet.
         missing: String,
-        /// The ways of this op that the adapter can take.
+        /// The variants of this op that can run on the adapter.
         found: String,
     },
 }
 
 impl Selector {
-    /// What a variant needs and the adapter lacks, in words; nothing if it can run.
+    /// The need of a variant that the adapter does not meet, in words; none if the variant can run.
     pub fn missing(&self, variant: &Variant) -> Option<String> {
         let fits = |grid: [u32; 3]| grid.iter().all(|&n| n as usize <= MAX_WORKGROUPS);
         if !variant.dispatches.iter().all(|dispatch| fits(dispatch.grid)) {
@@ -51,15 +51,15 @@ impl Selector {
         variant.needs.missing(&self.capabilities)
     }
 
-    /// Those of an op's variants that can run here. The baseline always can, and comes first.
+    /// The variants of an op that can run on the adapter. The baseline always can, and comes first.
     pub fn usable(&self, mut variants: Vec<Variant>) -> Vec<Variant> {
         variants.retain(|it| it.name == BASELINE || self.missing(it).is_none());
         variants
     }
 
-    /// Those of the usable variants that are worth measuring here. Variants made for GPUs are never the best
-    /// on a software adapter, and take the longest to measure; those made for software keep more in a
-    /// thread than a GPU has registers for.
+    /// The usable variants that are worth measuring on this adapter. On a software adapter, variants made for GPUs are
+    /// never the fastest, and take the longest to measure. Variants made for software hold more values in a thread than
+    /// a GPU has registers for.
     pub fn candidates(&self, mut usable: Vec<Variant>) -> Vec<Variant> {
         usable.retain(|it| match it.suits {
             Suits::Comparison => false,
@@ -70,8 +70,8 @@ impl Selector {
         usable
     }
 
-    /// The variant that is taken: the forced one; else the one that was measured to be the fastest; else the
-    /// first that is made for such adapters and has not failed in any class that was measured.
+    /// The variant that runs: the forced one, else the fastest in measurements, else the first that was made for such
+    /// adapters and has not failed in any measured class.
     pub fn select(
         &self,
         mut usable: Vec<Variant>,
@@ -90,12 +90,12 @@ impl Selector {
         usable.swap_remove(index.unwrap_or(0))
     }
 
-    /// Checks that a forced way is there: one op at least has it, and each that has it can take it here.
+    /// Checks a forced variant: at least one op must have it, and it must run on the adapter in every op that has it.
     ///
     /// `ops` are the names and variants of a plan's ops.
     ///
     /// # Errors
-    /// [`ForcedError`] says what there is.
+    /// [`ForcedError`] lists the alternatives.
     pub fn check_forced(
         &self,
         ops: impl Iterator<Item = (&'static str, Vec<Variant>)>,
@@ -129,7 +129,7 @@ impl Selector {
     }
 }
 
-/// Each name once, the first of all ops' variants first.
+/// Each name once; the first variants of all ops come first.
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut once: Vec<&str> = Vec::new();
     for name in names {
@@ -149,7 +149,7 @@ mod tests {
         Variant { name, suits, needs, dispatches: Vec::new() }
     }
 
-    /// What runs anywhere, and a way for each kind of adapter and for matrix units.
+    /// A baseline, a variant for each kind of adapter, and one with matrix units.
     fn variants() -> Vec<Variant> {
         vec![
             variant(BASELINE, Suits::All, Needs::default()),

@@ -1,35 +1,35 @@
-//! The storage of a kernel, by name. A line `storage y: real;` in its text becomes a declaration with the
-//! number and the type of what a dispatch binds as `y`, and with functions that load and store its elements.
+//! The storage of a kernel, by name. A line `storage y: real;` in its text becomes a declaration with the binding
+//! number and the element type that a dispatch binds as `y`, and functions that load and store elements.
 //!
-//! Kernels compute in f32. `real` is a number that storage may hold in fewer bits; a text takes and leaves
-//! it by `load_y(i)` and `store_y(i, value)`, and so never says in how many.
+//! Kernels compute in f32. A `real` may have fewer bits in storage. A text loads and stores it by `load_y(i)` and
+//! `store_y(i, value)`, so the text is independent of the number of bits.
 
 use super::Dispatch;
 use crate::plan::DType;
 
-/// The number of the first storage that a text declares and a dispatch doesn't bind: another entry point uses
-/// it, and a pipeline's layout knows only what its own does.
+/// Binding number of the first storage that a text declares and a dispatch doesn't bind. Another entry point uses such
+/// storage; the layout of a pipeline contains only the bindings of its own entry point.
 const UNBOUND: usize = 100;
 
-/// How WGSL holds a type of elements.
+/// The WGSL of an element type.
 struct Held {
     /// Its name.
     scalar: &'static str,
-    /// What a text with that name in it begins with.
+    /// The directive that the type needs at the beginning of a text.
     directive: Option<&'static str>,
-    /// How it becomes an f32 and back, if it may be a `real`.
+    /// The conversion to f32 and back, if the type may stand for `real`.
     real: Option<Conversion>,
 }
 
 #[derive(Clone, Copy)]
 enum Conversion {
-    /// It is an f32.
+    /// The type is f32.
     Identity,
-    /// By the other type's name: `f32(x)`, `vec4<f16>(x)`.
+    /// By the name of the target type: `f32(x)`, `vec4<f16>(x)`.
     Constructor,
 }
 
-/// A row for each type.
+/// The WGSL of each element type.
 fn held(dtype: DType) -> Held {
     match dtype {
         DType::Real => Held { scalar: "f32", directive: None, real: Some(Conversion::Identity) },
@@ -42,8 +42,8 @@ fn held(dtype: DType) -> Held {
     }
 }
 
-/// How many reals a kernel takes at a time, by what it declares. Eight are halves, held as a `vec4<u32>`, so that
-/// they are one load of 16 bytes.
+/// Numbers of reals per load and store, by the declared type. `real8` is for halves: they are held as a `vec4<u32>`, so
+/// that a load takes 16 bytes.
 const SHAPES: [(&str, usize); 4] =
     [("real", 1), ("vec2<real>", 2), ("vec4<real>", 4), ("real8", EIGHT)];
 const EIGHT: usize = 8;
@@ -51,11 +51,11 @@ const EIGHT: usize = 8;
 /// Writes the declarations of a kernel's storage for a dispatch.
 pub(super) struct Storage<'a> {
     dispatch: &'a Dispatch,
-    /// The whole text: only what it calls is written.
+    /// The whole text. Functions that it does not call are left out.
     source: &'a str,
-    /// What the text has declared so far.
+    /// Names declared so far.
     declared: Vec<&'a str>,
-    /// What the declarations need at the beginning of the text.
+    /// Directives for the declarations, for the beginning of the text.
     directives: Vec<&'static str>,
 }
 
@@ -64,10 +64,10 @@ impl<'a> Storage<'a> {
         Self { dispatch, source, declared: Vec::new(), directives: Vec::new() }
     }
 
-    /// What a line of the text stands for, if it declares storage.
+    /// The WGSL that replaces a line of the text, if the line declares storage.
     ///
     /// # Panics
-    /// If the line can't be read, or its type is not that of what is bound.
+    /// If the line can't be parsed, or its type does not fit the binding.
     pub fn declaration(&mut self, line: &'a str) -> Option<String> {
         let parts = line.strip_prefix("storage ")?.split_once(';').and_then(|(declared, rest)| {
             let (name, kind) = declared.split_once(':')?;
@@ -94,7 +94,7 @@ impl<'a> Storage<'a> {
     /// Directives of the declarations.
     ///
     /// # Panics
-    /// If what the dispatch binds was not declared, or is bound twice.
+    /// If a binding of the dispatch was not declared, or a name is bound twice.
     pub fn finish(self) -> Vec<&'static str> {
         for (index, (name, _)) in self.dispatch.bindings.iter().enumerate() {
             assert!(self.declared.contains(name), "{} has no storage `{name}`", self.kernel());
@@ -104,7 +104,7 @@ impl<'a> Storage<'a> {
         self.directives
     }
 
-    /// The type of a storage's elements, and its loads and stores; nothing if `kind` can't hold a `dtype`.
+    /// The type of a storage's elements, and functions that load and store them; none if `kind` can't hold a `dtype`.
     fn elements(
         &mut self,
         name: &str,
@@ -120,7 +120,7 @@ impl<'a> Storage<'a> {
                 let functions = self.loads_and_stores(name, *count, scalar, real?);
                 Some((vector(scalar, *count), functions))
             }
-            // As it is written.
+            // The declared type is used unchanged.
             None => {
                 let its = DType::ALL.into_iter().find(|it| held(*it).scalar == scalar_of(kind))?;
                 self.directives.extend(held(its).directive);
@@ -156,7 +156,8 @@ impl<'a> Storage<'a> {
         functions
     }
 
-    /// Two vec4s. WGSL has a bitcast of two words to four halves, which naga takes for one to two floats.
+    /// A load of two vec4s. It does not use WGSL's bitcast of two words to four halves, because naga takes it for a
+    /// bitcast to two floats.
     fn load_eight(&self, name: &str) -> String {
         let load = format!("load8_{name}");
         if !self.calls(&load) {
@@ -181,7 +182,7 @@ impl<'a> Storage<'a> {
         })
     }
 
-    /// What messages call the kernel.
+    /// Name of the kernel in messages.
     fn kernel(&self) -> String {
         let kernel = &self.dispatch.kernel;
         format!("`{}` of {}", kernel.entry, kernel.module.name())
@@ -192,7 +193,7 @@ fn vector(scalar: &str, count: usize) -> String {
     if count == 1 { scalar.to_owned() } else { format!("vec{count}<{scalar}>") }
 }
 
-/// Of `vec4f`, `vec4<f32>` or `f32`: `f32`.
+/// The scalar type of a vector: `f32` for `vec4f`, `vec4<f32>` and `f32`.
 fn scalar_of(kind: &str) -> &str {
     if let Some((_, inner)) = kind.split_once('<') {
         return scalar_of(inner.trim_end_matches('>'));

@@ -1,4 +1,4 @@
-//! The WGSL of a kernel: put together from the folder of shaders and snippets, found by name.
+//! The WGSL of a kernel, assembled from the shaders and snippets of the folder `shaders`.
 
 use super::storage::Storage;
 use super::{Dispatch, Kernel, Matrices};
@@ -8,41 +8,42 @@ mod folder {
     include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
 }
 
-/// Where a kernel's text comes from. Lines `#include "name"` in it take in `shaders/include/name.wgsl`.
+/// The source of a kernel's text. A line `#include "name"` is replaced by `shaders/include/name.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     /// The file of this name in `shaders/`.
     Shader(&'static str),
-    /// The same, and before it these snippets.
+    /// Such a file, preceded by these snippets.
     WithSnippets(&'static str, [&'static str; 3]),
-    /// A name, and a text that lies elsewhere: of an op outside of this crate.
+    /// A name and a text, for an op outside of this crate.
     Own(&'static str, &'static str),
 }
 
 impl Module {
-    /// What labels and messages call it.
+    /// Name in labels and messages.
     pub fn name(self) -> String {
         match self {
             Self::Shader(name) | Self::Own(name, _) => name.to_owned(),
             Self::WithSnippets(name, snippets) => {
-                // Of `epilogue_store`, `store`.
+                // `epilogue_store` is shortened to `store`.
                 let short = snippets.map(|it| it.split_once('_').map_or(it, |(_, rest)| rest));
                 format!("{name}_{}", short.join("_"))
             }
         }
     }
 
-    /// What tells it from all others.
+    /// A key that is unique among all modules.
     #[cfg(feature = "gpu")]
     pub(crate) fn key(self) -> String {
         match self {
-            // By the text's address: it lies in the program, once.
+            // By the text's address, which is unique in the program.
             Self::Own(name, text) => format!("{name} at {:p}", text.as_ptr()),
             _ => self.name(),
         }
     }
 
-    /// Its text, snippets taken in; for `#include "matrix"`, those of this kind. [`assemble`] makes WGSL of it.
+    /// Its text with all snippets included; `matrices` chooses the snippet for `#include "matrix"`. [`assemble`] turns
+    /// it into WGSL.
     ///
     /// # Panics
     /// If there is no such file or snippet: a mistake in an op.
@@ -63,13 +64,14 @@ fn found(texts: &[(&str, &'static str)], name: &str) -> &'static str {
     found.unwrap_or_else(|| panic!("shaders/ has no `{name}`")).1
 }
 
-/// A text, each line `#include "name"` in it the snippet of that name.
+/// Replaces each line `#include "name"` by the snippet of that name.
 fn expand(source: &str, matrices: Matrices) -> String {
     let mut text = String::new();
     for line in source.lines() {
         let included =
             line.strip_prefix("#include ").map(|quoted| match quoted.trim_matches('"') {
-                // An adapter without them has no kernel that takes them in; their texts can be read all the same.
+                // An adapter without matrix units runs no kernel that includes this snippet, but its text must still be
+                // readable.
                 "matrix" => matrices.snippet().unwrap_or("matrix_units16"),
                 name => name,
             });
@@ -81,16 +83,16 @@ fn expand(source: &str, matrices: Matrices) -> String {
     text
 }
 
-/// A dispatch's whole WGSL for an adapter that multiplies pieces of matrices in this way: its kernel's text
-/// with its snippets, each `override` a `const` with its value, and each `storage` declared as what is bound.
+/// The whole WGSL of a dispatch for an adapter with these matrix units: the kernel's text with its snippets. Each
+/// `override` becomes a `const` with its value, and each `storage` a declaration for its binding.
 ///
 /// # Panics
-/// If there is no such snippet, a constant has no `override`, or storage is not declared as it is bound:
+/// If there is no such snippet, a constant has no `override`, or a declaration of storage does not fit its binding:
 /// mistakes in an op or a plan.
 pub fn assemble(dispatch: &Dispatch, matrices: Matrices) -> String {
     let kernel = &dispatch.kernel;
     let source = kernel.module.text(matrices);
-    // Emulated, such loops would be long texts that are compiled for long.
+    // With emulated units, unrolled loops would make long texts, which take long to compile.
     let source = match matrices {
         Matrices::Emulated => source,
         _ if !Matrices::IN_PROGRAM => source,
@@ -102,7 +104,7 @@ pub fn assemble(dispatch: &Dispatch, matrices: Matrices) -> String {
     let mut used = Vec::new();
     for line in source.lines() {
         if line.starts_with("enable ") || line.starts_with("diagnostic(") {
-            // naga knows subgroups without the directives that browsers ask for, and refuses them.
+            // naga has subgroups without the directives that browsers require, and rejects these directives.
             let is_of_browsers = line.contains("subgroup");
             if cfg!(target_arch = "wasm32") || !is_of_browsers {
                 directives.push(line);
@@ -123,13 +125,13 @@ pub fn assemble(dispatch: &Dispatch, matrices: Matrices) -> String {
     directives.extend(storage.finish());
     directives.sort_unstable();
     directives.dedup();
-    // Snippets come anywhere; directives, first.
+    // Snippets may be anywhere in a text, but directives must be at its beginning.
     let directives = directives.iter().map(|it| format!("{it}\n"));
     directives.collect::<String>() + &text
 }
 
-/// A text with copies of the body in place of each `for (var i = 0u; i < NAME; i++) { // unroll`, in which `i` is a
-/// constant: not every compiler keeps an array of matrices in registers where an index is not one.
+/// Unrolls each loop `for (var i = 0u; i < NAME; i++) { // unroll` into copies of its body with a constant `i`. Without
+/// this, some compilers do not keep an array of matrices in registers, because its index is not a constant.
 ///
 /// # Panics
 /// If such a loop does not end, or its NAME has no value: mistakes in a shader.
@@ -164,7 +166,7 @@ fn unroll(text: &str, value: &dyn Fn(&str) -> usize) -> String {
     unrolled
 }
 
-/// The value of a kernel's `override`, as given or by default.
+/// The value of a kernel's `override`: the given one or the default.
 fn value_of(source: &str, kernel: &Kernel, name: &str) -> usize {
     if let Some((_, value)) = kernel.constants.iter().find(|(it, _)| *it == name) {
         return *value as usize;
@@ -176,7 +178,7 @@ fn value_of(source: &str, kernel: &Kernel, name: &str) -> usize {
     declared.unwrap_or_else(|| panic!("{} has no override {name}", kernel.module.name()))
 }
 
-/// `NAME: type = default;`, or without a default, as a constant.
+/// Turns a declaration `NAME: type = default;`, or one without a default, into a constant.
 fn constant<'a>(declared: &str, kernel: &'a Kernel, used: &mut Vec<&'a str>) -> String {
     let declared = declared.split(';').next().unwrap_or(declared);
     let (declaration, default) = match declared.split_once('=') {

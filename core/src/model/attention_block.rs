@@ -1,8 +1,8 @@
 //! The attention half of a block: norm, packed QKV projection, RoPE, causal attention with grouped
 //! key-value heads, output projection.
-//!
-//! Biases of the projection are products with ones: `[tokens, 1]` times the biases, to which the projection is added,
-//! and for their gradient the sum over tokens. They are too small a part of a step for ops of their own.
+//! Biases of the projection are products with ones: `[tokens, 1]` times the biases, to which the projection is added.
+//! Their gradient is a product with ones, too: the sum over tokens. They take too small a part of a step for ops of
+//! their own.
 
 use super::context::{Cache, Context};
 use super::linear::Linear;
@@ -14,7 +14,7 @@ use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::rope::Rope;
 use crate::plan::{DType, PlanBuilder, Role, View};
 
-/// What the backward needs.
+/// Tensors for the backward.
 pub(super) struct AttentionBlock {
     norm: Norm,
     /// Projected, normalised and rotated, `[tokens, (q_heads + 2 kv_heads) * head_dim]`.
@@ -37,10 +37,10 @@ fn shape(cx: &Context<'_>) -> Shape {
     }
 }
 
-/// What the backward of the heads' norm needs.
+/// Tensors for the backward of the heads' norm.
 #[derive(Clone, Copy)]
 struct HeadsNorm {
-    /// Projected, as `qkv`.
+    /// The projection before the norm, with the shape of `qkv`.
     x: View,
     /// `[tokens, q_heads + kv_heads]`.
     rstd: View,
@@ -51,7 +51,7 @@ fn gains(block: &str) -> [String; 2] {
     ["q_norm", "k_norm"].map(|norm| format!("{block}.{norm}"))
 }
 
-/// What biases are multiplied by, where the model has any.
+/// The ones that biases are multiplied by, if the model has biases.
 fn ones(cx: &Context<'_>) -> Option<View> {
     cx.inputs.ones.filter(|_| cx.config.model.has_qkv_bias())
 }
@@ -131,7 +131,7 @@ impl AttentionBlock {
                 let (heads, eps) = (heads(shape), cx.config.model.rms_norm_eps);
                 b.push(HeadNorm { x, q_gain, k_gain, y: qkv, rstd, heads, eps });
             }
-            // With a cache, attention turns heads itself.
+            // With a cache, attention applies RoPE itself.
             if cx.cache.is_none() {
                 b.push(rope);
             }

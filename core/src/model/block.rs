@@ -6,21 +6,21 @@ use super::ffn_block::{Ffn, FfnBlock};
 use super::norm::Stream;
 use crate::plan::{PlanBuilder, View};
 
-/// What the backward needs.
+/// Tensors for the backward.
 pub(super) struct Block {
     of: BlockOf,
     attention: AttentionBlock,
     ffn: FfnBlock,
 }
 
-/// Which block.
+/// A block of a model or of a head.
 #[derive(Clone, Debug)]
 pub(super) struct BlockOf {
-    /// What its parameters' names begin with, and its scope.
+    /// Prefix of its parameters' names, and its scope.
     pub name: String,
     /// Its feed-forward network.
     pub ffn: Ffn,
-    /// Whether its backward computes its forward again, out of the stream that it read.
+    /// Whether the backward recomputes the forward from the residual stream that the block read.
     pub recomputed: bool,
 }
 
@@ -54,8 +54,7 @@ impl Block {
         })
     }
 
-    /// The forward but for what it tells the metrics, so that planning it twice counts nothing
-    /// twice.
+    /// The forward without its metrics, so that a recomputed forward is not counted twice.
     fn compute(
         b: &mut PlanBuilder,
         cx: &Context<'_>,
@@ -83,10 +82,10 @@ impl Block {
         });
     }
 
-    /// Activation recomputation (Chen et al. 2016, arXiv 1604.06174): the same block out of other
-    /// tensors, planned from the stream that it read, which alone stays alive until then. The ops
-    /// and their operands are those of the forward, and so are the bits: the first norm finds
-    /// summed what it summed itself. The builder leaves out what the backward doesn't read.
+    /// Activation recomputation (Chen et al. 2016, arXiv 1604.06174): plans the block again with new tensors, from the
+    /// residual stream that it read, which is the only tensor kept from the forward. The ops and the values of their
+    /// operands equal those of the forward, so results are bitwise equal; the first norm reads the stored sum instead
+    /// of computing it. The builder removes ops whose results the backward doesn't read.
     fn recompute(&self, b: &mut PlanBuilder, cx: &Context<'_>) -> Self {
         let stream = Stream { sum: self.input(), branch: None };
         b.scoped("recompute", |b| Self::compute(b, cx, self.of.clone(), stream).1)

@@ -1,4 +1,4 @@
-//! What every block builder needs: sizes, parameters and the inputs of a plan.
+//! The context of block builders: sizes, parameters and the inputs of a plan.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,13 @@ pub mod metric {
     pub const LEN: usize = 64;
     /// Mean cross-entropy in nats a token.
     pub const NTP_LOSS: usize = 0;
-    /// Raw NITP loss, mean over pairs.
+    /// NITP loss without its weight, mean over pairs.
     pub const NITP_LOSS: usize = 1;
-    /// Raw balance loss, summed over MoE blocks.
+    /// Balance loss without its weight, summed over MoE blocks.
     pub const BALANCE_LOSS: usize = 2;
     /// Norm of all gradients before clipping.
     pub const GRAD_NORM: usize = 3;
-    /// The loss scale of the step; 0 where there is none.
+    /// The loss scale of the step; 0 without loss scaling.
     pub const LOSS_SCALE: usize = 4;
     /// 1 if the step was skipped, because its scaled gradients overflowed.
     pub const SKIPPED: usize = 5;
@@ -41,53 +41,54 @@ pub mod metric {
 pub struct Inputs {
     /// Token ids, `[rows * context]`.
     pub tokens: View,
-    /// Next tokens, `u32::MAX` where there is no loss, `[rows * context]`.
+    /// Next tokens, `u32::MAX` at positions without a loss, `[rows * context]`.
     pub labels: View,
-    /// 1 where the pair counts for NITP, `[rows * context]`.
+    /// 1 if the pair counts for NITP, else 0, `[rows * context]`.
     pub nitp_mask: View,
     /// Positions sorted by token id, `[rows * context]`.
     pub sorted_positions: View,
-    /// Where each distinct token's run starts, `[rows * context + 1]`.
+    /// Start of the run of each distinct token, `[rows * context + 1]`.
     pub segment_starts: View,
     /// See [`scalars`].
     pub scalars: View,
     /// Cosines and sines, `[train.context_length, head_dim]`.
     pub rope_table: View,
-    /// Ones, `[rows * context]`, where the model has biases.
+    /// Ones, `[rows * context]`, if the model has biases.
     pub ones: Option<View>,
     /// `[metric::LEN]`, see [`metric`].
     pub metrics: View,
-    /// What heads need that read the next token; none where there is no such head.
+    /// Inputs of heads that read the next token; none without such heads.
     pub ahead: Option<Ahead>,
 }
 
-/// What the host tells of the token after each position; all but the last are `[rows * context]`.
+/// The host's inputs about the next token of each position; all but the last are `[rows * context]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Ahead {
-    /// The next token; where none is known, some token.
+    /// The next token; an arbitrary token if there is none.
     pub tokens: View,
-    /// The token after the next, `u32::MAX` where there is no loss.
+    /// The token after the next, `u32::MAX` at positions without a loss.
     pub labels: View,
-    /// The next position of the row; of the last position, itself.
+    /// The next position of the row; for the last position, the same position.
     pub positions: View,
-    /// 1 where the next state counts.
+    /// 1 if the next state counts, else 0.
     pub mask: View,
     /// Positions sorted by next token.
     pub sorted_positions: View,
-    /// Where each distinct next token's run starts, `[rows * context + 1]`.
+    /// Start of the run of each distinct next token, `[rows * context + 1]`.
     pub segment_starts: View,
 }
 
-/// A cache of keys and values, and where in it the tokens of a run belong.
+/// A cache of keys and values, and the places of a run's tokens in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cache {
-    /// Of each slot, in its row, `[slots]`; [`IDLE`](crate::ops::attention::IDLE) where it has no token.
+    /// Position of each slot's token in its row, `[slots]`; [`IDLE`](crate::ops::attention::IDLE) for a slot without a
+    /// token.
     pub positions: View,
-    /// `[slots]`.
+    /// Row of the cache for each slot, `[slots]`.
     pub cache_rows: View,
     /// Tokens of a run.
     pub slots: usize,
-    /// Texts that it holds, each of up to `train.context_length` tokens.
+    /// Rows of the cache: texts of up to `train.context_length` tokens each.
     pub rows: usize,
 }
 
@@ -98,14 +99,14 @@ pub(super) struct Context<'a> {
     pub rows: usize,
     /// Tokens of a row.
     pub context: usize,
-    /// Whether what a reader wants to see is kept: router probabilities.
+    /// Whether tensors for inspection are kept: router probabilities.
     pub probe: bool,
-    /// Where attention finds the tokens before those of this run; none where a run holds whole rows.
+    /// The cache of earlier tokens for attention; none if a run holds whole rows.
     pub cache: Option<Cache>,
     /// Element type of the large activations: halves in mixed precision.
     pub working: DType,
     pub inputs: Inputs,
-    /// What the gradients of losses read in place of the scalars: under a loss scale, those times it.
+    /// The scalars for gradients of losses: multiplied by the loss scale, if there is one.
     pub loss_scalars: View,
     parameters: HashMap<String, Parameter>,
 }
@@ -156,7 +157,7 @@ impl<'a> Context<'a> {
         Self { config, rows, context, probe, cache, working, inputs, loss_scalars, parameters }
     }
 
-    /// For plans of single tokens, `slots` a run, whose keys and values a cache of so many rows keeps.
+    /// For plans of single tokens, `slots` per run, with a cache of keys and values of `rows` rows.
     pub fn caching(b: &mut PlanBuilder, config: &'a Config, slots: usize, rows: usize) -> Self {
         let mut int = |name: &str| b.shared(name, &[slots], DType::U32, Role::Input);
         let cache =
@@ -185,7 +186,7 @@ impl<'a> Context<'a> {
         b.shared(name, shape, DType::Real, Role::Parameter)
     }
 
-    /// A parameter in this type: itself, or a copy that is made when a step begins.
+    /// A parameter in this type: the parameter itself, or a copy that is made at the beginning of a step.
     pub fn weight_as(&self, b: &mut PlanBuilder, name: &str, dtype: DType) -> View {
         let weight = self.weight(b, name);
         if dtype == weight.dtype {
@@ -200,8 +201,8 @@ impl<'a> Context<'a> {
         copy
     }
 
-    /// A tensor of the stream's precision, or its gradient, as products read it: itself, or a copy in halves, so
-    /// that both factors are halves.
+    /// A tensor in the stream's precision, or its gradient, as an operand of products: the tensor itself, or a copy in
+    /// halves, so that both factors are halves.
     pub fn in_working(&self, b: &mut PlanBuilder, x: View) -> View {
         if x.dtype == self.working {
             return x;
@@ -218,7 +219,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The tensor that carries the loss scale from step to step.
+/// The tensor that keeps the loss scale between steps.
 pub(super) fn loss_scale(b: &mut PlanBuilder) -> View {
     b.shared("loss_scale", &[loss_scale::state::LEN], DType::Real, Role::Kept)
 }

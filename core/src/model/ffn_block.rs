@@ -8,7 +8,7 @@ use super::norm::{Norm, Stream};
 use crate::config::MoeConfig;
 use crate::plan::{PlanBuilder, View};
 
-/// Which feed-forward network.
+/// The kind of a feed-forward network.
 #[derive(Clone, Debug)]
 pub(super) enum Ffn {
     /// One SwiGLU of this inner width.
@@ -22,7 +22,7 @@ enum Kind {
     Moe(Box<Moe>),
 }
 
-/// What the backward needs.
+/// Tensors for the backward.
 pub(super) struct FfnBlock {
     norm: Norm,
     kind: Kind,
@@ -53,8 +53,7 @@ impl FfnBlock {
         (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, kind })
     }
 
-    /// Adds to the metrics what a mixture's forward tells: once a micro-batch, however often it is
-    /// planned.
+    /// Adds the metrics of a mixture's forward: once per micro-batch, even if the forward is recomputed.
     pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str) {
         if let Kind::Moe(moe) = &self.kind {
             moe.record(b, cx, name);

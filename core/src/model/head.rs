@@ -1,5 +1,5 @@
-//! From states to logits and their loss, in chunks of tokens, so that the tokens x vocabulary logits never exist:
-//! next-token prediction, and what predicts tokens beside it.
+//! Logits of states and their loss, for next-token prediction and for other objectives that predict tokens. They are
+//! computed in chunks of tokens, so that logits of all tokens are never in memory.
 
 use super::context::{Context, metric, record};
 use super::linear::Linear;
@@ -12,7 +12,7 @@ use crate::plan::{PlanBuilder, View};
 /// Logits of one chunk: 16 MiB, so that its products keep a GPU busy.
 const CHUNK_ELEMENTS: usize = 1 << 22;
 
-/// Most chunks: each is some nodes of the plan, which is made before anything runs.
+/// Largest number of chunks: each adds some nodes to the plan.
 const MOST_CHUNKS: usize = 256;
 
 /// Tokens of a chunk: a multiple of [`View::ALIGNMENT`], so that slices of labels can be bound,
@@ -23,7 +23,7 @@ fn chunk_rows(tokens: usize, vocab_size: usize) -> usize {
     rows.next_multiple_of(View::ALIGNMENT).min(tokens)
 }
 
-/// The unembedding: `lm_head`, or the embedding where they are tied.
+/// The unembedding: `lm_head`, or the embedding if they are tied.
 pub(super) fn unembedding<'a>(cx: &Context<'_>) -> Linear<'a> {
     let model = &cx.config.model;
     Linear {
@@ -34,33 +34,33 @@ pub(super) fn unembedding<'a>(cx: &Context<'_>) -> Linear<'a> {
     }
 }
 
-/// A loss of logits: what is projected, and what the logits are compared with.
+/// A loss of logits: the projection to logits, and their target.
 pub(super) struct TokenLoss<'a> {
     /// From states to logits.
     pub project: Linear<'a>,
     pub compared: Compared,
-    /// Its weight in the whole loss.
+    /// Its weight in the total loss.
     pub weight: f64,
-    /// Which scalar makes a mean of the sum of positions.
+    /// Index of the scalar that turns the sum over positions into a mean.
     pub scale: usize,
     pub metric: usize,
 }
 
-/// What logits are compared with.
+/// The target of logits.
 #[derive(Clone, Copy)]
 pub(super) enum Compared {
     /// These labels, u32 `[tokens]`.
     Labels(View),
-    /// The order of the tokens that come next, at most so many.
+    /// The order of the next tokens, at most `window` of them.
     Order { window: usize },
 }
 
-/// Where the gradient of states goes.
+/// Destination of the gradient of states.
 #[derive(Clone, Copy)]
 pub(super) struct GradientTo {
     /// `[tokens, width]`.
     pub view: View,
-    /// Add to what is there.
+    /// Add to `view` instead of overwriting it.
     pub accumulate: bool,
 }
 
@@ -76,7 +76,8 @@ impl TokenLoss<'_> {
         }
     }
 
-    /// The raw loss of `hidden [tokens, width]`, into the metrics; gradients as in [`Self::of_tokens`].
+    /// Plans the loss of `hidden [tokens, width]` without its weight, and adds it to the metrics. Gradients are as in
+    /// [`Self::of_tokens`].
     pub fn plan(
         self,
         b: &mut PlanBuilder,
@@ -89,8 +90,8 @@ impl TokenLoss<'_> {
         record(b, cx, loss, self.scale, self.metric);
     }
 
-    /// The raw loss of each of `hidden [tokens, width]`, into `loss [tokens]`: 0 where there is none. With `dhidden`,
-    /// the weighted gradient of their mean with respect to `hidden`, and that of the projection.
+    /// Plans the loss of each state of `hidden [tokens, width]` without its weight, to `loss [tokens]`; 0 at positions
+    /// without a loss. With `dhidden`, also plans the gradients of the weighted mean in `hidden` and in the projection.
     pub fn of_tokens(
         &self,
         b: &mut PlanBuilder,
@@ -119,7 +120,7 @@ impl TokenLoss<'_> {
                     rows,
                     vocab,
                 }),
-                // Without rivals in the program, its op is not either.
+                // A program without rivals has no op for it, either.
                 Compared::Order { .. } if !RIVALS_IN_PROGRAM => {
                     unreachable!("no plan of this program has it")
                 }

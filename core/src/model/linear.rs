@@ -12,7 +12,7 @@ pub(super) struct Linear<'a> {
     pub weight: &'a str,
     pub inputs: usize,
     pub outputs: usize,
-    /// Of the weight as products read it, and of a result without a place of its own.
+    /// Element type of the weight in products, and of results that get a new activation.
     pub dtype: DType,
 }
 
@@ -44,7 +44,7 @@ impl Linear<'_> {
         b.push(product);
     }
 
-    /// [`Linear::forward_into`], for another op to go with it.
+    /// The product of [`Linear::forward_into`], to fuse with another op.
     pub fn product(
         &self,
         b: &mut PlanBuilder,
@@ -101,7 +101,7 @@ impl Linear<'_> {
         b.push(product);
     }
 
-    /// [`Linear::backward_input`], for another op to go with it.
+    /// The product of [`Linear::backward_input`], to fuse with another op.
     pub fn product_of_gradient(
         &self,
         b: &mut PlanBuilder,
@@ -124,8 +124,8 @@ impl Linear<'_> {
     }
 }
 
-/// A SwiGLU MLP `width -> inner -> width`: `{name}.gate_up` and `{name}.down`. Serves as FFN, as
-/// shared expert and as the projection head.
+/// A SwiGLU MLP `width -> inner -> width`: `{name}.gate_up` and `{name}.down`. Used as FFN, as shared expert and as
+/// NITP's projector.
 pub(super) struct SwigluMlp {
     name: String,
     width: usize,

@@ -1,35 +1,34 @@
-//! What a training run needs of a machine's memory.
+//! Memory of a training run.
 
 use super::{evaluate_plan, parameter_layout, train_plan};
 use crate::config::Config;
 use crate::plan::{DType, Layout, LayoutError, Limits, Space};
 
-/// Bytes that a training run takes, by part.
+/// Bytes of a training run, by part.
 pub struct Memory {
-    /// Parameters, those of heads that serve training alone among them.
+    /// Parameters, including heads that only training uses.
     pub weights: u64,
-    /// As many as the weights.
+    /// Gradients: as many bytes as the weights.
     pub gradients: u64,
-    /// Two moments.
+    /// The two moments of AdamW.
     pub optimizer: u64,
     /// The arenas of the train plan and the evaluate plan.
     pub activations: u64,
-    /// The least that any arenas for them need: the most that is alive at once.
+    /// Lower bound for the arenas: the largest sum of activations alive at the same time.
     pub activations_least: u64,
     /// The copies of the matrices in half precision that products read; 0 in f32.
     pub working: u64,
-    /// On the host while a checkpoint is made: weights and moments once, and the largest of its
-    /// files.
+    /// On the host while a checkpoint is saved: weights and moments, and a copy of the largest file.
     pub checkpoint: u64,
     /// Inputs, tables and results.
     pub other: u64,
 }
 
 impl Memory {
-    /// Of a training run under these limits.
+    /// The memory of a training run under these limits.
     ///
     /// # Errors
-    /// If a tensor is larger than they allow.
+    /// If a tensor exceeds the limits.
     pub fn of(config: &Config, limits: Limits) -> Result<Self, LayoutError> {
         let store = parameter_layout(config, limits)?;
         let plan = train_plan(config, &store);
@@ -54,7 +53,7 @@ impl Memory {
         })
     }
 
-    /// All parts that the device holds.
+    /// Sum of the parts on the device.
     pub fn total(&self) -> u64 {
         let Self { weights, gradients, optimizer, activations, working, other, .. } = self;
         weights + gradients + optimizer + activations + working + other

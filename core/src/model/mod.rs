@@ -1,5 +1,5 @@
-//! Models as plan builders: parameters with their file names, and one file a block with its
-//! forward and backward side by side.
+//! Models as builders of plans: parameters with their names in files, and for each kind of block one file with its
+//! forward and backward.
 //!
 //! Seven plans over one parameter store: [`train_plan`], [`evaluate_plan`], [`token_losses_plan`],
 //! [`fill_cache_plan`] and [`decode_plan`], [`probe_plan`], [`states_plan`].

@@ -1,5 +1,5 @@
-//! A mixture of experts in DeepSeek-V2's manner: softmax router, top-k, dropless dispatch, grouped
-//! expert GEMMs, weighted combination, and shared experts that are always on.
+//! A mixture of experts as in DeepSeek-V2: softmax router, top-k, dispatch without dropped tokens, grouped GEMMs of the
+//! experts, weighted combination, and shared experts for all tokens.
 
 use super::context::{Context, metric};
 use super::linear::{Linear, SwigluMlp};
@@ -17,7 +17,7 @@ use crate::ops::sigmoid_gate::{SigmoidGate, SigmoidGateBackward};
 use crate::ops::swiglu::{Swiglu, SwigluBackward};
 use crate::plan::{DType, PlanBuilder, Role, View};
 
-/// Where the dispatch sent each pair; a pair's id is `token * top_k + slot`.
+/// The dispatch's order of pairs; a pair's id is `token * top_k + slot`.
 #[derive(Clone, Copy)]
 struct Routing {
     /// u32 `[num_experts]`.
@@ -34,7 +34,7 @@ struct Routing {
     tile_row: View,
 }
 
-/// What the backward needs.
+/// Tensors for the backward.
 pub(super) struct Moe {
     config: MoeConfig,
     /// Normalised states, `[tokens, width]`.
@@ -57,10 +57,10 @@ pub(super) struct Moe {
     shared: Option<Shared>,
 }
 
-/// The shared expert, and its gate where it has one.
+/// The shared expert, and its gate, if any.
 struct Shared {
     mlp: SwigluMlp,
-    /// What the expert gives, `[tokens, width]`.
+    /// The expert's result, `[tokens, width]`.
     out: View,
     /// The gate's scores, `[tokens]`.
     gate_logits: Option<View>,
@@ -90,7 +90,7 @@ impl ExpertLinear<'_> {
         b.push(product);
     }
 
-    /// [`ExpertLinear::apply`], for another op to go with it.
+    /// The product of [`ExpertLinear::apply`], to fuse with another op.
     fn product(
         &self,
         b: &mut PlanBuilder,
@@ -144,17 +144,17 @@ impl ExpertLinear<'_> {
     }
 }
 
-/// Scores of the experts: small, and a choice hangs on them, so they are never halves.
+/// The layer for the experts' scores. Scores are few, and they decide the choice of experts, so they are never halves.
 fn router<'a>(cx: &Context<'_>, weight: &'a str, num_experts: usize) -> Linear<'a> {
     Linear { weight, inputs: cx.width(), outputs: num_experts, dtype: DType::Real }
 }
 
-/// The parameter with the gate of a block's shared expert, by name.
+/// Name of the gate of a block's shared expert.
 fn gate_name(block: &str) -> String {
     format!("{block}.shared_gate")
 }
 
-/// The score of the shared expert, in the router's precision.
+/// The layer for the score of the shared expert's gate, in the router's precision.
 fn gate<'a>(cx: &Context<'_>, weight: &'a str) -> Linear<'a> {
     router(cx, weight, 1)
 }

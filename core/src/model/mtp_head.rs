@@ -26,7 +26,7 @@ fn predict(b: &mut PlanBuilder, cx: &Context<'_>, last: View, dlast: Option<View
     };
     let sum = joined.as_ref().map_or(last, |joined| joined.sum);
     let ffn = Ffn::Dense { inner: MtpConfig::intermediate_size(model) };
-    // Its backward follows at once: there is nothing to save by computing it twice.
+    // Its backward follows immediately, so recomputation would save no memory.
     let of = BlockOf { name: "mtp.block".to_owned(), ffn, recomputed: false };
     let (stream, block) = Block::forward(b, cx, of, Stream { sum, branch: None });
     let hidden = b.activation("normed", &[n, width]);

@@ -1,4 +1,4 @@
-//! A state joined with the token that comes next: what multi-token and next-latent prediction read.
+//! A state joined with the next token: the input of multi-token and next-latent prediction.
 
 use super::context::{Ahead, Context};
 use super::linear::Linear;
@@ -7,7 +7,7 @@ use crate::ops::embedding::{Embedding, EmbeddingBackward};
 use crate::ops::matmul::Matmul;
 use crate::plan::{PlanBuilder, View};
 
-/// What the backward needs.
+/// Tensors for the backward.
 pub(super) struct Joined {
     head: &'static str,
     hidden: Norm,
@@ -16,11 +16,11 @@ pub(super) struct Joined {
     pub sum: View,
 }
 
-/// The two parts, by the names of their norm and matrix.
+/// Names of the two parts in the names of norms and matrices.
 const PARTS: [&str; 2] = ["hidden", "token"];
 
 impl Joined {
-    /// Of the states `h [tokens, width]`, by the parameters of this head.
+    /// Joins the states `h [tokens, width]` with their next tokens, with the parameters of this head.
     pub fn forward(b: &mut PlanBuilder, cx: &Context<'_>, head: &'static str, h: View) -> Self {
         let (rows, width, vocab) = (cx.tokens(), cx.width(), cx.config.model.vocab_size);
         let tokens = ahead(cx).tokens;
@@ -41,7 +41,8 @@ impl Joined {
         Self { head, hidden, token, sum }
     }
 
-    /// `dh +=` what flows back from `dsum [tokens, width]`; the rest goes to the embedding and the head's parameters.
+    /// Plans the backward of `dsum [tokens, width]`: adds to `dh`, and to the gradients of the embedding and of the
+    /// head's parameters.
     pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, dsum: View, dh: View) {
         let (rows, width) = (cx.tokens(), cx.width());
         let Self { head, hidden, token, .. } = self;
@@ -77,7 +78,7 @@ fn project<'a>(cx: &Context<'_>, weight: &'a str) -> Linear<'a> {
     Linear { weight, inputs: cx.width(), outputs: cx.width(), dtype: cx.working }
 }
 
-/// What the host tells of the next tokens.
+/// The host's inputs about the next tokens.
 pub(super) fn ahead(cx: &Context<'_>) -> Ahead {
     cx.inputs.ahead.expect("plans of heads that read the next token have it")
 }

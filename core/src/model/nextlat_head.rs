@@ -1,5 +1,5 @@
 //! Next-latent prediction (arXiv 2511.05963): from a state and the next token, a small network predicts the next
-//! state. The next state is a constant of both losses, and so is the unembedding in the second.
+//! state. The next state counts as a constant in both losses, and the unembedding in the second.
 
 use super::context::{Context, metric, record};
 use super::head::{chunks, unembedding};
@@ -24,7 +24,7 @@ fn predict(b: &mut PlanBuilder, cx: &Context<'_>, h: View, dh: Option<View>) {
     let read = cx.in_working(b, joined.sum);
     let (change, dynamics) =
         SwigluMlp::forward(b, cx, "nextlat.dynamics", read, n, 4 * width, DType::Real);
-    // The network predicts how the state changes.
+    // The network predicts the change of the state.
     let predicted = b.activation("predicted", &[n, width]);
     b.push(Copy { x: h, y: predicted });
     b.push(Add { y: predicted, x: change });
@@ -45,14 +45,14 @@ fn predict(b: &mut PlanBuilder, cx: &Context<'_>, h: View, dh: Option<View>) {
     joined.backward(b, cx, djoined, dh);
 }
 
-/// Predicted states beside those that came, `[tokens, width]` each.
+/// Predicted states and actual next states, `[tokens, width]` each.
 struct Comparison {
     predicted: View,
     next: View,
     dpredicted: Option<View>,
 }
 
-/// A distance of rows from rows.
+/// A loss between the rows of two tensors.
 struct Distance {
     kind: NitpLoss,
     weight: f64,
@@ -95,8 +95,8 @@ impl Comparison {
         record(b, cx, loss, scalars::NEXTLAT_SCALE, metric::NEXTLAT_LOSS);
     }
 
-    /// KL of the next-token distribution of the predicted state from that of the next one, in chunks; adds to the
-    /// gradient. The unembedding gets none.
+    /// KL divergence between the next-token distributions of the predicted and of the actual next state, in chunks;
+    /// adds to the gradient. The unembedding gets no gradient.
     fn distributions(&self, b: &mut PlanBuilder, cx: &Context<'_>) {
         let (n, width, weight) = (cx.tokens(), cx.width(), cx.config.nextlat.kl_weight);
         let vocab = cx.config.model.vocab_size;

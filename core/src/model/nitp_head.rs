@@ -11,17 +11,17 @@ use crate::ops::scalars;
 use crate::ops::token_cosine::{TokenCosine, TokenCosineGradient};
 use crate::plan::{DType, PlanBuilder, View};
 
-/// States that NITP reads.
+/// Operands of NITP.
 #[derive(Clone, Copy)]
 pub(super) struct States {
-    /// What predicts: last hidden states after or before the final norm, `[tokens, width]`.
+    /// The predicting states: last hidden states after or before the final norm, `[tokens, width]`.
     pub source: View,
-    /// What is predicted: the residual stream after block k, `[tokens, width]`.
+    /// The target: the residual stream after block k, `[tokens, width]`.
     pub target: View,
 }
 
-/// Plans the loss, and in a training plan `dsource +=` its gradient. Returns the gradient of the
-/// target where the stop-gradient is off.
+/// Plans the loss, and in a training plan `dsource +=` its gradient. Returns the gradient of the target if the
+/// stop-gradient is off.
 pub(super) fn nitp(
     b: &mut PlanBuilder,
     cx: &Context<'_>,
@@ -91,7 +91,7 @@ fn predict(
     dz
 }
 
-/// The plain regulariser: no target, no projector.
+/// The regulariser without target and projector.
 fn regularize(b: &mut PlanBuilder, cx: &Context<'_>, source: View, dsource: Option<View>) {
     let width = cx.width();
     let loss = b.activation("row_loss", &[cx.rows]);

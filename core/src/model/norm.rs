@@ -1,23 +1,23 @@
-//! The residual stream, and the norm that reads it: where a block's output is added is where the
-//! next norm begins, so both are one op.
+//! The residual stream, and the norm that reads it. The next norm adds a block's output to the stream, so both are one
+//! op.
 
 use super::context::Context;
 use crate::ops::rmsnorm::{Residual, Rmsnorm, RmsnormBackward};
 use crate::plan::{PlanBuilder, View};
 
-/// The residual stream between blocks, `[tokens, width]`: what has been summed, and what the last
-/// block wrote and no one has added yet.
+/// The residual stream between blocks, `[tokens, width]`: the sum so far, and the last block's output, which is not
+/// added yet.
 #[derive(Clone, Copy)]
 pub(super) struct Stream {
     pub sum: View,
     pub branch: Option<View>,
 }
 
-/// A planned norm and what its backward needs.
+/// A planned norm, with the tensors for its backward.
 pub(super) struct Norm {
     gain: String,
     rstd: View,
-    /// The residual stream that was normalised.
+    /// The residual stream, the norm's input.
     pub sum: View,
     /// The normalised states.
     pub y: View,
@@ -54,7 +54,7 @@ impl Norm {
         Self { gain: gain.to_owned(), rstd, sum, y }
     }
 
-    /// `dstream (+)=` what flows back from `dy`.
+    /// Plans the backward: `dstream (+)=` the gradient from `dy`.
     pub fn backward(
         self,
         b: &mut PlanBuilder,

@@ -7,7 +7,7 @@ use crate::ops::grad_norm::{ClipFactor, SumOfSquares};
 use crate::ops::loss_scale::UpdateLossScale;
 use crate::plan::{DType, ParameterLayout, PlanBuilder, Role, packed_name};
 
-/// Plans what runs once a step.
+/// Plans the ops that run once a step.
 pub(super) fn update(b: &mut PlanBuilder, cx: &Context<'_>, layout: &ParameterLayout) {
     b.begin_update();
     let train = &cx.config.train;

@@ -1,5 +1,4 @@
-//! The parameters of a model: packed as the kernels want them, with the Hugging Face tensors that
-//! each is made of.
+//! The parameters of a model: packed for the kernels, with the Hugging Face tensors that each consists of.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{Config, ModelConfig, MtpConfig, MtpHead};
 use crate::plan::{LayoutError, Limits, Packed, ParameterLayout};
 
-/// How a tensor starts.
+/// Initialisation of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// Normal with mean 0 and this standard deviation.
@@ -20,17 +19,16 @@ pub enum Init {
     Zeros,
 }
 
-/// A tensor as files name it: a contiguous range of a packed parameter.
+/// A tensor of a file: a contiguous range of a packed parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// Hugging Face's name (Llama, Qwen2Moe), or that of a head that serves training alone: see
-    /// [`is_of_training_head`].
+    /// Hugging Face's name (Llama, Qwen2Moe), or a name of a head that only training uses: see [`is_of_training_head`].
     pub name: String,
     /// First element within the parameter.
     pub offset: usize,
     /// `[out, in]`, or `[width]` for norm gains and biases.
     pub shape: Vec<usize>,
-    /// How it starts.
+    /// Its initialisation.
     pub init: Init,
 }
 
@@ -46,7 +44,7 @@ impl Part {
     }
 }
 
-/// A parameter as plans name it.
+/// A parameter of plans.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// Name in plans, e.g. `layers.0.qkv`.
@@ -55,26 +53,25 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// Whether weight decay applies: matrices, not norm gains and biases.
     pub decay: bool,
-    /// What it is made of, in order, without gaps.
+    /// Its tensors in files, in order, without gaps.
     pub parts: Vec<Part>,
 }
 
-/// Tensors in files whose names begin so are of heads that serve training alone: a model that is used or trained
-/// without them leaves them behind.
+/// Prefixes of tensors of heads that only training uses. A model without these heads ignores such tensors in files.
 const TRAINING_HEADS: [&str; 4] = ["nitp.", "mtp.", "nextlat.", "top."];
 
-/// Whether a tensor of a file, by its name, is of a head that serves training alone.
+/// Whether a tensor of a file belongs to a head that only training uses, by its name.
 pub fn is_of_training_head(file_name: &str) -> bool {
     training_head(file_name).is_some()
 }
 
-/// The head that serves training alone, by what its tensors' names begin with, that a tensor of a file is of.
+/// The prefix of the head that a tensor of a file belongs to, if only training uses this head.
 pub fn training_head(file_name: &str) -> Option<&'static str> {
     TRAINING_HEADS.into_iter().find(|head| file_name.starts_with(head))
 }
 
 impl Parameter {
-    /// What the packing sees of it.
+    /// Description for the packing.
     pub fn packed(&self) -> Packed<'_> {
         let of_head = self.parts.iter().any(|part| is_of_training_head(&part.name));
         Packed { name: &self.name, len: self.len(), decay: self.decay, of_head }
@@ -112,7 +109,7 @@ impl List {
         self.0.push(Parameter { name, shape: vec![offset], decay: false, parts: list });
     }
 
-    /// Matrices `[rows, columns]` with one `columns`, one below the other.
+    /// Matrices `[rows, columns]` of equal `columns`, one below the other.
     fn stacked(&mut self, name: String, parts: &[(String, usize)], columns: usize, std: f64) {
         let mut list = Vec::new();
         let mut rows = 0;
@@ -208,7 +205,7 @@ pub fn parameters(config: &Config) -> Vec<Parameter> {
     list.0
 }
 
-/// Standard deviations of matrices, and of those that write to the residual stream.
+/// Standard deviations: of matrices in general, and of matrices that write to the residual stream.
 fn stds(model: &ModelConfig) -> [f64; 2] {
     let std = model.initializer_range;
     [std, std / (2.0 * model.num_hidden_layers as f64).sqrt()]
@@ -266,7 +263,7 @@ impl List {
         self.gain(format!("{name}.ffn_norm"), format!("{file}.post_attention_layernorm.weight"), d);
     }
 
-    /// What joins a state and the next token's embedding: a norm and a matrix for each.
+    /// Parameters that join a state and the next token's embedding: a norm and a matrix for each.
     fn joined(&mut self, head: &str, width: usize, std: f64) {
         for part in ["hidden", "token"] {
             let name = format!("{head}.{part}_norm");
@@ -338,7 +335,7 @@ impl List {
     }
 }
 
-/// The initial values of a tensor: they depend on the seed, its file name and its shape alone.
+/// The initial values of a tensor. They depend only on the seed, on the tensor's name in files, and on its shape.
 pub fn initial_values(seed: u64, part: &Part) -> Vec<f32> {
     match part.init {
         Init::Ones => vec![1.0; part.len()],

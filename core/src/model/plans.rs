@@ -21,12 +21,12 @@ use crate::plan::{DType, ParameterLayout, Plan, PlanBuilder, Role, View};
 struct Forward {
     blocks: Vec<Block>,
     norm: Norm,
-    /// The residual stream after block k, by k: 0 is the embedding's output.
+    /// The residual stream after block k, indexed by k; 0 is the embedding's output.
     streams: Vec<View>,
 }
 
-/// Embedding, blocks and the final norm; the last hidden states go to `hidden`, if given. Losses
-/// read them, so they are never halves.
+/// Plans embedding, blocks and the final norm. The last hidden states go to `hidden`, if given. They are never halves,
+/// because losses read them.
 fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forward {
     let (n, width) = (cx.tokens(), cx.width());
     let layers = cx.config.model.num_hidden_layers;
@@ -36,7 +36,7 @@ fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forwa
     b.push(Embedding { tokens: cx.inputs.tokens, weight, x: sum, rows: n, vocab, width });
     let mut stream = Stream { sum, branch: None };
     let mut blocks = Vec::with_capacity(layers);
-    // The stream after block k is first summed by the norm that follows it.
+    // The norm after block k computes the stream after block k.
     let mut streams = vec![sum];
     for layer in 0..layers {
         let (after, block) = Block::forward(b, cx, BlockOf::layer(cx, layer), stream);
@@ -54,7 +54,7 @@ fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forwa
     Forward { blocks, streams, norm }
 }
 
-/// One training step: per micro-batch forward and backward, then clip and AdamW.
+/// One training step: forward and backward for each micro-batch, then clipping and AdamW.
 ///
 /// State tensors: `metrics` (see [`metric`](super::metric)) and, for each MoE block,
 /// `layers.{i}.expert_load`.
@@ -95,7 +95,7 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
         }
         (dstream, dtarget)
     });
-    // Where the stop-gradient is off, the target's gradient joins the stream after block k.
+    // If the stop-gradient is off, the target's gradient joins the stream after block k.
     let join = |b: &mut PlanBuilder, after: usize| {
         if let (Some(x), true) = (dtarget, config.nitp.target_layer == after) {
             b.push(Add { y: dstream, x });
@@ -156,7 +156,7 @@ pub fn evaluate_plan(config: &Config) -> Plan {
 }
 
 /// The cross-entropy of each label of a batch of rows, one by one: the state tensor `token_losses`
-/// `[batch_size * context_length]`, 0 where there is no label. Without projection head and NITP.
+/// `[batch_size * context_length]`, 0 at positions without a label. Without the projection head and NITP.
 pub fn token_losses_plan(config: &Config) -> Plan {
     let mut builder = PlanBuilder::new("token_losses");
     let b = &mut builder;
@@ -168,9 +168,9 @@ pub fn token_losses_plan(config: &Config) -> Plan {
     builder.finish()
 }
 
-/// Tokens of texts, one a slot, whose keys and values go to a cache of so many rows: inputs `tokens`, `positions`
-/// and `cache_rows`, each `[slots]` ([`CachedAttention`](crate::ops::attention::CachedAttention)). Nothing comes of
-/// it but the cache; [`decode_plan`] reads it. Without projection head and NITP.
+/// Stores the keys and values of tokens, one per slot, in a cache of `rows` rows: inputs `tokens`, `positions` and
+/// `cache_rows`, each `[slots]` ([`CachedAttention`](crate::ops::attention::CachedAttention)). The cache is the only
+/// result; [`decode_plan`] reads it. Without the projection head and NITP.
 pub fn fill_cache_plan(config: &Config, slots: usize, rows: usize) -> Plan {
     let mut builder = PlanBuilder::new("fill_cache");
     let b = &mut builder;
@@ -179,9 +179,9 @@ pub fn fill_cache_plan(config: &Config, slots: usize, rows: usize) -> Plan {
     builder.finish()
 }
 
-/// The next-token logits `[rows, vocab_size]` (state `logits`) after one token of each of so many texts, the tokens
-/// before which are in the cache. Inputs as those of [`fill_cache_plan`], whose cache is the same one, with a slot
-/// for each row.
+/// The next-token logits `[rows, vocab_size]` (state `logits`) after one more token of each of `rows` texts, whose
+/// earlier tokens are in the cache. The cache is that of [`fill_cache_plan`], and so are the inputs, with one slot for
+/// each row.
 pub fn decode_plan(config: &Config, rows: usize) -> Plan {
     let mut builder = PlanBuilder::new("decode");
     let b = &mut builder;
@@ -192,7 +192,7 @@ pub fn decode_plan(config: &Config, rows: usize) -> Plan {
     builder.finish()
 }
 
-/// What one row of tokens looks like inside. State tensors: `hidden [context, width]`; `target
+/// Internal states of one row of tokens. State tensors: `hidden [context, width]`; `target
 /// [context, width]`, the stream that NITP predicts; `layers.{i}.router_probs [context,
 /// num_experts]` of each MoE block.
 pub fn probe_plan(config: &Config) -> Plan {
@@ -232,12 +232,12 @@ pub fn states_plan(config: &Config, layers: &[StateLayer]) -> Plan {
     builder.finish()
 }
 
-/// Which hidden states of a model.
+/// The layer of hidden states of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StateLayer {
-    /// The residual stream after this block, from 0, the embedding's output, to num_hidden_layers.
+    /// The residual stream after this block, from 0 (the embedding's output) to num_hidden_layers.
     Stream(usize),
-    /// The last hidden state, after the final norm: what the unembedding reads.
+    /// The last hidden state after the final norm, the input of the unembedding.
     Last,
 }
 

@@ -1,5 +1,4 @@
-//! Token order prediction: a second unembedding of the last hidden state ranks the tokens that come next
-//! (arXiv 2508.19228).
+//! Token order prediction: a second unembedding of the last hidden state ranks the next tokens (arXiv 2508.19228).
 
 use super::context::{Context, metric};
 use super::head::{Compared, GradientTo, TokenLoss};
@@ -20,7 +19,7 @@ pub(super) fn top(b: &mut PlanBuilder, cx: &Context<'_>, h: View, dh: Option<Vie
         project,
         compared: Compared::Order { window: top.window },
         weight: top.weight,
-        // A position has tokens ahead where it has a label.
+        // A position has tokens ahead if it has a label.
         scale: scalars::NTP_SCALE,
         metric: metric::TOP_LOSS,
     };

@@ -1,4 +1,4 @@
-//! A metric of a step: what an op left for each token or row, summed over the micro-batches.
+//! A metric of a step: the sum of values that an op wrote for each token or row, over all micro-batches.
 
 use multiversion::multiversion;
 
@@ -11,15 +11,15 @@ use crate::plan::View;
 /// `metrics[metric] += scalars[index] * Σ x`, summed in a fixed order.
 #[derive(Clone, Copy, Debug)]
 pub struct AccumulateSum {
-    /// What is summed, any length.
+    /// Values to sum, any length.
     pub x: View,
     /// The step's scalars, `[scalars::LEN]`.
     pub scalars: View,
-    /// Which of them scales the sum.
+    /// Index of the scalar that scales the sum.
     pub index: usize,
-    /// The metrics of the step, real; only one element changes.
+    /// The metrics of the step, real; one element is written.
     pub metrics: View,
-    /// Which element.
+    /// Index of this element.
     pub metric: usize,
     /// Scratch for the GPU, `[AccumulateSum::partials(x.len)]`.
     pub partial: View,
@@ -58,7 +58,7 @@ impl Op for AccumulateSum {
         memory.write(self.metrics)[self.metric] += memory.read(self.scalars)[self.index] * total;
     }
 
-    // On one thread: x has an element a token, less than a thousandth of what the step touches.
+    // On one thread: x has one element a token, less than a thousandth of the memory traffic of a step.
     fn fast(&self, memory: &OpMemory<f32>) {
         let total: f32 = memory.read(self.x).chunks(Self::BLOCK).map(block_sum).sum();
         memory.write(self.metrics)[self.metric] += memory.read(self.scalars)[self.index] * total;

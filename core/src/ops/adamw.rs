@@ -27,9 +27,9 @@ pub struct Adamw {
     /// Factor on the gradients, `[1]`: [`ClipFactor::clip`](super::grad_norm::ClipFactor::clip).
     /// 0 skips the update, whatever the gradients hold: parameters and moments stay as they are.
     pub clip: View,
-    /// What changes from step to step, `[scalars::LEN]`: see [`scalars`].
+    /// The step's scalars, `[scalars::LEN]`: see [`scalars`].
     pub scalars: View,
-    /// The elements before this one are under weight decay.
+    /// The first element without weight decay.
     pub decay_end: usize,
     /// Decay of the first moment.
     pub beta1: f64,
@@ -37,7 +37,7 @@ pub struct Adamw {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub eps: f64,
-    /// Share of a weight, times the learning rate, that a step takes away.
+    /// Weight decay: a step multiplies a weight by `1 - lr * weight_decay`.
     pub weight_decay: f64,
 }
 
@@ -143,7 +143,7 @@ impl Op for Adamw {
                 .size(self.parameter.len)
                 .size(self.decay_end)
                 .real(self.beta1 as f32)
-                // In f32, 1 - 0.999 would be off by one part in 20,000.
+                // In f32, 1 - 0.999 would have a relative error of 1 / 20,000.
                 .real((1.0 - self.beta1) as f32)
                 .real(self.beta2 as f32)
                 .real((1.0 - self.beta2) as f32)
@@ -154,7 +154,7 @@ impl Op for Adamw {
     }
 }
 
-/// What all elements of an update share.
+/// Constants of an update.
 #[derive(Clone, Copy)]
 struct Factors {
     clip: f32,

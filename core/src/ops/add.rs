@@ -1,4 +1,4 @@
-//! Sum of two gradients that meet: `y += x`.
+//! Sum of two gradients of the same tensor: `y += x`.
 
 use rayon::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::plan::View;
 /// `y += x`, element by element.
 #[derive(Clone, Copy, Debug)]
 pub struct Add {
-    /// What is added, any length.
+    /// The addend, any length.
     pub x: View,
     /// The sum, as long as `x`.
     pub y: View,
@@ -36,7 +36,8 @@ impl Op for Add {
     }
 
     fn fast(&self, memory: &OpMemory<f32>) {
-        // Enough to pay for a task; what is summed is one element, so no rounding depends on it.
+        // Enough to pay for the overhead of a task. Results do not depend on it, because each element has a sum of its
+        // own.
         const BLOCK: usize = 1 << 14;
         let (x, y) = (memory.read(self.x), memory.write(self.y));
         y.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(y, x)| {

@@ -1,5 +1,5 @@
-//! A second place for the same values: `y = x`. WebGPU does not let a dispatch bind a range twice,
-//! so an op with one tensor as two operands gets a copy.
+//! Copy of a tensor: `y = x`. WebGPU does not allow a dispatch to bind a range twice, so an op that takes one tensor as
+//! two operands gets a copy.
 
 use super::{Op, Use};
 use crate::cpu::{OpMemory, Real};
@@ -9,7 +9,7 @@ use crate::plan::View;
 /// `y = x`, element by element.
 #[derive(Clone, Copy, Debug)]
 pub struct Copy {
-    /// What is copied, any length.
+    /// The source, any length.
     pub x: View,
     /// The copy, as long as `x`.
     pub y: View,

@@ -1,5 +1,5 @@
-//! Cross-entropy of a chunk of logits, and its gradient in place of them, so that a step holds a
-//! chunk's logits at a time and never `[tokens, vocab]`.
+//! Cross-entropy of a chunk of logits. The gradient replaces the logits in place. A step holds the logits of one chunk
+//! at a time, never `[tokens, vocab]`.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -12,18 +12,16 @@ use crate::plan::View;
 
 /// `loss = ln Σ_j e^logit_j - logit_label`, in nats; with a gradient also
 /// `logits <- weight scale (softmax(logits) - onehot(label))`.
-///
-/// A label that is no entry of the vocabulary (by convention `u32::MAX`) is ignored: the row's
-/// loss and gradient are 0.
+/// A label outside of the vocabulary (by convention `u32::MAX`) is ignored: the row's loss and gradient are 0.
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy {
     /// Logits, `[rows, vocab]`; overwritten by their gradient if there is one.
     pub logits: View,
-    /// The right entry of each row, u32, `[rows]`.
+    /// The correct entry of each row, u32, `[rows]`.
     pub labels: View,
     /// Loss of each row in nats, `[rows]`.
     pub loss: View,
-    /// Scale of the gradient; `None` leaves the logits as they are.
+    /// Scale of the gradient; with `None` the logits are unchanged.
     pub gradient: Option<CrossEntropyGradient>,
     /// Number of tokens in the chunk.
     pub rows: usize,
@@ -31,19 +29,19 @@ pub struct CrossEntropy {
     pub vocab: usize,
 }
 
-/// What scales the gradient of a [`CrossEntropy`].
+/// Scale of the gradient of a [`CrossEntropy`].
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropyGradient {
     /// The step's scalars, `[scalars::LEN]`.
     pub scalars: View,
-    /// Which of them is the scale.
+    /// Index of the scalar that is the scale.
     pub index: usize,
     /// The weight of the loss.
     pub weight: f64,
 }
 
 impl CrossEntropyGradient {
-    /// What the gradient is multiplied by.
+    /// The factor on the gradient.
     pub(super) fn factor<R: Real>(&self, memory: &OpMemory<R>) -> R {
         R::of(self.weight) * memory.read(self.scalars)[self.index]
     }
@@ -103,7 +101,7 @@ impl Op for CrossEntropy {
     }
 
     fn fast(&self, memory: &OpMemory<f32>) {
-        // A task of small rows has several of them; of large rows, one.
+        // A task has several small rows or one large row.
         let rows = (TASK / self.vocab).max(1);
         let block = rows * self.vocab;
         let (labels, loss) = (memory.read_u32(self.labels), memory.write(self.loss));
@@ -148,12 +146,12 @@ impl Op for CrossEntropy {
     }
 }
 
-/// Logits that pay for a task.
+/// Logits of a task: enough to pay for its overhead.
 pub(super) const TASK: usize = 1 << 14;
 
-/// Logits that are handled together while they lie in the innermost cache. Each tile takes its own
-/// largest logit off, so that memory is walked twice (once without a gradient), not three times;
-/// a sum of tiles also rounds less than one long sum.
+/// Logits of a tile, which fits the innermost cache. Each tile subtracts its own largest logit, so that the logits are
+/// read from memory twice (once without a gradient) instead of three times. A sum over tiles also has a smaller
+/// rounding error than one long sum.
 const TILE: usize = 2048;
 
 /// A tile's share of a row's `Σ e^logit`: the sum is of `e^(logit - largest)`.
@@ -181,7 +179,7 @@ pub(super) fn row_share(row: &[f32], shares: &mut Vec<Share>) -> Share {
     combine(shares)
 }
 
-/// `row <- scale softmax(row)`; gives the share of the row as it was.
+/// `row <- scale softmax(row)`; returns the share of the row before.
 #[inline(always)]
 pub(super) fn scaled_softmax(row: &mut [f32], shares: &mut Vec<Share>, scale: f32) -> Share {
     shares.clear();

@@ -1,4 +1,5 @@
-//! Token embedding: `x[t] = weight[tokens[t]]`, and the gradient of the table by owner-computes.
+//! Token embedding: `x[t] = weight[tokens[t]]`, and the gradient of the table, in which one task or thread owns each
+//! row.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -12,8 +13,8 @@ use crate::plan::View;
 
 /// Sorts the positions of a micro-batch by token, for [`EmbeddingBackward`].
 ///
-/// Returns `sorted_positions [n]`, the positions in the order of their tokens (equal tokens in the
-/// order of the text), and `segment_starts [n + 1]`, where entry i is the place in
+/// Returns `sorted_positions [n]`, the positions in the order of their tokens (positions of equal tokens in the order
+/// of the text), and `segment_starts [n + 1]`, where entry i is the place in
 /// `sorted_positions` at which the run of the i-th distinct token starts; the entries after the
 /// last run are n.
 pub fn sort_tokens(tokens: &[u32]) -> (Vec<u32>, Vec<u32>) {
@@ -86,7 +87,7 @@ impl Op for Embedding {
 /// Gradient of [`Embedding`]'s table: `dweight[v] += Σ_{t: tokens[t] = v} dx[t]`.
 ///
 /// Each distinct token's row has one owner, which adds the token's positions in the order of the
-/// text: no atomics, and the same bits every time.
+/// text: without atomics, and with bitwise equal results in every run.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbeddingBackward {
     /// Token ids below `vocab`, `[rows]` of u32.
@@ -141,7 +142,7 @@ impl Op for EmbeddingBackward {
         let positions = memory.read_u32(self.sorted_positions);
         let starts = memory.read_u32(self.segment_starts);
         let dx = memory.read(self.dx);
-        // Runs come in the order of their tokens, so that each owner's row can be split off.
+        // Runs are in the order of their tokens, so that each owner's row can be split off the table.
         let mut rest = memory.write(self.dweight);
         let mut first_row = 0;
         let mut owners = Vec::new();

@@ -1,5 +1,5 @@
-//! A product and what is done with its result, as one op, so that a GPU may do both while results are in
-//! registers. It is the two ops one after the other: their contracts, twins and fast paths.
+//! A product followed by an op on its result, as one op, so that a GPU can compute both while results are in registers.
+//! Contract, twin and fast path are those of the two ops one after the other.
 
 use super::grouped_matmul::{self, GroupedMatmul};
 use super::matmul::{self, Matmul};
@@ -13,34 +13,34 @@ use crate::kernel::{Dispatch, Variant};
 /// The product.
 #[derive(Clone, Copy, Debug)]
 pub enum Product {
-    /// Of a linear layer.
+    /// The product of a linear layer.
     Dense(Matmul),
-    /// Of the experts, each with its rows.
+    /// The products of experts with their rows.
     Experts(GroupedMatmul),
 }
 
-/// What is done with the product's result.
+/// The op on the product's result.
 #[derive(Clone, Copy, Debug)]
 pub enum Then {
-    /// Query and key heads of the result are turned; of a dense product.
+    /// Rotates the query and key heads of a dense product.
     Rope(Rope),
-    /// The result holds gates and what they gate.
+    /// Applies SwiGLU's gates; the result holds the gates and their operands.
     Swiglu(Swiglu),
-    /// The result is the gradient of what came of the gates. It is written only where the GPU does both
-    /// ops on their own.
+    /// Backward of SwiGLU; the result is the gradient of SwiGLU's output. It is written to memory only if the GPU runs
+    /// both ops separately.
     SwigluBackward(SwigluBackward),
 }
 
 /// A product, then another op on its result.
 #[derive(Clone, Copy, Debug)]
 pub struct FusedProduct {
-    /// First.
+    /// The first op.
     pub product: Product,
-    /// Second; it reads or changes the product's `c`, row by row.
+    /// The second op, which reads or changes the product's `c` row by row.
     pub then: Then,
 }
 
-/// Does something with either op of a kind.
+/// Evaluates an expression with the op of either kind.
 macro_rules! of {
     ($kind:ident, $value:expr, $op:ident => $body:expr) => {
         of!(@$kind $value, $op => $body)
@@ -61,7 +61,7 @@ macro_rules! of {
 }
 
 impl FusedProduct {
-    /// Where the product's results go if the second op takes them from the registers.
+    /// The epilogue of the product, if the second op takes the results from registers.
     fn epilogue(&self) -> product::Epilogue {
         use product::{Epilogue, EpilogueKind};
         match &self.then {
@@ -90,7 +90,7 @@ impl FusedProduct {
         }
     }
 
-    /// Whether two neighbouring features and their partners are four columns of the product.
+    /// Whether two neighbouring features and their partners are always four columns of the product.
     fn pairs_are_even(&self) -> bool {
         match &self.then {
             Then::Rope(rope) => rope.head_dim.is_multiple_of(4),
@@ -116,7 +116,7 @@ impl Op for FusedProduct {
         let mut uses = of!(product, self.product, op => Op::uses(op));
         for used in of!(then, self.then, op => Op::uses(op)) {
             match uses.iter().find(|it| it.view == used.view) {
-                // The product wrote it.
+                // The product's result.
                 Some(product) => assert!(product.access == Access::Write, "{self:?}"),
                 None => uses.push(used),
             }
@@ -157,7 +157,7 @@ impl Op for FusedProduct {
                 Product::Experts(op) => grouped_matmul::fused(op, &epilogue),
             });
         }
-        // Each op on its own, the product in all of its ways.
+        // The two ops separately, with every variant of the product.
         let then = of!(then, self.then, op => Op::dispatches(op));
         let mut apart = of!(product, self.product, op => Op::alternatives(op));
         apart.iter_mut().for_each(|variant| variant.dispatches.extend(then.clone()));

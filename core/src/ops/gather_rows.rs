@@ -13,8 +13,8 @@ use crate::plan::View;
 pub struct GatherRows {
     /// Rows to pick from, `[any, width]`.
     pub x: View,
-    /// Which row of `x` each row of `y` is, `[rows]` of u32. One past the end reads the last row
-    /// on the GPU and panics on the CPU: the host checks what it writes.
+    /// Index of the row of `x` for each row of `y`, `[rows]` of u32. An index past the end reads the last row on the
+    /// GPU and panics on the CPU, so the host checks indices before it writes them.
     pub index: View,
     /// Picked rows, `[rows, width]`.
     pub y: View,

@@ -10,21 +10,20 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
-/// `Σ partials = Σ x²`, in fixed parts.
+/// Partial sums of squares: `Σ partials = Σ x²`.
 #[derive(Clone, Copy, Debug)]
 pub struct SumOfSquares {
     /// A chunk of gradients, any length.
     pub x: View,
-    /// Sums of parts of `x`, `[SumOfSquares::partials(x.len)]`: a slice of what [`ClipFactor`]
-    /// reads.
+    /// Sums of squares of parts of `x`, `[SumOfSquares::partials(x.len)]`: a slice of the input of [`ClipFactor`].
     pub partials: View,
 }
 
 impl SumOfSquares {
-    /// How many partial sums a chunk of `len` elements has: a multiple of [`View::ALIGNMENT`], so
-    /// that chunks' partials lie side by side without a gap.
+    /// Number of partial sums of a chunk of `len` elements: a multiple of [`View::ALIGNMENT`], so that the partial sums
+    /// of all chunks are adjacent.
     pub fn partials(len: usize) -> usize {
-        // Fewer elements are not worth a workgroup, and more workgroups fill no GPU better.
+        // Fewer elements are not worth a workgroup, and more workgroups do not use a GPU better.
         const ELEMENTS: usize = 4096;
         const MOST: usize = 2048;
         (len / ELEMENTS).next_multiple_of(View::ALIGNMENT).clamp(View::ALIGNMENT, MOST)
@@ -81,11 +80,11 @@ fn squares(x: &[f32]) -> f32 {
 pub struct ClipFactor {
     /// Sums of squares of all chunks, any length.
     pub partials: View,
-    /// Where the norm before clipping goes: one element of a tensor that others share.
+    /// The step's metrics. One element gets the norm before clipping.
     pub metrics: View,
-    /// Which element.
+    /// Index of this element.
     pub metric: usize,
-    /// What the optimizer multiplies gradients by, `[1]`.
+    /// The optimizer's factor on the gradients, `[1]`.
     pub clip: View,
     /// Largest norm; 0 for no clipping.
     pub max_norm: f64,

@@ -1,5 +1,5 @@
-//! RMSNorm of each query and key head of the packed projection, as Qwen3 has it (arXiv 2505.09388, section 2), with one
-//! gain for all query heads and one for all key heads.
+//! RMSNorm of each query and key head of the packed projection, as in Qwen3 (arXiv 2505.09388, section 2). All query
+//! heads share one gain, and all key heads another.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -48,7 +48,7 @@ pub struct HeadNorm {
     pub q_gain: View,
     /// Gain of the key heads, `[head_dim]`.
     pub k_gain: View,
-    /// Output, as `x`.
+    /// Output, with the shape of `x`.
     pub y: View,
     /// Saved for the backward, `[tokens, q_heads + kv_heads]`.
     pub rstd: View,
@@ -129,7 +129,7 @@ impl Op for HeadNorm {
     }
 }
 
-/// The heads of a row that `rstd` has a place for.
+/// Normalises the first `rstd.len()` heads of a row.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 fn normalize_heads(
     x: &[f32],
@@ -151,12 +151,12 @@ fn normalize_heads(
 }
 
 /// Gradients of [`HeadNorm`], in place: `dy` becomes the gradient of `x`. With `n = x * rstd` and `c = dy * g`,
-/// `dx = rstd (c - n mean(c n))`, `dg += Σ dy n` over tokens and heads; value heads stay.
+/// `dx = rstd (c - n mean(c n))`, `dg += Σ dy n` over tokens and heads; the gradient of value heads is unchanged.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadNormBackward {
-    /// Gradient of `y` on entry, of `x` on return, as `x`.
+    /// Gradient of `y` on entry, of `x` on return; with the shape of `x`.
     pub dqkv: View,
-    /// What was normalised.
+    /// Input of the forward.
     pub x: View,
     /// Gain of the query heads, `[head_dim]`.
     pub q_gain: View,
@@ -175,7 +175,7 @@ pub struct HeadNormBackward {
 }
 
 impl HeadNormBackward {
-    /// Tokens over which one partial sum of the gains' gradients goes.
+    /// Tokens of one partial sum of the gains' gradients.
     const TOKENS_PER_PARTIAL: usize = 32;
 
     /// Rows of the scratch tensor.
@@ -260,7 +260,7 @@ impl Op for HeadNormBackward {
     fn dispatches(&self) -> Vec<Dispatch> {
         let partials = Self::partial_rows(self.heads.tokens);
         let columns = (2 * self.heads.head_dim).div_ceil(64) as u32;
-        // Before the gradient of `y` is overwritten.
+        // Runs before the gradient of `y` is overwritten.
         let partial = Dispatch {
             kernel: kernel_backward("head_norm_backward_partial"),
             bindings: vec![

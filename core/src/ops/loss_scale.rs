@@ -1,7 +1,7 @@
 //! Dynamic loss scaling (Micikevicius et al. 2018, arXiv 1710.03740). A gradient below 6e-8 is 0 in
-//! f16, so the losses are multiplied by a scale before they are differentiated, and gradients are
-//! divided by it before they are used. A step whose gradients overflowed is skipped, and the scale
-//! halved; after [`GOOD_STEPS`] steps without it is doubled.
+//! f16, so losses are multiplied by a scale before differentiation, and gradients are divided by it before use. If
+//! gradients overflow, the step is skipped and the scale is halved. After [`GOOD_STEPS`] steps without overflow the
+//! scale is doubled.
 
 use super::{Op, Use, scalars};
 use crate::cpu::{OpMemory, Real};
@@ -14,22 +14,21 @@ pub const GOOD_STEPS: usize = 2000;
 /// The scale of a run's first step: PyTorch's `init_scale`.
 pub const FIRST: f32 = 65536.0;
 
-/// Indices into the tensor `loss_scale`, which lasts from step to step.
+/// Indices into the tensor `loss_scale`, which keeps its values between steps.
 pub mod state {
     /// Number of elements.
     pub const LEN: usize = 4;
-    /// What the losses of the next step are multiplied by: a power of two, so that multiplying and
-    /// dividing round nothing.
+    /// The scale of the next step's losses: a power of two, so that scaling is exact.
     pub const SCALE: usize = 0;
     /// Steps since the scale changed.
     pub const GOOD_STEPS: usize = 1;
-    /// `1 - beta1^t` with `t` the steps that were not skipped.
+    /// `1 - beta1^t`, where `t` counts the steps that were not skipped.
     pub const CORRECTION1: usize = 2;
     /// `1 - beta2^t`.
     pub const CORRECTION2: usize = 3;
 }
 
-/// `scaled = scale * scalars`: what the gradients of losses read in place of the scalars.
+/// `scaled = scale * scalars`: the scalars for the gradients of losses.
 #[derive(Clone, Copy, Debug)]
 pub struct ScaleLosses {
     /// The step's scalars, `[scalars::LEN]`.
@@ -74,32 +73,31 @@ impl Op for ScaleLosses {
     }
 }
 
-/// The end of a step under a loss scale, after
-/// [`ClipFactor`](super::grad_norm::ClipFactor) took the norm of the scaled gradients.
+/// Update of the loss scale at the end of a step, after [`ClipFactor`](super::grad_norm::ClipFactor) computed the norm
+/// of the scaled gradients.
 ///
-/// If the norm is finite: `norm /= scale`, `clip = min(1, max_norm / (norm + eps)) / scale`. Else the
-/// step is skipped: `clip = 0`, which the optimizer knows, the norm reads 0, and the scale halves.
-///
-/// Bias corrections count the steps that were not skipped, as PyTorch's `GradScaler` has it; the
-/// host, which reads nothing back in a step, can't know them. `c = 1 - beta^t` goes on as
-/// `c <- beta c + (1 - beta)`, which loses no digits where `c` is small.
+/// If the norm is finite: `norm /= scale`, `clip = min(1, max_norm / (norm + eps)) / scale`. Otherwise the step is
+/// skipped: `clip = 0`, which makes the optimizer skip its update, the norm is 0, and the scale halves. Bias
+/// corrections count the steps that were not skipped, as with PyTorch's `GradScaler`. The host reads nothing back
+/// within a step, so it does not know this number, and the device keeps `c = 1 - beta^t` by `c <- beta c + (1 - beta)`,
+/// which loses no digits of a small `c`.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateLossScale {
     /// See [`state`], `[state::LEN]`.
     pub state: View,
-    /// Has the norm, and gets the scale and whether the step was skipped.
+    /// The step's metrics: the norm is read; the scale and the flag of a skipped step are written.
     pub metrics: View,
-    /// Which element of `metrics` is the norm.
+    /// Index of the norm in `metrics`.
     pub norm: usize,
-    /// Which element gets the scale of this step.
+    /// Index in `metrics` of the scale of this step.
     pub scale: usize,
-    /// Which element gets 1 for a step that is skipped, else 0.
+    /// Index in `metrics` of the flag: 1 for a skipped step, else 0.
     pub skipped: usize,
-    /// What the optimizer multiplies gradients by, `[1]`.
+    /// The optimizer's factor on the gradients, `[1]`.
     pub clip: View,
     /// The step's scalars, `[scalars::LEN]`.
     pub scalars: View,
-    /// The same with the bias corrections of the steps that were not skipped, `[scalars::LEN]`.
+    /// The scalars with bias corrections that count only steps that were not skipped, `[scalars::LEN]`.
     pub corrected: View,
     /// Largest norm; 0 for no clipping.
     pub max_norm: f64,

@@ -1,8 +1,6 @@
-//! One file an op: its contract (shapes, maths, source), its CPU twin, its fast CPU path and its
-//! WGSL binding. A forward and its backward are a pair: `x`, `x_backward`.
-//!
-//! To add an op: `ops/x.rs`, `shaders/x.wgsl`, a row in [`tolerance`]'s table and its test; nothing
-//! else changes. `nitp bench` times whatever plans hold.
+//! One file for each op: its contract (shapes, maths, source), its CPU twin, its fast CPU path and its WGSL bindings. A
+//! forward and its backward are a pair: `x`, `x_backward`. To add an op, write `ops/x.rs`, `shaders/x.wgsl`, a row in
+//! [`tolerance`]'s table and a test; nothing else changes. `nitp bench` times all ops of the plans.
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -44,21 +42,21 @@ pub mod swiglu;
 pub mod token_cosine;
 pub mod token_order;
 
-/// How an op touches a view.
+/// How an op accesses a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Only read.
     Read,
-    /// Every element is written, none is read first.
+    /// Every element is written; none is read before.
     Write,
     /// Read and written, e.g. accumulated into.
     ReadWrite,
-    /// Written for the op's own use, if at all: what is there afterwards means nothing.
+    /// Temporary memory of the op, which it may write. The contents are undefined afterwards.
     Scratch,
 }
 
 impl Access {
-    /// Whether what was there before matters.
+    /// Whether the op depends on the previous contents.
     pub fn reads(self) -> bool {
         matches!(self, Access::Read | Access::ReadWrite)
     }
@@ -68,7 +66,7 @@ impl Access {
     }
 }
 
-/// A view and how an op touches it.
+/// A view and how an op accesses it.
 #[derive(Clone, Copy, Debug)]
 pub struct Use {
     /// The elements.
@@ -82,11 +80,11 @@ impl Use {
     pub fn read(view: View) -> Self {
         Self { view, access: Access::Read }
     }
-    /// A view that is written whole.
+    /// A view whose elements are all written.
     pub fn write(view: View) -> Self {
         Self { view, access: Access::Write }
     }
-    /// A view that only the op itself has a use for.
+    /// A view for the op's own use.
     pub fn scratch(view: View) -> Self {
         Self { view, access: Access::Scratch }
     }
@@ -94,13 +92,13 @@ impl Use {
     pub fn read_write(view: View) -> Self {
         Self { view, access: Access::ReadWrite }
     }
-    /// `write`, or `read_write` when the op adds to what is there.
+    /// `write`, or `read_write` if the op adds to the contents.
     pub fn output(view: View, accumulate: bool) -> Self {
         if accumulate { Self::read_write(view) } else { Self::write(view) }
     }
 }
 
-/// Work of an op: what a roofline is drawn from.
+/// Work of an op, for a roofline.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     /// Floating-point operations (a multiply-add counts two).
@@ -118,19 +116,18 @@ impl Sum for Cost {
     }
 }
 
-/// What the author of an op writes.
+/// The trait that the author of an op implements.
 pub trait Op: Debug + Send + Sync {
     /// Name of the op and of its shader, e.g. `rmsnorm_backward`.
     fn name(&self) -> &'static str;
 
-    /// Every view that any executor touches.
+    /// All views that any executor accesses.
     fn uses(&self) -> Vec<Use>;
 
     /// Floating-point operations; bytes follow from [`Op::uses`].
     fn flops(&self) -> f64;
 
-    /// The oracle: plain code from the maths, in f32 or f64. Writes every output; scratch is not
-    /// its business.
+    /// The oracle: plain code from the maths, in f32 or f64. It writes every output, but need not write scratch.
     fn twin<R: Real>(&self, memory: &OpMemory<R>);
 
     /// The fast CPU path, tested against the twin.
@@ -138,22 +135,22 @@ pub trait Op: Debug + Send + Sync {
         self.twin(memory);
     }
 
-    /// The WGSL dispatches that do the op on any adapter, in order.
+    /// The WGSL dispatches that compute the op on any adapter, in order.
     fn dispatches(&self) -> Vec<Dispatch>;
 
-    /// Other ways, for adapters on which they are faster.
+    /// Other variants, which are faster on some adapters.
     fn alternatives(&self) -> Vec<Variant> {
         Vec::new()
     }
 
-    /// Which ops take one measurement: what of the sizes and the structure decides which way is
-    /// the fastest, in words. Needed where there are alternatives.
+    /// The class of ops that share one measurement: a text of those sizes and properties that decide which variant is
+    /// the fastest. Needed if there are alternatives.
     fn tuning_class(&self) -> String {
         String::new()
     }
 }
 
-/// The object-safe face of [`Op`] that plans hold; implemented for every `Op`.
+/// The object-safe form of [`Op`] in plans; implemented for every `Op`.
 pub trait DynOp: Debug + Send + Sync {
     /// See [`Op::name`].
     fn name(&self) -> &'static str;
@@ -169,7 +166,7 @@ pub trait DynOp: Debug + Send + Sync {
     fn twin_f64(&self, memory: &OpMemory<f64>);
     /// See [`Op::fast`].
     fn fast(&self, memory: &OpMemory<f32>);
-    /// Every way to do the op on a GPU: [`Op::dispatches`] as [`BASELINE`], then
+    /// All variants of the op on a GPU: [`Op::dispatches`] as [`BASELINE`], then
     /// [`Op::alternatives`].
     fn variants(&self) -> Vec<Variant>;
     /// `{name} {class}`: see [`Op::tuning_class`].

@@ -1,5 +1,5 @@
-//! What tells whether the experts share the work: the balance loss of a block, and each expert's
-//! share of the routed pairs (Switch Transformer, arXiv 2101.03961, with k experts a token).
+//! Measures of the experts' balance: the balance loss of a block, and each expert's share of the routed pairs (Switch
+//! Transformer, arXiv 2101.03961, with k experts a token).
 
 use rayon::prelude::*;
 
@@ -10,9 +10,8 @@ use crate::plan::View;
 
 /// `metrics[metric] += s num_experts Σ_e f_e P_e` and `load_e += s f_e`, with
 /// `f_e = counts_e / (tokens top_k)`, `P_e` the mean probability of `e` and `s = scalars[scale]`.
-///
-/// The loss is 1 where all experts get the same. Its gradient flows through `P` alone and is part
-/// of [`MoeRouteBackward`](super::moe_route::MoeRouteBackward).
+/// The loss is 1 if all experts have equal loads. Its gradient flows only through `P`, and is part of
+/// [`MoeRouteBackward`](super::moe_route::MoeRouteBackward).
 #[derive(Clone, Copy, Debug)]
 pub struct MoeBalance {
     /// Router probabilities, `[tokens, num_experts]`.
@@ -21,13 +20,13 @@ pub struct MoeBalance {
     pub counts: View,
     /// Step scalars, [`scalars::LEN`](super::scalars::LEN) elements.
     pub scalars: View,
-    /// Index into `scalars` of what both results are multiplied by.
+    /// Index of the scalar that scales both results.
     pub scale: usize,
     /// Sums of the run's metrics.
     pub metrics: View,
-    /// Element of `metrics` that the loss is added to.
+    /// Index in `metrics` of the element that the loss is added to.
     pub metric: usize,
-    /// Shares of the pairs, `[num_experts]`; added to.
+    /// Shares of the pairs, `[num_experts]`; accumulated.
     pub load: View,
     /// Scratch, `[MoeBalance::partial_rows(tokens), num_experts]`.
     pub partial: View,
@@ -35,7 +34,7 @@ pub struct MoeBalance {
     pub tokens: usize,
     /// Number of routed experts.
     pub num_experts: usize,
-    /// Experts a token is sent to.
+    /// Experts per token.
     pub top_k: usize,
 }
 
@@ -48,7 +47,7 @@ impl MoeBalance {
         tokens.div_ceil(Self::ROWS_PER_PARTIAL)
     }
 
-    /// `Σ_e counts_e Σ_t p_te` times this is the loss.
+    /// The factor `c` in `loss = c Σ_e counts_e Σ_t p_te`.
     fn loss_scale(&self) -> f64 {
         self.num_experts as f64 / (self.pairs() * self.tokens as f64)
     }

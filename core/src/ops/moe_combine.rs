@@ -1,5 +1,5 @@
-//! Brings the experts' results back to their tokens: their weighted sum, plus the shared experts'
-//! result unweighted (DeepSeek-V2, arXiv 2405.04434).
+//! Combines the experts' results for each token: their weighted sum, plus the result of the shared experts without a
+//! weight (DeepSeek-V2, arXiv 2405.04434).
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ use crate::plan::View;
 
 /// `out[t] = Σ_slot weights[t, slot] y[position[t * top_k + slot]] (+ shared[t])`.
 ///
-/// The gradient of `shared` is that of `out`: no op.
+/// The gradient of `shared` equals that of `out`, so it needs no op.
 #[derive(Clone, Copy, Debug)]
 pub struct MoeCombine {
     /// Results of the routed experts, sorted by expert, `[tokens * top_k, hidden_size]`.
@@ -27,7 +27,7 @@ pub struct MoeCombine {
     pub out: View,
     /// Number of token states.
     pub tokens: usize,
-    /// Experts a token is sent to.
+    /// Experts per token.
     pub top_k: usize,
     /// Width of a token state.
     pub hidden_size: usize,
@@ -140,7 +140,7 @@ pub struct MoeCombineBackward {
     pub dweights: View,
     /// Number of token states.
     pub tokens: usize,
-    /// Experts a token is sent to.
+    /// Experts per token.
     pub top_k: usize,
     /// Width of a token state.
     pub hidden_size: usize,
@@ -186,7 +186,7 @@ impl Op for MoeCombineBackward {
         let (weights, order) = (memory.read(self.weights), memory.read_u32(self.order));
         let (dy, dweights) = (memory.write(self.dy), memory.write(self.dweights));
         let block = ROWS_PER_TASK * self.hidden_size;
-        // Both gradients in one pass over the rows; then the few products go to their pairs.
+        // One pass over the rows computes both gradients; then the products are stored by pair.
         let mut products = vec![0.0; order.len()];
         dy.par_chunks_mut(block)
             .zip(y.par_chunks(block))

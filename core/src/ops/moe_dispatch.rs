@@ -1,4 +1,4 @@
-//! Sorts routed pairs by expert, so that each expert's rows lie together and none is dropped
+//! Sorts routed pairs by expert, so that each expert's rows are contiguous. No pair is dropped
 //! (MegaBlocks, arXiv 2211.15841). A pair's id is `token * top_k + slot`.
 
 use super::{Op, Use};
@@ -6,7 +6,7 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
-/// Most rows of a tile of the grouped GEMM.
+/// Largest number of rows of a tile of the grouped GEMM.
 pub const TILE_ROWS: usize = 64;
 
 /// Marks an unused entry of the tile list.
@@ -15,8 +15,8 @@ pub const NO_TILE: u32 = u32::MAX;
 /// A stable counting sort of pairs by expert, and the tiles that cover the sorted rows.
 ///
 /// Tile `i` covers the rows from `tile_row[i]` to the end of its expert's rows, [`TILE_ROWS`] at
-/// most. How many tiles are used depends on the routing and is known on the device only; the rest
-/// of the list is [`NO_TILE`].
+/// most. The number of tiles depends on the routing and is known only on the device. The rest of the list is
+/// [`NO_TILE`].
 #[derive(Clone, Copy, Debug)]
 pub struct MoeDispatch {
     /// Expert of each pair, u32 `[pairs]`.
@@ -44,10 +44,9 @@ pub struct MoeDispatch {
 }
 
 impl MoeDispatch {
-    /// Pairs that one thread of the GPU looks through for its expert.
-    ///
-    /// Every pair is read once for each expert, twice: `2 * pairs * num_experts` comparisons
-    /// without atomics or barriers, thousands of times less than the experts' own work.
+    /// Pairs that one thread of the GPU searches for its expert.
+    /// Two passes read every pair once for each expert: `2 * pairs * num_experts` comparisons without atomics or
+    /// barriers, thousands of times less than the experts' own work.
     const CHUNK: usize = 256;
 
     /// Rows of `chunk_counts`.
@@ -55,8 +54,7 @@ impl MoeDispatch {
         pairs.div_ceil(Self::CHUNK)
     }
 
-    /// Length of the tile list: enough for any routing, as each expert has at most one tile that
-    /// is not full.
+    /// Length of the tile list: enough for any routing, because each expert has at most one partial tile.
     pub fn max_tiles(pairs: usize, num_experts: usize) -> usize {
         pairs.div_ceil(TILE_ROWS) + num_experts
     }
@@ -85,7 +83,7 @@ impl Op for MoeDispatch {
         0.0
     }
 
-    /// Serves as the fast path too: three passes over integers.
+    /// Also the fast path: three passes over integers.
     fn twin<R: Real>(&self, memory: &OpMemory<R>) {
         let experts = memory.read_u32(self.experts);
         let (counts, offsets) = (memory.write_u32(self.counts), memory.write_u32(self.offsets));

@@ -1,4 +1,4 @@
-//! Copies token states to where their experts read them: one row a routed pair, sorted by expert.
+//! Copies token states for the experts: one row for each routed pair, sorted by expert.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -20,7 +20,7 @@ pub struct MoeGather {
     pub y: View,
     /// Number of token states.
     pub tokens: usize,
-    /// Experts a token is sent to.
+    /// Experts per token.
     pub top_k: usize,
     /// Width of a token state.
     pub hidden_size: usize,
@@ -86,7 +86,7 @@ pub struct MoeGatherBackward {
     pub accumulate: bool,
     /// Number of token states.
     pub tokens: usize,
-    /// Experts a token is sent to.
+    /// Experts per token.
     pub top_k: usize,
     /// Width of a token state.
     pub hidden_size: usize,

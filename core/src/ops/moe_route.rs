@@ -1,4 +1,4 @@
-//! The router of a mixture of experts: softmax over all experts, then the top k of it
+//! The router of a mixture of experts: softmax over all experts, then the k largest probabilities
 //! (DeepSeek-V2, arXiv 2405.04434).
 
 use multiversion::multiversion;
@@ -12,11 +12,9 @@ use crate::plan::View;
 
 /// `probs = softmax(logits)`; `experts` the `k` largest of each token, largest first, ties to the
 /// lowest index; `weights` their probabilities, divided by their sum if `norm_topk_prob`.
-///
-/// The order is taken from the logits, which is that of the probabilities without the rounding of
-/// an `exp`: every executor picks the same experts from the same logits. Whatever the logits hold,
-/// NaN included, a token's experts are distinct and below `num_experts`, so that no later op
-/// leaves its memory.
+/// Experts are compared by logits, which have the order of the probabilities without the rounding of `exp`. Every
+/// executor therefore picks the same experts from the same logits. For any logits, even NaN, a token's experts are
+/// distinct and below `num_experts`, so that later ops stay within their memory.
 #[derive(Clone, Copy, Debug)]
 pub struct MoeRoute {
     /// Router scores, `[tokens, num_experts]`.
@@ -31,7 +29,7 @@ pub struct MoeRoute {
     pub tokens: usize,
     /// Number of routed experts.
     pub num_experts: usize,
-    /// Experts a token is sent to.
+    /// Experts per token.
     pub top_k: usize,
     /// Make the weights of a token sum to 1.
     pub norm_topk_prob: bool,
@@ -68,7 +66,7 @@ impl Op for MoeRoute {
             }
             let mut free: Vec<usize> = (0..self.num_experts).collect();
             for slot in 0..self.top_k {
-                // Strictly larger: of equal ones, the first stays.
+                // Strictly larger, so that of equal logits the first wins.
                 let best = (1..free.len())
                     .fold(0, |best, i| if logits[free[i]] > logits[free[best]] { i } else { best });
                 let expert = free.remove(best);
@@ -144,8 +142,8 @@ fn softmax_rows(logits: &[f32], num_experts: usize, probs: &mut [f32]) {
     }
 }
 
-/// Fills `experts` with the indices of the largest logits and `best` with those logits, in
-/// descending order, by insertion: few elements of a row ever enter the list.
+/// Fills `experts` with the indices of the largest logits, and `best` with these logits, in descending order. It
+/// inserts into a sorted list, which few elements of a row enter.
 fn top_k(logits: &[f32], experts: &mut [u32], best: &mut [f32]) {
     let k = experts.len();
     for (expert, &logit) in logits.iter().enumerate() {
@@ -156,7 +154,7 @@ fn top_k(logits: &[f32], experts: &mut [u32], best: &mut [f32]) {
         } else {
             continue;
         };
-        // Strictly larger: of equal ones, the first stays in front.
+        // Strictly larger, so that of equal logits the first stays in front.
         while slot > 0 && logit > best[slot - 1] {
             best[slot] = best[slot - 1];
             experts[slot] = experts[slot - 1];
@@ -172,7 +170,7 @@ fn top_k(logits: &[f32], experts: &mut [u32], best: &mut [f32]) {
 /// With `p` a token's probabilities, `S` the sum of its chosen ones and `f_e = counts_e / pairs`:
 /// `dp_e = c num_experts f_e / tokens + [e chosen] g_e`, where `g_e` is `dw_e`, or
 /// `(dw_e - Σ dw_j p_j / S) / S` if the weights were normalised; `dlogits = p (dp - Σ p dp)`.
-/// `c = aux_coefficient * scalars[scale]`; counts and the choice itself are constants.
+/// `c = aux_coefficient * scalars[scale]`. The counts and the choice of experts count as constants.
 #[derive(Clone, Copy, Debug)]
 pub struct MoeRouteBackward {
     /// Gradient of the weights, `[tokens, top_k]`.
@@ -185,7 +183,7 @@ pub struct MoeRouteBackward {
     pub counts: View,
     /// Step scalars, [`scalars::LEN`](super::scalars::LEN) elements.
     pub scalars: View,
-    /// Index into `scalars` of what the balance loss is multiplied by.
+    /// Index of the scalar that scales the balance loss.
     pub scale: usize,
     /// Weight of the balance loss in the training loss.
     pub aux_coefficient: f64,
@@ -195,15 +193,15 @@ pub struct MoeRouteBackward {
     pub tokens: usize,
     /// Number of routed experts.
     pub num_experts: usize,
-    /// Experts a token is sent to.
+    /// Experts per token.
     pub top_k: usize,
     /// As in the forward.
     pub norm_topk_prob: bool,
 }
 
 impl MoeRouteBackward {
-    /// `aux_coefficient * num_experts / (pairs * tokens)`: times `counts_e`, the balance loss's
-    /// gradient of each probability of expert `e`.
+    /// `aux_coefficient * num_experts / (pairs * tokens)`. Times `counts_e`, it is the gradient of the balance loss in
+    /// each probability of expert `e`.
     fn balance_coefficient(&self) -> f64 {
         let (tokens, pairs) = (self.tokens as f64, (self.tokens * self.top_k) as f64);
         self.aux_coefficient * self.num_experts as f64 / (pairs * tokens)
@@ -316,7 +314,7 @@ fn backward_rows(
     let top_k = experts.len() * num_experts / probs.len();
     let chosen = experts.chunks_exact(top_k).zip(dweights.chunks_exact(top_k));
     for ((probs, dlogits), (experts, dweights)) in rows.zip(chosen) {
-        // (subtracted from, multiplied into) a chosen weight's gradient.
+        // Constants that are subtracted from and multiplied with a chosen weight's gradient.
         let (mean, scale) = if normalized {
             let (mut total, mut product) = (0.0, 0.0);
             for (&expert, &dweight) in experts.iter().zip(dweights) {

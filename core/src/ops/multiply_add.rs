@@ -1,5 +1,5 @@
-//! `x -> a x + b`, over and over in registers: no model needs it; it is what a machine can do at
-//! most, and so the ceiling of every op.
+//! Repeated `x -> a x + b` in registers. No model needs it; it measures a machine's peak rate of multiply-adds, the
+//! upper bound of every op.
 
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
@@ -10,7 +10,7 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
-/// Elements that are handed to a thread at a time.
+/// Elements of a task.
 const CHUNK: usize = 256;
 
 /// `y = (x -> a x + b) applied `rounds` times to x`.
@@ -20,12 +20,12 @@ pub struct MultiplyAdd {
     pub x: View,
     /// As long as `x`.
     pub y: View,
-    /// How often.
+    /// Number of repetitions.
     pub rounds: usize,
 }
 
 impl MultiplyAdd {
-    /// Of no interest, but that numbers stay of the order of 1.
+    /// The constants `a` and `b` only keep numbers of the order of 1.
     const A: f32 = 0.5;
     const B: f32 = 1.0;
 }
@@ -85,8 +85,8 @@ fn chunk(y: &mut [f32], x: &[f32], rounds: usize) {
     }
 }
 
-/// With `LEN` elements in registers at a time: enough that a multiply-add never waits for the one
-/// before it, and not more than there are registers.
+/// Works on `LEN` elements in registers at a time: enough to hide the latency of a multiply-add, and few enough for the
+/// registers.
 #[inline(always)]
 fn chains<const LEN: usize>(y: &mut [f32], x: &[f32], rounds: usize) {
     for (y, x) in y.chunks_mut(LEN).zip(x.chunks(LEN)) {

@@ -9,12 +9,12 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
-/// A vector whose squared length is at most this has no direction: its cosine with anything is 0,
-/// and the cosine loss has no gradient in it.
+/// A vector with at most this squared length counts as 0: its cosine with any vector is 0, and the cosine loss has no
+/// gradient in it.
 const SHORTEST_SQUARED: f64 = 1e-24;
 
-/// Loss of each pair `(p_t, z_{t + shift})` of one sequence, and
-/// `weight * scalars[index] * Σ_pairs loss` differentiated.
+/// Loss of each pair `(p_t, z_{t + shift})` of one sequence, and the gradient of `weight * scalars[index] * Σ_pairs
+/// loss`.
 ///
 /// With `u`, `v` the unit vectors of `p`, `z`; `e = p - z`; `s = softmax(p)`, `q = softmax(z)`:
 ///
@@ -26,50 +26,48 @@ const SHORTEST_SQUARED: f64 = 1e-24;
 /// | kl | `Σ q (ln q - ln s)` | `s - q` | `q (ln q - ln s - loss)` |
 ///
 /// A vector shorter than 1e-12 counts as 0 in the cosine, and gets no gradient.
-///
-/// The terms of the divergence as they stand cancel: of nearly uniform `s` and `q` they are of the
-/// order of `q` and of either sign, and their sum is far smaller. With `r = ln s - ln q` it is computed
-/// as `Σ q (e^r - 1 - r)`, which is the same, since `Σ q (e^r - 1) = Σ s - Σ q = 0`, and has no
-/// negative term. An error `ε` of all `r` alike, from `ln Σ e^p - ln Σ e^z`, moves it by no more than
-/// `ε² / 2`.
+/// The terms of the KL divergence in this form cancel: if `s` and `q` are nearly uniform, terms are of the order of `q`
+/// with both signs, and their sum is far smaller. With `r = ln s - ln q` it is computed as `Σ q (e^r - 1 - r)`. This is
+/// equal, since `Σ q (e^r - 1) = Σ s - Σ q = 0`, and has no negative term. A common error `ε` of all `r`, from `ln Σ
+/// e^p - ln Σ e^z`, changes it by at most `ε² / 2`.
 #[derive(Clone, Copy, Debug)]
 pub struct Nitp {
     /// Predictions, `[rows * context, width]`.
     pub p: View,
-    /// Targets by their own position, `[rows * context, width]`.
+    /// Targets, at their own positions, `[rows * context, width]`.
     pub z: View,
-    /// 1 where the pair that starts at this position counts, u32, `[rows * context]`. Under
-    /// [`Shift::Next`] the last position of a sequence has no pair, whatever its mask.
+    /// 1 if the pair that starts at this position counts, else 0; u32, `[rows * context]`. With [`Shift::Next`] the
+    /// last position of a sequence has no pair, whatever its mask.
     pub mask: View,
-    /// Raw loss of each pair, 0 where none counts, `[rows * context]`.
+    /// Loss of each pair without scale, 0 for pairs that do not count, `[rows * context]`.
     pub loss: View,
-    /// In training, the gradient.
+    /// The gradient; `None` outside of training.
     pub gradient: Option<NitpGradient>,
-    /// What compares.
+    /// The kind of loss.
     pub kind: NitpLoss,
-    /// Which position's target a prediction meets.
+    /// The position of a prediction's target.
     pub shift: Shift,
     /// Number of sequences.
     pub rows: usize,
     /// Positions of a sequence.
     pub context: usize,
-    /// Numbers of a vector: hidden size, or entries of a vocabulary.
+    /// Length of a vector: the hidden size, or the size of a vocabulary.
     pub width: usize,
 }
 
-/// Where the gradient of a [`Nitp`] goes, and its scale.
+/// Destination and scale of the gradient of a [`Nitp`].
 #[derive(Clone, Copy, Debug)]
 pub struct NitpGradient {
-    /// Gradient of the predictions, `[rows * context, width]`; 0 where no pair counts.
+    /// Gradient of the predictions, `[rows * context, width]`; 0 for pairs that do not count.
     pub dp: View,
-    /// Gradient of the targets, `[rows * context, width]`, 0 where no pair that counts meets them;
-    /// `None` stops the gradient.
+    /// Gradient of the targets, `[rows * context, width]`; 0 for targets without a pair that counts. `None` is the
+    /// stop-gradient.
     pub dz: Option<View>,
     /// lambda.
     pub weight: f64,
     /// The step's scalars, `[scalars::LEN]`.
     pub scalars: View,
-    /// Which of them is the scale.
+    /// Index of the scalar that is the scale.
     pub index: usize,
 }
 
@@ -104,7 +102,7 @@ impl Op for Nitp {
     }
 
     fn flops(&self) -> f64 {
-        // Three dot products, then two multiply-adds an element of each gradient.
+        // Three dot products, and for each gradient two multiply-adds per element.
         let per_element = match self.gradient {
             None => 6.0,
             Some(NitpGradient { dz: None, .. }) => 10.0,
@@ -222,7 +220,7 @@ fn compare<R: Real>(kind: NitpLoss, p: &[R], z: &[R]) -> (R, Vec<R>, Vec<R>) {
     }
 }
 
-/// `x / |x|` and `1 / |x|`; zeros for a vector without direction.
+/// `x / |x|` and `1 / |x|`; zeros for a vector that counts as 0.
 fn unit<R: Real>(x: &[R]) -> (Vec<R>, R) {
     let squares: R = x.iter().map(|&x| x * x).sum();
     let inverse =
@@ -230,11 +228,11 @@ fn unit<R: Real>(x: &[R]) -> (Vec<R>, R) {
     (x.iter().map(|&x| x * inverse).collect(), inverse)
 }
 
-/// A softmax whose logarithms are at hand.
+/// A softmax with its logarithms.
 struct Distribution<R> {
-    /// Less the largest.
+    /// Logits minus the largest one.
     logits: Vec<R>,
-    /// Of their exponentials.
+    /// Sum of their exponentials.
     total: R,
 }
 
@@ -252,7 +250,7 @@ impl<R: Real> Distribution<R> {
     }
 }
 
-/// `s - q` and `s - q - q r` with `r = ln s - ln q`: where the two are close, by way of `r`, without
+/// `s - q` and `s - q - q r` with `r = ln s - ln q`. For close `s` and `q` they are computed from `r`, which avoids
 /// cancellation.
 fn differences<R: Real>(s: R, q: R, ratio: R) -> (R, R) {
     if ratio.abs() < R::one() {

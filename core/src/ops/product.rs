@@ -1,6 +1,6 @@
-//! The ways to multiply matrices whose rows are whole vec4s on a GPU: dense ones and those of experts
-//! alike (`shaders/include/product*.wgsl`), with what is done with the results on their way to memory
-//! (`epilogue_*.wgsl`). Software adapters want registers and no barriers, real GPUs shared memory; see
+//! Kernels that multiply matrices on a GPU, for rows of whole vec4s: dense products and products of experts
+//! (`shaders/include/product*.wgsl`), with an epilogue on the results before they are stored (`epilogue_*.wgsl`). On
+//! software adapters, kernels with registers and no barriers are fast; on real GPUs, kernels with workgroup memory; see
 //! docs/performance.md.
 
 use std::ops::Range;
@@ -8,37 +8,39 @@ use std::ops::Range;
 use crate::kernel::{BASELINE, Binding, Kernel, Matrices, Module, Needs, Suits, Uniform};
 use crate::plan::{DType, View};
 
-/// About the most floating-point operations of a dispatch, so that a GPU's watchdog never bites: a tenth
-/// of a second on an adapter that reaches 100 GFLOP/s. Two CPU cores do more, and `auto` takes the faster.
+/// Approximate limit on the floating-point operations of a dispatch, so that a GPU's watchdog does not stop it: a tenth
+/// of a second on an adapter of 100 GFLOP/s. Two CPU cores are faster than such an adapter, and `auto` chooses the
+/// faster device.
 pub(super) const MOST_FLOPS: f64 = 1e10;
 
-/// The same of ways for real GPUs, which reach 1 TFLOP/s, and of those by matrix units, which reach 10.
+/// The limit for variants for real GPUs, which reach 1 TFLOP/s, and for variants with matrix units, which reach 10
+/// TFLOP/s.
 pub(super) const MOST_FLOPS_OF_GPUS: f64 = 1e11;
 const MOST_FLOPS_OF_MATRIX_UNITS: f64 = 1e12;
 
-/// How a workgroup makes its part of a product: a row of data for each way.
+/// A variant of a product: the parameters of a workgroup's part.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
-    /// Of the variant.
+    /// Name of the variant.
     pub name: &'static str,
-    /// Of the variant that does more with the results than to store them.
+    /// Name of the variant with an epilogue other than a store.
     pub fused: &'static str,
     /// The adapters that it was made for.
     pub suits: Suits,
-    /// What it asks of an adapter.
+    /// Requirements on the adapter.
     pub needs: Needs,
-    /// The snippet with its text.
+    /// The snippet with its code.
     pub text: &'static str,
     /// Rows and columns of a workgroup's part.
     pub part: [usize; 2],
-    /// How deep its slices of k are, if it takes k in slices.
+    /// Depth of its slices of k, if it divides k into slices.
     pub depth: Option<usize>,
-    /// Of the text.
+    /// Constants of the snippet.
     pub constants: Vec<(&'static str, f64)>,
 }
 
 impl Way {
-    /// About the most floating-point operations of a dispatch.
+    /// Approximate limit on the floating-point operations of a dispatch.
     pub fn most_flops(&self) -> f64 {
         match self.suits {
             Suits::Gpus if self.needs.matrices => MOST_FLOPS_OF_MATRIX_UNITS,
@@ -48,13 +50,13 @@ impl Way {
     }
 }
 
-/// A block of 4x4 results a thread: on any adapter.
+/// A block of 4x4 results per thread, for any adapter.
 pub(super) fn block() -> Way {
     block_of([BASELINE, "fused_block"], Suits::All, 4)
 }
 
-/// 8x4 results a thread: on software adapters, whose threads have room for them, what counts is how much
-/// is done with what was loaded.
+/// 8x4 results per thread, for software adapters: their threads can hold so many results, and more results per thread
+/// reuse each loaded value more often.
 pub(super) fn block_tall() -> Way {
     block_of(["block_tall", "fused_block_tall"], Suits::Software, 8)
 }
@@ -72,12 +74,12 @@ fn block_of([name, fused]: [&'static str; 2], suits: Suits, rows: usize) -> Way 
     }
 }
 
-/// The ways by subgroups, for `n` columns and about `m` rows.
+/// Variants with subgroups, for `n` columns and about `m` rows.
 pub(super) fn subgroup_ways(m: usize, n: usize) -> Vec<Way> {
     if Needs::SUBGROUPS_IN_PROGRAM { vec![subgroup(n), subgroup_tall(m, n)] } else { Vec::new() }
 }
 
-/// Eight rows and four columns a thread, for results of `n` columns.
+/// Eight rows and four columns per thread, for results of `n` columns.
 fn subgroup(n: usize) -> Way {
     let threads = (n / 4).next_power_of_two().clamp(8, 64);
     Way {
@@ -92,8 +94,8 @@ fn subgroup(n: usize) -> Way {
     }
 }
 
-/// Up to 32 rows and four columns a thread, for `n` columns and about `m` rows. SwiftShader's four lanes
-/// hand on too little for it to be worth it.
+/// Up to 32 rows and four columns per thread, for `n` columns and about `m` rows. Not worthwhile on SwiftShader, whose
+/// subgroups of four threads share too little data.
 fn subgroup_tall(m: usize, n: usize) -> Way {
     let Way { part: [_, columns], .. } = subgroup(n);
     let rows = m.next_power_of_two().clamp(8, 32);
@@ -109,30 +111,30 @@ fn subgroup_tall(m: usize, n: usize) -> Way {
     }
 }
 
-/// 128x128 results a workgroup of 256 threads, 8x8 a thread; slices of 8 fit into the workgroup memory that
-/// WebGPU promises.
+/// 128x128 results per workgroup of 256 threads, 8x8 per thread. Slices of 8 fit into the workgroup memory that WebGPU
+/// guarantees.
 pub(super) fn tile128() -> Way {
     tile(["tile128", "fused_tile128"], 16, 2, 8)
 }
 
-/// The same with slices of 16, which take more.
+/// The same with slices of 16, which take more workgroup memory.
 pub(super) fn tile128_deep() -> Way {
     tile(["tile128_deep", "fused_tile128_deep"], 16, 2, 16)
 }
 
-/// 64x64 results a workgroup of 256 threads, 4x4 a thread.
+/// 64x64 results per workgroup of 256 threads, 4x4 per thread.
 pub(super) fn tile64() -> Way {
     tile(["tile64", "fused_tile64"], 16, 1, 16)
 }
 
-/// 64x64 results a workgroup of 64 threads, 8x8 a thread.
+/// 64x64 results per workgroup of 64 threads, 8x8 per thread.
 pub(super) fn tile64_few() -> Way {
     tile(["tile64_few", "fused_tile64_few"], 8, 2, 16)
 }
 
 fn tile([name, fused]: [&'static str; 2], side: usize, quads: usize, depth: usize) -> Way {
     let extent = 4 * side * quads;
-    // As in the text, with the longer of the two layouts of a slice.
+    // As in the shader, for the larger of the two layouts of a slice.
     let slice = 16 * ((extent + 4) * ((depth / 4) | 1)).max(extent * depth / 4);
     Way {
         name,
@@ -152,13 +154,13 @@ fn tile([name, fused]: [&'static str; 2], side: usize, quads: usize, depth: usiz
     }
 }
 
-/// Whether matrix units may have these operands: in f32, products stay in f32.
+/// Whether matrix units may compute with these operands. Products of f32 stay in f32.
 pub(super) fn for_matrix_units(operands: &[View]) -> bool {
     Matrices::IN_PROGRAM && operands.iter().all(|operand| operand.dtype == DType::Half)
 }
 
-/// The ways by matrix units, for products of halves: the largest parts first. Few and fat subgroups do the
-/// most with what they take from workgroup memory; small results want small parts.
+/// Variants with matrix units, for products of halves, the largest parts first. Few subgroups with many pieces each
+/// reuse data from workgroup memory most often. Small results need small parts.
 pub(super) fn matrix_ways() -> [Way; 3] {
     [
         matrix(["matrix128", "fused_matrix128"], [4, 4], 2),
@@ -167,11 +169,12 @@ pub(super) fn matrix_ways() -> [Way; 3] {
     ]
 }
 
-/// By 2 x 2 subgroups, of so many pieces down and across each, with slices of this many pieces.
+/// A variant with 2 x 2 subgroups; `pieces` are a subgroup's rows and columns of pieces, and slices are `deep` pieces
+/// deep.
 fn matrix([name, fused]: [&'static str; 2], pieces: [usize; 2], deep: usize) -> Way {
     const SIDE: usize = 16; // of a piece
     let part = pieces.map(|count| 2 * SIDE * count);
-    // As in the text, with the longer of the two layouts of a slice.
+    // As in the shader, for the larger of the two layouts of a slice.
     let depth = SIDE * deep;
     let slice = |extent: usize| (depth * (extent + 8)).max(extent * (depth + 8));
     let halves = 2 * part.map(slice).iter().sum::<usize>();
@@ -196,35 +199,35 @@ fn matrix([name, fused]: [&'static str; 2], pieces: [usize; 2], deep: usize) -> 
     }
 }
 
-/// The two constants that tell how factors are stored: whether their rows run along m and n.
+/// The constants for the storage of the factors: whether `a` is `[k, m]`, and whether `b` is `[k, n]`.
 pub(super) fn storage(a_by_k: bool, b_by_k: bool) -> [(&'static str, f64); 2] {
     let flag = |yes: bool| f64::from(u8::from(yes));
     [("A_BY_K", flag(a_by_k)), ("B_BY_K", flag(b_by_k))]
 }
 
-/// What is done with results.
+/// The last stage of a product's kernel, which handles the results.
 #[derive(Clone, Debug)]
 pub(super) struct Epilogue {
-    /// Which of the shaders.
+    /// The kind, which chooses the snippet.
     pub kind: EpilogueKind,
-    /// Where results go, and what else it reads or writes: the shader's name, the elements, and how many
-    /// of them are a row of the product's, or none if it is not cut by rows.
+    /// The destination of the results, and another operand, if any: name in the shader, elements, and elements per row
+    /// of the product; or none if the operand is not divided by rows.
     pub c: (&'static str, View, usize),
     pub other: Option<(&'static str, View, Option<usize>)>,
-    /// Of the shader.
+    /// Constants of the snippet.
     pub constants: Vec<(&'static str, f64)>,
 }
 
-/// A shader.
+/// The kind of an epilogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EpilogueKind {
-    /// `c (+)=` the results.
+    /// Stores the results: `c (+)= a b`.
     Store,
-    /// Query and key heads are turned.
+    /// Rotates query and key heads.
     Rope,
-    /// Gates are applied.
+    /// Applies SwiGLU's gates.
     Swiglu,
-    /// Of the results, the gradient of the gates is made.
+    /// Computes the gradient of the gates from the results.
     SwigluBackward,
 }
 
@@ -240,13 +243,13 @@ impl EpilogueKind {
 }
 
 impl Epilogue {
-    /// Results as they are.
+    /// The epilogue that stores the results unchanged.
     pub fn store(c: View, n: usize, accumulate: bool) -> Self {
         let constants = vec![("ACCUMULATE", f64::from(u8::from(accumulate)))];
         Self { kind: EpilogueKind::Store, c: ("c", c, n), other: None, constants }
     }
 
-    /// Of `rows` of the product from `first` on.
+    /// The epilogue for `rows` rows of the product from row `first` on.
     pub fn of_rows(&self, first: usize, rows: usize) -> Self {
         let cut = |view: View, width: usize| view.slice(first * width, rows * width);
         let (name, c, width) = self.c;
@@ -260,25 +263,25 @@ impl Epilogue {
         }
     }
 
-    /// What the product's kernel binds beside the factors.
+    /// Bindings of the product's kernel in addition to the factors.
     pub fn bindings(&self) -> impl Iterator<Item = Binding> {
         let (name, c, _) = self.c;
         [(name, c)].into_iter().chain(self.other.map(|(name, view, _)| (name, view)))
     }
 }
 
-/// Which part of the results a workgroup has.
+/// How results are divided into the parts of workgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Parts {
-    /// Of a dense product.
+    /// Parts of a dense product.
     Dense,
-    /// Of a product of each expert with its own rows.
+    /// Tiles of the products of experts with their rows.
     Tile,
-    /// Of the gradient of experts' weights.
+    /// Parts of the gradients of experts' weights.
     Weight,
 }
 
-/// The kernel of a product of sums of `k`, if that is known; constants are the way's and those of the epilogue.
+/// The kernel of a product with sums over `k`, if `k` is known. Constants are those of the variant and of the epilogue.
 pub(super) fn kernel(way: &Way, parts: Parts, epilogue: &Epilogue, k: Option<usize>) -> Kernel {
     let mut constants = [epilogue.constants.clone(), way.constants.clone()].concat();
     if let Some(depth) = way.depth {
@@ -294,8 +297,8 @@ pub(super) fn kernel(way: &Way, parts: Parts, epilogue: &Epilogue, k: Option<usi
     Kernel { module, entry: "product", constants }
 }
 
-/// The uniform block: lengths of rows, and which tiles or experts of a grouped product or which rows of a
-/// dense one this dispatch does.
+/// The uniform block: the sizes, and the range of tiles or experts of a grouped product, or of rows of a dense one,
+/// that this dispatch computes.
 pub(super) fn sizes(m: usize, n: usize, k: usize, group: Range<usize>) -> Uniform {
     Uniform::new().size(m).size(n).size(k).size(group.start).size(group.end)
 }

@@ -15,18 +15,19 @@ use crate::plan::View;
 pub struct Residual {
     /// The block's output, `[rows, width]`.
     pub branch: View,
-    /// Where the sum goes, `[rows, width]`.
+    /// The sum, `[rows, width]`.
     pub sum: View,
 }
 
 /// `y = g * s * rstd` with `rstd = 1 / sqrt(mean(s²) + eps)` and `s = x`, or `x + branch`.
 ///
-/// From the same `s` both give the same bits: recomputation finds summed what was a sum before.
+/// Both forms give bitwise equal results from the same `s`: recomputation reads the stored sum, which the forward
+/// computed itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Rmsnorm {
     /// The residual stream, `[rows, width]`.
     pub x: View,
-    /// What to add to it first, if anything.
+    /// The branch to add before the norm, if any.
     pub residual: Option<Residual>,
     /// Gain, `[width]`.
     pub gain: View,
@@ -139,7 +140,7 @@ fn normalize_rows(x: &[f32], gain: &[f32], eps: f32, y: &mut [f32], rstd: &mut [
 pub struct RmsnormBackward {
     /// Gradient of the output, `[rows, width]`.
     pub dy: View,
-    /// What was normalised (the sum, where there was a residual), `[rows, width]`.
+    /// Input of the norm (the sum, if there was a residual), `[rows, width]`.
     pub x: View,
     /// Gain, `[width]`.
     pub gain: View,
@@ -147,7 +148,7 @@ pub struct RmsnormBackward {
     pub rstd: View,
     /// Gradient of the residual stream, `[rows, width]`.
     pub dx: View,
-    /// Add to `dx` what flows past the norm, instead of overwriting.
+    /// Add to `dx`, which holds the gradient of the residual path, instead of overwriting it.
     pub accumulate: bool,
     /// Gradient of the gain, `[width]`; always added to.
     pub dgain: View,

@@ -1,5 +1,5 @@
 //! Rotary position embedding in place on the packed projection (Su et al. 2021, arXiv 2104.09864),
-//! with the half-split pairing of Llama: feature `i` turns with feature `i + head_dim / 2`.
+//! with the half-split pairing of Llama: feature `i` is rotated with feature `i + head_dim / 2`.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -11,19 +11,17 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
-/// Turns every query and key head at position `t = token % context` by the angles
+/// Rotates every query and key head at position `t = token % context` by the angles
 /// `φ_i = t theta^(-2i / head_dim)`:
 ///
 /// `x_i ← x_i cos φ_i - x_{i+half} sin φ_i`, `x_{i+half} ← x_{i+half} cos φ_i + x_i sin φ_i`.
-///
-/// A rotation's gradient is the rotation back: the backward is the same op on the gradient with
-/// `inverse`.
+/// The gradient of a rotation is the inverse rotation: the backward is the same op on the gradient with `inverse`.
 #[derive(Clone, Copy, Debug)]
 pub struct Rope {
     /// The packed projection (or its gradient), `[tokens, (q_heads + 2 kv_heads) head_dim]`, a row
-    /// holding all query heads, then the key heads, then the value heads (left alone).
+    /// holding all query heads, then the key heads, then the value heads, which are unchanged.
     pub qkv: View,
-    /// What [`table`] makes, `[context, head_dim]`.
+    /// The result of [`table`], `[context, head_dim]`.
     pub table: View,
     /// Token states in all rows of the batch.
     pub tokens: usize,
@@ -35,14 +33,14 @@ pub struct Rope {
     pub kv_heads: usize,
     /// Features of a head; even.
     pub head_dim: usize,
-    /// Turn back.
+    /// Rotate back.
     pub inverse: bool,
 }
 
-/// The [`Rope::table`]: row `t` holds `cos φ_i` for `i` in `0..head_dim / 2`, then `sin φ_i`, of
-/// scaled frequencies where there is a scaling.
+/// The [`Rope::table`]: row `t` holds `cos φ_i` for `i` in `0..head_dim / 2`, then `sin φ_i`, with scaled frequencies
+/// if there is a scaling.
 ///
-/// Angles are taken in f64: at position 8192, those of f32 would be off by 5e-4 radians.
+/// Angles are computed in f64: at position 8192, angles in f32 would have an error of 5e-4 radians.
 pub fn table(
     context: usize,
     head_dim: usize,
@@ -69,7 +67,7 @@ impl Rope {
         (self.q_heads + 2 * self.kv_heads) * self.head_dim
     }
 
-    /// Heads that turn.
+    /// Number of rotated heads.
     pub(super) fn heads(&self) -> usize {
         self.q_heads + self.kv_heads
     }
@@ -135,7 +133,7 @@ impl Op for Rope {
     }
 }
 
-/// Turns the heads in `x` by the angles of one position; `sign` -1 turns back.
+/// Rotates the heads in `x` by the angles of one position; `sign` -1 rotates back.
 #[multiversion(targets("x86_64+avx512f+avx512vl+fma", "x86_64+avx2+fma"))]
 pub(super) fn turn_heads(x: &mut [f32], angles: &[f32], sign: f32) {
     let (cos, sin) = angles.split_at(angles.len() / 2);

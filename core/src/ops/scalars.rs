@@ -1,4 +1,5 @@
-//! Indices into the `scalars` input: what changes from step to step without recompiling a plan.
+//! Indices into the `scalars` input, which holds values that change between steps, so that a plan needs no
+//! recompilation.
 /// Number of elements of the `scalars` tensor.
 pub const LEN: usize = 64;
 /// Learning rate of the step.
@@ -13,7 +14,7 @@ pub const NTP_SCALE: usize = 3;
 pub const NITP_SCALE: usize = 4;
 /// 1 / micro-batches.
 pub const MICRO_SCALE: usize = 5;
-/// 1 / (positions of the micro-batch whose second token ahead counts * micro-batches); 0 if there is none.
+/// 1 / (positions of the micro-batch whose second next token counts * micro-batches); 0 if there is none.
 pub const MTP_SCALE: usize = 6;
 /// 1 / (positions of the micro-batch whose next state counts * micro-batches); 0 if there is none.
 pub const NEXTLAT_SCALE: usize = 7;

@@ -1,5 +1,5 @@
-//! The gate of Qwen2Moe's shared expert: what the expert gives, times the sigmoid of a score of the token (the model
-//! code of transformers, `Qwen2MoeSparseMoeBlock`).
+//! The gate of Qwen2Moe's shared expert: the expert's result times the sigmoid of a score of the token (the model code
+//! of transformers, `Qwen2MoeSparseMoeBlock`).
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -11,7 +11,7 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
-/// `y = x / (1 + exp(-logit))`, one score a row.
+/// `y = x / (1 + exp(-logit))`, with one score per row.
 #[derive(Clone, Copy, Debug)]
 pub struct SigmoidGate {
     /// `[rows, width]`.
@@ -74,7 +74,7 @@ impl Op for SigmoidGate {
 pub struct SigmoidGateBackward {
     /// Gradient of `y`, `[rows, width]`.
     pub dy: View,
-    /// What was gated, `[rows, width]`.
+    /// Input of the gate, `[rows, width]`.
     pub x: View,
     /// Scores, `[rows]`.
     pub logits: View,

@@ -10,13 +10,13 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
-/// Threads of a workgroup of either kernel.
+/// Threads of a workgroup in both kernels.
 const THREADS: usize = 256;
 
 /// `y = silu(gate) * up`.
 #[derive(Clone, Copy, Debug)]
 pub struct Swiglu {
-    /// Both projections of each token, `[rows, 2 * width]`: the gate, then what it gates.
+    /// Both projections of each token, `[rows, 2 * width]`: first the gate, then its operand `up`.
     pub gate_up: View,
     /// Output, `[rows, width]`.
     pub y: View,

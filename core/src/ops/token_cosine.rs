@@ -1,6 +1,6 @@
-//! The plain regulariser: mean cosine of the states of different positions of a sequence, with no
-//! target (an ablation of arXiv 2605.24956). The sum over all pairs is that of one vector, the sum
-//! `s` of the unit vectors `u_t`: `S = (abs(s)² - n) / (n (n - 1))`.
+//! A regulariser without a target: the mean cosine of the states at different positions of a sequence (an ablation of
+//! arXiv 2605.24956). The sum over all pairs follows from the sum `s` of the unit vectors `u_t`: `S = (abs(s)² - n) /
+//! (n (n - 1))`.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -11,8 +11,7 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
 use crate::plan::View;
 
-/// A state whose squared length is at most this has no direction: it is taken as 0, at right
-/// angles to all others, and gets no gradient.
+/// A state with at most this squared length counts as 0: it is orthogonal to all others, and gets no gradient.
 const SHORTEST_SQUARED: f64 = 1e-24;
 
 /// `loss = S` of each sequence and, in training,
@@ -24,7 +23,7 @@ pub struct TokenCosine {
     pub h: View,
     /// Mean cosine of each sequence, `[rows]`.
     pub loss: View,
-    /// In training, the gradient.
+    /// The gradient; `None` outside of training.
     pub gradient: Option<TokenCosineGradient>,
     /// Scratch: `1 / abs(h_t)`, `[rows * context]`.
     pub inverse: View,
@@ -41,7 +40,7 @@ pub struct TokenCosine {
     pub width: usize,
 }
 
-/// Where the gradient of a [`TokenCosine`] goes, and its scale.
+/// Destination and scale of the gradient of a [`TokenCosine`].
 #[derive(Clone, Copy, Debug)]
 pub struct TokenCosineGradient {
     /// Gradient of the states, `[rows * context, width]`.
@@ -52,12 +51,12 @@ pub struct TokenCosineGradient {
     pub weight: f64,
     /// The step's scalars, `[scalars::LEN]`.
     pub scalars: View,
-    /// Which of them is the scale: `scalars::NITP_SCALE`, here 1 / (sequences of a step).
+    /// Index of the scalar that is the scale: `scalars::NITP_SCALE`, here 1 / (sequences of a step).
     pub index: usize,
 }
 
 impl TokenCosine {
-    /// Positions that one task sums.
+    /// Positions of a task.
     const SEGMENT: usize = 64;
 
     /// Rows of the scratch tensor `partial`.

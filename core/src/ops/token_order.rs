@@ -1,5 +1,5 @@
-//! Token order prediction (arXiv 2508.19228): logits rank the tokens that come next by how soon they come. The loss is
-//! ListNet's, a cross-entropy with a distribution over the tokens ahead in place of one label.
+//! Token order prediction (arXiv 2508.19228): logits rank the upcoming tokens by their distance. The loss is ListNet's,
+//! a cross-entropy with a distribution over the tokens ahead instead of one label.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
@@ -14,9 +14,9 @@ use crate::plan::View;
 /// `loss = -Σ_v q_v ln softmax(logits)_v` and, with a gradient, `logits <- weight scale (softmax(logits) - q)`.
 ///
 /// At position `t` the tokens ahead are `labels[t], labels[t + 1], ...`, at most `window` of them, up to the end of the
-/// sequence or the first label that is no entry of the vocabulary. Of a token that comes more than once the first time
-/// counts. With `d` the distance of token `v`, from 1, the paper's score is `window - d`, and `q` is the softmax of the
-/// scores of the tokens ahead: `q_v` is in proportion to `e^-d`. A position with nothing ahead has a loss and a gradient of 0.
+/// sequence or the first label outside of the vocabulary. Of a repeated token, the first occurrence counts. With `d`
+/// the distance of token `v`, from 1, the paper's score is `window - d`, and `q` is the softmax of the scores of the
+/// tokens ahead: `q_v` is proportional to `e^-d`. A position without tokens ahead has loss and gradient 0.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenOrder {
     /// Logits, `[rows, vocab]`; overwritten by their gradient if there is one.
@@ -25,22 +25,22 @@ pub struct TokenOrder {
     pub labels: View,
     /// Loss of each row in nats, `[rows]`.
     pub loss: View,
-    /// Scale of the gradient; `None` leaves the logits as they are.
+    /// Scale of the gradient; with `None` the logits are unchanged.
     pub gradient: Option<CrossEntropyGradient>,
     /// Number of rows.
     pub rows: usize,
-    /// The position of the first row, of `tokens`.
+    /// Position of the first row among the `tokens`.
     pub first: usize,
     /// Number of vocabulary entries.
     pub vocab: usize,
     /// Positions of a sequence.
     pub context: usize,
-    /// Most tokens ahead, at most [`MAX_WINDOW`].
+    /// Largest number of tokens ahead; at most [`MAX_WINDOW`].
     pub window: usize,
 }
 
 impl TokenOrder {
-    /// The tokens ahead of a position, with their shares `q`.
+    /// The tokens ahead of a position, with their probabilities `q`.
     fn ahead<R: Real>(&self, labels: &[u32], t: usize) -> Vec<(usize, R)> {
         let end = (t / self.context + 1) * self.context;
         let ahead = labels[t..end.min(t + self.window)].iter();
@@ -163,7 +163,7 @@ impl Op for TokenOrder {
     }
 }
 
-/// The loss of a row, its logits as they were.
+/// The loss of a row, from its logits before they are overwritten.
 fn value(row: &[f32], share: Share, order: &[(usize, f32)]) -> f32 {
     let log_sum = share.sum.ln();
     order.iter().map(|&(token, q)| q * (log_sum - (row[token] - share.largest))).sum()

@@ -1,4 +1,4 @@
-//! How far an f32 executor may be from the f64 twin, one row an op.
+//! Tolerances of f32 executors against the f64 twin, one row for each op.
 
 /// `|x - reference| <= atol + rtol * |reference|`, element by element.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,7 +9,7 @@ pub struct Tolerance {
     pub rtol: f64,
 }
 
-/// Inputs of the op tests are of the order of 1, reductions of some hundred terms.
+/// For the inputs of the op tests: numbers of the order of 1, and sums of some hundred terms.
 const TABLE: &[(&str, Tolerance)] = &[
     ("accumulate_sum", Tolerance { atol: 1e-5, rtol: 1e-5 }),
     ("adamw", Tolerance { atol: 1e-6, rtol: 2e-6 }),
@@ -36,7 +36,7 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("moe_balance", Tolerance { atol: 2e-6, rtol: 1e-5 }),
     ("moe_combine", Tolerance { atol: 5e-6, rtol: 1e-5 }),
     ("moe_combine_backward", Tolerance { atol: 2e-5, rtol: 2e-5 }),
-    // Integers and copies: nothing is rounded.
+    // Integers and copies are exact.
     ("moe_dispatch", Tolerance { atol: 0.0, rtol: 0.0 }),
     ("moe_gather", Tolerance { atol: 0.0, rtol: 0.0 }),
     ("moe_gather_backward", Tolerance { atol: 5e-6, rtol: 1e-5 }),
@@ -48,7 +48,8 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("rmsnorm_backward", Tolerance { atol: 2e-5, rtol: 2e-5 }),
     ("rope", Tolerance { atol: 1e-6, rtol: 2e-6 }),
     ("rope_backward", Tolerance { atol: 1e-6, rtol: 2e-6 }),
-    // sum_of_squares has no row: its parts are each executor's own, clip_factor judges their sum.
+    // sum_of_squares has no row: executors divide the sum into different parts. The test of clip_factor checks the
+    // total.
     ("scale_losses", Tolerance { atol: 0.0, rtol: 1e-6 }),
     ("sigmoid_gate", Tolerance { atol: 1e-6, rtol: 5e-6 }),
     ("sigmoid_gate_backward", Tolerance { atol: 2e-5, rtol: 2e-5 }),
@@ -59,13 +60,13 @@ const TABLE: &[(&str, Tolerance)] = &[
     ("update_loss_scale", Tolerance { atol: 1e-6, rtol: 5e-6 }),
 ];
 
-/// Ops that round to halves on the way to their results too, or add to a half: what comes to their rows.
+/// Additional tolerances of ops that round intermediate results to halves, or add to halves.
 const HALVES: &[(&str, Tolerance)] = &[
-    // Matrix units take halves: weights are rounded.
+    // Matrix units read halves, so the weights of attention are rounded.
     ("attention", Tolerance { atol: 5e-4, rtol: 1e-3 }),
-    // So are gradients of scores, and the output that delta is of.
+    // The gradients of scores are rounded, and the output from which delta is computed.
     ("attention_backward", Tolerance { atol: 5e-4, rtol: 1e-3 }),
-    // So is the product, which is larger than what is made of it, where that is an op of its own.
+    // The product is rounded if the ops run separately, and it is larger than the result.
     ("grouped_matmul_swiglu", Tolerance { atol: 4e-3, rtol: 2e-3 }),
     ("grouped_matmul_swiglu_backward", Tolerance { atol: 4e-3, rtol: 2e-3 }),
     ("matmul_rope", Tolerance { atol: 4e-3, rtol: 1e-3 }),
@@ -73,15 +74,15 @@ const HALVES: &[(&str, Tolerance)] = &[
     ("matmul_swiglu_backward", Tolerance { atol: 4e-3, rtol: 2e-3 }),
 ];
 
-/// Products of halves whose results are f32: matrix units align the terms of a piece before they add them, and
-/// what is small beside the largest of them loses bits.
+/// Additional tolerances of products of halves with results in f32: matrix units align the terms of a piece before they
+/// add them, so terms much smaller than the largest lose bits.
 const SUMS_OF_HALVES: &[(&str, Tolerance)] = &[
     ("grouped_matmul", Tolerance { atol: 1e-4, rtol: 2e-5 }),
     ("grouped_matmul_backward_weight", Tolerance { atol: 1e-4, rtol: 2e-5 }),
     ("matmul", Tolerance { atol: 1e-4, rtol: 2e-5 }),
 ];
 
-/// The ops: each has a row, but for `sum_of_squares`.
+/// Names of all ops with a row: all except `sum_of_squares`.
 pub fn ops() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|(name, _)| *name)
 }
@@ -98,8 +99,8 @@ pub fn of(op: &str) -> Tolerance {
         .1
 }
 
-/// The same for results that are stored as halves, from operands that are: one rounding more, to 11 bits, and
-/// none of what is smaller than the least half; and what the rows say.
+/// The tolerance of an op whose operands and results are halves: that of f32, plus one rounding to 11 bits and the
+/// least half, or the row of `HALVES`.
 ///
 /// # Panics
 /// As [`of`].
@@ -110,7 +111,7 @@ pub fn of_halves(op: &str) -> Tolerance {
     Tolerance { atol: atol + more.atol, rtol: rtol + more.rtol }
 }
 
-/// The same for results in f32 from operands of which some are halves.
+/// The tolerance of an op with results in f32 and some operands in halves.
 ///
 /// # Panics
 /// As [`of`].

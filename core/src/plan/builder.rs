@@ -9,7 +9,7 @@ use crate::ops::DynOp;
 pub struct PlanBuilder {
     plan: Plan,
     shared: HashMap<String, TensorId>,
-    /// How often each activation's name was asked for: a chunked loop plans it more than once.
+    /// Number of activations planned under each name: a chunked loop plans a name more than once.
     copies: HashMap<String, usize>,
     scope: Vec<String>,
     in_update: bool,
@@ -151,14 +151,15 @@ impl PlanBuilder {
         Node { op: Box::new(op), scope: self.scope.join(".") }
     }
 
-    /// The finished plan, without the ops whose results nothing reads: a block that is planned a
-    /// second time for its backward is planned whole.
+    /// The finished plan, without ops whose results are never read. Such ops arise from recomputation: a block is
+    /// planned a second time as a whole, and its backward reads only a part of the results.
     pub fn finish(mut self) -> Plan {
         self.leave_out_unread();
         self.plan
     }
 
-    /// From the end, so that what only an op that is left out reads is left out as well.
+    /// Removes ops whose results are never read. Goes backwards, so that an op is also removed if only removed ops read
+    /// its results.
     fn leave_out_unread(&mut self) {
         let Plan { tensors, prepare, micro, update, .. } = &mut self.plan;
         let mut wanted: Vec<bool> =

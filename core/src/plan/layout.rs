@@ -1,5 +1,5 @@
-//! Where each tensor lies: parameters packed once for all plans, activations in an arena by
-//! liveness, so that memory is reused as soon as a tensor was read for the last time.
+//! Places of tensors in memory. Parameters are packed once for all plans. Activations share an arena by liveness:
+//! memory is reused after the last read of a tensor.
 
 use std::collections::HashMap;
 
@@ -53,13 +53,13 @@ impl Space {
 pub struct Place {
     /// The space.
     pub space: Space,
-    /// Buffer within the space; spaces larger than one buffer may be have several.
+    /// Index of the buffer within the space. A space has several buffers if it exceeds the largest buffer size.
     pub chunk: usize,
     /// First element.
     pub offset: usize,
 }
 
-/// Largest buffer and binding that an executor can hold, in elements of 4 bytes.
+/// Largest buffer and binding of an executor, in elements of 4 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Elements in one buffer.
@@ -83,7 +83,7 @@ impl Limits {
     pub const NONE: Limits = Limits { buffer: usize::MAX, binding: usize::MAX };
 }
 
-/// A tensor that does not fit.
+/// A tensor exceeds a limit.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum LayoutError {
     /// One tensor is larger than a binding may be.
@@ -100,7 +100,7 @@ pub enum LayoutError {
     },
 }
 
-/// A parameter as the packing sees it.
+/// A parameter, for the packing.
 #[derive(Clone, Copy, Debug)]
 pub struct Packed<'a> {
     /// Its name in plans.
@@ -109,21 +109,21 @@ pub struct Packed<'a> {
     pub len: usize,
     /// Whether weight decay applies.
     pub decay: bool,
-    /// Whether it is of a head that serves training alone.
+    /// Whether it belongs to a head that only training uses.
     pub of_head: bool,
 }
 
 /// The packing of all parameters, shared by every plan over one store.
 ///
-/// Matrices come first, then norm gains: weight decay applies to a prefix of each chunk. Heads that serve
-/// training alone have chunks of their own after the model's: sums over the model's gradients are then the
-/// same, bit for bit, with such a head and without.
+/// Matrices come first, then norm gains: weight decay applies to a prefix of each chunk. Heads that only training uses
+/// have chunks of their own, after those of the model. Sums over the model's gradients are therefore bitwise equal with
+/// and without such a head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterLayout {
     places: HashMap<String, (usize, usize)>,
     /// Elements in each chunk, padding included.
     pub chunks: Vec<usize>,
-    /// In each chunk, the elements before this one are under weight decay.
+    /// For each chunk, the first element without weight decay.
     pub decay_ends: Vec<usize>,
 }
 
@@ -131,7 +131,7 @@ impl ParameterLayout {
     /// Packs parameters in order.
     ///
     /// # Errors
-    /// [`LayoutError::TensorTooLarge`] if one parameter passes the limit of a binding.
+    /// [`LayoutError::TensorTooLarge`] if one parameter exceeds the limit of a binding.
     pub fn new<'a>(
         parameters: impl Iterator<Item = Packed<'a>>,
         limits: Limits,
@@ -170,11 +170,11 @@ impl ParameterLayout {
 /// Places of all tensors of a plan.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// By tensor.
+    /// The place of each tensor.
     pub places: Vec<Place>,
     /// Elements of each chunk of each space that belongs to the plan (not the store).
     pub sizes: HashMap<Space, Vec<usize>>,
-    /// After node i, these activations are dead: tests fill them with NaN.
+    /// The activations that die after node i. Tests fill them with NaN.
     pub frees: Vec<Vec<View>>,
     /// Least bytes that any arena for this plan needs: the largest sum of live activations.
     pub arena_lower_bound: u64,
@@ -275,7 +275,7 @@ impl Layout {
         self.sizes.get(&space).map_or(0, |sizes| space.dtype().bytes() as u64 * elements(sizes))
     }
 
-    /// Largest first, each at the lowest offset that is free during its whole life.
+    /// Places activations, the largest first, each at the lowest offset that is free during its whole life.
     fn place_activations(
         &mut self,
         plan: &Plan,
@@ -291,7 +291,7 @@ impl Layout {
         if order.is_empty() {
             return;
         }
-        // Bytes that begin to live at a node, and those that lived up to the one before.
+        // For each node, the bytes of activations that begin to live there, and of those that died before it.
         let mut changes = vec![(0u64, 0u64); self.frees.len() + 1];
         for &i in &order {
             let bytes = dtype.bytes() as u64 * align(plan.tensors[i].len(), dtype) as u64;
@@ -304,7 +304,7 @@ impl Layout {
         });
         self.arena_lower_bound += live.max().unwrap_or(0);
         order.sort_by_key(|&i| std::cmp::Reverse(plan.tensors[i].len()));
-        // (offset, end, tensor) of what is placed in each chunk, sorted.
+        // (offset, end, tensor) of the placed activations in each chunk, sorted.
         let mut placed: Vec<Vec<(usize, usize, usize)>> = vec![Vec::new()];
         let mut sizes: Vec<usize> = vec![0];
         for &i in &order {
@@ -341,7 +341,7 @@ impl Layout {
     }
 }
 
-/// First and last node that touch each activation; `(0, usize::MAX)` for what is never touched.
+/// First and last node that touch each activation; `(0, usize::MAX)` for tensors that no node touches.
 fn lifetimes(plan: &Plan) -> Vec<(usize, usize)> {
     let mut lifetimes = vec![(0, usize::MAX); plan.tensors.len()];
     for (index, node) in plan.nodes().enumerate() {
@@ -364,8 +364,7 @@ fn lifetimes(plan: &Plan) -> Vec<(usize, usize)> {
     lifetimes
 }
 
-/// Whether `len` elements from `offset` on end at `limit` or before it: where addresses have 32 bits, the
-/// end may be none of them.
+/// Whether `offset + len <= limit`. With addresses of 32 bits, the sum may overflow.
 fn holds(offset: usize, len: usize, limit: usize) -> bool {
     offset.checked_add(len).is_some_and(|end| end <= limit)
 }

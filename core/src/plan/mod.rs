@@ -13,12 +13,11 @@ pub use tensor::{DType, Role, TensorId, TensorInfo, View};
 
 use crate::ops::{Cost, DynOp};
 
-/// One op and where it stands.
+/// One op and its place in the model.
 pub struct Node {
     /// The op, with its views and sizes.
     pub op: Box<dyn DynOp>,
-    /// Where in the model it was planned, e.g. `layers.0.attention`; labels on the GPU are
-    /// `{scope}.{op}`.
+    /// The part of the model that planned it, e.g. `layers.0.attention`. Labels on the GPU are `{scope}.{op}`.
     pub scope: String,
 }
 
@@ -29,9 +28,9 @@ pub struct Node {
 pub struct Plan {
     /// Name for messages: `train`, `evaluate`, `generate`.
     pub name: String,
-    /// Every tensor; a [`TensorId`] indexes this.
+    /// All tensors, indexed by [`TensorId`].
     pub tensors: Vec<TensorInfo>,
-    /// What every micro-batch of a step shares: working copies of the weights.
+    /// Ops whose results all micro-batches of a step share: working copies of the weights.
     pub prepare: Vec<Node>,
     /// Forward and backward of one micro-batch.
     pub micro: Vec<Node>,
@@ -45,7 +44,7 @@ impl Plan {
         &self.tensors[id.index()]
     }
 
-    /// A view of the whole tensor of this name that is no activation.
+    /// A view of the whole tensor of this name. Activations are not found.
     pub fn find(&self, name: &str) -> Option<View> {
         let index = self
             .tensors
@@ -56,8 +55,8 @@ impl Plan {
         Some(View { id, offset: 0, len: self.tensors[index].len(), dtype })
     }
 
-    /// Panics unless another plan's [kept](Role::Kept) tensors are these, in the same order, and so at the same
-    /// places: then both may have one memory for them.
+    /// Checks that two plans have the same [kept](Role::Kept) tensors in the same order, and so at the same places, and
+    /// can share their memory. Panics otherwise.
     pub(crate) fn assert_keeps_as(&self, other: &Plan) {
         let kept = |plan: &Plan| -> Vec<(String, Vec<usize>, DType)> {
             let kept = plan.tensors.iter().filter(|info| info.role == Role::Kept);

@@ -1,4 +1,4 @@
-//! Tensors of a plan: a name, a shape and a role; ops speak of them through [`View`]s.
+//! Tensors of a plan: name, shape and role. Ops refer to them by [`View`]s.
 
 /// Element type of a tensor. `Real` is f32 on every executor except the f64 oracle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -6,7 +6,7 @@ pub enum DType {
     /// A real number: f32 (or f64 in the CPU oracle).
     Real,
     /// A real number of half the size: f16 on a GPU. The CPU holds it as f32 and rounds it to f16
-    /// after each op that wrote it; the f64 oracle leaves it exact.
+    /// after each op that writes it; the f64 oracle does not round.
     Half,
     /// An unsigned 32-bit integer: token ids, expert indices, counts.
     U32,
@@ -24,13 +24,13 @@ impl DType {
         }
     }
 
-    /// Elements: WebGPU binds storage at multiples of 256 bytes.
+    /// Alignment of bindings in elements: WebGPU binds storage at multiples of 256 bytes.
     pub const fn alignment(self) -> usize {
         256 / self.bytes()
     }
 }
 
-/// What a tensor is for; decides which buffer holds it and how long it lives.
+/// Purpose of a tensor; determines its buffer and its lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// A trained weight, shared by all plans over one store.
@@ -49,7 +49,7 @@ pub enum Role {
     State,
     /// Lives as long as the loaded plan: no run zeroes it.
     Kept,
-    /// Lives from its first write to its last read; shares the arena with others.
+    /// Lives from its first write to its last read, in the arena.
     Activation,
 }
 
@@ -73,7 +73,7 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
     /// Element type.
     pub dtype: DType,
-    /// What it is for.
+    /// Its purpose.
     pub role: Role,
 }
 
@@ -89,7 +89,7 @@ impl TensorInfo {
     }
 }
 
-/// A contiguous range of a tensor's elements: what ops read and write.
+/// A contiguous range of a tensor's elements, which ops read and write.
 ///
 /// `offset` must be a multiple of [`DType::alignment`] so that a GPU can bind the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,21 +105,21 @@ pub struct View {
 }
 
 impl View {
-    /// [`DType::alignment`] of what has four bytes.
+    /// [`DType::alignment`] of types of four bytes.
     pub const ALIGNMENT: usize = DType::Real.alignment();
 
-    /// The first `len` elements of the memory that the GPU executor lends to each op by itself:
-    /// what one dispatch of a [`Variant`](crate::kernel::Variant) leaves there, its next ones read.
+    /// The first `len` elements of the scratch memory that the GPU executor lends to one op at a time. Dispatches of a
+    /// [`Variant`](crate::kernel::Variant) pass intermediate results to later dispatches in it.
     pub fn scratch(len: usize) -> View {
         View { id: TensorId(u32::MAX), offset: 0, len, dtype: DType::Real }
     }
 
-    /// The `len` elements of that memory from `offset` on.
+    /// The `len` elements of scratch memory from `offset` on.
     pub fn scratch_from(offset: usize, len: usize) -> View {
         View { offset, ..View::scratch(len) }
     }
 
-    /// Whether this is a range of the executor's scratch.
+    /// Whether this is a range of the scratch memory.
     pub fn is_scratch(self) -> bool {
         self.id.0 == u32::MAX
     }
@@ -127,7 +127,7 @@ impl View {
     /// The elements `offset..offset + len` of this view.
     ///
     /// # Panics
-    /// If the range leaves the view or its start is not aligned: a mistake in a plan builder.
+    /// If the range exceeds the view or its start is not aligned: a mistake in a plan builder.
     pub fn slice(self, offset: usize, len: usize) -> View {
         assert!(offset + len <= self.len, "slice {offset}+{len} of a view of {}", self.len);
         assert!(offset.is_multiple_of(self.dtype.alignment()), "slice at {offset} is not aligned");

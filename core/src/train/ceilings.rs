@@ -1,37 +1,38 @@
-//! What a machine can do at most: multiply-adds in registers, and a copy that no cache holds.
+//! A machine's peak rates: multiply-adds in registers, and a copy too large for caches.
 
 use crate::executor::{Executor, ExecutorError, MicroInputs};
 use crate::ops::{Op, copy::Copy, multiply_add::MultiplyAdd};
 use crate::plan::{DType, Plan, PlanBuilder, Role, View};
 
-/// What a machine can do at most.
+/// A machine's peak rates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ceilings {
-    /// Floating-point operations a second, of multiply-adds in registers, in f32.
+    /// Rate of multiply-adds in registers in f32, in floating-point operations a second.
     pub flops: f64,
-    /// Bytes a second, of a large copy: read and written.
+    /// Rate of a large copy in bytes a second; read and written bytes both count.
     pub bytes: f64,
 }
 
 impl Ceilings {
-    /// Measures both: the best of `repeats`.
+    /// Measures both rates: the best of `repeats` measurements.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn measure(executor: &mut dyn Executor, repeats: usize) -> Result<Self, ExecutorError> {
         let bytes = bytes_ceiling(executor, repeats)?;
         Ok(Self { flops: flops_ceiling(executor, repeats)?, bytes })
     }
 }
 
-/// Floating-point operations a second, of multiply-adds in registers, in f32: the best of `repeats`.
+/// Rate of multiply-adds in registers in f32, in floating-point operations a second: the best of `repeats`
+/// measurements.
 ///
 /// # Errors
-/// What the executor reports.
+/// Errors of the executor.
 pub fn flops_ceiling(executor: &mut dyn Executor, repeats: usize) -> Result<f64, ExecutorError> {
-    /// Enough for every core.
+    /// Enough elements for all cores.
     const LEN: usize = 1 << 20;
-    /// Seconds that a measurement takes at least: clocks are coarse, and have to rise first.
+    /// Least seconds of a measurement: timers are coarse, and processors must raise their clock rates first.
     const LEAST: f64 = 0.02;
     let mut rounds = 16;
     loop {
@@ -45,20 +46,20 @@ pub fn flops_ceiling(executor: &mut dyn Executor, repeats: usize) -> Result<f64,
     }
 }
 
-/// Bytes a second that a copy reads and writes: the best of `repeats`.
+/// Bytes a second that a copy reads and writes: the best of `repeats` measurements.
 fn bytes_ceiling(executor: &mut dyn Executor, repeats: usize) -> Result<f64, ExecutorError> {
-    /// 64 MiB a vector: beyond the caches of processors and of most GPUs.
+    /// 64 MiB per vector: more than the caches of processors and of most GPUs.
     const LEN: usize = 1 << 24;
-    /// 1 GiB a vector, which is beyond every cache.
+    /// 1 GiB per vector: more than any cache.
     const MOST: usize = 1 << 28;
-    /// A copy that is shorter than this many seconds may come from a cache in part, and its launch counts.
+    /// Least seconds of a copy: a shorter one may partly use caches, and the time of its launch matters.
     const LEAST: f64 = 2e-3;
     let mut len = LEN;
     let mut bytes = 0.0;
     loop {
         let copied = best(executor, pair(len, |x, y| Copy { x, y }), repeats);
         let seconds = match copied {
-            // A smaller one fitted.
+            // The previous, smaller vector fitted.
             Err(ExecutorError::Layout(_)) if len > LEN => return Ok(bytes),
             copied => copied?,
         };
@@ -70,7 +71,7 @@ fn bytes_ceiling(executor: &mut dyn Executor, repeats: usize) -> Result<f64, Exe
     }
 }
 
-/// The least seconds of a plan without inputs.
+/// Seconds of the fastest run of a plan without inputs.
 fn best(executor: &mut dyn Executor, plan: Plan, repeats: usize) -> Result<f64, ExecutorError> {
     let id = executor.load(plan)?;
     let mut best = f64::INFINITY;
@@ -81,7 +82,7 @@ fn best(executor: &mut dyn Executor, plan: Plan, repeats: usize) -> Result<f64, 
     Ok(best)
 }
 
-/// A plan of one op from one vector to another.
+/// A plan of one op that reads a vector and writes another.
 fn pair<T: Op + 'static>(len: usize, op: impl FnOnce(View, View) -> T) -> Plan {
     let mut builder = PlanBuilder::new("ceiling");
     let x = builder.shared("x", &[len], DType::Real, Role::State);

@@ -16,7 +16,7 @@ pub struct Evaluator {
     moe_layers: Vec<usize>,
 }
 
-/// Reads of one batch that are under way.
+/// Pending reads of one batch.
 #[derive(Clone, Debug)]
 pub(super) struct BatchReads {
     /// Metrics, then the loads of each MoE block.
@@ -27,7 +27,7 @@ pub(super) struct BatchReads {
 }
 
 impl BatchReads {
-    /// The first read that was not seen to arrive.
+    /// The first read whose data have not arrived yet.
     pub(super) fn next(&self) -> Option<Ticket> {
         self.reads.next()
     }
@@ -40,7 +40,7 @@ pub struct Sums {
     terms: Terms,
     bytes: usize,
     unknown: usize,
-    /// Of each loss, by its place in the metrics.
+    /// Sum of each loss, by its index in the metrics.
     losses: Vec<f64>,
     loads: Vec<Vec<f32>>,
 }
@@ -49,7 +49,7 @@ impl Evaluator {
     /// Loads the evaluate plan of this configuration.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
         let plan = inputs::load_plan(executor, config, evaluate_plan(config))?;
         let layers = 0..config.model.num_hidden_layers;
@@ -77,7 +77,7 @@ impl Evaluator {
         })
     }
 
-    /// Adds a batch to the sums once its reads arrived; `false` while they have not.
+    /// Adds a batch to the sums if its reads have arrived; else returns `false`.
     pub(super) fn collect(
         &self,
         executor: &mut dyn Executor,
@@ -104,10 +104,10 @@ impl Evaluator {
         Ok(true)
     }
 
-    /// Evaluates these batches and waits for each: native apps.
+    /// Evaluates these batches and waits for each. For native apps.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn evaluate_now(
         &self,
         executor: &mut dyn Executor,
@@ -125,7 +125,7 @@ impl Evaluator {
     /// Starts one batch for its last hidden states `[rows * context, hidden_size]`.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn submit_hidden(
         &self,
         executor: &mut dyn Executor,
@@ -137,10 +137,10 @@ impl Evaluator {
         Ok(executor.run(self.plan, &[inputs], &[hidden])?[0])
     }
 
-    /// As [`Evaluator::submit_hidden`], waiting for the states: native apps.
+    /// Like [`Evaluator::submit_hidden`], but waits for the states. For native apps.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn hidden_now(
         &self,
         executor: &mut dyn Executor,
@@ -152,35 +152,35 @@ impl Evaluator {
         Ok(states)
     }
 
-    /// Elements of the states of a batch's rows that are not padding.
+    /// Number of elements of a batch's states, without those of padding rows.
     pub(super) fn state_elements(&self, batch: &Batch) -> usize {
         let train = &self.config.train;
         let rows = train.batch_size - batch.padding_rows;
         rows * train.context_length * self.config.model.hidden_size
     }
 
-    /// How many of `available` held-out batches give the states of a geometry: enough that the
-    /// covariance of hidden_size directions has four times as many states.
+    /// Number of held-out batches, of `available` ones, for a measurement of geometry: enough for four times as many
+    /// states as there are dimensions of the covariance.
     pub fn geometry_batches(&self, available: usize) -> usize {
         let tokens = self.config.train.batch_size * self.config.train.context_length;
         (4 * self.config.model.hidden_size).div_ceil(tokens).min(available)
     }
 }
 
-/// Share of unknown tokens above which bits per byte say nothing.
+/// Share of unknown tokens above which bits per byte are meaningless.
 const MOST_UNKNOWN: f64 = 1e-3;
 
 impl Sums {
-    /// Bits a byte: the cross-entropy of all labels by the bytes of all but the unknown ones, for
-    /// which text of an unknown length stands. A few of them make the number too large by about
-    /// their share; none where they are more than [`MOST_UNKNOWN`], or there is no byte.
+    /// Bits per byte: the cross-entropy of all labels, divided by the bytes of all labels except unknown tokens, whose
+    /// texts have unknown lengths. The result is too large by about the share of unknown tokens. None if this share
+    /// exceeds [`MOST_UNKNOWN`], or if there are no bytes.
     fn bits_per_byte(&self) -> Option<f64> {
         let known = self.unknown as f64 <= MOST_UNKNOWN * self.terms.labels as f64;
         let bits = self.loss(metric::NTP_LOSS) / std::f64::consts::LN_2;
         (known && self.bytes > 0).then(|| bits / self.bytes as f64)
     }
 
-    /// The sum of a loss, by its place in the metrics.
+    /// The sum of a loss, by its index in the metrics.
     fn loss(&self, metric: usize) -> f64 {
         self.losses.get(metric).copied().unwrap_or(0.0)
     }

@@ -1,4 +1,4 @@
-//! What a run tells: one stream of typed events, read by progress bars, logs and views alike.
+//! Events of a run: one stream of typed events for progress bars, logs and views.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,19 +7,19 @@ use super::schedule::learning_rate;
 use crate::config::{Config, flops_per_token};
 use crate::model::metric;
 
-/// Something that happened. Serialises to one flat JSON object with a key `event`.
+/// An event. Serialises to one flat JSON object with a key `event`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A training step was done.
+    /// A training step is finished.
     Step(StepEvent),
     /// The held-out split was evaluated.
     Evaluation(EvaluationEvent),
     /// The geometry of the last hidden states of held-out tokens.
     Geometry(GeometryEvent),
-    /// A checkpoint is ready to be kept.
+    /// A checkpoint is ready to be saved.
     Checkpoint(CheckpointEvent),
-    /// Something that the user should know.
+    /// A message for the user.
     Warning(WarningEvent),
     /// The run is over.
     Finished(FinishedEvent),
@@ -36,38 +36,37 @@ pub struct StepEvent {
     pub loss: f64,
     /// Cross-entropy, nats a token.
     pub ntp_loss: f64,
-    /// Raw NITP loss; 0 where it is off or before its start step.
+    /// NITP loss without its weight; 0 if NITP is off, and before its start step.
     pub nitp_loss: f64,
-    /// Raw balance loss, summed over MoE blocks.
+    /// Balance loss without its weight, summed over MoE blocks.
     pub balance_loss: f64,
-    /// Raw losses of other objectives.
+    /// Losses of other objectives, without their weights.
     #[cfg_attr(not(target_arch = "wasm32"), serde(flatten))]
     #[cfg_attr(target_arch = "wasm32", serde(skip))]
     pub rivals: RivalLosses,
     /// Norm of all gradients before clipping; 0 in a step that was skipped.
     pub grad_norm: f64,
-    /// In mixed precision, what the step's losses were multiplied by.
+    /// In mixed precision, the loss scale of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<f64>,
-    /// Whether the scaled gradients overflowed, and weights and moments stayed as they were.
+    /// Whether the step was skipped because scaled gradients overflowed: weights and moments are unchanged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
     /// Learning rate of the step.
     pub learning_rate: f64,
-    /// Speed of this step; none where it can't be told, because results of other work, such as an
-    /// evaluation, arrived with it or just before.
+    /// Speed of this step; none if it is unknown, because results of other work, such as an evaluation, arrived with it
+    /// or just before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,
-    /// Model FLOPs utilisation: floating-point operations a second of the model's own
-    /// ([`flops_per_token`], recomputation left out), as a share of the multiply-adds in
-    /// f32 that were measured on the device. Matrix units can pass 1. None where the speed or the ceiling is
-    /// not known.
+    /// Model FLOPs utilisation: the model's floating-point operations a second ([`flops_per_token`], without
+    /// recomputation), divided by the measured peak rate of multiply-adds in f32. With matrix units it can exceed 1.
+    /// None if the speed or the peak rate is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfu: Option<f64>,
 }
 
 impl StepEvent {
-    /// The event of the step after `done` others, from the plan's `metrics`; of no known speed.
+    /// The event of step `done + 1`, from the plan's `metrics`, without its speed.
     pub fn new(config: &Config, done: usize, metrics: &[f32]) -> Self {
         let value = |index: usize| f64::from(metrics[index]);
         let (ntp_loss, balance_loss) = (value(metric::NTP_LOSS), value(metric::BALANCE_LOSS));
@@ -96,19 +95,19 @@ impl StepEvent {
         }
     }
 
-    /// Puts the speed down: a step in `seconds`, on a device that does `flops_ceiling` floating-point operations
-    /// a second.
+    /// Sets the speed of a step that took `seconds`, on a device with a peak rate of `flops_ceiling` floating-point
+    /// operations a second.
     pub(super) fn set_speed(&mut self, config: &Config, seconds: f64, flops_ceiling: Option<f64>) {
         let tokens_per_second = config.train.tokens_per_step() as f64 / seconds.max(1e-9);
         self.tokens_per_second = Some(tokens_per_second);
         let cost = flops_per_token(config);
-        // Before NITP's start step the projector computes too: its result is scaled by 0.
+        // The projector also runs before NITP's start step; its loss is then scaled by 0.
         let flops = tokens_per_second * cost.total();
         self.mfu = flops_ceiling.map(|ceiling| flops / ceiling);
     }
 }
 
-/// Raw losses of the objectives that NITP is compared with; none where one is off.
+/// Losses, without their weights, of the objectives that NITP is compared with; none for an objective that is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RivalLosses {
     /// Cross-entropy of multi-token prediction, nats a token.
@@ -126,7 +125,7 @@ pub struct RivalLosses {
 }
 
 impl RivalLosses {
-    /// Of those that are on, by their places in the metrics.
+    /// The losses of the objectives that are on, by their indices in the metrics.
     pub(super) fn new(config: &Config, loss: impl Fn(usize) -> f64) -> Self {
         let if_on = |is_on: bool, metric: usize| is_on.then(|| loss(metric));
         Self {
@@ -137,21 +136,21 @@ impl RivalLosses {
         }
     }
 
-    /// The keys of all, which are those of logs.
+    /// Keys of the losses in logs.
     pub const KEYS: [&str; 4] = ["mtp_loss", "nextlat_loss", "nextlat_kl", "top_loss"];
 
-    /// All, in the order of [`Self::KEYS`].
+    /// The losses, in the order of [`Self::KEYS`].
     pub fn values(&self) -> [Option<f64>; 4] {
         [self.mtp_loss, self.nextlat_loss, self.nextlat_kl, self.top_loss]
     }
 
-    /// Those that are on, with what people call them.
+    /// The losses of the objectives that are on, with readable names.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let names = ["MTP loss", "NextLat loss", "NextLat KL", "TOP loss"];
         names.into_iter().zip(self.values()).filter_map(|(name, loss)| Some((name, loss?)))
     }
 
-    /// What they add to the whole loss.
+    /// Their weighted sum, which is added to the total loss.
     fn weighted(&self, config: &Config) -> f64 {
         let Config { mtp, nextlat, top, .. } = config;
         let weights = [mtp.weight, nextlat.weight, nextlat.kl_weight, top.weight];
@@ -178,18 +177,18 @@ pub struct EvaluationEvent {
     pub val_loss: f64,
     /// `exp(val_loss)`.
     pub perplexity: f64,
-    /// Cross-entropy in bits a byte of text; none where more than one token in a thousand is the
-    /// unknown token, because the bytes for which those stand are not known.
+    /// Cross-entropy in bits per byte of text; none if more than one token in a thousand is the unknown token, because
+    /// the bytes of unknown tokens are unknown.
     #[serde(default)]
     pub bits_per_byte: Option<f64>,
-    /// Share of the held-out tokens that are the unknown token; left out where there is none.
+    /// Share of unknown tokens among the held-out tokens; omitted if it is 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unknown_share: f64,
-    /// Raw NITP loss on the held-out split; 0 where it is off.
+    /// NITP loss on the held-out split, without its weight; 0 if NITP is off.
     pub nitp_loss: f64,
-    /// Raw balance loss on the held-out split, summed over MoE blocks.
+    /// Balance loss on the held-out split, without its weight, summed over MoE blocks.
     pub balance_loss: f64,
-    /// Raw losses of other objectives on the held-out split.
+    /// Losses of other objectives on the held-out split, without their weights.
     #[cfg_attr(not(target_arch = "wasm32"), serde(flatten))]
     #[cfg_attr(target_arch = "wasm32", serde(skip))]
     pub rivals: RivalLosses,
@@ -229,7 +228,7 @@ pub struct CheckpointEvent {
     pub step: usize,
     /// Whether this is the best held-out loss so far.
     pub best: bool,
-    /// What to keep.
+    /// The checkpoint to save.
     #[serde(skip)]
     pub checkpoint: Box<Checkpoint>,
 }
@@ -239,7 +238,7 @@ pub struct CheckpointEvent {
 pub struct WarningEvent {
     /// Steps done.
     pub step: usize,
-    /// What is the matter and what to do.
+    /// The problem and advice.
     pub message: String,
 }
 

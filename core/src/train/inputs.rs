@@ -1,4 +1,4 @@
-//! From batches of tokens to the inputs of a plan.
+//! Conversion of batches of tokens to inputs of a plan.
 
 use std::ops::AddAssign;
 
@@ -10,7 +10,7 @@ use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId};
 use crate::ops::{embedding, rope, scalars};
 use crate::plan::{Plan, View};
 
-/// Where batches come from. They depend on seed and data alone.
+/// A source of batches, which depend only on the seed and the data.
 pub trait BatchSource {
     /// Micro-batch `micro` of step `step` (from 0).
     fn train(&self, step: usize, micro: usize) -> Batch;
@@ -37,7 +37,7 @@ impl BatchSource for Dataset {
     }
 }
 
-/// Runs that go side by side share their data.
+/// Runs in parallel share their data.
 impl<T: BatchSource> BatchSource for std::sync::Arc<T> {
     fn train(&self, step: usize, micro: usize) -> Batch {
         self.as_ref().train(step, micro)
@@ -53,12 +53,12 @@ impl<T: BatchSource> BatchSource for std::sync::Arc<T> {
     }
 }
 
-/// What one micro-batch weighs in the means of a step, and the optimizer's scalars.
+/// Weights of one micro-batch in the means of a step, and the optimizer's scalars.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scales {
     /// Factor on the sum of token losses.
     pub ntp: f64,
-    /// Factor on the sum of pair losses; 0 where NITP is off.
+    /// Factor on the sum of pair losses; 0 if NITP is off.
     pub nitp: f64,
     /// Factor on the sum of multi-token prediction's losses.
     pub mtp: f64,
@@ -66,14 +66,14 @@ pub struct Scales {
     pub nextlat: f64,
     /// Factor on per-micro-batch means.
     pub micro: f64,
-    /// Learning rate of the step; 0 leaves the parameters as they are.
+    /// Learning rate of the step; 0 leaves the parameters unchanged.
     pub learning_rate: f64,
     /// `1 - beta^t` of both moments, t from 1.
     pub bias_corrections: [f64; 2],
 }
 
 impl Scales {
-    /// Sums instead of means: evaluation, whose batches are averaged by the host.
+    /// Sums instead of means, for evaluation: the host averages the batches.
     pub const SUMS: Scales = Scales {
         ntp: 1.0,
         nitp: 1.0,
@@ -84,8 +84,8 @@ impl Scales {
         bias_corrections: [1.0, 1.0],
     };
 
-    /// The means of a training step's micro-batch: each loss is the mean over the step's micro-batches of their means.
-    /// The step is counted from 0.
+    /// Scales of a training step's micro-batch: each loss is a mean over the micro-batch, averaged over the step's
+    /// micro-batches. Steps are counted from 0.
     pub fn means(config: &Config, batch: &Batch, step: usize) -> Self {
         let (train, nitp) = (&config.train, &config.nitp);
         let count = train.gradient_accumulation_steps;
@@ -117,21 +117,21 @@ impl Scales {
     }
 }
 
-/// How many terms each loss of a batch is the mean of.
+/// Number of terms in the mean of each loss of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// Of next-token prediction and of token order prediction: labels.
+    /// Terms of next-token prediction and of token order prediction: labels.
     pub labels: usize,
-    /// Of NITP: pairs, or rows for the regulariser.
+    /// Terms of NITP: pairs, or rows for the regulariser.
     pub nitp: usize,
-    /// Of multi-token prediction: labels of the token after the next.
+    /// Terms of multi-token prediction: labels of the token after the next.
     pub mtp: usize,
-    /// Of next-latent prediction: positions whose next state counts.
+    /// Terms of next-latent prediction: positions whose next state counts.
     pub nextlat: usize,
 }
 
 impl Terms {
-    /// Of a batch.
+    /// The numbers of terms of a batch.
     pub fn of(config: &Config, batch: &Batch) -> Self {
         let context = config.train.context_length;
         let nitp = match config.nitp.regularizer {
@@ -157,12 +157,12 @@ impl AddAssign for Terms {
     }
 }
 
-/// Whether the position after `t` is of the same row, and its token one that `t` has a label for.
+/// Whether position `t` has a next position in the same row, and a label.
 fn has_next_state(batch: &Batch, context: usize, t: usize) -> bool {
     !(t + 1).is_multiple_of(context) && batch.labels[t] != IGNORED_LABEL
 }
 
-/// The token after the next, or [`IGNORED_LABEL`] where either has no loss of its own or the next is of another row.
+/// The token after the next, or [`IGNORED_LABEL`] if either of the two has no label or the next one is in another row.
 fn second_label(batch: &Batch, context: usize, t: usize) -> u32 {
     if has_next_state(batch, context, t) { batch.labels[t + 1] } else { IGNORED_LABEL }
 }
@@ -172,10 +172,10 @@ fn mean_scale(terms: usize, micro_batches: usize) -> f64 {
     if terms == 0 { 0.0 } else { 1.0 / (terms * micro_batches) as f64 }
 }
 
-/// Loads a plan and writes its constants, and the first loss scale where there is one.
+/// Loads a plan and writes its constants and, with loss scaling, the first scale.
 ///
 /// # Errors
-/// What the executor reports.
+/// Errors of the executor.
 pub fn load_plan(
     executor: &mut dyn Executor,
     config: &Config,
@@ -184,7 +184,7 @@ pub fn load_plan(
     load_plan_sharing(executor, config, plan, None)
 }
 
-/// The same; another plan may [keep](crate::plan::Role::Kept) its tensors for it.
+/// Like [`load_plan`]; the plan may share the [kept](crate::plan::Role::Kept) tensors of another plan.
 pub(super) fn load_plan_sharing(
     executor: &mut dyn Executor,
     config: &Config,
@@ -226,7 +226,7 @@ pub fn micro_inputs(config: &Config, plan: &Plan, batch: &Batch, scales: Scales)
     MicroInputs { reals: vec![(id("scalars"), scales.to_input())], ints }
 }
 
-/// What heads that read the next token need of it, by the names of their inputs.
+/// Inputs of heads that read the next token, by name.
 fn ahead_inputs(batch: &Batch, context: usize) -> [(&'static str, Vec<u32>); 6] {
     let positions = || 0..batch.labels.len();
     let next = |t: usize| if (t + 1).is_multiple_of(context) { t } else { t + 1 };
@@ -260,7 +260,7 @@ pub fn step_inputs(
 /// A tensor that every model plan has.
 ///
 /// # Panics
-/// If it has none of this name.
+/// If there is no tensor of this name.
 pub fn find(plan: &Plan, name: &str) -> View {
     plan.find(name).unwrap_or_else(|| panic!("the plan `{}` has no `{name}`", plan.name))
 }

@@ -1,4 +1,4 @@
-//! How likely a model finds given tokens after others: what tasks are scored by.
+//! Likelihood of continuations under a model, for the scores of tasks.
 
 use super::generate::Generator;
 use super::inputs::{self, find};
@@ -7,25 +7,26 @@ use crate::data::IGNORED_LABEL;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, take_now};
 use crate::model::token_losses_plan;
 
-/// Tokens of which the last are to be judged.
+/// A question and its continuation, as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Continuation {
-    /// What comes first, and the continuation after it: at most one more than the context has.
+    /// The tokens of the question, then those of the continuation: at most one more than the context.
     pub tokens: Vec<u32>,
-    /// How many of them come first: at least one, and not all.
+    /// Number of tokens of the question: at least one, and not all.
     pub first: usize,
 }
 
-/// Of more than half, rounding included, no other token has as much.
+/// A log-probability above this is that of the likeliest token: its probability exceeds one half, with a margin for
+/// rounding.
 const CERTAIN: f32 = -0.69;
 
 impl Continuation {
-    /// Whether each of its tokens is the likeliest after those before it, given its
-    /// [log-probabilities](LikelihoodReader::read_now). Of equals the lowest id counts, as in a generation at
-    /// temperature 0. It waits: native apps.
+    /// Whether each token of the continuation is the likeliest one after the tokens before it, given their
+    /// [log-probabilities](LikelihoodReader::read_now). Among equal tokens the lowest id wins, as in generation at
+    /// temperature 0. Blocks, so it is for native apps.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn is_greedy(
         &self,
         executor: &mut dyn Executor,
@@ -62,25 +63,25 @@ impl LikelihoodReader {
     /// Loads the plan: rows of up to `train.context_length` tokens, `train.batch_size` at a time.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
         let plan = inputs::load_plan(executor, config, token_losses_plan(config))?;
         Ok(Self { plan, rows: config.train.batch_size, context: config.train.context_length })
     }
 
-    /// Continuations that one call reads at most.
+    /// Largest number of continuations in one call.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The log-probability in nats of each token of each continuation, given all tokens before it. It waits: native
-    /// apps.
+    /// The log-probability in nats of each token of each continuation, given all tokens before it. Blocks, so it is for
+    /// native apps.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     ///
     /// # Panics
-    /// If there are more of them, or longer ones, than fit, or one has nothing before it or is empty.
+    /// If there are too many continuations, or one is too long or empty, or has no question.
     pub fn read_now(
         &self,
         executor: &mut dyn Executor,
@@ -89,13 +90,13 @@ impl LikelihoodReader {
         let context = self.context;
         assert!(continuations.len() <= self.rows);
         let mut tokens = vec![0; self.rows * context];
-        // Neither what comes first nor what only fills a row has a label.
+        // Tokens of the question and padding have no label.
         let mut labels = vec![IGNORED_LABEL; self.rows * context];
         let rows = tokens.chunks_mut(context).zip(labels.chunks_mut(context));
         for ((tokens, labels), it) in rows.zip(continuations) {
             let count = it.tokens.len() - 1;
             assert!((1..=count).contains(&it.first) && count <= context);
-            // The last token is asked for, and followed by none.
+            // The last token is only a label: no token follows it.
             tokens[..count].copy_from_slice(&it.tokens[..count]);
             labels[it.first - 1..count].copy_from_slice(&it.tokens[it.first..]);
         }

@@ -1,5 +1,5 @@
-//! Training as a state machine over an executor: it submits steps, evaluations and checkpoints,
-//! never waits, and tells what happened as events.
+//! Training as a state machine over an executor: it submits steps, evaluations and checkpoints, never blocks, and
+//! reports events.
 
 mod ceilings;
 mod checkpoint;

@@ -1,5 +1,5 @@
-//! Looking into a model with one row of tokens: its last hidden states, what NITP would have them
-//! predict, and where the routers send each token.
+//! Internal states of a model for one row of tokens: its last hidden states, NITP's targets, and the routers'
+//! probabilities.
 
 use super::inputs::{self, find};
 use crate::config::Config;
@@ -14,14 +14,14 @@ pub struct Prober {
     moe_layers: Vec<usize>,
 }
 
-/// A probe that is under way.
+/// A pending probe.
 #[derive(Clone, Debug)]
 pub struct ProbeReads {
     tokens: Vec<u32>,
     reads: Reads,
 }
 
-/// What a probe saw of the row's `n` tokens.
+/// The result of a probe with `n` tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     /// The tokens, `[n]`.
@@ -38,7 +38,7 @@ impl Prober {
     /// Loads the probe plan: a row of `train.context_length` tokens.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
         let plan = inputs::load_plan(executor, config, probe_plan(config))?;
         let layers = 0..config.model.num_hidden_layers;
@@ -46,10 +46,10 @@ impl Prober {
         Ok(Self { plan, context: config.train.context_length, moe_layers })
     }
 
-    /// Starts on `tokens`, of which the last context_length count.
+    /// Starts a probe of `tokens`; only the last context_length tokens are used.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn submit(
         &self,
         executor: &mut dyn Executor,
@@ -71,10 +71,10 @@ impl Prober {
         Ok(ProbeReads { tokens, reads: Reads::new(tickets) })
     }
 
-    /// The probe, or nothing while it is under way.
+    /// The result, or none while it is pending.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn collect(
         &self,
         executor: &mut dyn Executor,

@@ -1,4 +1,4 @@
-//! Training steps on made-up tokens, timed whole and op by op: what a benchmark runs.
+//! Training steps on random tokens, timed as a whole and op by op, for benchmarks.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -41,16 +41,16 @@ impl Rehearsal {
         self.executor.plan(self.plan).0
     }
 
-    /// How each node of the plan is done: see [`Executor::way`].
+    /// The kernels of each node of the plan: see [`Executor::way`].
     pub fn ways(&self) -> Vec<String> {
         let nodes = self.plan().nodes().count();
         (0..nodes).map(|node| self.executor.way(self.plan, node)).collect()
     }
 
-    /// Does a whole step and waits for its metrics: its seconds.
+    /// Runs a whole step, waits for its metrics, and returns its seconds.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn step(&mut self) -> Result<f64, ExecutorError> {
         let metrics = Source::Tensor { plan: self.plan, view: find(self.plan(), "metrics") };
         let begin = Instant::now();
@@ -60,24 +60,24 @@ impl Rehearsal {
         Ok(begin.elapsed().as_secs_f64())
     }
 
-    /// The seconds of each node of the plan, in a step with one micro-batch.
+    /// Seconds of each node of the plan, in a step with one micro-batch.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn profile(&mut self) -> Result<Vec<f64>, ExecutorError> {
         self.executor.profile(self.plan, &self.micro[0])
     }
 
-    /// Measures what the machine can do at most: the best of `repeats`.
+    /// Measures the machine's peak rates: the best of `repeats` measurements.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn ceilings(&mut self, repeats: usize) -> Result<Ceilings, ExecutorError> {
         Ceilings::measure(self.executor.as_mut(), repeats)
     }
 }
 
-/// Random tokens: each batch is the same.
+/// Random tokens; all batches are equal.
 pub(super) struct MadeUp {
     pub config: Config,
 }

@@ -2,8 +2,8 @@
 
 use crate::config::{Schedule, TrainConfig};
 
-/// Learning rate of step `step` (from 0): `peak (s + 1) / warmup_steps` in warm-up, then as the
-/// schedule says. Stable-decay schedules fall in the last `decay_ratio` of the steps: linearly as
+/// Learning rate of step `step` (from 0): `peak (s + 1) / warmup_steps` in warm-up, then according to the schedule.
+/// Stable-decay schedules fall in the last `decay_ratio` of the steps: linearly as
 /// `peak (steps - s) / decay_steps`, or exponentially to `min_learning_rate_ratio` of the peak.
 pub fn learning_rate(train: &TrainConfig, step: usize) -> f64 {
     let peak = train.learning_rate;

@@ -1,4 +1,4 @@
-//! Frozen hidden states of many rows of tokens, from any block: what probes and embeddings read.
+//! Frozen hidden states of many rows of tokens, from any block, for probes and embeddings.
 
 use super::inputs::{self, find};
 use crate::config::Config;
@@ -19,7 +19,7 @@ impl StateReader {
     /// Loads the states plan: rows of up to `train.context_length` tokens, `train.batch_size` at a time.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn new(
         executor: &mut dyn Executor,
         config: &Config,
@@ -35,24 +35,24 @@ impl StateReader {
         })
     }
 
-    /// Rows that one call reads at most.
+    /// Largest number of rows in one call.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Tokens that a row has at most.
+    /// Largest number of tokens in a row.
     pub fn context(&self) -> usize {
         self.context
     }
 
-    /// The states of each row by layer: `[layers][rows]`, each `[tokens of the row, hidden_size]`. It waits: native
-    /// apps.
+    /// The states of each row by layer: `[layers][rows]`, each `[tokens of the row, hidden_size]`. Blocks, so it is for
+    /// native apps.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     ///
     /// # Panics
-    /// If there are more rows, or longer ones, than fit.
+    /// If there are too many rows, or a row is too long.
     pub fn read_now(
         &self,
         executor: &mut dyn Executor,

@@ -1,4 +1,4 @@
-//! Between the packed parameter store and tensors by file name.
+//! Conversion between the packed parameter store and tensors by file name.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
-/// Every part of every parameter with where it lies: `(part, chunk, first element)`.
+/// Every part of every parameter with its place: `(part, chunk, first element)`.
 fn places<'a>(
     parameters: &'a [Parameter],
     layout: &'a ParameterLayout,
@@ -29,7 +29,7 @@ fn places<'a>(
     })
 }
 
-/// Packs what `values` gives for each part (`None`: zeros) into the chunks of a store space.
+/// Packs the tensors that `values` returns for each part (`None`: zeros) into the chunks of a store space.
 pub fn pack(
     parameters: &[Parameter],
     layout: &ParameterLayout,
@@ -54,10 +54,10 @@ pub fn unpack(parameters: &[Parameter], layout: &ParameterLayout, chunks: &[Vec<
         .collect()
 }
 
-/// Writes these weights, and the initial values of the seed for what they lack; moments are zero.
+/// Writes these weights, and the initial values of the seed for missing tensors. Moments are zero.
 ///
 /// # Errors
-/// What the executor reports.
+/// Errors of the executor.
 pub fn initialize(
     executor: &mut dyn Executor,
     parameters: &[Parameter],
@@ -74,7 +74,7 @@ pub fn initialize(
 /// Overwrites a store space.
 ///
 /// # Errors
-/// What the executor reports.
+/// Errors of the executor.
 pub fn write(
     executor: &mut dyn Executor,
     space: Space,

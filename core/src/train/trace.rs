@@ -1,5 +1,4 @@
-//! The receipt of a short run: everything that is needed to replay it in another framework, and
-//! what came out.
+//! The receipt of a short run: everything that another framework needs to replay it, and the results.
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -14,7 +13,7 @@ use crate::executor::{Executor, Source, read_now, read_store};
 use crate::model::{parameters, train_plan};
 use crate::plan::Space;
 
-/// What a label that doesn't count is in the file: PyTorch's `ignore_index`.
+/// Value of an ignored label in the file: PyTorch's `ignore_index`.
 const IGNORED_IN_FILE: i64 = -100;
 
 /// A traced run of `steps` steps.
@@ -32,18 +31,18 @@ pub struct Trace {
     pub input_ids: Vec<i64>,
     /// The token to predict, or -100 for none; same shape.
     pub labels: Vec<i64>,
-    /// 1 where the pair of this position and its target counts; same shape.
+    /// 1 if the pair of this position and its target counts, else 0; same shape.
     pub nitp_mask: Vec<i64>,
     /// Numbers of each step.
     pub steps: Vec<StepEvent>,
 }
 
 impl Trace {
-    /// Trains `steps` steps, from these weights (what they lack is initialised from the seed), and
-    /// notes everything. `each` gets every step.
+    /// Trains `steps` steps from these weights, and records them. Missing weights are initialised from the seed. `each`
+    /// gets every step.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn record(
         config: &Config,
         executor: &mut dyn Executor,
@@ -127,7 +126,7 @@ impl Trace {
             entries.push((name.to_owned(), Dtype::I64, shape.clone(), bytes));
         }
         let mut curve = |name: &str, value: fn(&StepEvent) -> Option<f64>| {
-            // Of an objective that is off there is none.
+            // An objective that is off has no curve.
             let Some(values) = self.steps.iter().map(value).collect::<Option<Vec<_>>>() else {
                 return;
             };

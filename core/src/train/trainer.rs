@@ -21,20 +21,20 @@ use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
 use crate::model::{Parameter, parameters, train_plan};
 use crate::plan::{Space, View};
 
-/// Submissions that may be under way: more were seen to make a step slower.
+/// Largest number of pending submissions: more made steps slower in measurements.
 const MAX_IN_FLIGHT: usize = 3;
 
-/// A run that can't go on.
+/// A failure that ends a run.
 #[derive(Debug, Error)]
 pub enum TrainError {
     /// The machine failed.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
-    /// Gradients overflow in half precision whatever the scale.
+    /// Gradients overflow in half precision with any scale.
     #[error(
-        "step {step}: the loss scale fell to {scale}: gradients overflow in 16 bits without being \
-         scaled. The run has diverged and was stopped; resume from an earlier checkpoint with \
-         train.precision=f32, a lower train.learning_rate or a longer train.warmup_steps"
+        "step {step}: the loss scale fell to {scale}: gradients overflow in 16 bits even unscaled. The \
+         run has diverged and was stopped; resume from an earlier checkpoint with train.precision=f32, \
+         a lower train.learning_rate or a longer train.warmup_steps"
     )]
     LossScale {
         /// The step, from 1.
@@ -44,43 +44,43 @@ pub enum TrainError {
     },
     /// A number of a step is not finite.
     #[error(
-        "step {step}: {what} is {value}. The run has diverged and was stopped before it could save \
-         anything broken; resume from an earlier checkpoint with a lower train.learning_rate, a \
-         longer train.warmup_steps or a smaller nitp.weight"
+        "step {step}: {what} is {value}. The run has diverged and was stopped before saving broken \
+         weights; resume from an earlier checkpoint with a lower train.learning_rate, a longer \
+         train.warmup_steps or a smaller nitp.weight"
     )]
     NotFinite {
         /// The step, from 1.
         step: usize,
-        /// Which number.
+        /// The number.
         what: &'static str,
         /// Its value.
         value: f64,
     },
-    /// The loop would never end.
+    /// The loop would wait forever.
     #[error(
-        "the run waits at step {submitted} of {end} for nothing that is under way: {why}. This is a \
-         fault of the program; what was saved is intact"
+        "the run waits at step {submitted} of {end}, but no work is pending: {why}. This is a bug in \
+         the program; checkpoints are intact"
     )]
     Stuck {
         /// Steps submitted.
         submitted: usize,
-        /// Where the run is to end.
+        /// The step at which the run ends.
         end: usize,
-        /// What was found.
+        /// The reason.
         why: &'static str,
     },
 }
 
-/// What [`Trainer::advance`] did.
+/// Result of [`Trainer::advance`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Submitted more work.
     Submitted,
-    /// Enough is under way: wait for the executor (native) or yield (browser), then call again.
+    /// Enough work is pending: wait for the executor (native) or yield (browser), then call again.
     Waiting,
-    /// All is done up to the step that [`Trainer::hold_at`] named, and nothing is under way.
+    /// All work up to the step of [`Trainer::hold_at`] is done, and nothing is pending.
     Held,
-    /// Everything is done and told.
+    /// The run is finished, and all events were reported.
     Finished,
 }
 
@@ -95,11 +95,11 @@ pub struct Trainer {
     state: TrainerState,
     /// Steps submitted; `state.step` counts those whose metrics arrived.
     submitted: usize,
-    /// Where to stop.
+    /// The step to stop at.
     end: usize,
-    /// Where to hold on until told otherwise.
+    /// The step to hold at, see [`Trainer::hold_at`].
     hold: usize,
-    /// The step of the last checkpoint that was asked for.
+    /// The step of the last requested checkpoint.
     saved: Option<usize>,
     todo: VecDeque<Unit>,
     pending: VecDeque<Pending>,
@@ -112,8 +112,8 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A new run from the configured seed, from these weights (parts that they lack are
-    /// initialised), or the continuation of a checkpoint.
+    /// A new run from the configured seed, a new run from given weights (missing parts are initialised), or the
+    /// continuation of a checkpoint.
     ///
     /// # Errors
     /// If the executor can't hold the plans.
@@ -164,13 +164,13 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Lets geometry events bring the unembedding of their step along.
+    /// Makes geometry events include the unembedding of their step.
     pub fn read_unembedding(&mut self) {
         self.reads_unembedding = true;
     }
 
-    /// Measures the geometry of the steps submitted so far, besides where the interval has it: a
-    /// run that goes on has it only in its log.
+    /// Measures the geometry after the steps submitted so far, in addition to the interval. A resumed run has earlier
+    /// measurements only in its log.
     pub fn measure(&mut self) {
         let finish = self.todo.pop_back_if(|unit| matches!(unit, Unit::Finish));
         self.plan_geometry();
@@ -195,7 +195,7 @@ impl Trainer {
         }
         self.state = checkpoint.state;
         self.submitted = self.state.step;
-        // A run in f32 that goes on in mixed precision has none.
+        // A run in f32 that continues in mixed precision has no loss scale yet.
         let saved = self.state.loss_scale.take();
         if let Some(view) = self.loss_scale() {
             let train = &self.config.train;
@@ -205,7 +205,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// The tensor that carries the loss scale, in mixed precision.
+    /// The tensor that keeps the loss scale, in mixed precision.
     fn loss_scale(&self) -> Option<View> {
         self.executor.plan(self.plan).0.find("loss_scale")
     }
@@ -220,11 +220,11 @@ impl Trainer {
         self.executor.as_mut()
     }
 
-    /// Starts to read a parameter by its name in plans, as of the steps submitted so far; `None`
-    /// if the model has no such parameter.
+    /// Starts a read of a parameter by its name in plans, after the steps submitted so far; `None` if the model has no
+    /// such parameter.
     ///
     /// # Errors
-    /// What the executor reports.
+    /// Errors of the executor.
     pub fn request_parameter(&mut self, name: &str) -> Result<Option<Ticket>, ExecutorError> {
         let (plan, _) = self.executor.plan(self.plan);
         let view = plan.find(name);
@@ -232,33 +232,33 @@ impl Trainer {
         view.map(|view| self.executor.request(source(view))).transpose()
     }
 
-    /// Tells of something that the user should know, with the run's other events.
+    /// Adds a warning to the run's events.
     pub fn warn(&mut self, message: String) {
         self.events.push_back(Event::Warning(WarningEvent { step: self.state.step, message }));
     }
 
-    /// What happened since the last call, in order.
+    /// The events since the last call, in order.
     pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.events.drain(..)
     }
 
-    /// Steps submitted: those done and those under way.
+    /// Number of submitted steps, finished or pending.
     pub fn submitted(&self) -> usize {
         self.submitted
     }
 
-    /// Whether nothing is under way or due but further steps.
+    /// Whether no work is pending or due, except further steps.
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.todo.is_empty()
     }
 
-    /// Submits no step beyond this one (counted from 1) until another is named: to pause, or to go
-    /// in step with another run. What is due after a step is done nevertheless.
+    /// Submits no step beyond this one (counted from 1) until the next call: to pause, or to run in lock step with
+    /// another run. Evaluations and checkpoints due after a step still run.
     pub fn hold_at(&mut self, step: usize) {
         self.hold = step;
     }
 
-    /// Tells of a checkpoint of the steps submitted so far, as soon as it is read; once a step.
+    /// Requests a checkpoint after the steps submitted so far, which arrives as an event; at most one per step.
     pub fn save(&mut self) {
         if !self.finished && self.saved != Some(self.submitted) {
             self.saved = Some(self.submitted);
@@ -266,19 +266,18 @@ impl Trainer {
         }
     }
 
-    /// Ends the run after this step (counted from 1), with a checkpoint, unless it ends before; for
-    /// a step that is submitted already as [`Trainer::stop`].
+    /// Ends the run after this step (counted from 1), with a checkpoint, unless it ends before. If the step is already
+    /// submitted, this is [`Trainer::stop`].
     pub fn stop_at(&mut self, step: usize) {
         if step <= self.submitted {
-            // What is due after it was planned when it was submitted, the end not among it.
+            // The work due after this step was planned when the step was submitted, without the end of the run.
             self.stop();
         } else {
             self.end = self.end.min(step);
         }
     }
 
-    /// Ends the run after the steps submitted so far and what is due after them, with a
-    /// checkpoint.
+    /// Ends the run after the steps submitted so far and the work due after them, with a checkpoint.
     pub fn stop(&mut self) {
         if !self.finished && self.submitted < self.end {
             self.end = self.submitted;
@@ -287,11 +286,10 @@ impl Trainer {
         }
     }
 
-    /// Takes in what arrived and submits the next piece of work, without waiting for anything.
+    /// Collects results that have arrived, and submits the next piece of work. Never blocks.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] when the run diverged; what the executor reports. Nothing is to be
-    /// had of a run after its failure.
+    /// [`TrainError::NotFinite`] if the run diverged; errors of the executor. After an error the run does nothing more.
     pub fn advance(&mut self) -> Result<Progress, TrainError> {
         let progress = self.work();
         if progress.is_err() {
@@ -300,7 +298,7 @@ impl Trainer {
         progress
     }
 
-    /// Leaves nothing to do.
+    /// Drops all remaining work.
     fn give_up(&mut self) {
         self.pending.clear();
         self.todo.clear();
@@ -323,12 +321,12 @@ impl Trainer {
             None if self.submitted < self.end => return Ok(Progress::Held),
             None => return Err(self.stuck("no step is left, and the end was never planned")),
         }
-        // On the CPU it is done already: told at once, nothing else is in its time.
+        // On the CPU the work is already done. Collected now, its time includes no other work.
         self.collect_all()?;
         Ok(Progress::Submitted)
     }
 
-    /// Takes in what arrived.
+    /// Collects results that have arrived.
     fn collect_all(&mut self) -> Result<(), TrainError> {
         let first = self.events.len();
         let mut steps = 0;
@@ -355,11 +353,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// Runs to the end (or to [`Trainer::stop`]), waiting where needed: native apps and tests.
+    /// Runs to the end (or to [`Trainer::stop`]) and waits for results. For native apps and tests.
     /// `each` gets every event.
     ///
     /// # Errors
-    /// As [`Trainer::advance`]; [`TrainError::Stuck`] where it would wait for ever.
+    /// As [`Trainer::advance`]; [`TrainError::Stuck`] if it would wait forever.
     pub fn run(
         &mut self,
         each: impl FnMut(&mut Self, Event) -> std::ops::ControlFlow<()>,
@@ -378,7 +376,7 @@ impl Trainer {
         let mut waited_for = None;
         loop {
             let progress = self.advance();
-            // What was done before a failure is told all the same: a checkpoint may be among it.
+            // Events from before a failure are still reported: a checkpoint may be among them.
             let events: Vec<Event> = self.events().collect();
             for event in events {
                 if each(self, event).is_break() {
@@ -388,15 +386,15 @@ impl Trainer {
             match progress? {
                 Progress::Submitted => {}
                 Progress::Waiting => {
-                    // A read that was waited for is here, and is taken in by the next call.
+                    // After the wait, the read has arrived, and the next call collects it.
                     let ticket = self.oldest_read();
                     if ticket.is_none() || ticket == waited_for {
-                        return Err(self.stuck("a read was waited for and did not arrive"));
+                        return Err(self.stuck("a read did not arrive after waiting for it"));
                     }
                     waited_for = ticket;
                     ticket.map_or(Ok(()), |ticket| self.executor.wait_for(ticket))?;
                 }
-                Progress::Held => return Err(self.stuck("it is held, and no one will let it go")),
+                Progress::Held => return Err(self.stuck("it is held, and nothing will release it")),
                 Progress::Finished => return Ok(()),
             }
         }
@@ -406,7 +404,7 @@ impl Trainer {
         TrainError::Stuck { submitted: self.submitted, end: self.end, why }
     }
 
-    /// The oldest read under way.
+    /// The oldest pending read.
     fn oldest_read(&self) -> Option<Ticket> {
         match self.pending.front()? {
             Pending::Step { metrics } => Some(*metrics),
@@ -417,12 +415,12 @@ impl Trainer {
     }
 }
 
-/// How a run begins.
+/// The beginning of a run.
 pub enum Start {
     /// From the configured seed.
     Seed,
-    /// From these weights; what they lack is initialised from the seed.
+    /// From these weights; missing ones are initialised from the seed.
     Weights(Tensors),
-    /// Where a checkpoint left off.
+    /// From a checkpoint, which the run continues.
     Checkpoint(Box<Checkpoint>),
 }

@@ -1,4 +1,4 @@
-//! Measuring a model's ops on an adapter before it trains there.
+//! Measurements of a model's ops on an adapter before training.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::gpu::{GpuDevice, GpuExecutor, Tuning};
 use crate::kernel::BASELINE;
 use crate::model::{parameter_layout, parameters, train_plan};
 
-/// Measures the variants of a model's ops that `known` does not know, in a step on made-up tokens:
-/// `known`, with what was measured. It holds the model for that long, and frees it.
+/// Measures the variants of a model's ops that are not in `known`, in a step on random tokens. Returns the new
+/// measurements together with `known`. The model takes device memory during the call.
 ///
 /// # Errors
 /// What the device reports.
@@ -30,14 +30,14 @@ pub async fn tune(
     if all_measured && !needs_ceiling {
         return Ok(known);
     }
-    // The others are not known to compile here.
+    // Other variants may not compile on this adapter.
     let mut executor = GpuExecutor::new(gpu.clone().forcing(BASELINE), layout)?;
     store::initialize(&mut executor, &parameters(config), config.train.seed, &Tensors::new())?;
     let id = inputs::load_plan(&mut executor, config, plan)?;
     let source = MadeUp { config: config.clone() };
     let micro = step_inputs(config, executor.plan(id).0, &source, 0);
     let mut tuning = executor.tune(id, &micro[0], known, time).await?;
-    // A browser can't wait for it.
+    // A browser can't wait for this measurement.
     if needs_ceiling {
         tuning.flops = Some(flops_ceiling(&mut executor, 3)?);
     }

@@ -1,7 +1,6 @@
 //! k-means by Lloyd's iterations from k-means++ starts.
-//!
-//! Own code, since it is two matrix products and a seeding: linfa-clustering brings fifty crates, and
-//! counts the old center of a cluster as one more row of it.
+//! This is own code, because it is only two matrix products and an initialisation. linfa-clustering has fifty
+//! dependencies, and counts the old center of a cluster as one more row of it.
 
 use nalgebra::DMatrix;
 use rand::{RngExt, SeedableRng};
@@ -10,10 +9,10 @@ use rand_chacha::ChaCha8Rng;
 use crate::centroid::{means, nearest};
 use crate::{Error, Features};
 
-/// Starts of which the best is kept; scikit-learn's `n_init` until 1.4.
+/// Number of starts, of which the best is kept; scikit-learn's `n_init` until 1.4.
 const RESTARTS: usize = 10;
 
-/// Iterations of one start at most; scikit-learn's `max_iter`.
+/// Largest number of iterations of one start; scikit-learn's `max_iter`.
 const MAX_ITERATIONS: usize = 300;
 
 /// The outcome of [`k_means`].
@@ -31,8 +30,8 @@ pub struct Clusters {
 ///
 /// The best of ten starts by greedy k-means++ (Arthur & Vassilvitskii 2007; several candidates for
 /// each center, as in scikit-learn's `KMeans`), each followed until no row changes its cluster, or
-/// for 300 iterations. An emptied cluster gets the row that is farthest from its center, so no cluster
-/// is empty unless there are fewer distinct rows than clusters. The same seed gives the same clusters.
+/// for 300 iterations. An empty cluster gets the row that is farthest from its own center, so no cluster is empty
+/// unless there are fewer distinct rows than clusters. The same seed gives the same clusters.
 ///
 /// # Errors
 /// [`Error::Clusters`] for none, or more than there are rows.
@@ -67,8 +66,7 @@ fn lloyd(features: &Features, mut centers: DMatrix<f64>) -> Clusters {
     Clusters { assignments, inertia }
 }
 
-/// Gives each cluster without rows the one farthest from its center, of those whose cluster keeps
-/// another.
+/// Assigns to each empty cluster the row farthest from its center, among rows of clusters with at least two rows.
 fn fill_empty(features: &Features, centers: &DMatrix<f64>, assignments: &mut [usize]) {
     let mut sizes = vec![0; centers.nrows()];
     for &cluster in &*assignments {
@@ -94,8 +92,9 @@ fn fill_empty(features: &Features, centers: &DMatrix<f64>, assignments: &mut [us
     }
 }
 
-/// Centers by greedy k-means++, `[clusters, width]`: the next is drawn by squared distance to the
-/// closest one so far; of some drawn so, the one that leaves the smallest sum of these distances.
+/// Centers by greedy k-means++, `[clusters, width]`: candidates for the next center are drawn with probabilities
+/// proportional to the squared distance to the closest center so far; the candidate with the smallest resulting sum of
+/// these distances is taken.
 fn start(features: &Features, clusters: usize, random: &mut ChaCha8Rng) -> DMatrix<f64> {
     let candidates = 2 + (clusters as f64).ln() as usize;
     let norms: Vec<f64> = (0..features.rows())
@@ -118,7 +117,7 @@ fn start(features: &Features, clusters: usize, random: &mut ChaCha8Rng) -> DMatr
     rows_of(features, &chosen)
 }
 
-/// A row, by its weight; any where all weights are 0.
+/// Draws a row with probability proportional to its weight; uniformly if all weights are 0.
 fn draw(weights: &[f64], random: &mut ChaCha8Rng) -> usize {
     let mut left = random.random::<f64>() * weights.iter().sum::<f64>();
     if left == 0.0 {
@@ -130,7 +129,7 @@ fn draw(weights: &[f64], random: &mut ChaCha8Rng) -> usize {
             return row;
         }
     }
-    // Rounding can leave a rest after the last weight.
+    // Rounding may leave a remainder after the last weight.
     weights.iter().rposition(|&weight| weight > 0.0).expect("the sum of weights is not 0")
 }
 

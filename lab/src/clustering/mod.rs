@@ -1,4 +1,4 @@
-//! Clusters of rows, and how well clusters agree with classes.
+//! Clusters of rows, and their agreement with classes.
 
 mod k_means;
 mod scores;

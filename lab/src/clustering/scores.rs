@@ -1,25 +1,25 @@
-//! Agreement of clusters with classes, all of it from the table of how many items each pair has.
+//! Agreement of clusters with classes, from the table of counts of each pair of cluster and class.
 
 use std::collections::BTreeMap;
 
 use crate::Error;
 use crate::error::{not_empty, same_length};
 
-/// How far clusters are classes. None of the scores depends on how clusters are numbered.
+/// The agreement of clusters with classes. No score depends on the numbering of clusters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Agreement {
-    /// 1 where each cluster has items of one class only, 0 where clusters tell nothing of classes
+    /// 1 if each cluster has items of one class only, 0 if clusters give no information about classes
     /// (Rosenberg & Hirschberg 2007); `homogeneity_score` of scikit-learn.
     pub homogeneity: f64,
-    /// 1 where each class is in one cluster only; `completeness_score`.
+    /// 1 if each class is in one cluster only; `completeness_score`.
     pub completeness: f64,
     /// The harmonic mean of both; `v_measure_score`, MTEB's main score of clustering.
     pub v_measure: f64,
     /// Mutual information over the arithmetic mean of both entropies, 0 to 1;
-    /// `normalized_mutual_info_score`. It equals the V-measure, under its other name.
+    /// `normalized_mutual_info_score`. It equals the V-measure.
     pub normalized_mutual_information: f64,
-    /// Pairs of items on which both agree, less what chance gives: 1 at most, 0 expected of chance,
-    /// below it where they agree less (Hubert & Arabie 1985); `adjusted_rand_score`.
+    /// Share of pairs of items on which both agree, corrected for chance: at most 1, expected value 0 for random
+    /// clusters, negative for less agreement than chance (Hubert & Arabie 1985); `adjusted_rand_score`.
     pub adjusted_rand_index: f64,
 }
 
@@ -46,7 +46,7 @@ pub fn agreement(clusters: &[usize], classes: &[usize]) -> Result<Agreement, Err
             both / items * (items * both / (of_cluster[&cluster] * of_class[&class])).ln()
         })
         .sum();
-    // Rounding can leave independent labels with less than nothing in common.
+    // Rounding may give a negative information for independent labels.
     let information = information.max(0.0);
     let (class_entropy, cluster_entropy) = (entropy(&of_class, items), entropy(&of_cluster, items));
     // A single class, or cluster, has no entropy to explain.
@@ -73,19 +73,19 @@ pub fn agreement(clusters: &[usize], classes: &[usize]) -> Result<Agreement, Err
     })
 }
 
-/// In nats.
+/// Entropy in nats.
 fn entropy(counts: &BTreeMap<usize, f64>, items: f64) -> f64 {
     -counts.values().map(|count| count / items * (count / items).ln()).sum::<f64>()
 }
 
-/// How many pairs of items share their place.
+/// Number of pairs of items in the same group.
 fn pairs<'a>(counts: impl Iterator<Item = &'a f64>) -> f64 {
     counts.map(|count| count * (count - 1.0) / 2.0).sum()
 }
 
-/// From the pairs of items that share both, their cluster, their class, and all there are.
+/// The index from the numbers of pairs that share cluster and class, the cluster, the class, and of all pairs.
 fn adjusted_rand_index(both: f64, cluster: f64, class: f64, all: f64) -> f64 {
-    // Each item alone, or all together, on both sides: chance leaves no other table.
+    // If all items are single, or all together, on both sides, chance gives the same table.
     if both == cluster && both == class {
         return 1.0;
     }

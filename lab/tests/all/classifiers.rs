@@ -18,10 +18,10 @@ struct Set {
     predicted: Vec<usize>,
     accuracy: f64,
     macro_f1: f64,
-    /// Of the optimum, not of a fit that ended early.
+    /// Coefficients at the optimum, not of a fit that ended early.
     coefficients: Vec<f64>,
     intercepts: Vec<f64>,
-    /// The accuracy where the features are multiplied by a scale.
+    /// Accuracies with scaled features.
     scaled: Vec<(f64, f64)>,
     centroid: Vec<usize>,
 }
@@ -30,7 +30,7 @@ fn sets() -> BTreeMap<String, Set> {
     load("classifiers")
 }
 
-/// Close enough to the optimum to compare coefficients.
+/// Settings that reach the optimum closely enough to compare coefficients.
 fn exact() -> Settings {
     Settings { max_iterations: 1000, tolerance: 1e-8, ..Settings::default() }
 }
@@ -129,7 +129,7 @@ fn an_equally_near_centroid_of_a_smaller_id_is_taken() {
     assert_eq!(centroids.predict(&middle), Ok(vec![0]));
 }
 
-/// Small features are all penalty, large ones none.
+/// The penalty dominates with small features, and vanishes with large ones.
 #[test]
 fn the_accuracy_at_other_scales_is_scikit_learns() {
     for (name, set) in sets() {
@@ -188,7 +188,7 @@ fn what_can_not_be_fitted_or_predicted_is_an_error() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the rows, constant and repeated ones included, there is a fit.
+    /// Any rows can be fitted, even constant and repeated ones.
     #[test]
     fn any_rows_are_fitted(
         values in proptest::collection::vec(prop_oneof![Just(0.0), -1.0..1.0, -1e6..1e6], 24),
@@ -217,7 +217,7 @@ proptest! {
             let rows = Features::dense(values, 3).expect("rows");
             let predicted = centroid::fit(&rows, &labels).expect("centroids").predict(&rows);
             let predicted = predicted.expect("predictions");
-            // Of equally near ones either may be taken after rounding; their distance is the same.
+            // Rounding may choose either of two equally near centers; the distance is the same.
             (0..8).map(|row| distance(values, &labels, row, predicted[row])).collect::<Vec<_>>()
         };
         for (plain, moved) in distances(&values).into_iter().zip(distances(&moved)) {

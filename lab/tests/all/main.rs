@@ -1,5 +1,5 @@
 //! The lab against the reference implementations of each field (`../vectors`, made by
-//! `../reference`), against properties, and on input that can't be judged.
+//! `../reference`), against properties, and on invalid input.
 
 mod bag_of_words;
 mod choice;
@@ -32,7 +32,7 @@ fn tenths(values: &[i32], width: usize) -> Features {
     Features::dense(&values, width).expect("rows")
 }
 
-/// That two numbers are within `tolerance` of each other, of the larger one where that is above 1.
+/// Checks that two numbers differ by at most `tolerance`, relative to the larger one if it is above 1.
 #[track_caller]
 fn close(found: f64, expected: f64, tolerance: f64) {
     let scale = expected.abs().max(1.0);

@@ -88,7 +88,7 @@ fn what_can_not_be_ranked_is_an_error() {
     assert_eq!(spearman(&[1.0], &[1.0]), Err(Error::TooFew { what: xs, found: 1, needed: 2 }));
     assert!(matches!(spearman(&[1.0, 2.0], &[1.0]), Err(Error::Lengths { .. })));
     let constant = spearman(&[1.0, 2.0], &[3.0, 3.0]).expect_err("a constant");
-    assert_eq!(constant.to_string(), "all values of y are 3; a correlation needs some that differ");
+    assert_eq!(constant.to_string(), "all values of y are 3; a correlation needs different values");
     let nan = spearman(&[1.0, f64::NAN], &[1.0, 2.0]);
     assert!(matches!(nan, Err(Error::NotFinite { index: 1, .. })));
     assert_eq!(rank(&[]), Err(Error::Empty { what: "scores" }));

@@ -26,7 +26,7 @@ fn a_class_of_one_document_stays_in_train_and_is_told() {
     assert!(split.missing_from_train.is_empty());
     assert_eq!(split.missing_from_test, [5]);
     assert_eq!((split.train.len(), split.test.len()), (10, 4));
-    // Above a half it goes to test, and that is told as well.
+    // For a share above one half it goes to test, and this is reported as well.
     let split = by_group(&labels, &documents, 0.7, 0).expect("a split");
     assert_eq!(split.missing_from_train, [5]);
     assert!(split.missing_from_test.is_empty());

@@ -39,7 +39,7 @@ impl Expected {
             close(estimate.mean, self.mean, 1e-12);
             close(interval.low, low, 1e-9);
             close(interval.high, high, 1e-9);
-            // Of the p-value itself: one of 1e-12 shall be that one.
+            // Relative to the p-value, even for one of 1e-12.
             assert!((interval.p_value / self.p - 1.0).abs() < 1e-9, "{interval:?}, {}", self.p);
             assert_eq!(interval.level, level);
         }
@@ -66,8 +66,8 @@ fn holms_p_values_follow_the_definition() {
     assert_eq!(holm(&[0.02]), Ok(vec![0.02]));
 }
 
-/// 200 comparisons of two arms of five seeds that differ by noise alone: about one in twenty has a
-/// p-value below 0.05, and those are the ones whose interval leaves out 0.
+/// 200 comparisons of two arms with five seeds that differ only by noise: about one in twenty has a p-value below 0.05,
+/// and exactly these have intervals without 0.
 #[test]
 fn one_in_twenty_comparisons_without_effect_is_significant() {
     let mut random = ChaCha8Rng::seed_from_u64(0);
@@ -77,7 +77,7 @@ fn one_in_twenty_comparisons_without_effect_is_significant() {
     };
     let mut significant = 0;
     for _ in 0..200 {
-        // What both arms share by seed is large, and must not count.
+        // The common variation of both arms by seed is large, and must cancel.
         let shared: [f64; 5] = std::array::from_fn(|_| 1.3 + noise(1.0));
         let [arm, baseline] = [(); 2].map(|()| shared.map(|shared| shared + noise(0.02)));
         let estimate = paired_difference(&arm, &baseline, LEVEL).expect("finite values");
@@ -122,7 +122,7 @@ fn what_can_not_be_judged_is_told_with_its_place() {
     let lengths = paired_difference(&[1.0, 2.0], &[1.0], LEVEL).expect_err("two lengths");
     assert_eq!(
         lengths.to_string(),
-        "there are 2 values of the arm and 1 values of the baseline; both must be as many"
+        "there are 2 values of the arm and 1 values of the baseline; the numbers must be equal"
     );
     for level in [0.0, 1.0, 95.0, f64::NAN] {
         assert!(matches!(estimate(&[1.0, 2.0], level), Err(Error::Setting { .. })), "{level}");

@@ -1,4 +1,4 @@
-//! The command line: commands, and options that several of them take.
+//! The command line: commands, and options that several commands share.
 
 mod bench;
 mod lab;
@@ -36,87 +36,87 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "nitp", version, about, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Arguments {
-    /// What to do
+    /// The command
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a model; without options the tiny preset on the demo corpus
+    /// Train a model; without options, the tiny preset on the demo corpus
     Train(TrainArgs),
-    /// Measure a run on held-out text: loss, perplexity, bits per byte, NITP loss, geometry; or on tasks
+    /// Evaluate a run on held-out text (loss, perplexity, bits per byte, NITP loss, geometry) or on tasks
     Eval(EvalArgs),
-    /// Write text with the model of a run
+    /// Generate text with the model of a run
     Generate(GenerateArgs),
-    /// Write a model in Hugging Face's format, for transformers: config.json, safetensors, tokenizer
+    /// Export a model to Hugging Face's format, for transformers: config.json, safetensors, tokenizer
     Export(ExportArgs),
-    /// Make a run of a model in Hugging Face's format
+    /// Import a model in Hugging Face's format as a run
     Import(ImportArgs),
-    /// Train several objectives or settings from the same seeds on the same batches, and report how they differ
+    /// Train several objectives or settings from the same seeds on the same batches, and report the differences
     Compare(CompareArgs),
-    /// As compare, over a table of the paper's ablations or any grid of settings
+    /// Like compare, over one of the paper's ablations or any grid of settings
     Ablate(AblateArgs),
-    /// As compare, over values of NITP's weight and of the learning rate
+    /// Like compare, over values of NITP's weight and of the learning rate
     Sweep(SweepArgs),
-    /// Measure what a run's frozen hidden states tell of labelled texts: classes, likeness, retrieval, senses
+    /// Probe the frozen hidden states of a run on labelled texts: classification, similarity, retrieval, word senses
     Probe(ProbeArgs),
-    /// Write the vectors of texts, from a run's hidden states, as a NumPy array
+    /// Write text embeddings, from a run's hidden states, as a NumPy array
     Embed(EmbedArgs),
-    /// Show runs, finished or under way: curves of losses and geometry, spectra, loads of experts, a table
+    /// Show finished and running runs: curves of losses and geometry, spectra, expert loads, a table
     View(ViewArgs),
-    /// What a configuration costs: parameters, training FLOPs, memory, and which adapters hold it
+    /// Show the cost of a configuration: parameters, training FLOPs, memory, and the adapters that can hold it
     Info(InfoArgs),
-    /// List the GPU adapters of this machine and what `--device auto` takes
+    /// List the GPU adapters of this machine and the choice of `--device auto`
     Devices,
     /// Describe this machine: processor, memory, adapters, cache folder, and what would be slow or fail
     Doctor,
-    /// Make a tokenizer
+    /// Train or use a tokenizer
     #[command(subcommand)]
     Tokenizer(TokenizerCommand),
-    /// Train a few steps and write a receipt that any framework can check
+    /// Train a few steps and write a receipt (inputs, weights, gradients, losses) for a check in any framework
     Trace(TraceArgs),
-    /// Time ops and whole training steps against what the machine can do at most
+    /// Time ops and training steps, and compare them with the machine's peak
     Bench(BenchArgs),
-    /// Watch two runs, with NITP and without, in a window: the page without a browser
+    /// Watch a run with NITP and a run without it in a window: the web page without a browser
     Gui(GuiArgs),
-    /// Print what a shell needs to complete commands and options
+    /// Print the completion script of a shell
     #[command(after_help = COMPLETIONS)]
     Completions {
-        /// The shell that reads it
+        /// The shell
         #[arg(value_enum)]
         shell: Shell,
     },
-    /// Write manual pages, one a command
+    /// Write a manual page for each command
     Man {
-        /// Their folder, as ~/.local/share/man/man1; pages of the same names are replaced
+        /// Folder for the pages, as ~/.local/share/man/man1; pages with the same names are overwritten
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
 }
 
-/// A configuration: a preset, a file over it, options over both.
+/// A configuration: a preset, overridden by a file, overridden by options.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// Configuration file; keys that it leaves out come from the preset
+    /// Configuration file; missing keys come from the preset
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
-    /// Where to start from; `nitp info` lists them [default: tiny]
+    /// Preset to start from; `nitp info` lists all presets [default: tiny]
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// Overrides one key of the configuration; may be given more than once
+    /// Override one key of the configuration; may be given more than once
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub sets: Vec<String>,
 }
 
-/// Which machine computes, and how its kernels are chosen.
+/// The device, and how its kernels are chosen.
 #[derive(Clone, Debug, Args)]
 pub struct DeviceArgs {
     /// `auto`, `gpu` (any adapter), `cpu`, or a part of an adapter's name
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
-    /// How GPU kernels are chosen among the ways to do an op
+    /// How to choose among the GPU kernels of an op
     #[arg(long, value_enum, default_value_t = Tune::Auto)]
     pub tune: Tune,
 }
@@ -124,21 +124,21 @@ pub struct DeviceArgs {
 /// How kernels are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Tune {
-    /// By what was measured on this adapter; what was not is measured first, and kept
+    /// The fastest in measurements on this adapter; missing measurements are made first, and saved
     Auto,
-    /// Nothing is measured or read: kernels for adapters of this kind
+    /// Without measurements: the default kernels for this kind of adapter
     Off,
-    /// As auto, but what a run or a benchmark needs is measured anew
+    /// Like auto, but measure again
     Again,
 }
 
 /// Options of `info`.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// The configuration; without any, all presets are listed
+    /// The configuration; without one, `info` lists all presets
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -146,23 +146,24 @@ pub struct InfoArgs {
 /// Options of `gui`.
 #[derive(Debug, Args)]
 pub struct GuiArgs {
-    /// A link to an experiment, as the page and the window copy it; the part after its `#` will do
+    /// A link to an experiment, as copied from the page or the window; the part after `#` suffices
     #[arg(value_name = "LINK")]
     pub link: Option<String>,
 }
 
-/// Chores around tokenizers.
+/// Commands for tokenizers.
 #[derive(Debug, Subcommand)]
 pub enum TokenizerCommand {
     /// Train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json
     Train {
-        /// Text files, JSONL files with a `text` field, or folders of them; also as .gz, and `-` for the standard input
+        /// Text files, JSONL files with a `text` field, or folders of such files; .gz is read too; `-` is the standard
+        /// input
         #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
         data: Vec<PathBuf>,
-        /// Number of tokens, 256 bytes and <|endoftext|> included
+        /// Number of tokens, including the 256 bytes and <|endoftext|>
         #[arg(long, value_name = "N")]
         vocab_size: usize,
-        /// Where to write it
+        /// The file to write
         #[arg(long, value_name = "tokenizer.json")]
         out: PathBuf,
     },

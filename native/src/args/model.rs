@@ -1,4 +1,4 @@
-//! Options of what uses a trained model: `eval`, `generate`, `probe`, `embed`, `export` and `import`.
+//! Options of the commands that use a trained model: `eval`, `generate`, `probe`, `embed`, `export` and `import`.
 
 use std::path::PathBuf;
 
@@ -12,19 +12,19 @@ pub struct EvalArgs {
     /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Other text to measure on, all of it, instead of the run's held-out text; `-` is the standard input
+    /// Text to evaluate on in full, instead of the run's held-out text; `-` is the standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
-    /// Tasks instead of text: JSONL files of multiple choice or cloze, or `demo` for those of the demo corpus
+    /// Tasks to evaluate on, instead of text: JSONL files of multiple choice or cloze, or `demo` for the demo tasks
     #[arg(long, value_name = "FILE.jsonl", num_args = 1.., conflicts_with_all = ["data", "batches"])]
     pub task: Vec<PathBuf>,
-    /// How many batches [default: as in training; with --data all]
+    /// Number of batches [default: as in training; all with --data]
     #[arg(long, value_name = "N")]
     pub batches: Option<usize>,
-    /// The machine
+    /// The device
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// One JSON object; of text with the keys of metrics.jsonl
+    /// Print one JSON object; for text it has the keys of metrics.jsonl
     #[arg(long)]
     pub json: bool,
 }
@@ -35,45 +35,46 @@ pub struct GenerateArgs {
     /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// What the text begins with
+    /// Beginning of the text
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub prompt: String,
-    /// Instead of one prompt, a file of them: a line each, or JSONL with a field `prompt`; what is written is JSONL, an object a prompt
+    /// File of prompts: one a line, or JSONL with a field `prompt`; the output is JSONL, one object a prompt
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     pub prompts: Option<PathBuf>,
-    /// A prompt line in place of --prompt: each line that is typed is gone on with
+    /// Read prompts from the standard input, one a line, and continue each
     #[arg(long, conflicts_with_all = ["prompt", "prompts"])]
     pub interactive: bool,
-    /// End before this text; may be given more than once
+    /// Stop before this text; may be given more than once
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
-    /// Most tokens to write
+    /// Maximum number of tokens to generate
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub max_tokens: usize,
-    /// Above 1 bolder, below 1 safer, 0 always the likeliest token
+    /// Sampling temperature: above 1 more varied, below 1 more predictable, 0 always the likeliest token
     #[arg(long, value_name = "T", default_value_t = 0.8, value_parser = temperature)]
     pub temperature: f64,
-    /// Choose among this many of the likeliest tokens; 0 for all
+    /// Sample from the K likeliest tokens; 0 for all
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub top_k: usize,
-    /// Choose among the likeliest tokens that together reach this probability; 1 for all
+    /// Sample from the likeliest tokens that together reach probability P; 1 for all
     #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = probability)]
     pub top_p: f64,
-    /// Seed of the draws; each prompt of a file has its own, counted from here
+    /// Seed of the sampling; prompt k of a file, counted from 0, uses seed N + k
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// The machine
+    /// The device
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
-/// What `probe` and `embed` share.
+/// Options that `probe` and `embed` share.
 #[derive(Debug, Args)]
 pub struct ProbeOptions {
-    /// Whose states: `last` (what the unembedding reads), a number (0 is the embedding, k the stream after block k), or `all`
+    /// Layer of the states: `last` (the input of the unembedding), a number (0 is the embedding, k the residual stream
+    /// after block k), or `all`
     #[arg(long, value_name = "LAYER", default_value = "last")]
     pub layer: String,
-    /// The machine
+    /// The device
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -87,16 +88,16 @@ pub struct ProbeArgs {
     /// JSONL files with labelled texts, or with `text_a`, `text_b` and `score` [default: the demo corpus]
     #[arg(long, value_name = "FILE.jsonl", num_args = 1..)]
     pub data: Vec<PathBuf>,
-    /// Labels that are probed, separated by commas [default: every field that is one]
+    /// Labels to probe, separated by commas [default: every field that is a label]
     #[arg(long, value_name = "FIELD,FIELD", value_delimiter = ',')]
     pub labels: Vec<String>,
     /// Seed of the split of documents and of k-means
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// What it shares with `embed`
+    /// Options shared with `embed`
     #[command(flatten)]
     pub options: ProbeOptions,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -107,13 +108,13 @@ pub struct EmbedArgs {
     /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// JSONL files whose lines have a `text`
+    /// JSONL files with a `text` field
     #[arg(long, value_name = "FILE.jsonl", num_args = 1.., required = true)]
     pub data: Vec<PathBuf>,
-    /// Where the vectors go: a NumPy array of float32, a row a text
+    /// File for the vectors: a NumPy array of float32, one row a text
     #[arg(long, value_name = "FILE.npy")]
     pub out: PathBuf,
-    /// What it shares with `probe`
+    /// Options shared with `probe`
     #[command(flatten)]
     pub options: ProbeOptions,
 }
@@ -124,23 +125,23 @@ pub struct ExportArgs {
     /// A run folder (its newest checkpoint), a checkpoint, or a folder in Hugging Face's format
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// The folder to write; must not exist yet, or be empty
+    /// The folder to write; must be new or empty
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// The type of the weights
+    /// Number type of the weights
     #[arg(long, value_enum, default_value_t = WeightType::F32)]
     pub dtype: WeightType,
-    /// Largest file of weights, in megabytes; more weights go into several
+    /// Maximum size of one file of weights, in megabytes; larger models are split over several files
     #[arg(long, value_name = "MB", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
     pub shard_size: u64,
 }
 
-/// The type of weights in a file.
+/// The number type of weights in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WeightType {
-    /// 32 bits, as they were trained
+    /// 32 bits, as in training
     F32,
-    /// 16 bits, up to 65,504
+    /// 16 bits, with a maximum of 65,504
     F16,
     /// 16 bits with the range of f32
     Bf16,
@@ -152,7 +153,7 @@ pub struct ImportArgs {
     /// A folder with config.json, safetensors files and tokenizer.json
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
-    /// The run folder; must not exist yet
+    /// The run folder to make; must not exist yet
     #[arg(long, value_name = "RUN")]
     pub out: PathBuf,
 }

@@ -6,13 +6,14 @@ use clap::Args;
 
 use super::{ConfigArgs, DeviceArgs};
 
-/// What `train` and `trace` share.
+/// Options that `train` and `trace` share.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The configuration
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Text files, JSONL files with a `text` field, or folders of them; also as .gz, and `-` for the standard input
+    /// Text files, JSONL files with a `text` field, or folders of such files; .gz is read too; `-` is the standard
+    /// input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// Optimizer steps of the whole run
@@ -21,10 +22,11 @@ pub struct RunArgs {
     /// Seed of the initial weights and of the order of the batches
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The machine
+    /// The device
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Start from a model: a folder in Hugging Face's format, whose `model` settings and tokenizer are taken over; or a checkpoint, run folder or model.safetensors, made with the same `model` settings
+    /// Start from the weights of a model: a folder in Hugging Face's format, which also gives the `model` settings and
+    /// the tokenizer; or a checkpoint, run folder or model.safetensors with the same `model` settings
     #[arg(long, value_name = "MODEL")]
     pub init: Option<PathBuf>,
 }
@@ -32,23 +34,24 @@ pub struct RunArgs {
 /// Options of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// What it shares with `trace`
+    /// Options shared with `trace`
     #[command(flatten)]
     pub run: RunArgs,
-    /// The run folder; must not exist yet, or hold nothing but a run that ended before its first checkpoint [default: runs/NAME-NUMBER, the name that of the configuration, the preset or the model]
+    /// The run folder; must be new, or hold only a run that ended before its first checkpoint [default:
+    /// runs/NAME-NUMBER, with the name of the configuration, the preset or the model]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Go on with a run from its newest checkpoint; with `--out`, branch off from any checkpoint
+    /// Continue a run from its newest checkpoint; with `--out`, start a new run from any checkpoint
     #[arg(
         long,
         value_name = "RUN",
         conflicts_with_all = ["config", "preset", "init"]
     )]
     pub resume: Option<PathBuf>,
-    /// Checkpoint and end after this step, as Ctrl-C would, with exit code 0; `--resume` goes on
+    /// Save a checkpoint after this step and exit with code 0; `--resume` continues
     #[arg(long, value_name = "STEP")]
     pub stop_at: Option<usize>,
-    /// Also write the run's numbers to RUN/tensorboard, for TensorBoard; give it again with `--resume`
+    /// Also write the run's metrics to RUN/tensorboard, for TensorBoard; repeat the option with `--resume`
     #[arg(long)]
     pub tensorboard: bool,
 }
@@ -56,10 +59,10 @@ pub struct TrainArgs {
 /// Options of `trace`.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
-    /// What it shares with `train`; `--steps` is the number of steps traced
+    /// Options shared with `train`; `--steps` is the number of steps to trace
     #[command(flatten)]
     pub run: RunArgs,
-    /// The receipt, a safetensors file
+    /// The receipt to write, a safetensors file
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! Checkpoints on disk: each a folder that appears whole or not at all.
+//! Checkpoints on disk. Each is a folder that appears whole or not at all.
 
 mod read;
 
@@ -14,8 +14,7 @@ pub use read::{initial_weights, load, load_weights};
 use crate::output::errln;
 use crate::run_folder::go_on_command;
 
-/// Prefix of folders that are being written or removed; what a killed process leaves of them is
-/// cleared away by the next.
+/// Prefix of folders that are being written or removed. The next process removes those that a killed process left.
 pub const UNFINISHED: &str = ".unfinished-";
 
 /// The checkpoints of a run: `step-00000500` and so on.
@@ -24,39 +23,37 @@ pub struct Checkpoints {
     folder: PathBuf,
 }
 
-/// What there is.
+/// The checkpoints of a run that were found.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Checkpoints that are whole as far as names, lengths and `trainer.json` tell, steps rising.
+    /// Checkpoints that are whole, judged by names, lengths and `trainer.json`, in ascending order of steps.
     pub whole: Vec<(usize, Manifest)>,
-    /// Folders that are named like one and are none, in the order of their steps, with the reason.
+    /// Folders with the name of a checkpoint that are no whole checkpoint, in the order of their steps, with the
+    /// reasons.
     pub broken: Vec<(PathBuf, String)>,
 }
 
 impl Found {
-    /// The newest whole one.
+    /// The step of the newest whole checkpoint.
     pub fn newest(&self) -> Option<usize> {
         self.whole.last().map(|&(step, _)| step)
     }
 
-    /// Warns of what is passed over.
+    /// Prints a warning about each folder that is skipped.
     pub fn tell(&self) {
         for (path, reason) in &self.broken {
-            errln!(
-                "warning: {} is passed over: it is no whole checkpoint ({reason})",
-                path.display()
-            );
+            errln!("warning: {} is skipped: it is no whole checkpoint ({reason})", path.display());
         }
     }
 }
 
 impl Checkpoints {
-    /// Those in this folder, which may not exist yet.
+    /// The checkpoints in this folder, which may not exist yet.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
-    /// All there are. The large files are not read.
+    /// Finds all checkpoints, without reading their large files.
     ///
     /// # Errors
     /// If the folder can't be read.
@@ -101,16 +98,16 @@ impl Checkpoints {
         Ok(manifest)
     }
 
-    /// Where the checkpoint of a step lies.
+    /// The folder of a step's checkpoint.
     pub fn path(&self, step: usize) -> PathBuf {
         self.folder.join(checkpoint_file::folder(step))
     }
 
-    /// Writes a checkpoint beside its place, syncs it, and renames it; just before that,
-    /// `before_naming` lets other files of the run catch up.
+    /// Writes a checkpoint under a temporary name, syncs it, and renames it. `before_naming` runs just before the
+    /// renaming, so that other files of the run can be synced.
     ///
     /// # Errors
-    /// What the file system says, a full disk among it; other checkpoints are untouched then.
+    /// Errors of the file system, such as a full disk. Other checkpoints are unchanged then.
     pub fn save(
         &self,
         checkpoint: &Checkpoint,
@@ -119,14 +116,14 @@ impl Checkpoints {
         let step = checkpoint.state.step;
         let target = self.path(step);
         if target.exists() && self.check(step).is_ok() {
-            // The run was gone on with from it and stopped before another step.
+            // The run was resumed from this checkpoint and stopped before another step.
             return Ok(target);
         }
         self.write(checkpoint, step, &target, before_naming).with_context(|| {
             let run = self.folder.parent().unwrap_or(Path::new("."));
             format!(
-                "saving the checkpoint of step {step} in {}; what was saved before is intact. Make \
-                 room, then go on with `{}`",
+                "saving the checkpoint of step {step} in {}; earlier checkpoints are intact. Free disk \
+                space, then continue with `{}`",
                 self.folder.display(),
                 go_on_command(run)
             )
@@ -153,7 +150,7 @@ impl Checkpoints {
             sync_folder(&beside)
         });
         if let Err(error) = written.map_err(anyhow::Error::from).and_then(|()| before_naming()) {
-            // The disk may be full: give back what this try took.
+            // The disk may be full: free the space of this attempt.
             let _ = fs::remove_dir_all(&beside);
             return Err(error);
         }
@@ -162,12 +159,12 @@ impl Checkpoints {
         }
         fs::rename(&beside, target)?;
         sync_folder(&self.folder)?;
-        // The first time, the folder itself is new.
+        // For the first checkpoint, the folder itself is new.
         self.folder.parent().map_or(Ok(()), sync_folder)?;
         Ok(())
     }
 
-    /// Makes room where a folder that is no whole checkpoint has the name of one.
+    /// Renames a folder that has the name of a checkpoint but is no whole checkpoint.
     fn set_aside(&self, target: &Path) -> Result<()> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let aside = (1..)
@@ -176,17 +173,17 @@ impl Checkpoints {
             .context("every name is taken")?;
         fs::rename(target, &aside)?;
         errln!(
-            "warning: {} was no whole checkpoint; it is now {}",
+            "warning: {} was no whole checkpoint; it was renamed to {}",
             target.display(),
             aside.display()
         );
         Ok(())
     }
 
-    /// Removes what a killed process left.
+    /// Removes unfinished folders of killed processes.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn clear_unfinished(&self) -> Result<()> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -201,18 +198,18 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes all but the newest `keep` and the one with the lowest held-out loss. What is no
-    /// whole checkpoint neither counts nor goes.
+    /// Removes all checkpoints except the newest `keep` and the one with the lowest held-out loss. Folders that are no
+    /// whole checkpoint neither count nor are removed.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn prune(&self, keep: usize) -> Result<()> {
         let whole = self.find()?.whole;
         let losses = whole.iter().filter_map(|(step, it)| Some((it.state.val_loss?, *step)));
         let best = losses.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, step)| step);
         let old = &whole[..whole.len().saturating_sub(keep)];
         for &(step, _) in old.iter().filter(|(step, _)| Some(*step) != best) {
-            // Renamed first, so that it disappears at once.
+            // Renamed first, so that the checkpoint disappears at once.
             let beside = self.folder.join(format!("{UNFINISHED}pruned-{step:08}"));
             fs::rename(self.path(step), &beside)
                 .and_then(|()| fs::remove_dir_all(&beside))
@@ -222,7 +219,7 @@ impl Checkpoints {
     }
 }
 
-/// A folder's entries reach the disk.
+/// Syncs a folder's entries to the disk.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
@@ -280,7 +277,7 @@ mod tests {
         assert_eq!(broken.len(), 2);
         assert!(broken[0].0.ends_with("step-00000007") && broken[0].1.contains("broken"));
         assert!(broken[1].0.ends_with("step-99999999") && broken[1].1.contains("trainer.json"));
-        // A run that comes to that step saves it, and what was there stays.
+        // A run that reaches this step saves it, and the old folder is kept.
         save(&checkpoints, 7, 1.0);
         assert_eq!(steps(&checkpoints), [2, 3, 7]);
         assert!(folder.path().join("broken-1-step-00000007/trainer.json").is_file());

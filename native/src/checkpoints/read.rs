@@ -1,4 +1,4 @@
-//! Reading checkpoints, whole or their weights alone.
+//! Reads checkpoints, or only their weights.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,7 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
 
 fn warn_without_digests(folder: &Path) {
     errln!(
-        "warning: {} was saved before checkpoints had digests: whether its files were damaged \
-         since can't be told",
+        "warning: {} is of a version without digests: damage to its files can't be detected",
         folder.display()
     );
 }
@@ -36,7 +35,7 @@ fn warn_without_digests(folder: &Path) {
 /// Reads a whole checkpoint of this model.
 ///
 /// # Errors
-/// Files that are missing, damaged, cut short or of another model.
+/// Files that are missing, damaged, truncated or of another model.
 pub fn load(folder: &Path, config: &Config) -> Result<Checkpoint> {
     let model = read(folder, checkpoint_file::MODEL)?;
     let optimizer = read(folder, checkpoint_file::OPTIMIZER)?;
@@ -50,8 +49,8 @@ pub fn load(folder: &Path, config: &Config) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-/// Reads the weights of a checkpoint of this model and where its run stood; heads that serve training
-/// alone may be absent.
+/// Reads the weights of a checkpoint of this model, and the position of its run. Heads that only training uses may be
+/// absent.
 ///
 /// # Errors
 /// As [`load`].
@@ -72,12 +71,11 @@ fn weights_and_manifest(folder: &Path, config: &Config) -> Result<(Tensors, Mani
     Ok(found)
 }
 
-/// The weights that a new run starts from: those of a run's newest checkpoint, of a checkpoint, or
-/// of a file. Where it is known which model they are of, in `trainer.json` or in the run's
-/// `config.toml`, it must be this one.
+/// The weights that a new run starts from: those of a run's newest checkpoint, of a checkpoint, or of a file. If
+/// `trainer.json` or the run's `config.toml` tells their model, it must be this model.
 ///
 /// # Errors
-/// If there are none, or they are damaged, cut short or of another model.
+/// If the weights are missing, damaged, truncated or of another model.
 pub fn initial_weights(path: &Path, config: &Config) -> Result<Tensors> {
     let file = weights_file(path)?;
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -102,20 +100,19 @@ pub fn initial_weights(path: &Path, config: &Config) -> Result<Tensors> {
     Ok(weights)
 }
 
-/// Says how another model may be made of weights after all.
+/// Adds advice on how to use weights with other settings on purpose.
 fn meant(file: &Path, error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref() {
         Some(CheckpointError::Model { .. }) => anyhow::anyhow!(
-            "{error}; or, if the change is meant, copy {} alone to another place, and give --init \
-             that file",
+            "{error}. If the change is intended, copy {} alone to another folder, and give that file to --init",
             file.display()
         ),
         _ => error,
     }
 }
 
-/// The configuration beside weights, or of the run that their folder is a checkpoint of. A file of that
-/// name without a model, as another program's is, is told and left alone.
+/// The configuration in the folder of weights, or of the run that this folder is a checkpoint of. A `config.toml`
+/// without a section `[model]`, such as another program's, gives a warning and is ignored.
 fn made_with(folder: &Path) -> Result<Option<Config>> {
     const CONFIG: &str = "config.toml";
     let run = fs::canonicalize(folder).ok();
@@ -129,8 +126,8 @@ fn made_with(folder: &Path) -> Result<Option<Config>> {
         toml::from_str::<toml::Table>(&text).is_ok_and(|it| !it.contains_key("model"));
     if lacks_model {
         errln!(
-            "warning: {} has no section [model]: whether the weights beside it are of this model is \
-             judged by their shapes alone",
+            "warning: {} has no section [model]: only the shapes of the weights beside it are checked \
+            against this model",
             path.display()
         );
         return Ok(None);
@@ -139,7 +136,7 @@ fn made_with(folder: &Path) -> Result<Option<Config>> {
     Ok(Some(config))
 }
 
-/// The `model.safetensors` behind a path: that file, its checkpoint, or a run's newest checkpoint.
+/// The `model.safetensors` of a path, which may be that file, its checkpoint, or a run (for its newest checkpoint).
 fn weights_file(path: &Path) -> Result<PathBuf> {
     ensure!(path.exists(), "there is no checkpoint at {}", path.display());
     if path.is_file() {
@@ -155,7 +152,7 @@ fn weights_file(path: &Path) -> Result<PathBuf> {
     match found.newest() {
         Some(step) => Ok(checkpoints.path(step).join(checkpoint_file::MODEL)),
         None => bail!(
-            "{} is no checkpoint: it holds neither {} nor a folder checkpoints/ with any",
+            "{} is no checkpoint: it holds neither {} nor a folder checkpoints/ with a checkpoint",
             path.display(),
             checkpoint_file::MODEL
         ),

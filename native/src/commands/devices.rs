@@ -9,10 +9,10 @@ use crate::args::{DeviceArgs, Tune};
 use crate::device;
 use crate::output::outln;
 
-/// Lists adapters and says what `auto` takes.
+/// Lists adapters and the choice of `auto`.
 pub fn run() -> Result<()> {
     describe(&device::list())?;
-    outln!("--device gpu takes any adapter, --device NAME the first whose name contains NAME.");
+    outln!("--device gpu chooses any adapter, --device NAME the first whose name contains NAME.");
     Ok(())
 }
 
@@ -37,6 +37,6 @@ pub fn describe(adapters: &[AdapterSummary]) -> Result<()> {
         outln!("{table}\n");
     }
     let auto = DeviceArgs { device: "auto".to_owned(), tune: Tune::Off };
-    outln!("--device auto takes: {}", device::choose(&auto)?.why);
+    outln!("--device auto chooses: {}", device::choose(&auto)?.why);
     Ok(())
 }

@@ -88,7 +88,10 @@ impl Machine {
         let (has_avx2, has_avx512) = (true, false);
         Self {
             is_debug: cfg!(debug_assertions),
-            cpu: system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned()),
+            cpu: system
+                .cpus()
+                .first()
+                .map_or_else(String::new, |cpu| cpu.brand().trim().to_owned()),
             cores: thread::available_parallelism().map_or(1, usize::from),
             threads: rayon::current_num_threads(),
             has_avx2,
@@ -213,7 +216,8 @@ fn existing(path: &Path) -> &Path {
 fn of_adapters(adapters: &[AdapterSummary]) -> Vec<String> {
     let mut real = adapters.iter().filter(|it| !it.software).peekable();
     if real.peek().is_none() {
-        let found = if adapters.is_empty() { "There is no GPU" } else { "The only adapters are software" };
+        let found =
+            if adapters.is_empty() { "There is no GPU" } else { "The only adapters are software" };
         return vec![format!(
             "{found}: training runs on the CPU. If the machine has a GPU, its driver for Vulkan, \
              Metal or DirectX 12 is missing."

@@ -1,4 +1,4 @@
-//! `nitp eval` on text; on tasks see `tasks`.
+//! `nitp eval` on text; see `tasks` for `nitp eval --task`.
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
@@ -19,7 +19,7 @@ use crate::model::{Heads, Model};
 use crate::output::{errln, outln};
 use crate::{device, token_cache};
 
-/// Measures a run.
+/// Evaluates a run.
 pub fn run(args: EvalArgs) -> Result<()> {
     if !args.task.is_empty() {
         return tasks::eval(&args);
@@ -27,7 +27,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     let Model { mut config, tokenizer, weights, place, state, .. } =
         Model::open(&args.run, Heads::All)?;
     if let Some(batches) = args.batches {
-        ensure!(batches > 0, "--batches 0: at least one batch is needed to measure anything");
+        ensure!(batches > 0, "--batches 0: an evaluation needs at least one batch");
         config.train.eval_batches = batches;
     } else if !args.data.is_empty() {
         config.train.eval_batches = i32::MAX as usize;
@@ -37,19 +37,18 @@ pub fn run(args: EvalArgs) -> Result<()> {
     let dataset = if args.data.is_empty() {
         ensure!(
             !config.data.paths.is_empty(),
-            "{} comes without a text that it was trained on, and so without a part that was held out: give some \
-             with --data",
+            "{} comes without a training text, and so without a held-out part: give a text with --data",
             place.display()
         );
         let named = Named::Before(
-            "Put it back to measure on its held-out part, or measure on all of another text: nitp \
-             eval RUN --data PATH",
+            "Put the text back to evaluate on its held-out part, or evaluate on another text: nitp \
+            eval RUN --data PATH",
         );
         let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
         if state.as_ref().is_some_and(|it| it.data_fingerprint != corpus.fingerprint()) {
             errln!(
-                "warning: the data changed since the checkpoint: what is held out now may have \
-                 been trained on"
+                "warning: the data changed since the checkpoint: the held-out part may contain text \
+                that the model was trained on"
             );
         }
         tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
@@ -67,7 +66,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     let batches = BatchSource::validation_batches(&dataset);
     ensure!(
         batches > 0,
-        "the run holds no text out (data.validation_fraction = 0): give some with --data"
+        "the run has no held-out text (data.validation_fraction = 0): give a text with --data"
     );
     let choice = device::choose(&args.device)?;
     let mut executor = choice.device.executor(&config)?;
@@ -93,7 +92,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
     Ok(())
 }
 
-/// Turns objectives off whose heads are not among the weights: their losses can't be measured, the rest can.
+/// Turns off objectives whose heads are missing in the weights. Their losses can't be measured, all others can.
 fn leave_out_absent_heads(config: &mut Config, weights: &Tensors) {
     let parameters = parameters(config);
     let parts = || parameters.iter().flat_map(|parameter| &parameter.parts);
@@ -107,7 +106,7 @@ fn leave_out_absent_heads(config: &mut Config, weights: &Tensors) {
     config.top.enabled &= has("top.");
 }
 
-/// Puts weights in place; what they lack (heads that serve training alone) stays zero.
+/// Writes weights to the store. Missing ones (heads that only training uses) stay zero.
 pub fn write_weights(
     executor: &mut dyn Executor,
     config: &Config,
@@ -119,7 +118,7 @@ pub fn write_weights(
     Ok(write(executor, Space::Parameter, &chunks)?)
 }
 
-/// Numbers that are none would be printed as such, and be `null` in JSON.
+/// Checks that all results are finite: NaN would be `null` in JSON.
 fn check_finite(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Result<()> {
     let numbers = [
         ("held-out loss", evaluation.val_loss),
@@ -131,14 +130,14 @@ fn check_finite(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Resul
     for (what, value) in numbers.into_iter().chain(evaluation.rivals.named()) {
         ensure!(
             value.is_finite(),
-            "the {what} is {value}: this model's numbers overflow, and nothing that is measured of \
-             it counts. Use an earlier checkpoint"
+            "the {what} is {value}: the model's activations overflow, so no measurement of it is \
+            valid. Use an earlier checkpoint"
         );
     }
     Ok(())
 }
 
-/// Both events as one object, with the keys of metrics.jsonl.
+/// Both events as one JSON object, with the keys of metrics.jsonl.
 fn json(evaluation: &EvaluationEvent, geometry: &GeometryEvent) -> Result<String> {
     let mut object = serde_json::to_value(evaluation)?;
     if let (Value::Object(object), Value::Object(more)) =
@@ -159,7 +158,7 @@ fn print_table(evaluation: &EvaluationEvent, geometry: &GeometryEvent, nitp: boo
     row("perplexity", format!("{:.2}", evaluation.perplexity), String::new());
     match evaluation.bits_per_byte {
         Some(bits) => row("bits per byte", format!("{bits:.4}"), String::new()),
-        None => row("bits per byte", "-".into(), "the bytes of unknown tokens aren't known".into()),
+        None => row("bits per byte", "-".into(), "unavailable: the text has unknown tokens".into()),
     }
     if nitp {
         row("NITP loss", format!("{:.4}", evaluation.nitp_loss), String::new());

@@ -10,10 +10,10 @@ use crate::output::{outln, quoted};
 use crate::progress::short;
 use crate::run_folder::{self, RunFolder};
 
-/// Makes a run of a model.
+/// Makes a run from a model.
 ///
 /// # Errors
-/// A model that can't be read, or a folder that is taken.
+/// A model that can't be read, or a folder that already exists.
 pub fn run(args: &ImportArgs) -> Result<()> {
     ensure!(
         hugging_face::is_folder(&args.model),
@@ -23,7 +23,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     );
     run_folder::check_free(&args.out)?;
     let pretrained = Pretrained::open(&args.model)?;
-    // Nothing of the run is of a head: training with one begins a new run, by --init.
+    // The run has no heads: training with one starts a new run by --init.
     let mut config = pretrained.config.clone().next_token_alone();
     let weights = pretrained.weights(&mut config)?;
     let Pretrained { tokenizer, kept, .. } = pretrained;

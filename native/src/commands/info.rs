@@ -1,4 +1,4 @@
-//! `nitp info`: what a configuration costs before it is trained.
+//! `nitp info`: the cost of a configuration.
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
@@ -49,7 +49,7 @@ pub fn run(args: InfoArgs) -> Result<()> {
     Ok(())
 }
 
-/// Whether an adapter could train this model, or why not.
+/// Checks whether an adapter could train this model; an error gives the reason.
 fn fit(config: &Config, adapter: &AdapterSummary) -> Result<(), String> {
     if config.train.precision == Precision::Mixed {
         adapter.check_half().map_err(|error| error.to_string())?;
@@ -64,7 +64,7 @@ fn print_presets() {
     for (name, about) in preset_names() {
         table.add_row([name, about]);
     }
-    outln!("{table}\n\nWhat one costs: nitp info --preset NAME");
+    outln!("{table}\n\nCost of a preset: nitp info --preset NAME");
 }
 
 /// Rows of a name, a number and a remark.
@@ -157,7 +157,7 @@ fn print_flops(config: &Config, flops: &FlopsPerToken) {
     print_table(&format!("Training FLOPs a token, context {context}"), rows);
 }
 
-/// `other` is with the other choice of `train.recompute_activations`.
+/// `other` is the memory with the opposite of `train.recompute_activations`.
 fn print_memory(config: &Config, flops: &FlopsPerToken, memory: &Memory, other: &Memory) {
     let train = &config.train;
     let row = |name: &str, bytes: u64, remark: String| {
@@ -165,7 +165,7 @@ fn print_memory(config: &Config, flops: &FlopsPerToken, memory: &Memory, other: 
     };
     let none = String::new;
     let batch = format!(
-        "{} x {} tokens; {:.2} of the least possible",
+        "{} x {} tokens; {:.2} times the lower bound",
         train.batch_size,
         train.context_length,
         memory.activations as f64 / memory.activations_least.max(1) as f64
@@ -184,12 +184,16 @@ fn print_memory(config: &Config, flops: &FlopsPerToken, memory: &Memory, other: 
         row("  activations", memory.activations, batch),
         row(name, other.activations, remark),
         row("  inputs, results", memory.other, none()),
-        row("to save", memory.checkpoint, "more, on the host, while a checkpoint is made".into()),
+        row(
+            "to save",
+            memory.checkpoint,
+            "in addition, on the host, while a checkpoint is saved".into(),
+        ),
     ];
     let mut title = "Training memory, f32";
     if train.precision == Precision::Mixed {
         title = "Training memory, mixed precision on a GPU";
-        let copies = "what products read, in 16 bits".to_owned();
+        let copies = "16-bit copies of the weights, read by matrix products".to_owned();
         rows.insert(4, row("  working copies", memory.working, copies));
     }
     print_table(title, rows);

@@ -1,4 +1,4 @@
-//! `nitp completions` and `nitp man`: what a shell and a manual know of the command line.
+//! `nitp completions` and `nitp man`: shell completions and manual pages of the command line.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::output;
 pub fn completions(shell: Shell) -> Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "nitp", &mut text);
-    // Whether all of it could be written is asked at the program's end.
+    // Failures to write are reported at the end of the program.
     let _ = output::part(&String::from_utf8(text)?);
     Ok(())
 }

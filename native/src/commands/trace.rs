@@ -10,7 +10,7 @@ use crate::documents::Named;
 use crate::output::{errln, outln, quoted};
 use crate::{device, token_cache, whole_file};
 
-/// Steps that are traced where `--steps` does not say: the first of the run as configured.
+/// Number of traced steps without `--steps`: the first steps of the run as configured.
 const DEFAULT_STEPS: usize = 10;
 
 /// Trains a few steps and writes the receipt.

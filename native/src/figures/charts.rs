@@ -9,18 +9,18 @@ use super::lines::{Line, range};
 /// Axes of a chart.
 #[derive(Clone, Copy, Debug)]
 pub struct Axes<'a> {
-    /// Below it.
+    /// Label below the chart.
     pub x: &'a str,
-    /// Above it.
+    /// Label above the chart.
     pub y: &'a str,
     /// Whether the vertical axis is logarithmic.
     pub log: bool,
 }
 
-/// Most lines that can be told apart.
+/// Largest number of lines that can be distinguished.
 pub const MOST_LINES: usize = 8;
 
-/// Eight colours that colour-blind readers can tell apart (Okabe and Ito 2008), black first.
+/// Eight colours that colour-blind readers can distinguish (Okabe and Ito 2008), black first.
 pub fn colour(index: usize) -> &'static str {
     const COLOURS: [&str; MOST_LINES] =
         ["#555555", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f"];
@@ -32,7 +32,7 @@ const SIZE: (u32, u32) = (640, 360);
 /// The chart as an SVG element.
 ///
 /// # Errors
-/// What the plotting library says.
+/// Errors of the plotting library.
 pub fn chart(axes: Axes<'_>, lines: &[Line]) -> Result<String> {
     let mut svg = String::new();
     let points = || lines.iter().flat_map(|line| &line.points);
@@ -69,10 +69,10 @@ pub fn chart(axes: Axes<'_>, lines: &[Line]) -> Result<String> {
 
 const SQUARE: (u32, u32) = (400, 400);
 
-/// Points in a square that reaches from `-reach` to `reach`, with its axes and the circle of radius 1.
+/// Points in the square from `-reach` to `reach`, with axes and the circle of radius 1.
 ///
 /// # Errors
-/// What the plotting library says.
+/// Errors of the plotting library.
 pub fn scatter(colour: usize, points: &[[f64; 2]], reach: f64) -> Result<String> {
     const CIRCLE: usize = 72;
     let mut svg = String::new();

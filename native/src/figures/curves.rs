@@ -1,4 +1,4 @@
-//! Curves as pictures: which ones a page shows, in groups with a caption.
+//! Charts of a page, in groups with captions.
 
 use anyhow::Result;
 
@@ -7,28 +7,28 @@ use super::lines::{self, Line, Series, X, Y};
 
 /// A chart.
 pub struct Panel {
-    /// For readers who do not see it.
+    /// Description for screen readers.
     pub label: String,
     /// The picture.
     pub svg: String,
-    /// Below it: a name, and lines of what is to be said of it.
+    /// A name and lines of text below the picture.
     pub note: Option<(String, String)>,
 }
 
 /// Charts that belong together.
 pub struct Group {
-    /// Above them.
+    /// Title above them.
     pub title: &'static str,
-    /// Below them.
+    /// Caption below them.
     pub caption: String,
-    /// The charts; none where no run has such numbers.
+    /// The charts; none if no run has such data.
     pub panels: Vec<Panel>,
 }
 
-/// Numbers against what was spent.
+/// Losses against measures of cost.
 ///
 /// # Errors
-/// As all of this file: what the plotting library says.
+/// Errors of the plotting library, as for all functions of this file.
 pub fn curves(
     title: &'static str,
     caption: String,
@@ -45,18 +45,18 @@ pub fn curves(
 /// Effective rank, mean cosine, and NITP's loss.
 pub fn geometry(series: &[Series<'_>], band: &str) -> Result<Group> {
     let caption = format!(
-        "Effective rank: over how many directions the states spread. Mean cosine: how alike two \
-         states are; 1 if all point one way.{band}"
+        "Effective rank: the number of directions over which the states spread. Mean cosine: the \
+        similarity of two states; 1 if all states have the same direction.{band}"
     );
     let which = [Y::EffectiveRank, Y::MeanCosine, Y::NitpLoss].map(|y| (X::Steps, y));
     curves("Geometry of the last hidden states", caption, series, &which)
 }
 
-/// From the first look at the geometry to the last.
+/// Spectra from the first to the last measurement of geometry.
 pub fn spectra(series: &[Series<'_>], means: &str) -> Result<Group> {
     let caption = format!(
         "Eigenvalues of the covariance of the last hidden states, largest first, each as a share of \
-         their sum{means}. A steep fall means few directions."
+         their sum{means}. A steep curve means few directions."
     );
     let panels = lines::spectrum_steps(series).into_iter().map(|step| {
         let y = format!("spectrum at step {step}");
@@ -68,8 +68,8 @@ pub fn spectra(series: &[Series<'_>], means: &str) -> Result<Group> {
 /// A chart for the first, the middle and the last MoE block.
 pub fn experts(series: &[Series<'_>], means: &str) -> Result<Group> {
     let caption = format!(
-        "Share of the routed pairs that each expert of a block got at the last look, largest \
-         first{means}. Even shares are 1 by the number of experts."
+        "Share of the tokens routed to each expert of a block at the last measurement, largest \
+        first{means}. Equal shares would be 1 / number of experts."
     );
     let runs = series.iter().flat_map(|it| &it.runs);
     let blocks = runs.map(|run| lines::expert_blocks(run)).max().unwrap_or(0);

@@ -1,37 +1,37 @@
-//! The points of curves: numbers of runs against steps, tokens, FLOPs or time; spectra; loads of experts.
+//! The points of curves: metrics of runs against steps, tokens, FLOPs or time; spectra; expert loads.
 
 use std::collections::BTreeMap;
 
 use crate::history::History;
 
-/// What one line shows: an arm with a run for each seed, or a run.
+/// The data of one line: an arm with one run per seed, or a single run.
 #[derive(Clone, Debug)]
 pub struct Series<'a> {
-    /// One run, or one a seed.
+    /// One run, or one run per seed.
     pub runs: Vec<&'a History>,
 }
 
-/// A line with a band: x, mean, least and most over seeds.
+/// A line with a band: x, and the mean, least and largest value over seeds.
 #[derive(Clone, Debug)]
 pub struct Line {
     /// Position of its series.
     pub colour: usize,
-    /// `[x, mean, least, most]`, x ascending, all of them finite.
+    /// `[x, mean, least, largest]`, with ascending x, all finite.
     pub points: Vec<[f64; 4]>,
 }
 
-/// What was spent.
+/// A measure of cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum X {
     Steps,
     Tokens,
     Flops,
-    /// Of training steps at the run's median speed.
+    /// Seconds of training steps at the run's median speed.
     Seconds,
 }
 
 impl X {
-    /// Below an axis.
+    /// Label below an axis.
     pub fn title(self) -> &'static str {
         match self {
             Self::Steps => "steps",
@@ -52,23 +52,23 @@ impl X {
     }
 }
 
-/// A number that changes as a run trains.
+/// A metric that changes during a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Y {
     HeldOutLoss,
-    /// Smoothed: means over a sixtieth of the run.
+    /// The training loss, averaged over sixtieths of the run.
     TrainingLoss,
-    /// On the held-out text, of runs that have one.
+    /// NITP loss on the held-out text, of runs with NITP.
     NitpLoss,
     EffectiveRank,
     MeanCosine,
 }
 
-/// Points of a training loss: few enough that noise is gone, many enough for a curve.
+/// Points of a training loss: few enough to average out noise, and enough for a curve.
 const TRAINING_POINTS: usize = 60;
 
 impl Y {
-    /// Above a chart.
+    /// Title above a chart.
     pub fn title(self) -> &'static str {
         match self {
             Self::HeldOutLoss => "held-out loss",
@@ -79,7 +79,7 @@ impl Y {
         }
     }
 
-    /// By step.
+    /// Its values by step.
     fn of(self, run: &History) -> BTreeMap<usize, f64> {
         let evaluations = run.evaluations.iter();
         let geometries = run.geometries.iter();
@@ -105,7 +105,7 @@ fn smoothed(run: &History) -> BTreeMap<usize, f64> {
     windows.map(point).collect()
 }
 
-/// A line a series, of the steps that all its runs have.
+/// One line per series, with the steps that all its runs have.
 pub fn curves(series: &[Series<'_>], x: X, y: Y) -> Vec<Line> {
     let line = |(colour, it): (usize, &Series<'_>)| {
         let curves: Vec<BTreeMap<usize, f64>> = it.runs.iter().map(|run| y.of(run)).collect();
@@ -124,8 +124,7 @@ pub fn curves(series: &[Series<'_>], x: X, y: Y) -> Vec<Line> {
     drawn(series.iter().enumerate().map(line))
 }
 
-/// The steps at which spectra are shown: four of those with a look at the geometry, the first and the last
-/// among them.
+/// Four steps at which spectra are shown, including the first and the last measurement of geometry.
 pub fn spectrum_steps(series: &[Series<'_>]) -> Vec<usize> {
     let runs = series.iter().flat_map(|it| &it.runs);
     let mut steps: Vec<usize> =
@@ -148,7 +147,7 @@ pub fn spectra(series: &[Series<'_>], step: usize) -> Vec<Line> {
     drawn(series.iter().enumerate().map(line))
 }
 
-/// As [`spectra`], each at its own last look.
+/// Like [`spectra`], each at its own last measurement.
 pub fn last_spectra(series: &[Series<'_>]) -> Vec<Line> {
     let line = |(colour, it): (usize, &Series<'_>)| {
         let looks = it.runs.iter().filter_map(|run| run.geometries.last());
@@ -157,7 +156,7 @@ pub fn last_spectra(series: &[Series<'_>]) -> Vec<Line> {
     drawn(series.iter().enumerate().map(line))
 }
 
-/// Shares of a block's experts at the last look, largest first; none of a dense model.
+/// Shares of a block's experts at the last evaluation, largest first; none for a dense model.
 pub fn expert_shares(run: &History, block: usize) -> Option<Vec<f64>> {
     let mut shares = shares(run.evaluations.last()?.expert_load.get(block)?);
     shares.sort_by(|a, b| b.total_cmp(a));
@@ -169,7 +168,7 @@ pub fn expert_blocks(run: &History) -> usize {
     run.evaluations.last().map_or(0, |it| it.expert_load.len())
 }
 
-/// The shares of a block's experts at the last look, by rank; means over runs.
+/// Shares of a block's experts at the last evaluation, by rank; means over runs.
 pub fn loads(series: &[Series<'_>], block: usize) -> Vec<Line> {
     let line = |(colour, it): (usize, &Series<'_>)| {
         let loads = it.runs.iter().filter_map(|run| expert_shares(run, block));
@@ -191,7 +190,7 @@ fn shares(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x) / sum.max(f64::MIN_POSITIVE)).collect()
 }
 
-/// The means of lists of one length, by rank from 1.
+/// Means of lists of equal length, by rank from 1.
 fn ranked(colour: usize, lists: &[Vec<f64>]) -> Line {
     let len = lists.iter().map(Vec::len).min().unwrap_or(0);
     let point = |rank: usize| {
@@ -205,7 +204,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The least and the most of numbers; none without any.
+/// The least and the largest number; none without numbers.
 pub fn range(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
     let ends = values.map(|it| [it, it]);
     ends.reduce(|[low, high], [it, _]| [low.min(it), high.max(it)])

@@ -1,4 +1,4 @@
-//! Pictures of runs: what the lab's report and `nitp view` draw alike.
+//! Charts of runs, for the lab's report and for `nitp view`.
 
 pub mod charts;
 pub mod curves;

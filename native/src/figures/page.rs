@@ -22,7 +22,7 @@ pub fn page(title: &str, body: &Markup) -> String {
     page.into_string()
 }
 
-/// Which colour is which name.
+/// The key: names and colours of lines.
 pub fn key<'a>(names: impl Iterator<Item = &'a str>) -> Markup {
     html! {
         ul.key {
@@ -33,7 +33,7 @@ pub fn key<'a>(names: impl Iterator<Item = &'a str>) -> Markup {
     }
 }
 
-/// A group below its title, and below a key unless its pictures have names; nothing without charts.
+/// A group with its title, and a key, unless its pictures have names; nothing without charts.
 pub fn group(group: &Group, key: &Markup) -> Markup {
     let named = group.panels.iter().any(|it| it.note.is_some());
     html! {

@@ -1,5 +1,5 @@
 //! A run on disk: `start.json`, `config.toml`, `tokenizer.json`, `machine.json`, `metrics.jsonl`,
-//! `checkpoints/`, `tensorboard/` if that was asked for, and `hugging_face/` if it began from such a model.
+//! `checkpoints/`, `tensorboard/` if requested, and `hugging_face/` if it started from such a model.
 
 mod place;
 mod start;
@@ -23,7 +23,7 @@ use crate::output::{errln, quoted};
 use crate::reasons::reasons;
 use crate::whole_file;
 
-/// The folder of runs, where no other is given.
+/// The default folder of runs.
 pub const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
 const START: &str = "start.json";
@@ -31,13 +31,13 @@ const TOKENIZER: &str = "tokenizer.json";
 const MACHINE: &str = "machine.json";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
-/// Where TensorBoard's files are, if they are asked for.
+/// Folder of TensorBoard's files, if requested.
 pub const TENSORBOARD: &str = "tensorboard";
-/// Files in Hugging Face's format that came with the model that it began from.
+/// Folder of files in Hugging Face's format that came with the model that it started from.
 const PRETRAINED: &str = "hugging_face";
 const LOCK: &str = ".lock";
 
-/// A log that was being cut back.
+/// Temporary name of a log that is being shortened.
 const NEW_METRICS: &str = "metrics.jsonl.new";
 
 /// A run's folder.
@@ -46,14 +46,13 @@ pub struct RunFolder {
     path: PathBuf,
 }
 
-/// Keeps other processes from training in the same folder; given back when dropped.
+/// Prevents other processes from training in the same folder; released when dropped.
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code, reason = "it is held, not used")] File);
 
 impl RunFolder {
-    /// A new folder, taken for this process: `out`, which must be free, or the next free
-    /// `runs/<name>-<number>`. Also whether a run that ended before its first checkpoint lay
-    /// there, whose files make room.
+    /// Makes a new folder, locked for this process: `out`, which must be free, or the next free `runs/<name>-<number>`.
+    /// Also returns whether the folder held a run that ended before its first checkpoint, whose files are removed.
     ///
     /// # Errors
     /// If `out` is taken or can't be made.
@@ -70,14 +69,14 @@ impl RunFolder {
         let left = fs::read_dir(out)?.next().is_some();
         let lock = folder.lock()?;
         if left {
-            // Once more: no other process is at it from here on.
+            // Checked again, because from here on no other process can use the folder.
             check_free(out)?;
             folder.clear().with_context(|| format!("clearing {}", out.display()))?;
         }
         Ok((folder, lock, left))
     }
 
-    /// Removes what a run that ended before its first checkpoint left, but for what is written anew.
+    /// Removes the files of a run that ended before its first checkpoint, except those that will be overwritten.
     fn clear(&self) -> Result<()> {
         self.checkpoints().clear_unfinished()?;
         for entry in fs::read_dir(&self.path)? {
@@ -107,10 +106,10 @@ impl RunFolder {
                 }
             }
         }
-        bail!("every number of {} is taken", runs.join(name).display())
+        bail!("{} has no free number left", runs.join(name).display())
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -125,12 +124,12 @@ impl RunFolder {
         self.path.join(METRICS)
     }
 
-    /// Takes the run for this process.
+    /// Locks the run for this process.
     ///
     /// # Errors
     /// If another process trains in it.
     pub fn lock(&self) -> Result<Lock> {
-        // A file of its own: the others are replaced by renaming, and a lock would stay behind.
+        // A separate file: other files are replaced by renaming, which would lose the lock.
         let path = self.path.join(LOCK);
         let file = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
         match file.try_lock() {
@@ -144,15 +143,15 @@ impl RunFolder {
                     self.path.display()
                 )
             }
-            // A file system without locks.
+            // The file system has no locks.
             Err(fs::TryLockError::Error(_)) => Ok(Lock(file)),
         }
     }
 
-    /// Writes what it begins from.
+    /// Writes `start.json`, the start of the run.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn write_start(&self, start: &Start) -> Result<()> {
         start.write(&self.path.join(START))
     }
@@ -160,23 +159,23 @@ impl RunFolder {
     /// Writes the configuration, whole or not at all.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn write_config(&self, config: &Config) -> Result<()> {
         whole_file::write(&self.path.join(CONFIG), config.to_toml().as_bytes())
     }
 
-    /// Writes the tokenizer for other programs, and for this one when the run goes on.
+    /// Writes the tokenizer, for other programs and for a continuation.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn write_tokenizer(&self, tokenizer: &Tokenizer) -> Result<()> {
         whole_file::write(&self.path.join(TOKENIZER), tokenizer.to_json().as_bytes())
     }
 
-    /// Keeps files that came with the model that it begins from.
+    /// Saves files that came with the model that it starts from.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn write_pretrained_files(&self, files: &[NamedFile]) -> Result<()> {
         if files.is_empty() {
             return Ok(());
@@ -186,15 +185,15 @@ impl RunFolder {
         files.iter().try_for_each(|(name, bytes)| whole_file::write(&folder.join(name), bytes))
     }
 
-    /// The files that came with the model that it began from, by name.
+    /// The files that came with the model that it started from, by name.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn pretrained_files(&self) -> Result<Vec<NamedFile>> {
         hugging_face::kept(&self.path.join(PRETRAINED))
     }
 
-    /// Where the weights that it began from were; none if they followed from its seed, or it isn't known.
+    /// Path of the weights that it started from; none if they were initialised from the seed, or if it is unknown.
     pub fn began_from(&self) -> Option<String> {
         match Start::read(&self.path.join(START)).ok()? {
             Start::Seed => None,
@@ -202,21 +201,21 @@ impl RunFolder {
         }
     }
 
-    /// Whether it was made by `nitp import`: it has weights of elsewhere and never began to train.
+    /// Whether it was made by `nitp import` and never trained.
     pub fn is_imported(&self) -> bool {
         self.path.join(PRETRAINED).is_dir() && !self.path.join(START).is_file()
     }
 
-    /// Writes what it trains on, whole or not at all.
+    /// Writes `machine.json`, the device and kernels, whole or not at all.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn write_machine(&self, machine: &Machine) -> Result<()> {
         let text = serde_json::to_string_pretty(machine)?;
         whole_file::write(&self.path.join(MACHINE), text.as_bytes())
     }
 
-    /// What it trained on, or none: with a warning if its file is broken.
+    /// The device and kernels that it trained with, if known. Prints a warning if the file is broken.
     pub fn machine(&self) -> Option<Machine> {
         let path = self.path.join(MACHINE);
         let read = match fs::read_to_string(&path) {
@@ -227,8 +226,7 @@ impl RunFolder {
         };
         read.inspect_err(|error| {
             errln!(
-                "warning: {} is not used: it is broken ({}). The device and its kernels are \
-                 chosen anew.",
+                "warning: {} is not used: it is broken ({}). The device and its kernels are chosen anew.",
                 path.display(),
                 reasons(error)
             );
@@ -247,12 +245,12 @@ impl RunFolder {
         Config::from_toml(&text).with_context(|| format!("in {}", path.display()))
     }
 
-    /// Where its copy of the tokenizer is.
+    /// Path of its copy of the tokenizer.
     pub fn tokenizer_file(&self) -> PathBuf {
         self.path.join(TOKENIZER)
     }
 
-    /// Its tokenizer: the copy that the run keeps.
+    /// Its tokenizer, from the run's copy.
     ///
     /// # Errors
     /// If it can't be read or does not fit the model.
@@ -290,11 +288,12 @@ pub struct Saved {
     pub checkpoint: PathBuf,
     /// Its step.
     pub step: usize,
-    /// Whether no later one exists.
+    /// Whether it is the newest checkpoint.
     pub newest: bool,
 }
 
-/// The run that `path` stands for: its folder, a checkpoint's, or a file in either. It may have no checkpoint yet.
+/// The run of `path`, which may be its folder, a checkpoint's folder, or a file in either. The run may have no
+/// checkpoint yet.
 ///
 /// # Errors
 /// If it is none of them.
@@ -302,7 +301,7 @@ pub fn find(path: &Path) -> Result<RunFolder> {
     Ok(find_with(path)?.0)
 }
 
-/// Also the checkpoint's folder, if that was given.
+/// Like [`find`], and also returns the checkpoint's folder, if `path` is one.
 fn find_with(path: &Path) -> Result<(RunFolder, Option<PathBuf>)> {
     ensure!(path.exists(), "there is no run at {}", path.display());
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -316,15 +315,15 @@ fn find_with(path: &Path) -> Result<(RunFolder, Option<PathBuf>)> {
     let Some(run) = run_path.clone().filter(|run| run.join(CONFIG).is_file()) else {
         if run_path.is_some_and(|run| run.join(LOCK).is_file()) {
             bail!(
-                "the run {} ended before anything of it was saved. Begin it anew: `{}`",
+                "the run {} ended before its first save. Start it again: `{}`",
                 path.display(),
                 go_on_command(path)
             );
         }
         if path.parent().is_some_and(|folder| folder.ends_with(CHECKPOINTS)) {
             bail!(
-                "{} is no whole checkpoint: it has no {}. Give another of its run, or the run's \
-                 folder for the newest",
+                "{} is no whole checkpoint: it has no {}. Give another checkpoint of the run, or the \
+                run folder for the newest",
                 path.display(),
                 checkpoint_file::MODEL
             );
@@ -338,8 +337,8 @@ fn find_with(path: &Path) -> Result<(RunFolder, Option<PathBuf>)> {
     Ok((RunFolder { path: run }, checkpoint))
 }
 
-/// What `path` stands for: a run folder (its newest checkpoint), a checkpoint's folder, or a file
-/// in one.
+/// The checkpoint of `path`, which may be a run folder (for its newest checkpoint), a checkpoint's folder, or a file in
+/// one.
 ///
 /// # Errors
 /// If it is none of them, or the run has no checkpoint.
@@ -350,8 +349,7 @@ pub fn locate(path: &Path) -> Result<Saved> {
     let Some(last) = found.newest() else {
         if check_free(run.path()).is_ok() {
             bail!(
-                "the run {} has no checkpoint: it ended before its first. Begin it anew in its \
-                 place: `{}`",
+                "the run {} ended before its first checkpoint. Start it again in the same folder: `{}`",
                 run.path.display(),
                 go_on_command(run.path())
             );
@@ -374,8 +372,8 @@ pub fn locate(path: &Path) -> Result<Saved> {
         let broken = found.broken.iter().find(|(path, _)| path.ends_with(&name));
         if let Some((path, reason)) = broken {
             bail!(
-                "{} is no whole checkpoint: {reason}. Give another of its run, or the run's folder \
-                 for the newest",
+                "{} is no whole checkpoint: {reason}. Give another checkpoint of the run, or the run \
+                folder for the newest",
                 path.display()
             );
         }

@@ -1,4 +1,4 @@
-//! Where a run may begin, and by which command it goes on or begins anew.
+//! Checks the folder of a new run, and gives the command that continues or restarts a run.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,11 +16,11 @@ use crate::output::quoted;
 use crate::tensorboard;
 use crate::whole_file::is_unfinished;
 
-/// Checks that a new run may be made at `out`: nothing is there, or a run that ended before its
-/// first checkpoint and that no process is at.
+/// Checks that a new run can be made at `out`: nothing exists there, or only a run that ended before its first
+/// checkpoint and that no process uses.
 ///
 /// # Errors
-/// If something else is there.
+/// If something else exists there.
 pub fn check_free(out: &Path) -> Result<()> {
     let entries = match fs::read_dir(out) {
         Ok(entries) => entries,
@@ -35,21 +35,21 @@ pub fn check_free(out: &Path) -> Result<()> {
     let found = Checkpoints::new(out.join(CHECKPOINTS)).find()?;
     ensure!(
         found.whole.is_empty(),
-        "{} exists already. Go on with it by `nitp train --resume {}`, or give another `--out`",
+        "{} exists already. Continue it with `nitp train --resume {}`, or give another `--out`",
         out.display(),
         quoted(out)
     );
     if let Some(other) = not_of_a_beginning(out, &names)? {
         bail!(
-            "{} exists already, and holds {other}: only what a run leaves that ended before its \
-             first checkpoint makes room for a new one. Give another `--out`",
+            "{} exists already, and holds {other}. Only the folder of a run that ended before its \
+            first checkpoint can be reused. Give another `--out`",
             out.display()
         );
     }
     Ok(())
 }
 
-/// Something in a folder that a run which ended before its first checkpoint does not leave there.
+/// An entry of a folder that does not belong to a run that ended before its first checkpoint, if any.
 fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>> {
     let files = [START, CONFIG, TOKENIZER, MACHINE, METRICS, NEW_METRICS, LOCK];
     let is_ours = |name: &str| {
@@ -64,7 +64,7 @@ fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>>
     if let Some(other) = names.iter().find(|name| !is_ours(name)) {
         return Ok(Some(other.clone()));
     }
-    // A run's first file; a configuration alone may be someone's own.
+    // The lock is a run's first file. A configuration without it may belong to the user.
     if !names.iter().any(|name| name == LOCK) {
         return Ok(names.first().cloned());
     }
@@ -80,7 +80,7 @@ fn not_of_a_beginning(folder: &Path, names: &[String]) -> Result<Option<String>>
     Ok(None)
 }
 
-/// Whether a folder holds nothing but TensorBoard's files.
+/// Whether a folder holds only TensorBoard's files.
 fn holds_events_alone(folder: &Path) -> bool {
     let is_event = |entry: std::io::Result<fs::DirEntry>| {
         entry.is_ok_and(|it| it.file_name().to_string_lossy().starts_with(tensorboard::PREFIX))
@@ -88,15 +88,14 @@ fn holds_events_alone(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.all(is_event))
 }
 
-/// The command that goes on with a run, or that begins it anew in its place where nothing of it is
-/// saved.
+/// The command that continues a run, or that restarts it in its folder if it has no checkpoint.
 pub fn go_on_command(run: &Path) -> String {
     let checkpoints = Checkpoints::new(run.join(CHECKPOINTS));
     let config = run.join(CONFIG);
     if checkpoints.find().is_ok_and(|found| found.newest().is_some()) {
         format!("nitp train --resume {}", quoted(run))
     } else if config.is_file() {
-        // Earlier versions kept no word of it.
+        // Earlier versions did not save the start.
         Start::read(&run.join(START)).unwrap_or(Start::Seed).command(run, &config)
     } else {
         format!("nitp train --out {}", quoted(run))

@@ -1,4 +1,4 @@
-//! What a run began from, in its folder: so that one that ended before its first checkpoint can be begun anew.
+//! The start of a run, saved in its folder, so that a run that ended before its first checkpoint can be restarted.
 
 use std::fs;
 use std::path::Path;
@@ -15,26 +15,26 @@ use crate::whole_file;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum Start {
-    /// Weights that follow from its seed.
+    /// Weights initialised from the seed.
     Seed,
     /// The weights of `--init`.
     Weights {
-        /// As an absolute path.
+        /// Its absolute path.
         path: String,
     },
-    /// A checkpoint of another run, from which it branched off.
+    /// A checkpoint of another run.
     Checkpoint {
-        /// As an absolute path.
+        /// Its absolute path.
         path: String,
-        /// What else was asked for: keys of the configuration with their values.
+        /// Other settings: keys of the configuration with their values.
         sets: Vec<String>,
-        /// The text, if it was given anew; absolute paths.
+        /// The text, if it was given again; absolute paths.
         data: Vec<String>,
     },
 }
 
 impl Start {
-    /// These weights, or those of the seed. None where the path can't be written as text.
+    /// A start from these weights, or from the seed. None if the path can't be written as text.
     pub fn of(init: Option<&Path>) -> Option<Self> {
         match init {
             Some(path) => Some(Self::Weights { path: absolute(path)? }),
@@ -42,7 +42,7 @@ impl Start {
         }
     }
 
-    /// This checkpoint, with these arguments over its run's configuration, which makes `config`.
+    /// A start from this checkpoint. The arguments override its run's configuration; the result is `config`.
     pub fn of_branch(checkpoint: &Path, args: &RunArgs, config: &Config) -> Option<Self> {
         let steps = args.steps.map(|steps| format!("train.steps={steps}"));
         let sets = args.config.sets.iter().cloned().chain(steps).collect();
@@ -53,7 +53,7 @@ impl Start {
     /// Writes it, whole or not at all.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn write(&self, path: &Path) -> Result<()> {
         whole_file::write(path, serde_json::to_string_pretty(self)?.as_bytes())
     }
@@ -61,12 +61,12 @@ impl Start {
     /// Reads it.
     ///
     /// # Errors
-    /// If there is none that can be read.
+    /// If there is no valid file.
     pub fn read(path: &Path) -> Result<Self> {
         serde_json::from_slice(&fs::read(path)?).with_context(|| format!("in {}", path.display()))
     }
 
-    /// The command that begins the run in `run` anew, with the configuration that it keeps in `config`.
+    /// The command that restarts the run in the folder `run`, with the configuration in the file `config`.
     pub fn command(&self, run: &Path, config: &Path) -> String {
         let (out, config) = (quoted(run), quoted(config));
         match self {

@@ -1,4 +1,4 @@
-//! A run's numbers as TensorBoard reads them: scalars in `tensorboard/` of the run's folder.
+//! A run's metrics for TensorBoard: scalars in `tensorboard/` of the run's folder.
 
 mod records;
 
@@ -14,8 +14,8 @@ use nitp_core::train::{EvaluationEvent, Event, RivalLosses, StepEvent};
 use crate::run_folder::{TENSORBOARD, go_on_command};
 use records::Record;
 
-/// How the files' names begin. A number of ten digits follows, seconds since 1970: TensorBoard reads the
-/// files of a folder in the order of their names.
+/// Prefix of the files' names. Ten digits follow, the seconds since 1970, because TensorBoard reads the files of a
+/// folder in the order of their names.
 pub const PREFIX: &str = "events.out.tfevents.";
 
 /// Writes a run's events.
@@ -24,7 +24,7 @@ pub struct Board {
     run: PathBuf,
     path: PathBuf,
     file: File,
-    /// What the model has besides a loss.
+    /// Whether the model has further metrics.
     has_nitp: bool,
     has_experts: bool,
 }
@@ -33,16 +33,16 @@ pub struct Board {
 type Scalar = (String, f64);
 
 impl Board {
-    /// A new file for a run that has done `done` steps. Events of later steps, which a killed run wrote into an
-    /// earlier file and which will come again, are no longer shown.
+    /// Makes a new file for a run at step `done`. Events of later steps in earlier files, which a killed run wrote and
+    /// which will occur again, are hidden.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Errors of the file system.
     pub fn open(run: &Path, config: &Config, done: usize) -> Result<Self> {
         let folder = run.join(TENSORBOARD);
         let opened = fs::create_dir_all(&folder).and_then(|()| {
             let before = newest(&folder)?;
-            // After those before it, even if a clock was set back.
+            // Later than all earlier files, even if the clock was set back.
             let seconds = now() as u64;
             let seconds = before.map_or(seconds, |it| seconds.max(it + 1));
             let path = folder.join(format!("{PREFIX}{seconds:010}.nitp"));
@@ -60,17 +60,17 @@ impl Board {
         };
         board.put(&Record::version(now()))?;
         if goes_on {
-            // What precedes the first step comes again with it.
+            // Events before the first step occur again with it.
             let again = if done == 0 { 0 } else { done + 1 };
             board.put(&Record::restart(now(), again))?;
         }
         Ok(board)
     }
 
-    /// Appends an event's numbers, if it has any.
+    /// Appends an event's metrics, if it has any.
     ///
     /// # Errors
-    /// What the file system says, a full disk among it.
+    /// Errors of the file system, such as a full disk.
     pub fn write(&mut self, event: &Event) -> Result<()> {
         let (step, scalars) = match event {
             Event::Step(event) => (event.step, self.of_step(event)),
@@ -120,7 +120,7 @@ impl Board {
     fn put(&mut self, record: &Record) -> Result<()> {
         self.file.write_all(&record.bytes()).with_context(|| {
             format!(
-                "writing {}; the checkpoints are intact. Make room, then go on with `{}`",
+                "writing {}; the checkpoints are intact. Free disk space, then continue with `{}`",
                 self.path.display(),
                 go_on_command(&self.run)
             )

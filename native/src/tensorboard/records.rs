@@ -1,11 +1,11 @@
-//! Records of an event file: a length, its checksum, an event as protobuf, its checksum.
+//! Records of an event file: a length and its checksum, an event in protobuf and its checksum.
 
 use prost::Message;
 
 /// One record.
 pub struct Record(Event);
 
-// Of tensorboard/compat/proto/event.proto and summary.proto, the fields that scalars need.
+// The fields of tensorboard/compat/proto/event.proto and summary.proto that scalars need.
 
 #[derive(Clone, PartialEq, Message)]
 struct Event {
@@ -41,23 +41,23 @@ struct SessionLog {
     status: i32,
 }
 
-/// `SessionLog.SessionStatus.START`: events of this step and later ones in earlier files are no longer true.
+/// `SessionLog.SessionStatus.START`: invalidates events of this step and later steps in earlier files.
 const START: i32 = 1;
 
 impl Record {
-    /// The first of a file. Times are seconds since 1970.
+    /// The first record of a file. Times are seconds since 1970.
     pub fn version(time: f64) -> Self {
         let file_version = Some("brain.Event:2".to_owned());
         Self(Event { wall_time: time, file_version, ..Event::default() })
     }
 
-    /// That the run begins once more with this step.
+    /// The record of a restart at this step.
     pub fn restart(time: f64, step: usize) -> Self {
         let session_log = Some(SessionLog { status: START });
         Self(Event { wall_time: time, step: step as i64, session_log, ..Event::default() })
     }
 
-    /// Values by tag.
+    /// The record of scalars, by tag.
     pub fn scalars(time: f64, step: usize, scalars: &[(String, f64)]) -> Self {
         let value = |(tag, value): &(String, f64)| Value {
             tag: tag.clone(),
@@ -67,7 +67,7 @@ impl Record {
         Self(Event { wall_time: time, step: step as i64, summary, ..Event::default() })
     }
 
-    /// As it stands in a file.
+    /// The record's bytes in a file.
     pub fn bytes(&self) -> Vec<u8> {
         let event = self.0.encode_to_vec();
         let length = (event.len() as u64).to_le_bytes();
@@ -75,7 +75,7 @@ impl Record {
     }
 }
 
-/// CRC-32C, masked as TFRecord has it: the checksum of bytes that hold their own would be a poor one.
+/// CRC-32C with the mask of TFRecord. Without a mask, checksums of data that contain checksums would be weak.
 fn checksum(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }

@@ -40,7 +40,7 @@ fn what_got_slower_is_told() {
     let mut before = report(&place, "cpu");
     let slow = ["bench", "--preset", "nano", "--steps", "2", "--device", "cpu", "--baseline"];
     for (factor, words) in [(1e-3, "Slower than the baseline"), (1e6, "none is more than")] {
-        // A thousandth of what was measured, then a thousand times as much.
+        // A thousandth of the measured times, then a thousand times as much.
         for preset in before["presets"].as_array_mut().expect("presets") {
             let scale = |value: &mut Value| *value = (value.as_f64().unwrap() * factor).into();
             scale(&mut preset["seconds_median"]);
@@ -73,7 +73,7 @@ fn what_nitp_adds_is_measured_beside_its_flops() {
         let arguments = ["bench", "overhead", "--preset", "nano", "--steps", "3", "--json"];
         let report = json(&place, &[&arguments[..], &["--device", device]].concat());
         let number = |key: &str| report[0][key].as_f64().expect("a number");
-        // The closed form counts matrix products and attention alone.
+        // The closed form counts only matrix products and attention.
         assert!((number("flops_share") / flops - 1.0).abs() < 0.2, "{report}, {flops}");
         assert!(number("seconds_with") > 0.0 && number("seconds_without") > 0.0, "{report}");
         let ratio = number("time_share") / number("flops_share");
@@ -105,7 +105,7 @@ fn experts_are_measured_beside_a_dense_layer() {
 fn a_program_without_a_window_says_how_to_get_one() {
     let place = Place::new();
     let error = fail(place.nitp(&["gui", "#nitp.wieght=2"]), 1);
-    // Where it has a window, what is wrong is the link.
+    // If the program has a window, the link is the error.
     assert!(error.contains("--features gui") || error.contains("did you mean"), "{error}");
 }
 
@@ -127,7 +127,7 @@ fn a_way_can_be_forced_if_it_is_there() {
         assert!(error.contains(part), "`{part}` is not in\n{error}");
     }
     let error = fail(with(&["--device=cpu", "--way=plain16"]), 1);
-    assert!(error.contains("ways are of GPU kernels"), "{error}");
+    assert!(error.contains("--way plain16 needs a GPU"), "{error}");
     let error = fail(place.nitp(&["bench", "moe", "--way=plain16"]), 1);
     assert!(error.contains("--way is for ops and steps"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! What goes wrong ends with words that say what, where and what to do; 2 for wrong usage, else 1.
+//! Failures end with a message about the problem, its place and a remedy; exit code 2 for wrong usage, else 1.
 
 use std::fs;
 use std::process::Command;
@@ -138,7 +138,7 @@ fn broken_and_foreign_checkpoints() {
     succeed(place.train("run", &["--steps", "4", "--device", "cpu"]));
     let checkpoint = "run/checkpoints/step-00000004";
     let model = format!("{checkpoint}/model.safetensors");
-    // Of another shape, and of another kind; a file of which nothing more is known.
+    // Weights of another shape, and of another kind; a file without further information.
     place.write("plain.safetensors", place.read(&model));
     let wider = ["--init", "plain.safetensors", "--set=model.hidden_size=64"];
     let error = fail(place.train("wide", &[&["--device", "cpu"], &wider[..]].concat()), 1);
@@ -146,7 +146,7 @@ fn broken_and_foreign_checkpoints() {
     let moe = ["--init", "plain.safetensors", "--set=model.moe.num_experts=4"];
     let error = fail(place.train("moe", &[&["--device", "cpu"], &moe[..]].concat()), 1);
     assert!(error.contains("no tensor `model.layers.1.mlp"), "{error}");
-    // Cut short.
+    // Truncated.
     truncate(&place.path(&model));
     for arguments in [
         &["eval", "run"][..],
@@ -196,7 +196,7 @@ fn a_loss_that_is_no_number_stops_the_run_and_keeps_what_was_saved() {
     }
 }
 
-/// A limit on the size of files stands for a full disk: both fail in the middle of a write.
+/// A limit on the size of files imitates a full disk: both fail in the middle of a write.
 #[test]
 #[cfg(unix)]
 fn a_full_disk_harms_nothing_that_was_saved() {
@@ -210,7 +210,7 @@ fn a_full_disk_harms_nothing_that_was_saved() {
     command.current_dir(place.path("")).env("NITP_CACHE_DIR", place.path("cache"));
     let error = fail(command, 1);
     assert!(error.contains("saving the checkpoint of step 8"), "{error}");
-    assert!(error.contains("what was saved before is intact"), "{error}");
+    assert!(error.contains("earlier checkpoints are intact"), "{error}");
     assert_eq!(place.checkpoints("run"), ["step-00000004"]);
     assert!(before == place.read("run/checkpoints/step-00000004/model.safetensors"));
     succeed(place.nitp(&["train", "--resume", "run", "--device", "cpu"]));

@@ -1,4 +1,4 @@
-//! A folder of its own for each test, with text in it, and the program run there.
+//! A separate folder for each test, with a text, in which the program runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// A small dense model on bytes, every interval short.
+/// A small dense model on bytes, with short intervals.
 pub const NANO: &[&str] = &[
     "--preset=nano",
     "--set=train.batch_size=2",
@@ -24,7 +24,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// With `text.txt` of some thousand bytes.
+    /// A folder with `text.txt` of some thousand bytes.
     pub fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         let text: String =
@@ -83,7 +83,7 @@ impl Place {
         names
     }
 
-    /// Checks that two runs ended with the same bits.
+    /// Checks that two runs ended with bitwise equal results.
     pub fn assert_same_end(&self, a: &str, b: &str, step: usize) {
         for file in ["model.safetensors", "optimizer.safetensors", "trainer.json"] {
             let bytes = |run: &str| self.read(&format!("{run}/checkpoints/step-{step:08}/{file}"));
@@ -92,7 +92,7 @@ impl Place {
     }
 }
 
-/// Runs to the end; both outputs, if it succeeded.
+/// Runs a command, which must succeed, and returns both outputs.
 pub fn succeed(mut command: Command) -> (String, String) {
     let output = command.output().expect("the program starts");
     let (out, err) = texts(&output);
@@ -100,7 +100,7 @@ pub fn succeed(mut command: Command) -> (String, String) {
     (out, err)
 }
 
-/// Runs to the end; what it wrote to stderr, if it failed with this code.
+/// Runs a command, which must fail with this code, and returns its stderr.
 pub fn fail(mut command: Command, code: i32) -> String {
     let output = command.output().expect("the program starts");
     let (out, err) = texts(&output);
@@ -113,7 +113,7 @@ fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// Numbers of every event of a log but speeds and starts, which tell of the machine.
+/// The events of a log without speeds and starts, which depend on the machine.
 pub fn comparable(events: &[Value]) -> Vec<Value> {
     events
         .iter()

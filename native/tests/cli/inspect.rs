@@ -56,7 +56,7 @@ fn memory_is_told_by_part() {
     assert_eq!(memory("total"), parts.iter().map(|part| memory(part)).sum::<u64>());
     let adapters = info["adapters"].as_array().expect("a list");
     assert!(adapters.iter().any(|adapter| adapter["fits"] == true), "{out}");
-    // The planner's arenas are close to what is alive at once, in every preset that trains here.
+    // The planner's arenas are close to the lower bound, in every preset for small machines.
     for preset in ["nano", "mini", "tiny", "tiny-moe", "small", "small-moe"] {
         for set in ["train.recompute_activations=false", "train.recompute_activations=true"] {
             let arguments = ["info", "--preset", preset, "--set", set, "--json"];
@@ -105,7 +105,7 @@ fn recomputation_is_told_with_its_cost() {
 fn devices_are_listed_with_what_auto_takes() {
     let place = Place::new();
     let (out, _) = succeed(place.nitp(&["devices"]));
-    assert!(out.contains("--device auto takes:"), "{out}");
+    assert!(out.contains("--device auto chooses:"), "{out}");
     assert!(out.contains("Vulkan") || out.contains("Metal") || out.contains("DirectX"), "{out}");
 }
 
@@ -113,7 +113,7 @@ fn devices_are_listed_with_what_auto_takes() {
 fn a_machine_is_described_with_what_is_wrong_with_it() {
     let place = Place::new();
     let (out, _) = succeed(place.nitp(&["doctor"]));
-    for word in ["program", "CPU", "memory", "cache", "free", "--device auto takes"] {
+    for word in ["program", "CPU", "memory", "cache", "free", "--device auto chooses"] {
         assert!(out.contains(word), "no {word}: {out}");
     }
     let mut command = place.nitp(&["doctor"]);

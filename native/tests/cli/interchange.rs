@@ -1,4 +1,4 @@
-//! Models that leave for Hugging Face's format and come back.
+//! Export to and import from Hugging Face's format.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use crate::harness::{Place, fail, succeed, truncate};
 
 const CPU: [&str; 2] = ["--device", "cpu"];
 
-/// A trained run and what was exported of it.
+/// A trained run and its export.
 fn exported(more: &[&str], options: &[&str]) -> Place {
     let place = Place::new();
     succeed(place.train("run", &[&["--steps", "4"], &CPU[..], more].concat()));
@@ -47,7 +47,7 @@ fn goes_around(more: &[&str], options: &[&str], class: &str) {
     assert!(String::from_utf8_lossy(&first["config.json"]).contains(class));
     assert!(String::from_utf8_lossy(&first["README.md"]).contains("held-out"));
     assert!(first.keys().all(|name| !name.starts_with('.')));
-    // By way of a run, and straight from the folder.
+    // Through a run, and directly from the folder.
     succeed(place.nitp(&["import", "hub", "--out", "imported"]));
     succeed(place.nitp(&[&["export", "imported", "--out", "again"], options].concat()));
     succeed(place.nitp(&[&["export", "hub", "--out", "straight"], options].concat()));
@@ -92,7 +92,7 @@ fn a_model_of_theirs_is_measured_and_trained_on() {
     assert!(out.contains("\"val_loss\""), "{out}");
     let error = fail(place.nitp(&[&["eval", "hub"], &CPU[..]].concat()), 1);
     contains(&error, &["--data"]);
-    // Its model and tokenizer are taken over, NITP begins anew.
+    // Its model and tokenizer are used; NITP's head is new.
     let words = ["train", "--init", "hub", "--data", "text.txt", "--steps", "2", "--out", "more"];
     let sets = ["--set=train.context_length=16", "--set=train.batch_size=2"];
     succeed(place.nitp(&[&words[..], &sets, &CPU].concat()));
@@ -100,13 +100,13 @@ fn a_model_of_theirs_is_measured_and_trained_on() {
     contains(&config, &["qkv_bias = true", "enabled = true", "hub/tokenizer.json"]);
     let begun = place.metrics("more");
     assert!(begun.iter().any(|event| event["event"] == "step" && event["nitp_loss"] != 0.0));
-    // What came with the model goes with it, but for a card that is no longer true.
+    // Files that came with the model are exported with it, except a card that is no longer valid.
     succeed(place.nitp(&["export", "more", "--out", "further", "--dtype", "f16"]));
     let (first, last) = (files(&place.path("hub")), files(&place.path("further")));
     assert!(first["tokenizer_config.json"] == last["tokenizer_config.json"]);
     assert!(first["model.safetensors"] != last["model.safetensors"]);
     assert!(first["README.md"] != last["README.md"]);
-    // Another model than its own is refused.
+    // Settings of another model are rejected.
     let wrong = ["--set=model.rope_theta=5000", "--out", "no"];
     let error = fail(place.nitp(&[&words[..7], &wrong, &CPU].concat()), 1);
     contains(&error, &["model.rope_theta", "config.json"]);
@@ -119,7 +119,7 @@ fn a_model_of_theirs_is_measured_and_trained_on() {
         &["data.tokenizer is byte"],
     );
     assert!(!place.path("no").exists());
-    // An imported run was never trained: there is no optimizer to go on with.
+    // An imported run was never trained, so it has no optimizer state to continue from.
     succeed(place.nitp(&["import", "hub", "--out", "imported"]));
     let resume = ["train", "--resume", "imported", "--data", "text.txt"];
     contains(&fail(place.nitp(&[&resume[..], &CPU].concat()), 1), &["--init"]);
@@ -160,7 +160,7 @@ fn what_is_broken_or_not_supported_is_named_and_nothing_is_written() {
                     "\"logit_scale\": 2.0, \"vocab_size\"",
                 )
             },
-            &["logit_scale = 2.0", "doesn't know"],
+            &["logit_scale = 2.0", "unknown keys"],
         ),
         (
             &|it| {
@@ -205,7 +205,7 @@ fn what_is_broken_or_not_supported_is_named_and_nothing_is_written() {
         contains(&fail(place.nitp(&["export", "hub", "--out", "other"]), 1), parts);
         assert!(!place.path("imported").exists() && !place.path("other").exists());
     }
-    // A folder that is taken, a folder that is none.
+    // A folder that is not empty, and a path that is no folder.
     contains(&fail(place.nitp(&["export", "run", "--out", "hub"]), 1), &["not empty"]);
     contains(&fail(place.nitp(&["export", "run", "--out", "text.txt"]), 1), &["no folder"]);
     let inside = "run/hugging_face";
@@ -232,7 +232,7 @@ fn a_weight_that_halves_cannot_hold_is_named() {
     let error = fail(place.nitp(&["export", "run", "--out", "hub", "--dtype", "f16"]), 1);
     contains(&error, &["float16", "65504", "bf16"]);
     assert!(!place.path("hub").exists());
-    // An empty folder may be there already.
+    // An empty folder may exist already.
     fs::create_dir(place.path("hub")).expect("it is made");
     succeed(place.nitp(&["export", "run", "--out", "hub", "--dtype", "bf16"]));
     assert!(place.path("hub/model.safetensors").exists());

@@ -1,4 +1,4 @@
-//! Stopping, killing and going on.
+//! Stopping, killing and continuing runs.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,12 +16,12 @@ fn stopped_and_resumed_is_the_same_run() {
         let more = ["--steps", STEPS, "--device", device, "--stop-at", "5"];
         let (out, _) = succeed(place.train(&parts, &more));
         assert!(out.contains("Stopped after step 5 of 12") && out.contains("--resume"), "{out}");
-        // It goes on on its machine, whatever `auto` would take for a new run.
+        // It continues on its device, even if `auto` would choose another one for a new run.
         succeed(place.nitp(&["train", "--resume", &parts]));
         place.assert_same_end(&whole, &parts, 12);
         let same = |run: &str| {
             let mut events = comparable(&place.metrics(run));
-            // The stop leaves a checkpoint that the whole run has not.
+            // The stop made a checkpoint that the uninterrupted run lacks.
             events.retain(|event| !(event["event"] == "checkpoint" && event["step"] == 5));
             events
         };
@@ -29,7 +29,7 @@ fn stopped_and_resumed_is_the_same_run() {
     }
 }
 
-/// Memory is where the run is: it may go on on a smaller machine.
+/// Recomputation may be switched on when a run is continued, for example on a machine with less memory.
 #[test]
 fn recomputation_can_change_when_a_run_goes_on() {
     let place = Place::new();
@@ -83,7 +83,7 @@ fn what_decides_the_data_does_not_change_when_a_run_goes_on() {
         assert!(error.contains(key) && error.contains("--init"), "{error}");
     }
     succeed(place.nitp(&["train", "--resume", "run", "--device", "cpu"]));
-    // A complete run makes no empty branch.
+    // A complete run can't start an empty branch.
     let branch = ["train", "--resume", "run", "--out", "branch"];
     let (out, _) = succeed(place.nitp(&branch));
     assert!(out.contains("complete: step 12 of 12"), "{out}");
@@ -106,7 +106,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     }
 }
 
-/// Starts a run that is too long to end by itself and waits until its log tells of some steps.
+/// Starts a run that is too long to end by itself, and waits until its log has some steps.
 fn start_long(place: &Place, run: &str, steps: usize) -> Child {
     let mut command = place.train(run, &["--steps", "100000", "--device", "cpu"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
@@ -135,7 +135,7 @@ fn one_signal_checkpoints_and_ends_with_its_code() {
         let killed = Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(killed.expect("kill runs").success());
         let status = child.wait().expect("it ends");
-        // So that `nitp train && nitp eval` goes no further.
+        // So that `nitp train && nitp eval` stops.
         assert_eq!(status.code(), Some(130));
         let step = last_checkpoint(&place, run);
         let events = place.metrics(run);
@@ -143,7 +143,7 @@ fn one_signal_checkpoints_and_ends_with_its_code() {
         let end = (&last["event"], last["interrupted"].as_bool());
         assert_eq!(end, (&"finished".into(), Some(true)));
         assert_eq!(last["step"].as_u64(), Some(step as u64));
-        // A stop that was asked for is none.
+        // A requested stop is no failure.
         let more = (step + 2).to_string();
         succeed(place.nitp(&["train", "--resume", run, "--stop-at", &more, "--device", "cpu"]));
     }
@@ -153,7 +153,7 @@ fn one_signal_checkpoints_and_ends_with_its_code() {
 fn kill_at_any_moment_leaves_a_run_that_resumes() {
     let place = Place::new();
     let constant = "--set=train.schedule=constant";
-    // At different moments: within steps, within evaluations, within writing a checkpoint.
+    // At different times: during steps, evaluations and the writing of a checkpoint.
     let mut child = start_long(&place, "run", 25);
     for lines in [70, 121, 260] {
         child.kill().expect("it is killed");
@@ -170,7 +170,7 @@ fn kill_at_any_moment_leaves_a_run_that_resumes() {
     }
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
-    // The warm-up and the constant rate after it are those of a run of any length.
+    // Warm-up and the constant rate after it do not depend on the length of the run.
     let end = last_checkpoint(&place, "run") + 3;
     let end = end.to_string();
     succeed(place.nitp(&["train", "--resume", "run", "--stop-at", &end, "--device", "cpu"]));

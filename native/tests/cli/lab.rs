@@ -1,4 +1,4 @@
-//! `compare`, `ablate` and `sweep`: the same numbers each time, whatever happened on the way.
+//! `compare`, `ablate` and `sweep`: the same numbers each time, even after interruptions.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn lab(place: &Place, command: &[&str], out: &str, more: &[&str]) -> Command {
     place.nitp(&[command, NANO, &common, more].concat())
 }
 
-/// Everything in a report that follows from the seeds.
+/// All parts of a report that are determined by the seeds.
 fn report(place: &Place, out: &str) -> Value {
     let bytes = place.read(&format!("{out}/report.json"));
     let mut report: Value = serde_json::from_slice(&bytes).expect("JSON");
@@ -50,7 +50,7 @@ fn the_same_command_gives_the_same_numbers_even_if_it_is_killed() {
     assert_eq!(done.modified().unwrap(), after.modified().unwrap(), "a finished run was repeated");
     assert_eq!(report(&place, "whole"), report(&place, "killed"));
 
-    // Nothing is left to do: the same report, without a step.
+    // Nothing is left to do: the same report without further training.
     let (again, _) = succeed(lab(&place, &["compare"], "whole", &options));
     assert!(!again.contains("1/4"), "{again}");
 
@@ -96,7 +96,7 @@ fn cheaper_arms_train_for_longer_where_flops_are_matched() {
     let place = Place::new();
     let (said, _) =
         succeed(lab(&place, &["compare"], "lab", &["--steps=10", "--seeds=1", "--match=flops"]));
-    assert!(said.contains("One seed has no interval"), "{said}");
+    assert!(said.contains("One seed gives no interval"), "{said}");
     let report = report(&place, "lab");
     let arm = |index: usize, key: &str| report["arms"][index][key].as_f64().expect("a number");
     assert!(arm(0, "steps") > arm(1, "steps") && arm(1, "steps") == 10.0, "{report}");
@@ -123,7 +123,8 @@ fn ablations_and_sweeps_are_grids_of_arms() {
     assert_eq!(names("sweep"), ["ntp", "weight=0.5", "weight=2"]);
 }
 
-/// Rivals train from the same seeds on the same batches, end on a checkpoint that other commands take, and go on.
+/// Rivals train from the same seeds on the same batches, end with a checkpoint for other commands, and can be
+/// continued.
 #[test]
 fn rivals_are_arms_and_their_runs_are_ordinary_runs() {
     let place = Place::new();
@@ -149,7 +150,7 @@ fn rivals_are_arms_and_their_runs_are_ordinary_runs() {
     }
     let overhead = |arm: usize| report["arms"][arm]["flops_overhead"].as_f64().expect("a number");
     assert!((1..4).all(|arm| overhead(arm) > 0.05) && overhead(0) == 0.0);
-    // A run of a rival is evaluated, writes, and lends its weights to a model without its head.
+    // A rival's run can be evaluated, generates text, and gives its weights to a model without its head.
     let run = "lab/runs/mtp/seed-0";
     let (said, _) = succeed(place.nitp(&["eval", run, "--device=cpu"]));
     assert!(said.contains("MTP loss"), "{said}");

@@ -1,4 +1,4 @@
-//! Sizes that no machine has memory for are refused in words, before anything is made of them.
+//! Sizes beyond any machine's memory are rejected with a message, before memory is allocated.
 
 use crate::harness::{Place, fail, succeed};
 
@@ -37,7 +37,7 @@ fn models_and_batches_that_are_too_large_name_their_key() {
 #[test]
 fn a_machine_without_the_memory_says_so_before_it_takes_it() {
     let place = Place::new();
-    // Some terabytes, of which `info` makes a table and nothing else does anything.
+    // Some terabytes, for which only `info` works.
     let huge = ["--set=model.hidden_size=100000", "--set=model.num_hidden_layers=1000"];
     let (table, _) = succeed(place.nitp(&[&["info"], &huge[..]].concat()));
     assert!(table.contains("TiB"), "{table}");
@@ -58,7 +58,7 @@ fn a_vocabulary_is_no_larger_than_a_model_s_or_the_text_allows() {
     for (size, part) in [
         ("4294967296", "more than a model can have: ask for 16777216 tokens or fewer"),
         ("18446744073709551615", "more than a model can have"),
-        ("16000000", "more than the text can fill: its"),
+        ("16000000", "too large for the text: its"),
     ] {
         let arguments =
             ["tokenizer", "train", "--data", "text.txt", "--vocab-size", size, "--out", "t.json"];

@@ -1,4 +1,4 @@
-//! The program as people run it: what it prints, writes, and does when things go wrong.
+//! Tests of the program from the command line: its output, its files, its handling of failures.
 
 mod bench;
 mod errors;

@@ -9,7 +9,7 @@ const MIXED: &str = "--set=train.precision=mixed";
 #[test]
 fn without_an_adapter_that_has_halves_auto_refuses_it_before_anything_is_made() {
     let place = Place::new();
-    // A backend that this program is built without: no adapter is found, whatever there is.
+    // A backend that this program is built without, so that no adapter is found.
     let mut command = place.train("run", &["--device", "auto", "--steps", "3", MIXED]);
     command.env("WGPU_BACKEND", "gl");
     let error = fail(command, 1);
@@ -58,14 +58,14 @@ fn the_cpu_emulates_it_and_says_so_and_what_is_saved_is_f32() {
     let events = place.metrics("run");
     let steps: Vec<_> = events.iter().filter(|event| event["event"] == "step").collect();
     assert_eq!(steps.len(), 8);
-    // Gradients of 32 tokens are large: the scale halves until they fit, and then stays.
+    // Gradients of 32 tokens are large: the scale halves until they fit, and then does not change.
     let skipped = steps.iter().filter(|step| step["skipped"] == true).count();
     assert!(skipped <= 4, "{steps:?}");
     for (at, step) in steps.iter().enumerate() {
         assert_eq!(step["skipped"] == true, at < skipped, "{steps:?}");
         assert_eq!(step["loss_scale"], 65536.0 / f64::from(1 << at.min(skipped)), "{steps:?}");
     }
-    // On any device, from the weights in f32: nothing is emulated.
+    // On any device, with the weights in f32, without emulation.
     for command in [
         &["eval", "run", "--json"][..],
         &["generate", "run", "--prompt", "The", "--max-tokens", "3"],
@@ -75,7 +75,7 @@ fn the_cpu_emulates_it_and_says_so_and_what_is_saved_is_f32() {
             assert!(!out.contains("emulating") && !err.contains("emulating"), "{out}{err}");
         }
     }
-    // Going on is exact.
+    // A continued run is exact.
     succeed(place.train("half", &[&more[..], &["--stop-at", "4"]].concat()));
     succeed(place.nitp(&["train", "--resume", "half", "--device", "cpu"]));
     place.assert_same_end("run", "half", 8);

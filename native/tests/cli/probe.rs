@@ -1,10 +1,10 @@
-//! `probe` and `embed`: what frozen states tell of labelled texts.
+//! `probe` and `embed` on labelled texts.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Place, fail, succeed};
 
-/// A trained run, and examples that letters tell apart.
+/// A trained run, and examples that differ by their letters.
 fn place() -> Place {
     let place = Place::new();
     succeed(place.train("run", &["--steps=8", "--device=cpu"]));
@@ -51,7 +51,7 @@ fn labels_senses_and_pairs_are_probed_at_every_layer() {
     let baselines = found["baselines"].as_array().expect("baselines");
     let kind = baselines.iter().find(|it| it["task"] == "kind").expect("the label");
     assert_eq!((kind["bag_of_words"].as_f64(), kind["classes"].as_u64()), (Some(1.0), Some(2)));
-    // The same each time, and a table for people.
+    // The same results each time, and a table without --json.
     assert_eq!(probe(&place, "examples.jsonl", &["--layer=all"]).0, found);
     let (out, _) =
         succeed(place.nitp(&["probe", "run", "--device=cpu", "--data", "examples.jsonl"]));
@@ -96,7 +96,7 @@ fn vectors_are_a_numpy_array() {
         .sum();
     assert!((first - 1.0).abs() < 1e-5, "{first}");
     let error = fail(place.nitp(&[&common[..], &["--layer=all"]].concat()), 1);
-    assert!(error.contains("vectors are of one layer"), "{error}");
+    assert!(error.contains("`embed` takes one layer"), "{error}");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn what_can_not_be_probed_is_told() {
     refused("none.jsonl", "{\"text\":\"a\"}", &[], &["nothing to probe"]);
     let one = "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"x\"}";
     refused("one.jsonl", one, &["--labels=label"], &["the label `label`"]);
-    refused("one.jsonl", one, &["--labels=mood"], &["no line has it", "label"]);
+    refused("one.jsonl", one, &["--labels=mood"], &["no line has this label", "label"]);
     refused("one.jsonl", one, &["--layer=9"], &["from 0 (the embedding) to 2"]);
     let score = "{\"text_a\":\"a\",\"text_b\":\"b\",\"score\":\"much\"}";
     refused("score.jsonl", score, &[], &["`score`", "has to be a number"]);

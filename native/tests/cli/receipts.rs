@@ -1,4 +1,4 @@
-//! `nitp trace`: what it holds, and what it shows of batches and initial values.
+//! `nitp trace`: contents of the receipt, and checks of batches and initial values.
 
 use std::collections::BTreeMap;
 

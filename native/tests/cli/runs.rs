@@ -54,7 +54,7 @@ fn a_run_folder_has_what_it_promises() {
     assert!(loads.len() == 4 && (total - 1.0).abs() < 1e-5, "{loads:?}");
     assert!(of("geometry").iter().all(|e| e["effective_rank"].is_number()));
     assert_eq!(of("finished").len(), 1);
-    // The newest and the best; a later one of these is the best of so short a run.
+    // The newest and the best; in such a short run, a late one is the best.
     assert!(place.checkpoints("run").contains(&"step-00000009".to_owned()));
     assert!(place.checkpoints("run").len() <= 2);
     assert!(place.path("run/tokenizer.json").is_file());
@@ -164,7 +164,7 @@ fn a_tokenizer_is_trained_and_used() {
     let more = [&sets[..], &["--steps", "2", "--device", "cpu"]].concat();
     succeed(place.train("run", &more));
     assert_eq!(place.read("t.json"), place.read("run/tokenizer.json"));
-    // The run keeps its own: it goes on without the file.
+    // The run has its own copy, so it continues without the file.
     std::fs::remove_file(place.path("t.json")).expect("it is removed");
     succeed(place.nitp(&["eval", "run", "--device", "cpu"]));
 }
@@ -184,7 +184,7 @@ fn prompts_of_a_file_are_gone_on_with_and_texts_end_where_they_are_told_to() {
     let objects: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(objects.len(), 2);
-    // Each is what the prompt alone gives with its seed.
+    // Each text equals the text of the prompt alone with its seed.
     for (object, (prompt, seed)) in objects.iter().zip([("The tide", "5"), ("Line", "6")]) {
         assert_eq!(object["prompt"], prompt);
         let (alone, _) = succeed(generate(&["--prompt", prompt, "--seed", seed]));

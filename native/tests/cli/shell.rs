@@ -25,7 +25,7 @@ fn every_command_has_a_manual_page() {
     assert!(page("nitp.1").contains("nitp\\-train(1)"));
     assert!(page("nitp-train.1").contains("tensorboard"));
     assert!(page("nitp-tokenizer-train.1").contains("vocab"));
-    // A file where the folder should be stays as it is.
+    // A file with the folder's name is not changed.
     fs::write(place.path("file"), "mine").unwrap();
     assert!(fail(place.nitp(&["man", "--out", "file"]), 1).contains("making the folder file"));
     assert_eq!(fs::read_to_string(place.path("file")).unwrap(), "mine");

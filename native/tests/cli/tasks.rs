@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{NANO, Place, fail, succeed};
 
-/// Questions of which the text's own letters are the answers, some longer than the context of 16 bytes, and words to go
-/// on with.
+/// Questions whose answers are letters of the text, some longer than the context of 16 bytes, and words to continue.
 fn place() -> Place {
     let place = Place::new();
     let choices = |i: usize| {
@@ -74,7 +73,7 @@ fn choices_and_clozes_are_scored_beside_their_baselines() {
         "100.0 ±0.0",
         "33.3",
         "perplexity",
-        "letters: 4 of 9 questions were cut on the left",
+        "letters: 4 of 9 questions were truncated on the left",
     ] {
         assert!(out.contains(part), "`{part}` is not in\n{out}");
     }
@@ -121,7 +120,7 @@ fn what_can_not_be_scored_is_told_with_its_place() {
 
     place.write("double.jsonl", fine.replace("\"c\"", "\"b\""));
     let (_, said) = succeed(place.nitp(&["eval", "run", "--device=cpu", "--task", "double.jsonl"]));
-    assert!(said.contains("1 of the items have a choice twice, the first on line 1"), "{said}");
+    assert!(said.contains("1 of the items have equal choices, the first on line 1"), "{said}");
 }
 
 #[test]
@@ -147,7 +146,7 @@ fn arms_are_compared_on_tasks() {
     let csv = String::from_utf8(place.read("lab/runs.csv")).expect("UTF-8");
     assert!(csv.contains("task_letters_acc"), "{csv}");
 
-    // What was scored is kept, until the tasks change.
+    // Scores are saved, until the tasks change.
     let html = place.read("lab/report.html");
     let (out, _) = succeed(compare(&with));
     assert!(!out.contains("scored"), "{out}");

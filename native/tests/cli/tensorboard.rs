@@ -1,4 +1,4 @@
-//! `--tensorboard`: what a reader that follows the format finds is what metrics.jsonl has.
+//! `--tensorboard`: a reader of the format finds the same numbers as in metrics.jsonl.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,8 +11,8 @@ use crate::harness::{NANO, Place, succeed};
 /// Steps and values by tag.
 type Curves = BTreeMap<String, Vec<(u64, f32)>>;
 
-/// What a reader finds in a folder: files in the order of their names; where a session starts anew, what had come
-/// for its step and later ones is dropped.
+/// Reads a folder as TensorBoard does: files in the order of their names; a restart drops earlier events of its step
+/// and later steps.
 fn read(folder: &Path) -> Curves {
     let entries = fs::read_dir(folder).expect("a folder of events");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
@@ -52,7 +52,7 @@ fn read(folder: &Path) -> Curves {
     curves
 }
 
-/// The events of a file; its checksums are right.
+/// The events of a file, with a check of its checksums.
 fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut events = Vec::new();
     while !bytes.is_empty() {
@@ -125,7 +125,7 @@ fn varint(bytes: &mut &[u8]) -> u64 {
     number
 }
 
-/// What should be found.
+/// The expected curves.
 fn logged(place: &Place, run: &str, has_experts: bool) -> Curves {
     let mut curves = Curves::new();
     for event in place.metrics(run) {
@@ -185,7 +185,7 @@ fn a_run_that_goes_on_has_no_step_twice() {
     let steps = "--steps=11";
     succeed(place.train("run", &[&board[..], &[steps, "--stop-at=6", "--device=cpu"]].concat()));
     assert_eq!(read(&place.path("run/tensorboard")), logged(&place, "run", false));
-    // As if it had been killed before its last checkpoint: steps 5 and 6 come again.
+    // As if it had been killed before its last checkpoint, so that steps 5 and 6 are repeated.
     fs::remove_dir_all(place.path("run/checkpoints/step-00000006")).expect("it is there");
     succeed(place.nitp(&["train", "--resume", "run", "--tensorboard"]));
     let files = fs::read_dir(place.path("run/tensorboard")).expect("a folder").count();

@@ -1,4 +1,4 @@
-//! Text as people have it, and what is kept of it between runs.
+//! Users' texts, and the cache of tokens between runs.
 
 use std::fs;
 use std::io::Write;
@@ -19,7 +19,7 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("it is compressed")
 }
 
-/// The digest by which a run knows its data.
+/// The digest by which a run recognises its data.
 fn fingerprint(place: &Place, run: &str) -> String {
     place.metrics(run)[0]["data_fingerprint"].as_str().expect("a digest").to_owned()
 }
@@ -29,11 +29,11 @@ fn train(place: &Place, run: &str, data: &[&str]) -> String {
     succeed(place.train(run, &[ONE_STEP, &["--data"], data].concat())).0
 }
 
-/// Runs with these bytes at the standard input.
+/// Runs a command with these bytes as the standard input.
 fn piped(mut command: Command, bytes: &[u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
-    // One that refuses to run reads nothing.
+    // A command that fails early reads nothing.
     let _ = child.stdin.take().expect("a pipe").write_all(bytes);
     child.wait_with_output().expect("it ends")
 }
@@ -220,7 +220,7 @@ fn a_damaged_cache_is_made_anew() {
     assert!(!train(&place, "again", &["text.txt"]).contains("made anew"));
 }
 
-/// A mapped file that is cut short is a signal, `SIGBUS`, when it is next read.
+/// Reading a mapped file that was truncated would raise the signal `SIGBUS`.
 #[test]
 fn a_cache_that_is_cut_short_under_a_run_does_not_end_it() {
     let place = Place::new();
@@ -265,7 +265,7 @@ fn what_a_killed_process_left_is_cleared_by_the_next() {
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
     assert_eq!(unfinished("cache"), 1, "the process was not killed while it wrote");
-    // In a run's folder such files are small: one is put there.
+    // A run's folder has only small files of this kind, so a large one is put there.
     succeed(place.train("run", &["--steps", "4", "--stop-at", "1", "--device", "cpu"]));
     assert_eq!(unfinished("cache"), 0);
     place.write("run/.nitp-abcdef.unfinished", "half");

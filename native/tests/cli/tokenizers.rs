@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::harness::{Place, fail, succeed};
 
-/// Bytes with a word or two, decoded as Llama 2 does.
+/// Bytes with a word or two, with Llama 2's decoder.
 fn byte_fallback() -> String {
     let mut vocab = Map::new();
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
@@ -30,7 +30,7 @@ fn byte_fallback() -> String {
     .to_string()
 }
 
-/// Words of which there is one.
+/// A tokenizer with a single word.
 fn word_piece() -> Value {
     json!({ "version": "1.0", "added_tokens": [], "pre_tokenizer": { "type": "Whitespace" },
         "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
@@ -100,7 +100,7 @@ fn the_token_that_ends_documents_is_asked_for_and_can_be_set() {
     assert!(!(out.clone() + &err).contains("data.end_of_text"), "{out}\n{err}");
     let err = fail(run("none", "--set=data.end_of_text=</s>"), 1);
     assert!(err.contains("data.end_of_text = \"</s>\""), "{err}");
-    // What ends documents belongs to the data of a run.
+    // The end-of-text token is a part of a run's data.
     let resumed = ["train", "--resume", "set", "--steps=2", "--set=data.end_of_text=auto"];
     let err = fail(place.nitp(&resumed), 1);
     assert!(err.contains("data.end_of_text"), "{err}");
@@ -115,7 +115,7 @@ fn a_prompt_that_can_not_be_expressed_and_a_broken_file_are_told() {
     place.write("t.json", json.to_string());
     let (out, err) = succeed(place.train("run", &[&SETTINGS[..], &["--steps=1"]].concat()));
     assert!((out.clone() + &err).contains("have no token and were left out"), "{out}\n{err}");
-    // And where the tokens come from the cache.
+    // Also if the tokens come from the cache.
     let (out, err) = succeed(place.train("again", &[&SETTINGS[..], &["--steps=1"]].concat()));
     assert!((out.clone() + &err).contains("have no token and were left out"), "{out}\n{err}");
     let err = fail(place.nitp(&["generate", "run", "--prompt=the Øre"]), 1);

@@ -1,4 +1,4 @@
-//! What the program says is true, and nothing that is fed to it harms a run.
+//! The program's statements are true, and no input harms a run.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn short_run() -> Place {
     place
 }
 
-/// Every way to read the run's weights, and its moments where `all` is false.
+/// All commands that read the run's weights; with `all` false, only those that also read its moments.
 fn readers(all: bool) -> Vec<Vec<&'static str>> {
     let resume = vec!["train", "--resume", "run", "--steps", "9", "--device", "cpu"];
     let mut readers = vec![resume];
@@ -37,7 +37,7 @@ fn contains(text: &str, parts: &[&str]) {
     }
 }
 
-/// Where the bytes of two tensors of one shape begin, and how many they are.
+/// Starts of the bytes of two tensors of equal shape, and their length.
 fn twins(bytes: &[u8]) -> (usize, usize, usize) {
     let (header, metadata) = SafeTensors::read_metadata(bytes).expect("a header");
     let range = |name: &str| metadata.info(name).expect("a tensor").data_offsets;
@@ -95,13 +95,13 @@ fn a_step_that_is_not_its_folders_is_refused() {
     for reader in readers(true) {
         contains(&fail(place.nitp(&reader), 1), &["step-00000004"]);
     }
-    // Without digests the step alone tells.
+    // Without digests, only the step reveals the change.
     place.write(&trainer, old_trainer(&whole, 2));
     let resume = ["train", "--resume", LAST, "--steps", "9", "--device", "cpu"];
     contains(&fail(place.nitp(&resume), 1), &["of step 2", "folder is named step-00000004"]);
 }
 
-/// `trainer.json` as it was before there were digests.
+/// `trainer.json` in the version without digests.
 fn old_trainer(new: &str, step: usize) -> String {
     let new: serde_json::Value = serde_json::from_str(new).expect("JSON");
     let mut old = new["state"].clone();
@@ -116,9 +116,9 @@ fn checkpoints_of_before_are_read_with_a_warning() {
     let trainer = format!("{LAST}/trainer.json");
     let whole = String::from_utf8(place.read(&trainer)).expect("UTF-8");
     place.write(&trainer, old_trainer(&whole, 4));
-    // What goes on last: it saves anew.
+    // The command that continues the run is last, because it saves new checkpoints.
     for reader in readers(true).into_iter().rev() {
-        contains(&succeed(place.nitp(&reader)).1, &["before checkpoints had digests"]);
+        contains(&succeed(place.nitp(&reader)).1, &["version without digests"]);
     }
 }
 
@@ -136,7 +136,7 @@ fn weights_that_are_no_numbers_are_not_measured() {
     for reader in readers(true) {
         contains(&fail(place.nitp(&reader), 1), &["k_proj.weight", "is NaN"]);
     }
-    // Numbers that only overflow once they are computed with.
+    // Weights that overflow only in computations.
     for row in 0..32 {
         bytes[at + 4 * row..][..4].copy_from_slice(&f32::MAX.to_le_bytes());
     }
@@ -145,7 +145,7 @@ fn weights_that_are_no_numbers_are_not_measured() {
     contains(&error, &["overflow", "earlier checkpoint"]);
 }
 
-/// The weights of the run with one tensor more, as a file of its own.
+/// A file of the run's weights with one additional tensor.
 fn with_another(place: &Place, name: &str, like: &str) -> Vec<u8> {
     let bytes = place.read(&format!("{LAST}/model.safetensors"));
     let tensors = SafeTensors::deserialize(&bytes).expect("a whole file");
@@ -168,15 +168,15 @@ fn every_tensor_of_initial_weights_is_used_or_named() {
         place.write("foreign.safetensors", with_another(&place, name, like));
         let error =
             fail(place.train("x", &["--init", "foreign.safetensors", "--device", "cpu"]), 1);
-        contains(&error, &["foreign.safetensors", name, "without a place"]);
+        contains(&error, &["foreign.safetensors", name, "this configuration lacks"]);
         assert!(!place.path("x").exists());
     }
-    // An unembedding of its own, where the model ties it to the embedding.
+    // A separate unembedding, although the model ties it to the embedding.
     place.write("plain.safetensors", place.read(&format!("{LAST}/model.safetensors")));
     let tied = "--set=model.tie_word_embeddings=true";
     let error = fail(place.train("x", &["--init", "plain.safetensors", tied]), 1);
     contains(&error, &["lm_head.weight", "tie_word_embeddings=false"]);
-    // What serves training alone may stay behind.
+    // Heads that only training uses may be ignored.
     let bare = ["--init", "run", "--set=nitp.enabled=false", "--steps", "1", "--device", "cpu"];
     succeed(place.train("bare", &bare));
 }
@@ -197,7 +197,7 @@ fn settings_that_make_another_model_of_the_weights_are_named() {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         contains(&fail(place.train("x", &arguments), 1), &[key, "model.safetensors alone"]);
     }
-    // As the message has it, and what is of training alone.
+    // As the message advises; and settings that only affect training.
     place.write("copy.safetensors", place.read(&format!("{LAST}/model.safetensors")));
     let theta = "--set=model.rope_theta=500000";
     let meant = ["--steps", "1", "--device", "cpu", "--init", "copy.safetensors", theta];
@@ -205,7 +205,7 @@ fn settings_that_make_another_model_of_the_weights_are_named() {
     let arguments = init("--set=model.initializer_range=0.5");
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     succeed(place.train("range", &arguments));
-    // A bare file name, with a configuration beside it; and one of another program's.
+    // A plain file name with a configuration in the same folder; and another program's configuration.
     for (name, text) in [
         ("beside/config.toml", place.read("run/config.toml")),
         ("foreign/config.toml", b"[server]\nport = 1\n".to_vec()),
@@ -232,7 +232,7 @@ fn settings_that_make_another_model_of_the_weights_are_named() {
     contains(&fail(inside("beside"), 1), &["model.rope_theta is 500000.0 here and was 10000.0"]);
     let (out, err) = succeed(inside("foreign"));
     contains(&(out + &err), &["config.toml has no section [model]"]);
-    // A configuration that was edited under its checkpoint, with and without digests.
+    // A configuration that was edited after its checkpoint, with and without digests.
     let config = String::from_utf8(place.read("run/config.toml")).expect("UTF-8");
     let edited = config.replace("rope_theta = 10000.0", "rope_theta = 20000.0");
     assert!(edited != config);
@@ -258,7 +258,7 @@ fn output_that_cannot_be_written_is_a_failure_of_every_command() {
     for arguments in [
         &["eval", "run", "--device", "cpu"][..],
         &["eval", "run", "--json", "--device", "cpu"],
-        // So many that it ends only by giving up.
+        // So many tokens that it ends only by a closed pipe.
         &["generate", "run", "--prompt", "x", "--max-tokens", "100000000", "--device", "cpu"],
         &["info"],
         &["info", "--preset", "nano", "--json"],
@@ -276,7 +276,7 @@ fn output_that_cannot_be_written_is_a_failure_of_every_command() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}\n{error}");
         contains(&error, &["writing to the standard output", "No space left"]);
     }
-    // A run goes on without a reader, and is saved.
+    // A run continues with a closed output, and is saved.
     assert!(place.path("run/checkpoints/step-00000006/trainer.json").is_file());
 }
 
@@ -297,13 +297,13 @@ fn a_log_does_not_tell_of_an_end_that_was_not_saved() {
         events.iter().all(|event| event["event"] != "finished" && event["event"] != "checkpoint")
     );
     assert!(place.checkpoints("my run").is_empty());
-    // The command in the message works, and the log begins anew.
+    // The command in the message works, and the log starts again.
     let out = suggested(&place, &error, &[]);
     contains(&out, &["in place of one without a checkpoint", "nitp eval 'my run'"]);
     assert_eq!(place.metrics("my run").iter().filter(|it| it["event"] == "start").count(), 1);
 }
 
-/// Runs the command between backticks in a message, in a shell as a person would; what it printed.
+/// Runs the command between backticks in a message in a shell, and returns its output.
 fn suggested(place: &Place, message: &str, more: &[&str]) -> String {
     let command = message.split('`').find(|part| part.starts_with("nitp ")).expect("a command");
     let folder = std::path::Path::new(env!("CARGO_BIN_EXE_nitp")).parent().expect("a folder");
@@ -340,19 +340,19 @@ fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew_in_its_place() 
     let mut child = start(place.train("a run", &long));
     let log = place.path("a run/metrics.jsonl");
     wait_for(|| fs::read_to_string(&log).is_ok_and(|text| text.lines().count() > 5));
-    // Not while it lives.
+    // Not while the process runs.
     let error = fail(place.train("a run", &["--steps", "2", "--device", "cpu"]), 1);
     contains(&error, &["another process"]);
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
     let error = fail(place.nitp(&["train", "--resume", "a run"]), 1);
-    contains(&error, &["has no checkpoint", "/run --out 'a run'", "--init "]);
+    contains(&error, &["before its first checkpoint", "/run --out 'a run'", "--init "]);
     let out = suggested(&place, &error, &["--stop-at", "2"]);
     contains(&out, &["in place of one without a checkpoint", "nitp train --resume 'a run'"]);
     assert_eq!(place.checkpoints("a run"), ["step-00000002"]);
     let config = String::from_utf8(place.read("a run/config.toml")).expect("UTF-8");
     contains(&config, &["steps = 100000", "weight = 0.25"]);
-    // What has a checkpoint, and what is someone's own, stays.
+    // Runs with a checkpoint, and users' own files, are not replaced.
     let error = fail(place.train("a run", &["--steps", "2"]), 1);
     contains(&error, &["exists already", "`nitp train --resume 'a run'`"]);
     place.write("own/config.toml", "");
@@ -369,7 +369,7 @@ fn a_folder_that_is_no_checkpoint_is_told_and_passed_over() {
     place.write("run/checkpoints/step-00000005/trainer.json", "{}");
     for reader in readers(true) {
         let error = succeed(place.nitp(&reader)).1;
-        contains(&error, &["step-99999999 is passed over", "no trainer.json"]);
+        contains(&error, &["step-99999999 is skipped", "no trainer.json"]);
     }
     assert!(place.checkpoints("run").contains(&"step-00000009".to_owned()));
     assert!(place.path("run/checkpoints/step-00000005/trainer.json").is_file());
@@ -386,7 +386,7 @@ fn spoiled_lines_of_a_log_are_told_and_stop_nothing() {
     let spoiled = [&log[..half], b"\xff\xfe\n{\"event\": \"st\n", &log[half..], b"{\"half"];
     place.write("run/metrics.jsonl", spoiled.concat());
     let (out, _) = succeed(place.nitp(&["train", "--resume", "run", "--device", "cpu"]));
-    contains(&out, &["2 spoiled lines", "metrics.jsonl"]);
+    contains(&out, &["2 broken lines", "metrics.jsonl"]);
     let steps: Vec<u64> = place
         .metrics("run")
         .iter()
@@ -405,7 +405,7 @@ fn a_run_beyond_the_steps_asked_for_is_told_as_it_is() {
     contains(&out, &["complete: step 4 of 4"]);
 }
 
-/// Sends a signal and checks that it is the end, within a second and with the code of it.
+/// Sends a signal, and checks that the program ends within a second with the right exit code.
 #[cfg(unix)]
 fn assert_ends_at_once(mut child: Child, signal: &str) {
     let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! Kernels are measured once on an adapter, and what was measured is kept.
+//! Kernels are measured once on an adapter, and the measurements are saved.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::harness::{Place, fail, succeed};
 
-/// The file of the adapter that `--device gpu` takes.
+/// The file of the adapter that `--device gpu` chooses.
 fn file(place: &Place) -> Option<PathBuf> {
     let folder = fs::read_dir(place.path("cache")).ok()?;
     let mut paths = folder.map(|entry| entry.expect("an entry").path());
     paths.find(|path| path.extension().is_some_and(|it| it == "json"))
 }
 
-/// What is said on the way.
+/// Runs a training and returns its stderr.
 fn train(place: &Place, out: &str, tune: &str) -> String {
     let more = ["--device", "gpu", "--steps", "2", "--tune", tune];
     succeed(place.train(out, &more)).1
@@ -115,7 +115,7 @@ fn a_run_by_matrix_units_does_not_go_on_without_them_unasked() {
 
     let resume = ["train", "--resume=units"];
     let error = fail(place.nitp(&resume), 1);
-    for part in ["16 x 16 x 16", "no such units", "--tune again", "--out DIR"] {
+    for part in ["16 x 16 x 16", "no matrix units", "--tune again", "--out DIR"] {
         assert!(error.contains(part), "`{part}` is not in\n{error}");
     }
     let branch = [&resume[..], &["--out=branch"]].concat();

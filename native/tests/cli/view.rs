@@ -1,4 +1,4 @@
-//! `nitp view`: runs in the terminal and as a page, finished, under way, or none.
+//! `nitp view`: runs in the terminal and as a page: finished, running, or missing.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ fn runs_are_drawn_over_each_other() {
     {
         assert!(said.contains(part), "`{part}` is not in\n{said}");
     }
-    // What has one name is told apart by the folder before it, and lines by letters: nobody sees colours.
+    // Equal names are distinguished by the parent folder, and lines by letters, because there are no colours.
     assert!(said.starts_with("a ntp/run\nb nitp/run\n"), "{said}");
     assert!(said.contains("8 of 8") && !said.contains('\u{1b}'), "{said}");
     assert!(said.lines().all(|line| line.chars().count() <= 120), "{said}");
@@ -45,7 +45,7 @@ fn runs_are_drawn_over_each_other() {
 fn a_run_under_way_is_shown_as_far_as_it_is() {
     let place = Place::new();
     succeed(place.train("run", &[CPU, "--steps=12", "--stop-at=6"]));
-    // Half a line, as it is while another process writes; and no checkpoint yet.
+    // An unfinished line, as during another process's write, and no checkpoint yet.
     let log = place.path("run/metrics.jsonl");
     let whole = fs::read_to_string(&log).expect("a log");
     fs::write(&log, format!("{whole}{{\"event\":\"step\",\"ste")).expect("it is written");
@@ -73,11 +73,11 @@ fn what_can_not_be_shown_is_told() {
     let text = String::from_utf8(log).expect("UTF-8");
     let start = text.lines().next().expect("a line").to_owned() + "\n";
     place.write("new/config.toml", place.read("run/config.toml"));
-    refused(&["new"], &["the run new has no event yet", "once it has trained"]);
+    refused(&["new"], &["the run new has no data yet", "after the first step"]);
     place.write("new/metrics.jsonl", &start);
-    refused(&["new"], &["the run new has no event yet"]);
+    refused(&["new"], &["the run new has no data yet"]);
     let (said, told) = succeed(place.nitp(&["view", "new", "run"]));
-    assert!(told.contains("the run new has no event yet") && said.contains("2 of 2"), "{said}");
+    assert!(told.contains("the run new has no data yet") && said.contains("2 of 2"), "{said}");
 
     place.write("run/metrics.jsonl", text.replacen("\"event\"", "\"ev", 2));
     refused(&["run"], &["line 1 of run/metrics.jsonl is no event of a run"]);

@@ -15,39 +15,39 @@ use tiny_http::{Header, Response, Server};
 use tokio::runtime::{Builder, Runtime};
 use walkdir::WalkDir;
 
-/// How much longer than on an idle machine of two cores a wait may take.
+/// Factor on time limits, relative to an idle machine of two cores.
 const PATIENCE: u64 = 4;
 
-/// Browsers run side by side, as many as there are cores, but for one whose test measures times.
+/// Browsers run in parallel, except one whose test measures times, which runs alone.
 static TURN: RwLock<()> = RwLock::new(());
 
-/// A browser with the page's folder behind it.
+/// A browser, and a server of the page's folder.
 pub struct Browser {
     runtime: Runtime,
     client: Client,
     driver: Child,
     server: Arc<Server>,
     address: String,
-    /// Where downloads go.
+    /// Folder of downloads.
     pub downloads: tempfile::TempDir,
     _turn: Turn,
 }
 
-/// Given back when the browser is closed.
+/// Released when the browser is closed.
 enum Turn {
     Shared { _guard: RwLockReadGuard<'static, ()> },
     Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
-/// The program `nitp`, which `cargo test --workspace` has built: cargo would build its dependencies anew,
-/// with other features, to build it alone.
+/// The program `nitp`, which `cargo test --workspace` has built. Building it separately would rebuild its dependencies
+/// with other features.
 pub fn nitp() -> Command {
     let test = std::env::current_exe().expect("this program");
     let profile = test.ancestors().nth(2).expect("it lies in deps");
     let program = profile.join("nitp");
     assert!(program.exists(), "{}: run `cargo test --workspace --all-features`", program.display());
     let mut command = Command::new(program);
-    // Where the page's zip and the presets find the demo corpus.
+    // In this folder, the page's zip and the presets find the demo corpus.
     command.current_dir(root());
     command
 }
@@ -57,16 +57,16 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What is looked through.
+/// The screen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Screen {
     /// A window of this size in pixels.
     Window(u32, u32),
-    /// A phone of this size, touched by fingers.
+    /// A phone of this size with a touch screen.
     Phone(u32, u32),
 }
 
-/// Which parts of the browser are switched on.
+/// The browser's WebGPU support.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Gpu {
     /// WebGPU on SwiftShader.
@@ -101,13 +101,13 @@ impl Browser {
     pub fn open(&self, query: &str) {
         let url = format!("{}#{query}", self.address);
         self.runtime.block_on(async {
-            // Another hash alone would not load the page anew.
+            // A change of only the hash would not reload the page.
             self.client.goto("about:blank").await.expect("a blank page");
             self.client.goto(&url).await.expect("the page loads");
         });
     }
 
-    /// Loads the page anew.
+    /// Reloads the page.
     pub fn reload(&self) {
         self.runtime.block_on(self.client.refresh()).expect("the page loads again");
     }
@@ -117,24 +117,24 @@ impl Browser {
         self.runtime.block_on(self.client.execute(text, vec![])).expect("the script runs")
     }
 
-    /// Runs a script that calls its last argument back.
+    /// Runs a script that calls its last argument with the result.
     pub fn script_later(&self, text: &str) -> Value {
         self.runtime.block_on(self.client.execute_async(text, vec![])).expect("the script runs")
     }
 
-    /// What the page tells screen readers.
+    /// The page's status for screen readers.
     pub fn status(&self) -> String {
         let text = self.script("return document.getElementById('status')?.textContent ?? ''");
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    /// What the page tells at once: what is wrong, and what there is to know.
+    /// The page's alert for screen readers: errors and notices.
     pub fn alert(&self) -> String {
         let text = self.script("return document.getElementById('alert')?.textContent ?? ''");
         text.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until what is told at once has this part; gives it.
+    /// Waits until the alert contains this part, and returns the alert.
     pub fn wait_for_alert(&self, part: &str) -> String {
         let begin = Instant::now();
         loop {
@@ -147,12 +147,13 @@ impl Browser {
         }
     }
 
-    /// Waits until the status has this part; gives it. `seconds` are generous on an idle machine.
+    /// Waits until the status contains this part, and returns the status. `seconds` should be generous for an idle
+    /// machine.
     pub fn wait_for(&self, part: &str, seconds: u64) -> String {
         self.wait_until(part, seconds, |status| status.contains(part))
     }
 
-    /// Waits until the status is as wanted; gives it.
+    /// Waits until `holds` is true for the status, and returns the status.
     pub fn wait_until(&self, what: &str, seconds: u64, holds: impl Fn(&str) -> bool) -> String {
         let begin = Instant::now();
         loop {
@@ -183,7 +184,7 @@ impl Browser {
             }
             self.client.perform_actions(keys).await.expect("the keys are pressed");
         });
-        // The app sees them with its next frame.
+        // The app handles the keys in its next frame.
         std::thread::sleep(Duration::from_millis(300));
     }
 
@@ -215,7 +216,7 @@ impl Browser {
         std::thread::sleep(Duration::from_millis(500));
     }
 
-    /// A picture of the window, kept in `target/browser` under this name.
+    /// A screenshot, saved in `target/browser` under this name.
     pub fn screenshot(&self, name: &str) -> image::RgbImage {
         let bytes = self.runtime.block_on(self.client.screenshot()).expect("a picture");
         let folder = root().join("target/browser");
@@ -224,7 +225,7 @@ impl Browser {
         image::load_from_memory(&bytes).expect("a PNG").to_rgb8()
     }
 
-    /// Does something while another tab is in front, which is the one that is spoken to then.
+    /// Runs `work` in another tab, which is in front meanwhile.
     pub fn in_another_tab(&self, work: impl FnOnce(&Self)) {
         let page = self.runtime.block_on(async {
             let page = self.client.window().await.expect("the page's tab");
@@ -239,7 +240,7 @@ impl Browser {
         });
     }
 
-    /// Waits for a download whose name ends so.
+    /// Waits for a download whose name has this end.
     pub fn download(&self, end: &str, seconds: u64) -> PathBuf {
         let begin = Instant::now();
         loop {
@@ -291,12 +292,12 @@ async fn connect(port: u16, gpu: Gpu, screen: Screen, downloads: &Path) -> Clien
         "args": arguments,
         "prefs": {
             "download.default_directory": downloads.display().to_string(),
-            // More than one, though no finger asked for them.
+            // Allows several downloads without a user's click.
             "profile.default_content_setting_values.automatic_downloads": 1,
         },
     });
     if let Screen::Phone(width, height) = screen {
-        // A window is never as narrow as a phone. (Emulated finer pixels reach no ResizeObserver.)
+        // A real window can't be as narrow as a phone. (An emulated pixel ratio does not reach ResizeObserver.)
         let metrics = json!({ "width": width, "height": height, "pixelRatio": 1.0, "touch": true });
         options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
     }
@@ -331,7 +332,7 @@ fn driver() -> (Child, u16) {
     (child, port)
 }
 
-/// When the newest file in a folder was written.
+/// Modification time of the newest file in a folder.
 fn newest(folder: &Path) -> Option<SystemTime> {
     let files = WalkDir::new(folder).into_iter().filter_map(Result::ok);
     let files = files.filter(|entry| entry.file_type().is_file());
@@ -372,7 +373,7 @@ fn serve(folder: PathBuf) -> (Arc<Server>, String) {
     (server, address)
 }
 
-/// How many different colours a picture has, coarsely: a blank one has one or two.
+/// Approximate number of different colours of a picture; a blank one has one or two.
 pub fn colors(picture: &image::RgbImage) -> usize {
     let coarse = picture.pixels().map(|pixel| pixel.0.map(|part| part / 16));
     coarse.collect::<std::collections::HashSet<_>>().len()

@@ -1,4 +1,4 @@
-//! What a visitor does, and what goes wrong.
+//! Actions of a visitor, and failures.
 
 use std::fs;
 use std::io::Read;
@@ -24,7 +24,7 @@ fn step(status: &str) -> f64 {
     if status.contains(" Step ") { number_after(status, "Step") } else { 0.0 }
 }
 
-/// The part of the status that tells of one run.
+/// The part of the status about one run.
 fn lane<'a>(status: &'a str, name: &str) -> &'a str {
     let from =
         status.find(&format!(" {name} loss")).unwrap_or_else(|| panic!("no {name}: {status}"));
@@ -59,12 +59,12 @@ fn both_runs_learn_and_everything_is_painted() {
         browser.press(&[], key);
         looks_like(&browser, name);
     }
-    // Nobody else was asked for anything.
+    // The page sent requests only to its own server.
     let own = browser.script(
         "return performance.getEntriesByType('resource').every(it => it.name.startsWith(location.origin))",
     );
     assert_eq!(own, Value::Bool(true));
-    // Nothing that the page did was against its security policy, which refuses what it doesn't need.
+    // The page did nothing against its security policy, and the policy rejects everything else.
     let refused = browser.script_later(
         "const done = arguments[arguments.length - 1];
         const told = [];
@@ -88,7 +88,7 @@ fn both_runs_learn_and_everything_is_painted() {
         assert!(after.contains(directive), "{refused}");
     }
     assert!(!after.contains('2'), "{refused}");
-    // The address is the experiment.
+    // The address contains the experiment.
     let hash = browser.script("return location.hash");
     let hash = hash.as_str().unwrap_or_default();
     assert!(hash.contains("preset=nano") && hash.contains("train.steps=60"), "{hash}");
@@ -107,12 +107,12 @@ fn webgpu_trains_and_a_lost_device_is_no_lost_run() {
     let status = browser.wait_for("Finished", 240);
     let alert = browser.alert();
     assert!(alert.contains("GPU device was lost"), "{alert}");
-    // From the start on the CPU: the same run, but for rounding.
+    // From the start on the CPU: the same run, except for rounding.
     let on_cpu = number_after(lane(&status, "NITP"), "loss");
     assert!((on_gpu / on_cpu - 1.0).abs() < 1e-3, "{on_gpu} and {on_cpu}");
 }
 
-/// What a request for the record of an adapter's kernels in IndexedDB gives, as text.
+/// The result of a request about the record of an adapter's kernels in IndexedDB, as text.
 fn tuning_record(browser: &Browser, request: &str) -> Value {
     browser.script_later(&format!(
         "const done = arguments[arguments.length - 1];
@@ -132,7 +132,7 @@ fn tuning_record(browser: &Browser, request: &str) -> Value {
 #[test]
 fn what_was_measured_of_an_adapter_is_kept_and_a_broken_record_made_anew() {
     let browser = Browser::start(Gpu::Software, WIDE);
-    // Each run has another length: what the last one kept is shown as finished at once.
+    // Each run has another length, because the saved run of the last one is shown as finished at once.
     let run = |steps: usize| {
         browser.open(&quick(steps).replace("device=cpu", "device=gpu"));
         let end = format!("Step {steps} of {steps}.");
@@ -143,7 +143,7 @@ fn what_was_measured_of_an_adapter_is_kept_and_a_broken_record_made_anew() {
     };
     let first = run(2);
     assert!(first.values().any(|it| it["microseconds"]["baseline"].is_number()), "{first:?}");
-    // What there was no time for may have come to it, but nothing is measured again.
+    // New measurements may be added, but none is repeated.
     let second = run(3);
     assert!(first.iter().all(|(class, choice)| second.get(class) == Some(choice)));
     tuning_record(&browser, "put(Uint8Array.of(1, 2, 3), 'tuning')");
@@ -180,7 +180,7 @@ fn the_page_and_the_program_agree() {
             assert!((page / program - 1.0).abs() < 1e-4, "{name} {key}: {page} and {program}");
         }
     }
-    // And what the page saves, the program reads.
+    // The program reads the files that the page saves.
     browser.press(&['\u{e009}'], 's');
     let zip = browser.download("nitp-step-50.zip", 30);
     let mut archive = zip::ZipArchive::new(fs::File::open(zip).expect("the zip")).expect("a zip");
@@ -216,7 +216,7 @@ fn a_run_goes_on_after_a_reload() {
     let status = browser
         .wait_until("paused and kept", 60, |it| it.contains("Paused") && it.contains("Kept step"));
     let kept = number_after(&status, "Kept step");
-    // Not to start anew at once.
+    // Without this, the reload would start a new run.
     browser.script("location.hash = location.hash.replace('&start=1', '')");
     browser.reload();
     let status = browser.wait_for("Paused", 60);
@@ -231,7 +231,7 @@ fn a_model_that_no_tab_can_hold_is_refused() {
     browser.open("preset=small&train.batch_size=64&train.context_length=512&device=cpu&start=1");
     let alert = browser.wait_for_alert("Error:");
     assert!(alert.contains("GB") && alert.contains("smaller preset"), "{alert}");
-    // The page is as good as before.
+    // The page still works.
     browser.script("location.hash = 'preset=nano&train.steps=3&device=cpu'");
     std::thread::sleep(Duration::from_millis(500));
     browser.click("▶ Start");
@@ -283,7 +283,7 @@ fn a_broken_link_says_why() {
     browser.wait_for("Ready", 60);
     let alert = browser.alert();
     assert!(alert.contains("The link can't be followed") && alert.contains("mini"), "{alert}");
-    // Another link is followed where the page is.
+    // The page follows another link without a reload.
     browser.script("location.hash = 'preset=nano&train.steps=77'");
     browser.click("▶ Start");
     browser.wait_for("of 77", 6);
@@ -291,7 +291,7 @@ fn a_broken_link_says_why() {
 
 #[test]
 fn the_page_answers_while_it_trains() {
-    // On the CPU a step takes seconds: it would be felt at once if the page trained by itself.
+    // On the CPU a step takes seconds, so the page would not respond if it trained in its own thread.
     for (gpu, device, preset) in [(Gpu::None, "cpu", "tiny"), (Gpu::Software, "gpu", "nano")] {
         let browser = Browser::start_alone(gpu, WIDE);
         let query = quick(3000).replace("device=cpu", &format!("device={device}"));
@@ -369,7 +369,7 @@ fn a_long_run_needs_no_more_memory() {
     let memory = |status: &str| {
         (number_after(status, "Memory to train"), number_after(status, "MB, to show it"))
     };
-    // By then all lists that are thinned have been.
+    // By then all lists that are thinned have been thinned.
     let early = memory(&browser.wait_until("step 600", 120, |it| step(it) >= 600.0));
     let late = memory(&browser.wait_for("Finished", 300));
     println!("MB to train and to show: {early:?} at step 600, {late:?} at step 2400");
@@ -406,7 +406,7 @@ fn a_screen_reader_finds_and_sets_everything() {
          it.value = ''; return it.type",
     );
     assert_eq!(found, Value::from("number"));
-    // The app says what it took.
+    // The app shows the entered value.
     let taken = "return document.querySelector('#mirror input[aria-label=\"Seed\"]').value";
     let begin = Instant::now();
     while browser.script(taken) != "7" {
@@ -421,7 +421,7 @@ fn a_screen_reader_finds_and_sets_everything() {
     browser.click("Go on with it");
     let said = || browser.script("return document.getElementById('mirror').textContent");
     let begin = Instant::now();
-    while !said().as_str().unwrap_or_default().contains("What it expected right after") {
+    while !said().as_str().unwrap_or_default().contains("Likeliest tokens after") {
         assert!(begin.elapsed() < Duration::from_secs(60), "{}", said());
         std::thread::sleep(Duration::from_millis(200));
     }

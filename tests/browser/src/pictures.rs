@@ -1,4 +1,4 @@
-//! What the page looks like, compared with how it looked when a person approved of it.
+//! Comparison of the page with screenshots that a person approved.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,23 +8,22 @@ use image::imageops::{FilterType, resize};
 
 use crate::harness::{Browser, root};
 
-/// Kept pictures are this much smaller than the window: layout and colours count, not pixels.
+/// Saved pictures are smaller than the window by this factor, because layout and colours count, not single pixels.
 const SMALLER: u32 = 3;
-/// A part of the channels' range by which a picture may differ on average.
+/// Largest mean difference, as a share of the channels' range.
 const MEAN: f64 = 0.003;
-/// A pixel that differs by this much is another pixel.
+/// Least difference of a channel for a pixel to count as different.
 const OTHER: u8 = 48;
-/// The share of pixels that may be others.
+/// Largest share of different pixels.
 const SHARE: f64 = 0.005;
 
-/// How long a view is in motion.
+/// Time until a view is still.
 const SETTLED: Duration = Duration::from_millis(1500);
-/// What a machine that is busy with much else needs to paint a view.
+/// Time limit for painting a view on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until the page looks like the kept picture of this name; with `UPDATE_SNAPSHOTS` in the
-/// environment it is kept anew. One look would not do: now and then a browser hands out a frame that it
-/// is still putting together.
+/// Waits until the page looks like the saved picture of this name. With `UPDATE_SNAPSHOTS` in the environment, saves a
+/// new picture. One screenshot is not enough, because browsers sometimes return an unfinished frame.
 pub fn looks_like(browser: &Browser, name: &str) {
     let path = kept(name);
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
@@ -67,7 +66,7 @@ fn kept(name: &str) -> PathBuf {
     root().join("tests/browser/pictures").join(format!("{name}.png"))
 }
 
-/// Mean difference of the channels, and the share of pixels that are others, each from 0 to 1.
+/// Mean difference of the channels, and the share of different pixels, each from 0 to 1.
 fn difference(a: &RgbImage, b: &RgbImage) -> (f64, f64) {
     if a.dimensions() != b.dimensions() {
         return (1.0, 1.0);

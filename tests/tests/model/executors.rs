@@ -26,9 +26,8 @@ fn three_steps<E: Executor>(
     (numbers, gradients, steps.tensors(Space::Parameter))
 }
 
-/// Error of each tensor relative to its norm, or to a hundredth of the largest norm: a gradient that
-/// is 0 in exact arithmetic (that of the queries of single tokens) is rounding of what others are
-/// made of.
+/// Compares tensors by their errors relative to their norms, or to a hundredth of the largest norm: a gradient that is
+/// 0 in exact arithmetic (of the queries of single tokens) consists only of rounding errors.
 fn compare(what: &str, exact: &Tensors, found: &Tensors, tolerance: f64) {
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     let sizes = exact
@@ -67,8 +66,8 @@ fn check(sets: &[&str]) {
             }
         }
         compare(&format!("{what}, gradient"), &exact.1, &found.1, 2e-5);
-        // Where a gradient is 0 but for rounding (queries and keys of single tokens), AdamW divides
-        // the rounding by itself: such weights move at random.
+        // If a gradient is only rounding errors (queries and keys of single tokens), AdamW divides these by their own
+        // size, and such weights move at random.
         let has_gradient = |name: &String| exact.1[name].data.iter().any(|g| g.abs() > 1e-9);
         let moved = exact.2.iter().filter(|(name, _)| has_gradient(name));
         let moved = moved.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
@@ -110,11 +109,11 @@ fn every_nitp_setting_that_changes_the_plan() {
     check(&["nitp.loss=mse", "nitp.source=pre_norm"]);
     check(&["nitp.loss=smooth_l1", "nitp.shift=current", "nitp.projector=none"]);
     check(&["nitp.regularizer=token_cosine"]);
-    // Prediction and target are one tensor.
+    // Prediction and target are the same tensor.
     check(&["nitp.projector=none", "nitp.source=pre_norm", "nitp.target_layer=3"]);
 }
 
-/// The held-out losses of a batch are those of a training step on it: some labels don't count.
+/// The held-out losses of a batch equal those of a training step on it, even if some labels don't count.
 #[test]
 fn held_out_losses_are_those_of_a_step() {
     for sets in [RIVALS.to_vec(), [RIVALS, MOE].concat()] {
@@ -122,7 +121,7 @@ fn held_out_losses_are_those_of_a_step() {
         let weights = initial_weights(&config);
         let source = || Box::new(RandomBatches::new(&config));
         let mut steps = Steps::new(fast_executor(&config), &config, &weights, source());
-        // With a learning rate of 0 the weights stay.
+        // With a learning rate of 0 the weights are unchanged.
         let step = steps.step(0, Some(0.0));
         let evaluator = Evaluator::new(&mut steps.executor, &config).expect("it fits");
         let batch = source().train(0, 0);
@@ -168,7 +167,7 @@ fn moe_renormalised_all_experts() {
     check(&[MOE, &more].concat());
 }
 
-/// How many threads share an op changes no sum's order.
+/// The number of threads does not change the order of sums.
 #[test]
 fn the_same_bits_with_any_number_of_threads() {
     let sizes = [
@@ -178,7 +177,7 @@ fn the_same_bits_with_any_number_of_threads() {
         "train.context_length=70",
         "train.batch_size=3",
     ];
-    // So many rows an expert that one thread cuts them into fewer tasks than several do.
+    // Enough rows per expert that one thread divides them into fewer tasks than several threads do.
     let experts =
         ["model.moe.moe_intermediate_size=100", "model.moe.num_experts=3", "train.batch_size=12"];
     for sets in [sizes.to_vec(), [MOE, &sizes, &experts].concat()] {

@@ -1,5 +1,5 @@
-//! Generation with a cache: what was read before, in this row or in others, changes no logits. That they are right is
-//! checked against whole rows in `likelihood.rs` and against transformers in `hugging_face.rs`.
+//! Generation with a cache: earlier texts, in this row or in others, change no logits. `likelihood.rs` checks the
+//! logits against whole rows, and `hugging_face.rs` against transformers.
 
 use nitp_core::config::Config;
 use nitp_core::executor::{Executor, take_now};
@@ -7,7 +7,7 @@ use nitp_core::model::parameters;
 use nitp_core::train::{Generator, Tensors, initialize};
 use nitp_tests::model_case::{MOE, config, fast_executor, gpu_executor};
 
-/// The logits of a text that nothing was read before.
+/// The logits of a text with an empty cache.
 fn alone(executor: &mut dyn Executor, generator: &mut Generator, text: &[u32]) -> Vec<f32> {
     generator.forget();
     generator.logits(executor, text).expect("logits")
@@ -26,8 +26,9 @@ fn check(config: &Config, mut executor: impl Executor) {
     let long = text(3, 2 * context + 5);
     let mut grown = text(1, 3);
     grown.push(1);
-    // In turn: three texts, one of which is longer than the context; one token more of each; the same again; a text
-    // that has ended; shorter ones and others in their places; one that takes leave of an earlier one in the middle.
+    // In turn: three texts, one of which is longer than the context; one more token for each; the same again; a text
+    // that has ended; shorter texts and other texts in their places; a text that differs from an earlier one in the
+    // middle.
     let rounds: [[Option<Vec<u32>>; 3]; 6] = [
         [Some(text(1, 3)), Some(long[..context + 1].to_vec()), Some(text(2, context))],
         [Some(grown.clone()), Some(long[..context + 2].to_vec()), Some(text(2, context + 1))],

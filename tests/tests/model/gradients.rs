@@ -6,7 +6,7 @@ use nitp_core::model::parameters;
 use nitp_core::plan::Space;
 use nitp_tests::model_case::{MOE, RIVALS, RandomBatches, Steps, config, initial_weights, layout};
 
-/// Elements of each parameter that are checked.
+/// Number of checked elements of each parameter.
 const SAMPLES: usize = 5;
 
 fn check(sets: &[&str]) {
@@ -21,7 +21,7 @@ fn check(sets: &[&str]) {
     );
     let target_is_held = config.nitp.stop_gradient && config.nitp.has_target();
     if target_is_held || config.nextlat.enabled {
-        // The op's second use is the target, of next-latent prediction too.
+        // The op's second use is the target, also for next-latent prediction.
         steps.executor.hold_operand("nitp", 1);
     }
     // A step with learning rate 0 leaves the parameters as they are.
@@ -69,13 +69,13 @@ fn check(sets: &[&str]) {
     }
 }
 
-/// The unembedding is a constant of next-latent prediction's divergence, which central differences can't see. Its
-/// gradient is compared with PyTorch's (model::reference).
+/// Next-latent prediction's KL divergence treats the unembedding as a constant, which central differences can't
+/// reproduce. Its gradient is compared with PyTorch's (model::reference).
 fn is_constant_of_a_loss(config: &Config, name: &str) -> bool {
     config.nextlat.enabled && config.nextlat.kl_weight > 0.0 && name == "lm_head"
 }
 
-/// Experts that no token was sent to have no gradient; nothing else is without.
+/// Only experts without tokens have no gradient.
 fn unused(config: &Config, name: &str) -> bool {
     config.model.moe.is_some() && name.contains("experts")
 }

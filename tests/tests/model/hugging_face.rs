@@ -1,5 +1,5 @@
-//! Models that transformers made: read, computed with on every executor, and written again
-//! (`tests/reference/hugging_face.py` makes them).
+//! Models from transformers (made by `tests/reference/hugging_face.py`): read, run on every executor, and written
+//! again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +40,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     names(folder).into_iter().map(read).collect()
 }
 
-/// The model, with rows of as many tokens as it was made for.
+/// The model, with rows of its own context length.
 fn model(name: &str) -> (Config, Tensors) {
     let folder = folder(name);
     let described = describe(name, &text(&folder.join(file::CONFIG))).unwrap();
@@ -91,7 +91,7 @@ fn tensors(files: &[(String, Vec<u8>)]) -> BTreeMap<String, (Vec<usize>, Vec<u8>
     all
 }
 
-/// What is written is what transformers wrote, tensor by tensor and bit by bit, and describes the same model.
+/// Checks that the export equals transformers' files, tensor by tensor and bit by bit, and describes the same model.
 fn check_written(name: &str, config: &Config, weights: &Tensors) {
     let folder = folder(name);
     let theirs: serde_json::Value =

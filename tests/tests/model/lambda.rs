@@ -1,4 +1,5 @@
-//! An objective with a weight of 0 is next-token prediction alone, bit for bit: its head touches nothing else.
+//! With a weight of 0, an objective gives bitwise the results of next-token prediction alone: its head affects nothing
+//! else.
 
 use nitp_core::config::Config;
 use nitp_core::executor::Executor;
@@ -11,7 +12,7 @@ use nitp_tests::model_case::{
 
 const STEPS: usize = 4;
 
-/// Losses and norms of some steps, and the model's weights after them, without heads that serve training alone.
+/// Losses and norms of some steps, and the model's weights after them, without heads that only training uses.
 fn trained<E: Executor>(
     executor: E,
     config: &Config,
@@ -28,12 +29,12 @@ fn trained<E: Executor>(
     (numbers, weights)
 }
 
-/// With NITP as far as `sets` have it.
+/// Like [`same_bits_of`], for NITP with `sets`.
 fn same_bits<E: Executor>(executor: impl Fn(&Config) -> E, sets: &[&str]) {
     same_bits_of(executor, sets, &["nitp"], &["nitp.weight"]);
 }
 
-/// Objectives alone, with their weights at 0 and at 1.
+/// Compares next-token prediction with objectives whose weights are 0, and checks that weights of 1 have an effect.
 fn same_bits_of<E: Executor>(
     executor: impl Fn(&Config) -> E,
     sets: &[&str],
@@ -50,7 +51,7 @@ fn same_bits_of<E: Executor>(
     };
     let ntp = config(&[sets, &["nitp.enabled=false"]].concat());
     let lambda0 = with(0);
-    // The model's weights are drawn by name: both have the same.
+    // Initial weights are drawn by name, so both models have the same.
     let [expected, found] =
         [&ntp, &lambda0].map(|config| trained(executor(config), config, &initial_weights(config)));
     assert_eq!(expected.0, found.0, "{sets:?}");
@@ -65,7 +66,7 @@ fn same_bits_of<E: Executor>(
             "{sets:?}: {name}"
         );
     }
-    // The weight does something where it is not 0.
+    // A weight other than 0 has an effect.
     let other = with(1);
     let (numbers, _) = trained(executor(&other), &other, &initial_weights(&other));
     assert_ne!(expected.0, numbers, "{sets:?}");

@@ -6,7 +6,7 @@ use nitp_core::model::parameters;
 use nitp_core::train::{Continuation, Generator, LikelihoodReader, Tensors, initialize};
 use nitp_tests::model_case::{MOE, config, fast_executor, gpu_executor};
 
-/// A row that is full to the last token, one of two tokens, and some in between: one more than a batch holds.
+/// A full row, a row of two tokens, and some in between: one more than a batch holds.
 fn continuations() -> Vec<Continuation> {
     let tokens = |count: u32, by: u32| (0..count).map(|i| (i * by + 3) % 251).collect();
     vec![
@@ -16,7 +16,7 @@ fn continuations() -> Vec<Continuation> {
     ]
 }
 
-/// By log-softmax, in f64, of the logits that generation has: the log-probability of each token, and whether each is the
+/// The log-probability of each token by log-softmax in f64 of generation's logits, and whether each token is the
 /// likeliest.
 fn direct(
     executor: &mut dyn Executor,
@@ -42,7 +42,7 @@ fn check(config: &Config, mut executor: impl Executor) {
     let reader = LikelihoodReader::new(executor, config).expect("the plan fits");
     let mut generator = Generator::new(executor, config).expect("the plan fits");
     let mut all = continuations();
-    // What the model itself goes on with.
+    // The model's own greedy continuation.
     let mut tokens = all[2].tokens[..4].to_vec();
     for _ in 0..3 {
         let logits = generator.logits(executor, &tokens).expect("logits");

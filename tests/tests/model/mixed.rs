@@ -1,5 +1,5 @@
-//! Mixed precision: what the CPU emulates trains as f32 does, and the loss scale scales every loss once
-//! and skips what overflows.
+//! Mixed precision: the CPU's emulation trains like f32, and the loss scale scales every loss once and skips steps that
+//! overflow.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use nitp_tests::model_case::{
 
 pub const MIXED: &str = "train.precision=mixed";
 
-/// Settings that between them plan every loss and every block.
+/// Settings that together plan every loss and every kind of block.
 pub fn models() -> Vec<Vec<&'static str>> {
     vec![
         vec![],
@@ -40,7 +40,7 @@ fn mixed(sets: &[&str]) -> Config {
     config(&[sets, &[MIXED]].concat())
 }
 
-/// A few batches, over and over: what a small model can learn.
+/// A few repeated batches, which a small model can learn.
 struct Cycle(RandomBatches);
 
 impl BatchSource for Cycle {
@@ -80,9 +80,8 @@ fn set_scale<E: Executor>(steps: &mut Steps<E>, scale: f32) {
     steps.executor.write_constant(steps.plan, view, &tensor).expect("it is written");
 }
 
-/// The oracle rounds nothing to halves: what is left of mixed precision is the loss scale, and it
-/// scales the gradient of each loss once. What it scales is checked against central differences in
-/// `gradients.rs`.
+/// The oracle does not round to halves, so only the loss scale of mixed precision remains, which must scale the
+/// gradient of each loss once. `gradients.rs` checks the gradients themselves by central differences.
 #[test]
 fn gradients_are_those_of_f32_times_the_scale() {
     for sets in models() {
@@ -113,8 +112,8 @@ fn gradients_are_those_of_f32_times_the_scale() {
     }
 }
 
-/// Rounded in the same places, sums in another order: what differs is a unit in the last of a
-/// half's 11 bits here and there.
+/// With the same rounding to halves but another order of sums, some results differ by a unit in the last of a half's 11
+/// bits.
 #[test]
 fn the_fast_paths_round_as_the_twin_does() {
     for sets in models() {
@@ -124,7 +123,7 @@ fn the_fast_paths_round_as_the_twin_does() {
         for (x, y) in [(exact.loss, fast.loss), (exact.grad_norm, fast.grad_norm)] {
             assert!((x - y).abs() < 3e-3 * x.abs(), "{sets:?}: {exact:?} and {fast:?}");
         }
-        // Halves were there: f32 gives other numbers.
+        // Halves were used: f32 gives other numbers.
         let plain = self::config(&sets);
         let plain = steps(fast_executor(&plain), &plain).step(0, None);
         assert!(plain.loss != fast.loss, "{sets:?}");
@@ -144,7 +143,7 @@ fn working_copies_and_activations_are_halves() {
         .filter_map(|tensor| tensor.name.strip_prefix("working/"))
         .map(str::to_owned)
         .collect();
-    // Every matrix that products read: not the embedding, and no router.
+    // Every matrix that products read, except the embedding and routers.
     let expected: BTreeSet<String> = parameters(&config)
         .into_iter()
         .filter(|it| it.decay && it.name != "embed_tokens" && !it.name.ends_with("router"))
@@ -165,7 +164,7 @@ fn working_copies_and_activations_are_halves() {
     }
 }
 
-/// Mean losses of the last steps of some that learn a few batches by heart.
+/// Mean losses of the last steps of a run that memorises a few batches.
 fn learned(config: &Config) -> (f64, f64) {
     const STEPS: usize = 120;
     const LAST: usize = 10;
@@ -184,8 +183,7 @@ fn it_learns_what_f32_learns() {
         let (mixed_ntp, mixed_nitp) = learned(&mixed(sets));
         println!("{sets:?}: f32 {ntp:.4} {nitp:.4}, mixed {mixed_ntp:.4} {mixed_nitp:.4}");
         assert!(ntp < 3.0, "f32 learns nothing: {ntp}");
-        // Of the 5.6 and 1.04 nats that each begins with: rounding sends a run elsewhere, as another
-        // seed does.
+        // Compared with initial losses of 5.6 and 1.04: rounding changes a run as another seed does.
         assert!((mixed_ntp - ntp).abs() < 0.02, "NTP {ntp}, mixed {mixed_ntp}");
         assert!((mixed_nitp - nitp).abs() < 0.02, "NITP {nitp}, mixed {mixed_nitp}");
     }
@@ -195,7 +193,7 @@ fn it_learns_what_f32_learns() {
 fn a_step_that_overflows_changes_nothing_and_halves_the_scale() {
     let config = mixed(MOE);
     let mut steps = steps(fast_executor(&config), &config);
-    // Moments that are not 0.
+    // Makes moments other than 0.
     steps.step(0, None);
     let spaces = [Space::Parameter, Space::Moment1, Space::Moment2];
     let bits = |steps: &mut Steps<CpuExecutor<f32>>| {
@@ -214,7 +212,7 @@ fn a_step_that_overflows_changes_nothing_and_halves_the_scale() {
     assert_eq!(numbers.grad_norm, 0.0);
     assert!(numbers.ntp_loss.is_finite());
     assert!(bits(&mut steps) == before, "a skipped step changed weights or moments");
-    // The next one has half of it, and some later one is not skipped any more.
+    // The next step has half the scale, and some later step is not skipped.
     let mut halvings = 1;
     loop {
         steps.step(1 + halvings, None);
@@ -337,13 +335,13 @@ fn first_step<E: Executor>(mut executor: E, config: &Config) -> (StepNumbers, Ve
     (numbers, gradients.concat())
 }
 
-/// How far apart gradients of equal maths are, rounded to halves in other places.
+/// Tolerance between gradients with roundings to halves at different places.
 const ROUNDING: f64 = 5e-3;
 
-/// The same where a router that sees other roundings may send a token to another expert.
+/// The same with a router, which may send a token to another expert because of other roundings.
 const ROUTING: f64 = 5e-2;
 
-/// The GPU, by this variant where an op has it, computes in halves what the CPU emulates.
+/// Checks that the GPU, with this variant in ops that have it, computes the CPU's emulated results.
 fn as_emulated(config: &Config, variant: &str, most: f64) {
     let device = nitp_tests::gpu();
     assert!(
@@ -371,8 +369,7 @@ fn a_gpu_computes_what_the_cpu_emulates() {
     }
 }
 
-/// WGSL promises nothing about a number that is too large for a half, and the loss scale relies on
-/// an infinity.
+/// WGSL guarantees nothing about numbers too large for a half, and the loss scale relies on infinity.
 #[test]
 fn an_overflow_on_a_gpu_is_seen() {
     let config = mixed(MOE);
@@ -450,7 +447,7 @@ fn the_arena_is_about_half_as_large() {
         let share = mixed.activations as f64 / plain.activations as f64;
         println!("{name}: {:.3} of the activations", share);
         assert!((0.4..0.75).contains(&share), "{name}: {share}");
-        // A copy of the matrices that products read, in half their size.
+        // A copy of the matrices for products, in half their size.
         assert!(plain.working == 0 && mixed.working < plain.weights / 2 + 1024, "{name}");
     }
 }

@@ -1,6 +1,6 @@
 //! Whole models: gradients against central differences, executors against each other and against
-//! PyTorch, what a run promises (same bits, exact resume, flat memory), and all kernels against what ops
-//! declare.
+//! PyTorch, the guarantees of a run (bitwise equal results, exact resume, flat memory), and all kernels against the
+//! declarations of ops.
 
 mod executors;
 mod generation;

@@ -1,4 +1,4 @@
-//! Activation recomputation: the same bits on every executor, out of less memory.
+//! Activation recomputation: bitwise equal results on every executor, with less memory.
 
 use nitp_core::config::{Config, flops_per_token, load, preset};
 use nitp_core::cpu::CpuExecutor;
@@ -53,7 +53,7 @@ fn take<E: Executor>(executor: &mut E, ticket: Ticket) -> Vec<f64> {
     data.into_iter().map(f64::from).collect()
 }
 
-/// `run` gives the same numbers with recomputation and without.
+/// Checks that `run` gives the same numbers with and without recomputation.
 fn same(what: &str, sets: &[&str], run: impl Fn(&Config) -> Vec<(String, Vec<f64>)>) {
     let kept = run(&config(sets));
     let again = run(&config(&[sets, &[RECOMPUTE]].concat()));
@@ -167,7 +167,7 @@ fn activations_of_twelve_blocks_shrink_by_60_percent() {
         let ((kept, _), (again, least)) = (arena(&config), arena(&recomputed(&config)));
         assert!(again <= 0.4 * kept, "{again} of {kept} bytes are left");
         assert!(again <= 1.15 * least, "{again} bytes, and {least} are alive at once");
-        // The evaluate plan's among them.
+        // Including the evaluate plan.
         let all = |config: &Config| Memory::of(config, Limits::NONE).expect("no limit").activations;
         assert!(all(&recomputed(&config)) as f64 <= 0.4 * all(&config) as f64);
     }
@@ -187,7 +187,7 @@ fn what_is_computed_twice_is_what_the_backward_reads() {
         let counted = flops_per_token(&config);
         let (expected, found) =
             (tokens * counted.recomputation, products(&again) - products(&kept));
-        // The gates and rotations that are one op with a product are not counted.
+        // Gates and rotations fused with products are not counted.
         assert!((1.0..1.03).contains(&(found / expected)), "{found} FLOPs, counted {expected}");
         for name in ["moe_balance", "moe_combine", "embedding", "cross_entropy", "nitp"] {
             let count =

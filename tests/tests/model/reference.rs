@@ -13,10 +13,9 @@ use nitp_core::train::{BatchSource, Tensor, Tensors, learning_rate};
 use nitp_tests::model_case::{StepNumbers, Steps, fast_executor, gpu_executor, layout};
 use nitp_tests::vectors::Vectors;
 
-/// How far an executor may be from PyTorch, relative: numbers one by one, tensors by their norm.
-///
-/// There is no floor: where the reference is 0 (a loss that is off, the gradient of an expert
-/// without a token), the executor must have 0 too.
+/// Relative tolerances against PyTorch: for single numbers, and for tensors by their norms.
+/// There is no absolute tolerance: if the reference is 0 (a loss that is off, the gradient of an expert without a
+/// token), the executor must give 0, too.
 #[derive(Clone, Copy)]
 struct Bounds {
     /// Losses and gradient norm of the first step.
@@ -30,11 +29,11 @@ struct Bounds {
     last: f64,
 }
 
-/// What the specification asks of every implementation.
+/// The specification's tolerances for every implementation.
 const SINGLE: Bounds = Bounds { first: 1e-5, gradient: 1e-5, curves: 1e-4, last: 1e-4 };
 
-/// The twin computes in f64 like the reference; the step's scalars, and what the file holds of
-/// gradients and parameters, are rounded to f32.
+/// The twin computes in f64 like the reference, but the step's scalars, and the gradients and parameters in the file,
+/// are rounded to f32.
 const DOUBLE: Bounds = Bounds { first: 5e-7, gradient: 5e-7, curves: 2e-6, last: 2e-6 };
 
 /// The batches of a file.
@@ -97,15 +96,14 @@ fn tensors(file: &Vectors, group: &str) -> Tensors {
         .collect()
 }
 
-/// `|found - right| / |right|`, Euclidean; 0 where both are the same, infinite where `right` is 0
-/// and `found` is not.
+/// `|found - right| / |right|`, Euclidean; 0 if both are equal, infinite if only `right` is 0.
 fn distance(found: &[f64], right: &[f64]) -> f64 {
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     let difference = norm(&mut found.iter().zip(right).map(|(a, b)| a - b));
     if difference == 0.0 { 0.0 } else { difference / norm(&mut right.iter().copied()) }
 }
 
-/// Distances of an executor from a file that are beyond their bound.
+/// Distances of an executor from a file that exceed their bounds.
 struct Comparison {
     failures: Vec<String>,
 }
@@ -130,7 +128,7 @@ impl Comparison {
     }
 }
 
-/// Replays a file on an executor and says what is too far from it.
+/// Replays a file on an executor, and reports distances beyond the bounds.
 fn replay<E: Executor>(
     executor: E,
     config: &Config,
@@ -158,7 +156,7 @@ fn replay<E: Executor>(
         let is_in_file = |name: &str| file.names().any(|known| known == name);
         for (name, found) in numbers {
             if !is_in_file(name) {
-                // Of an objective that is off.
+                // The objective is off.
                 assert_eq!(found, 0.0, "{name}");
                 continue;
             }
@@ -255,7 +253,7 @@ files! {
 #[test]
 fn no_file_is_left_out() {
     let mut files = Vectors::list();
-    // What other tests read.
+    // Files of other tests.
     files.retain(|name| !["geometry", "ops"].contains(&name.as_str()));
     assert_eq!(files, FILES.iter().map(|&name| name.to_owned()).collect());
 }

@@ -1,5 +1,5 @@
-//! What a run promises: the same bits twice, exact resume, one submission a step, flat memory, and
-//! an end with words.
+//! Guarantees of a run: bitwise reproducibility, exact resume, one submission per step, flat memory, and an error
+//! message at its end.
 
 use std::ops::ControlFlow;
 
@@ -55,7 +55,7 @@ fn same_bits_and_exact_resume(sets: &[&str], executor: impl Fn(&Config) -> Box<d
     let (half, _) = run(&config, executor(&config), Start::Seed, 4);
     let at = half.state.step;
     assert!((4..8).contains(&at), "stopped at {at}");
-    // Through the bytes of files, as apps do.
+    // Through the bytes of files, as in apps.
     let files: Vec<_> = half.to_files().collect();
     let origin = Origin { path: "test", step: Some(at) };
     let half = Checkpoint::from_files(origin, &config, &files[0].1, &files[1].1, &files[2].1)
@@ -125,7 +125,7 @@ fn a_gpu_step_is_one_submission_and_memory_stays_flat() {
 #[test]
 fn a_lost_device_ends_the_run_with_words() {
     let config = config(&["train.steps=100000", "train.checkpoint_interval=3"]);
-    // A device of its own: other tests go on with theirs.
+    // A separate device, because other tests continue with theirs.
     let device = pollster::block_on(open(&DeviceRequest::AnyGpu)).expect("a Vulkan adapter");
     let layout = layout(&parameters(&config));
     let executor = Box::new(GpuExecutor::new(device.clone(), layout).expect("it fits"));
@@ -142,8 +142,8 @@ fn a_lost_device_ends_the_run_with_words() {
         })
         .expect_err("the device is gone");
     let TrainError::Executor(ExecutorError::DeviceLost { .. }) = &error else { panic!("{error}") };
-    assert!(error.to_string().contains("What was saved is intact"), "{error}");
-    // What was kept is whole: another device goes on with it.
+    assert!(error.to_string().contains("Checkpoints are intact"), "{error}");
+    // The saved checkpoint is whole, and another device continues from it.
     let kept = kept.expect("a checkpoint came before");
     let step = kept.state.step;
     let start = Start::Checkpoint(Box::new(kept));
@@ -168,7 +168,7 @@ fn a_loss_that_is_no_number_ends_the_run_before_it_saves_anything() {
     assert_eq!(checkpoints, 0);
 }
 
-/// On a GPU several steps are under way: what came before the failing one arrives with it.
+/// On a GPU several steps are pending, so earlier results arrive together with the failing step.
 #[test]
 fn what_was_done_before_a_failure_is_told() {
     let sets = ["train.learning_rate=1e30", "train.grad_clip=0", "train.steps=50"];
@@ -207,7 +207,7 @@ fn a_held_run_goes_no_further_and_saves_when_asked() {
     assert_eq!(trainer.step(), 9);
 }
 
-/// A step at or below those submitted: the end was never planned, and the run waited for ever.
+/// A step that is already submitted: in an earlier version the end was never planned, and the run waited forever.
 #[test]
 fn a_run_that_is_to_stop_where_it_is_ends() {
     for (submitted, stop_at) in [(0, 0), (3, 3), (3, 1)] {
@@ -238,11 +238,11 @@ fn a_run_that_waits_for_nothing_fails_with_words() {
     trainer.hold_at(2);
     let error = trainer.run(|_, _| ControlFlow::Continue(())).expect_err("it is held");
     assert!(matches!(error, TrainError::Stuck { submitted: 2, end: 9, .. }), "{error}");
-    // After a failure there is nothing to do either.
+    // After a failure there is nothing left to do.
     assert_eq!(trainer.advance().expect("it is over"), Progress::Finished);
 }
 
-/// The losses of the last step are of the weights before it.
+/// The losses of the last step belong to the weights before it.
 #[test]
 fn a_checkpoint_with_weights_that_are_no_numbers_is_never_told() {
     let sets = ["train.steps=1", "train.learning_rate=1e300", "train.eval_interval=0"];

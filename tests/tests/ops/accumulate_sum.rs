@@ -3,8 +3,8 @@ use nitp_core::ops::scalars;
 use nitp_core::plan::View;
 use nitp_tests::op_case::OpCase;
 
-/// An op that adds `scale * Σ x` to the one element of `metrics`, which starts at 0: how gradient
-/// checks turn an op's loss of each row into the sum that its gradient is of.
+/// An op that adds `scale * Σ x` to the single element of `metrics`, which starts at 0. Gradient checks use it to sum
+/// an op's losses of rows, because the gradient is that of the sum.
 pub fn total(case: &mut OpCase, x: View, scale: f64) -> AccumulateSum {
     AccumulateSum {
         x,
@@ -16,7 +16,7 @@ pub fn total(case: &mut OpCase, x: View, scale: f64) -> AccumulateSum {
     }
 }
 
-/// The step's scalars, where all but one would show in a result.
+/// The step's scalars. Use of a wrong one would be visible in the results.
 pub fn scalars_with(case: &mut OpCase, name: &str, index: usize, value: f64) -> View {
     let mut data = vec![-99.0; scalars::LEN];
     data[index] = value;
@@ -37,7 +37,7 @@ fn adds_the_scaled_sum_to_one_metric() {
             partial: case.output("partial", &[AccumulateSum::partials(len)]),
         };
         case.check(&[&op], &[op.metrics]);
-        // Twice: two micro-batches.
+        // Twice, as for two micro-batches.
         case.check(&[&op, &op], &[op.metrics]);
     }
 }

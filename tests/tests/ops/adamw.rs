@@ -51,15 +51,15 @@ fn outputs(op: &Adamw) -> [View; 3] {
 }
 
 fn gradient(case: &mut OpCase, len: usize) -> Vec<f64> {
-    // Away from 0: an update of the size of the learning rate must not hang on a rounded sign.
+    // Away from 0, because an update of the size of the learning rate must not depend on a rounded sign.
     (0..len).map(|_| case.uniform()).map(|x| x + x.signum() * 0.1).collect()
 }
 
 #[test]
 fn two_steps_on_every_executor() {
-    // One thread, one workgroup and a bit, one task of the fast path and a bit.
+    // One thread; more than one workgroup; more than one task of the fast path.
     for len in [1, 257, 16 * 1024 + 65] {
-        // Nothing decays, a part, the first task's end, everything.
+        // Decay of nothing, of a part, up to the end of the first task, of everything.
         for decay_end in [0, len / 3, len.min(16 * 1024), len] {
             let mut case = OpCase::new(len as u64);
             let gradients = [0, 1].map(|_| gradient(&mut case, len));
@@ -124,7 +124,7 @@ fn a_gradient_of_zero_leaves_decay_alone() {
     }
 }
 
-/// How evaluation and gradient checks run a train plan: parameters keep their bits.
+/// Evaluation and gradient checks run a train plan in this way: parameters are unchanged bitwise.
 #[test]
 fn a_rate_of_zero_changes_no_parameter() {
     let len = 300;

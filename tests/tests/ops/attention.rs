@@ -19,7 +19,7 @@ const SHAPES: [(usize, usize, usize, usize, usize); 12] = [
     (1, 19, 1, 1, 256),
 ];
 
-/// What mixed precision keeps in halves.
+/// Operands in halves: none, or those of mixed precision.
 const HALVES: [&[&str]; 2] = [&[], &["qkv", "out", "dout", "dqkv"]];
 
 fn shapes() -> impl Iterator<Item = Shape> {
@@ -101,7 +101,7 @@ fn backward_against_finite_differences() {
     }
 }
 
-/// In f32. By matrix units a large score of a later token may round the results of its whole block anew.
+/// In f32. With matrix units, a large score of a later token may change the rounding of its whole block.
 #[test]
 fn a_later_token_leaves_the_bits_of_earlier_ones_alone() {
     for extents in [(1, 70, 4, 2, 32), (2, 33, 3, 1, 20)] {
@@ -142,7 +142,7 @@ fn no_gradient_flows(halves: &'static [&'static str]) {
     let shape = shape((1, 70, 4, 2, 32));
     let mut case = OpCase::with_halves(7, halves);
     let forward = random_forward(&mut case, shape, 1.0);
-    // Only one result counts; tokens after it have no part in it.
+    // Only one result counts; later tokens must not affect it.
     let counts = 37;
     let dout = (0..shape.tokens() * shape.out_width())
         .map(|i| if i / shape.out_width() == counts { case.uniform() } else { 0.0 })
@@ -157,28 +157,28 @@ fn no_gradient_flows(halves: &'static [&'static str]) {
     }
 }
 
-/// Scores of some thousands: a softmax that is all but a choice, and no overflow.
+/// Scores of some thousands: the softmax is nearly one-hot, and must not overflow.
 #[test]
 fn scores_of_large_magnitude() {
     for extents in [(1, 70, 4, 2, 32), (1, 19, 1, 1, 256)] {
-        // A score of 2^10 is known to 2^-13, and as an exponent makes that a relative error. Of halves,
-        // outputs of 30 are known to 2^-7, and so is what gradients take from them.
+        // A score of 2^10 has an error of 2^-13, which the exponential turns into a relative error. In halves, outputs
+        // of 30 have errors of 2^-7, which gradients inherit.
         every_variant_is_near(shape(extents), HALVES[0], 30.0, [0.02; 3]);
         every_variant_is_near(shape(extents), HALVES[1], 30.0, [0.5; 3]);
     }
 }
 
-/// Scores of some tens, as of a trained model: weights of a few keys, and largest scores that grow along a row.
+/// Scores of some tens, as in a trained model: few keys have large weights, and largest scores grow along a row.
 #[test]
 fn scores_of_medium_magnitude() {
     for extents in [(1, 130, 2, 1, 64), (1, 70, 2, 1, 96), (1, 70, 2, 1, 128)] {
-        // Outputs and values are up to 4, and known to 2^-9 as halves.
+        // Outputs and values are up to 4, with errors of 2^-9 in halves.
         every_variant_is_near(shape(extents), HALVES[1], 4.0, [4e-3, 1e-4, 4e-2]);
     }
 }
 
-/// For operands up to `largest`, by each variant of both passes: no element of the result, of its log-sum-exps and
-/// of the gradient is further from the f64 twin than `most` of each.
+/// Checks each variant of both passes for operands up to `largest`: the errors of results, log-sum-exps and gradients
+/// against the f64 twin are at most those in `most`.
 fn every_variant_is_near(
     shape: Shape,
     halves: &'static [&'static str],
@@ -191,7 +191,7 @@ fn every_variant_is_near(
     let backward = backward(&mut case, &forward, dout);
     let outputs = [forward.out, forward.lse, backward.dqkv];
     let exact = case.twin(&[&forward, &backward], &outputs);
-    // Not every adapter that has a variant of the one has it of the other.
+    // An adapter may support a variant of only one of the passes.
     let of_forward = CloneOp::variants(&forward);
     let runs = of_forward.iter().map(|it| (it, case.gpu_by(it, &[&forward], &outputs[..2])));
     let of_backward = CloneOp::variants(&backward);

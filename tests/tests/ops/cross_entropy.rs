@@ -4,7 +4,7 @@ use nitp_tests::op_case::OpCase;
 
 use super::accumulate_sum::{scalars_with, total};
 
-/// A vocabulary of one, primes, one that fills tiles, one that leaves a rest, the paper's.
+/// Vocabularies: one entry, primes, whole tiles, a partial tile, the paper's.
 const SHAPES: [(usize, usize); 6] =
     [(1, 1), (70, 7), (33, 257), (5, 4096), (3, 5003), (2, 152_064)];
 
@@ -33,12 +33,12 @@ fn op(case: &mut OpCase, rows: usize, vocab: usize, spread: f64, gradient: bool)
 #[test]
 fn loss_and_gradient_on_every_executor() {
     for (rows, vocab) in SHAPES {
-        // Flat logits, and such that most exponentials vanish.
+        // Flat logits, and logits for which most exponentials vanish.
         for spread in [1.0, 300.0] {
             for gradient in [false, true] {
                 let mut case = OpCase::new(vocab as u64);
                 let op = op(&mut case, rows, vocab, spread, gradient);
-                // Without a gradient, the logits must stay.
+                // Without a gradient, the logits must not change.
                 case.check(&[&op], &[op.loss, op.logits]);
             }
         }

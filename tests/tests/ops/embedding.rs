@@ -21,7 +21,7 @@ fn forward(case: &mut OpCase, tokens: Vec<u32>, vocab: usize, width: usize) -> E
     }
 }
 
-/// The backward with a table of gradients that holds `dweight` before.
+/// The backward with a table of gradients that initially holds `dweight`.
 fn backward(
     case: &mut OpCase,
     tokens: Vec<u32>,
@@ -59,7 +59,7 @@ fn backward_on_every_executor() {
         let mut case = OpCase::new(2);
         let tokens = tokens(&mut case, rows, vocab);
         let dx = (0..rows * width).map(|_| case.uniform()).collect();
-        // A tied output matrix or an earlier micro-batch has added to the table before.
+        // As if a tied unembedding or an earlier micro-batch had added to the table before.
         let dweight = (0..vocab * width).map(|_| case.uniform()).collect();
         let op = backward(&mut case, tokens, dx, dweight, width);
         case.check(&[&op], &[op.dweight]);

@@ -13,7 +13,7 @@ use super::moe_dispatch::{ROUTINGS, dispatch};
 const GATES: [(usize, usize, usize); 7] =
     [(1, 1, 1), (5, 12, 8), (33, 65, 17), (70, 6, 20), (37, 36, 44), (130, 68, 36), (9, 344, 64)];
 
-/// What mixed precision keeps in halves.
+/// Operands in halves: none, or those of mixed precision.
 const HALVES: [&[&str]; 2] = [&[], &["a", "b", "qkv", "gate_up", "y", "dy", "dgate_up"]];
 
 fn with_and_without_halves<T: Copy>(
@@ -82,7 +82,7 @@ fn the_gradient_of_gates() {
     }
 }
 
-/// The routing's sort, and a product of the experts into `c [rows, n]`.
+/// The sort of a routing, and a product of the experts with the result `c [rows, n]`.
 fn experts(
     case: &mut OpCase,
     sort: &MoeDispatch,

@@ -22,7 +22,7 @@ fn any_rows_on_every_executor() {
         let mut case = OpCase::new(rows as u64);
         let index = (0..rows).map(|_| case.below(source_rows) as u32).collect();
         let op = op(&mut case, source_rows, index, width);
-        // The source stays.
+        // The source must not change.
         case.check(&[&op], &[op.y, op.x]);
     }
 }

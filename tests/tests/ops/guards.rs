@@ -1,4 +1,4 @@
-//! The harness itself: what a kernel reads or writes past its operands shows.
+//! Tests of the harness: it detects reads and writes past the operands.
 
 use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::kernel::{Dispatch, Kernel, Module, Uniform};
@@ -20,7 +20,7 @@ fn double(@builtin(local_invocation_index) lane: u32) {
 }
 ";
 
-/// `y = 2 x`, at most 64 elements, by a kernel that may go one too far.
+/// `y = 2 x` for at most 64 elements, with a kernel that may access one element too many.
 #[derive(Clone, Copy, Debug)]
 struct Double {
     x: View,

@@ -41,7 +41,7 @@ fn update(case: &mut OpCase, norm: f64, good_steps: f64, max_norm: f64) -> Updat
     }
 }
 
-/// The state, the metrics and the factor after it, as every executor has them.
+/// The state, the metrics and the factor after the op, after a comparison of all executors.
 fn results(norm: f64, good_steps: f64, max_norm: f64) -> (Vec<f64>, Vec<f64>, f64) {
     let mut case = OpCase::new(2);
     let op = update(&mut case, norm, good_steps, max_norm);
@@ -75,7 +75,7 @@ fn a_finite_norm_is_unscaled_and_clips() {
 fn the_scale_doubles_after_enough_good_steps() {
     let (state, metrics, clip) = results(1024.0, GOOD_STEPS as f64 - 1.0, 0.0);
     assert_eq!(state[..2], [2048.0, 0.0]);
-    // The step itself still had the old one.
+    // The step itself still had the old scale.
     assert_eq!((metrics[SCALE], clip), (1024.0, 1.0 / 1024.0));
 }
 

@@ -3,10 +3,10 @@ use nitp_core::plan::View;
 use nitp_tests::as_real::AsReal;
 use nitp_tests::op_case::OpCase;
 
-/// Which experts tokens go to.
+/// The distribution of tokens over experts.
 #[derive(Clone, Copy, Debug)]
 pub enum Load {
-    /// Any, the first ones more often.
+    /// All experts, the first ones more often.
     Skewed,
     /// One expert gets every pair.
     One(u32),

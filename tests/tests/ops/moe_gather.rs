@@ -6,7 +6,7 @@ use super::moe_dispatch::{Load, ROUTINGS, Routing, dispatch};
 
 const WIDTHS: [usize; 3] = [1, 13, 130];
 
-/// What mixed precision keeps in halves.
+/// Operands in halves: none, or those of mixed precision.
 const HALVES: [&[&str]; 2] = [&[], &["x", "y", "dy", "dx"]];
 
 fn forward(case: &mut OpCase, routing: Routing, hidden_size: usize) -> (MoeDispatch, MoeGather) {

@@ -31,7 +31,7 @@ fn route(
     }
 }
 
-/// In -3..3, far enough from each other within a token that no small step changes the order.
+/// Logits in -3..3, far enough apart within a token that small steps don't change their order.
 fn separated(tokens: usize, num_experts: usize) -> Vec<f64> {
     let golden = |i: usize| (i as f64 * 0.618_033_988_749_895).fract();
     (0..tokens * num_experts)

@@ -12,16 +12,16 @@ const SHIFTS: [Shift; 2] = [Shift::Next, Shift::Current];
 /// Rows, context and width: a context of one has no next step.
 const SHAPES: [(usize, usize, usize); 4] = [(1, 1, 1), (2, 5, 12), (3, 19, 65), (1, 40, 200)];
 
-/// What is asked of a case besides its shape.
+/// Settings of a case besides its shape.
 #[derive(Clone, Copy)]
 struct Setting {
     kind: NitpLoss,
     shift: Shift,
-    /// Gradient, and whether it flows into the target too.
+    /// Gradient, if any, and whether it also flows into the target.
     gradient: Option<bool>,
 }
 
-/// Predictions and targets in -2..2: their differences meet both branches of smooth L1.
+/// Predictions and targets in -2..2, whose differences use both branches of smooth L1.
 fn inputs(case: &mut OpCase, (rows, context, width): (usize, usize, usize)) -> [Vec<f64>; 2] {
     let mut values = || (0..rows * context * width).map(|_| 2.0 * case.uniform()).collect();
     [values(), values()]
@@ -149,15 +149,15 @@ fn vectors_without_length_have_a_finite_loss_and_no_gradient() {
     }
 }
 
-/// What a model starts with: predictions and targets near 0, whose softmaxes are nearly uniform. Written as
-/// `Σ q (ln q - ln s)`, the f32 sum is off by a thousandth and more of the divergence.
+/// As at the start of training: predictions and targets near 0, with nearly uniform softmaxes. In the form `Σ q (ln q -
+/// ln s)`, the sum in f32 would have a relative error of a thousandth or more.
 #[test]
 fn divergence_of_nearly_uniform_distributions_does_not_cancel() {
     for width in [128, 2048] {
         for deviation in [0.02, 0.002] {
             let shape = (1, 8, width);
             let mut case = OpCase::new(6);
-            // A sum of three has a deviation of 1, as each has one of 1 / √3.
+            // A sum of three has a standard deviation of 1, because each term has 1 / √3.
             let mut values = || {
                 let sum = |_| deviation * (0..3).map(|_| case.uniform()).sum::<f64>();
                 (0..8 * width).map(sum).collect::<Vec<f64>>()
@@ -180,7 +180,7 @@ fn divergence_of_nearly_uniform_distributions_does_not_cancel() {
                 for (found, exact) in found[1..].iter().zip(&exact[1..]) {
                     let error: Vec<f64> =
                         found.iter().zip(exact).map(|(&f, e)| f64::from(f) - e).collect();
-                    // An error of 1e-6 in the logarithms of both sums is one of every ratio.
+                    // An error of 1e-6 in the logarithms of both sums is an error of every ratio.
                     assert!(
                         length(&error) <= 2e-6 / deviation * length(exact),
                         "{executor}, {width} of deviation {deviation}: gradient off by {:e}",

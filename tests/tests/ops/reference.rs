@@ -23,7 +23,7 @@ use nitp_tests::vectors::Vectors;
 use super::accumulate_sum::{scalars_with, total};
 use super::moe_dispatch::{dispatch_of, show};
 
-/// The part of the file that is one operation's, and the case that it goes into.
+/// The part of the file about one operation, and the case built from it.
 struct Reference {
     file: Vectors,
     operation: &'static str,
@@ -64,7 +64,7 @@ impl Reference {
         self.case.ints(name, &[data.len()], data)
     }
 
-    /// The rows of several tensors side by side: `(name, elements of a row)`.
+    /// The rows of several tensors, concatenated: `(name, elements of a row)`.
     fn packed(&self, parts: &[(&str, usize)]) -> Vec<f64> {
         let rows = self.get(parts[0].0).len() / parts[0].1;
         (0..rows)
@@ -108,7 +108,7 @@ fn rmsnorm() {
 
 #[test]
 fn rope() {
-    // The file's 3 heads as 2 query heads and 1 key head; a value head of ones has to stay.
+    // The file's 3 heads as 2 query heads and 1 key head; a value head of ones must not change.
     let (tokens, context, head_dim) = (14, 7, 6);
     for (from, to, inverse) in [("x", "y", false), ("dy", "dx", true)] {
         let mut r = Reference::new("rope");
@@ -490,7 +490,7 @@ fn geometry_of_states() {
     }
 }
 
-/// A new operation in the file must not go unread.
+/// Every operation in the file must have a test.
 #[test]
 fn every_operation_has_a_test() {
     let file = Vectors::load("ops");

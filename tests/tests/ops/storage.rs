@@ -1,4 +1,4 @@
-//! What a kernel's text says of its storage: halves by one, two, four and eight, by ops of these tests.
+//! Storage declarations of a kernel's text: halves in ones, twos, fours and eights, in test ops.
 
 use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::kernel::{Dispatch, Kernel, Module, Uniform};
@@ -6,12 +6,12 @@ use nitp_core::ops::{Op, Use};
 use nitp_core::plan::View;
 use nitp_tests::op_case::{CloneOp, OpCase};
 
-/// One thread, so that one text serves storage of any shape.
+/// A kernel of one thread, so that one text works for storage of any shape.
 macro_rules! source {
     ($x:literal, $y:literal, $body:literal) => {
         concat!(
             "struct Sizes { len: u32 }\n@group(0) @binding(0) var<uniform> sizes: Sizes;\n",
-            // The order is not that of the bindings, and the last line is not bound.
+            // The order differs from that of the bindings, and the last line is not bound.
             "storage y: ",
             $y,
             "; // [len]\nstorage x: ",
@@ -85,7 +85,7 @@ impl Op for PassOn {
 fn check(halves: &'static [&'static str], sources: &[&'static str]) {
     for source in sources {
         let mut case = OpCase::with_halves(7, halves);
-        // Halves have these exactly, the smallest and the largest among them.
+        // Numbers that are exact in halves, including the smallest and the largest.
         let mut data: Vec<f64> = (0..40).map(|_| (case.uniform() * 1024.0).round()).collect();
         data[..4].copy_from_slice(&[-0.0, 2f64.powi(-14), 65504.0, -65504.0]);
         let x = case.reals("x", &[40], data.clone());

@@ -4,7 +4,7 @@ use nitp_tests::op_case::OpCase;
 
 const SHAPES: [(usize, usize); 4] = [(1, 1), (5, 12), (70, 65), (33, 344)];
 
-/// Gates far into both tails among ordinary ones.
+/// Ordinary gates, and gates far in both tails.
 fn gate_up(case: &mut OpCase, rows: usize, width: usize) -> View {
     let data = (0..rows * 2 * width)
         .map(|i| case.uniform() * if i % 7 == 0 { 200.0 } else { 4.0 })

@@ -37,7 +37,7 @@ fn op(
 }
 
 fn states(case: &mut OpCase, (rows, context, width): (usize, usize, usize)) -> Vec<f64> {
-    // Off centre, as real states are.
+    // Not centred, like real states.
     (0..rows * context * width).map(|_| 0.3 + case.uniform()).collect()
 }
 

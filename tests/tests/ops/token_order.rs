@@ -16,7 +16,7 @@ const SHAPES: [[usize; 5]; 6] = [
     [2, 0, 2, 152_064, 16],
 ];
 
-/// A label in nine is none.
+/// Labels, one in nine of which is ignored.
 fn labels(case: &mut OpCase, tokens: usize, vocab: usize) -> Vec<u32> {
     (0..tokens).map(|t| if t % 9 == 7 { u32::MAX } else { case.below(vocab) as u32 }).collect()
 }
@@ -32,7 +32,7 @@ fn gradient(case: &mut OpCase, scale: f64) -> CrossEntropyGradient {
 #[test]
 fn loss_and_gradient_on_every_executor() {
     for [rows, first, context, vocab, window] in SHAPES {
-        // Flat logits, and such that most exponentials vanish.
+        // Flat logits, and logits for which most exponentials vanish.
         for spread in [1.0, 300.0] {
             for with_gradient in [false, true] {
                 let mut case = OpCase::new(vocab as u64);
@@ -50,7 +50,7 @@ fn loss_and_gradient_on_every_executor() {
                     context,
                     window,
                 };
-                // Without a gradient, the logits must stay.
+                // Without a gradient, the logits must not change.
                 case.check(&[&op], &[op.loss, op.logits]);
             }
         }
@@ -107,7 +107,7 @@ fn gradient_against_finite_differences() {
             logits: case.reals("logits", &[rows, vocab], logits),
             labels: case.ints("labels", &[rows], vec![0, 4, u32::MAX, 2, 2, 1]),
             loss: case.output("loss", &[rows]),
-            // The weight of 0.5 is taken back.
+            // Compensates the weight of 0.5.
             gradient: scale.map(|scale| gradient(&mut case, 2.0 * scale)),
             rows,
             first: 0,

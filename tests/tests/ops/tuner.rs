@@ -1,5 +1,5 @@
-//! The tuner: it measures each class of ops once, drops what an adapter can't compile, and measures what
-//! changed again.
+//! The tuner measures each class of ops once, drops variants that an adapter can't compile, and measures changed
+//! kernels again.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use nitp_core::ops::matmul::{Matmul, Transpose};
 use nitp_core::ops::{Op, Use};
 use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role};
 
-/// A matmul with one more way to do it.
+/// A matmul with an additional variant.
 #[derive(Clone, Copy, Debug)]
 struct Odd {
     matmul: Matmul,
@@ -55,12 +55,12 @@ impl Op for Odd {
     }
 }
 
-/// What is known after tuning a plan of one op.
+/// The tuning after measuring a plan of one op.
 fn tune<T: Op + 'static>(op: impl FnOnce(Matmul) -> T, known: Tuning, time: Duration) -> Tuning {
     tune_all(|it| [op(it)], false, known, time).0
 }
 
-/// What is known after tuning a plan of these ops, and what they wrote, of factors full of ones.
+/// The tuning after measuring a plan of these ops, and their results for factors of ones.
 fn tune_all<T: Op + 'static, const N: usize>(
     ops: impl FnOnce(Matmul) -> [T; N],
     accumulate: bool,
@@ -108,7 +108,7 @@ fn every_way_is_measured_and_known_from_then_on() {
 
 #[test]
 fn what_does_not_compile_is_reported_and_the_baseline_runs() {
-    // In each class that has it, although kernels are made once.
+    // In each class with this variant, although kernels are compiled only once.
     let ops = |it| ["one", "two"].map(|class| Odd::new(it, NO_WGSL, class));
     let (tuning, found) = tune_all(ops, false, nothing(), LONG);
     assert_eq!(tuning.choices().count(), 2);

@@ -1,4 +1,4 @@
-//! The bar at the top: start, step, save, how far it is; and the messages under it.
+//! The bar at the top: start, step, save and progress; and the messages below it.
 
 use eframe::egui::{self, RichText, Ui};
 
@@ -19,18 +19,18 @@ impl App {
             }
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
                 theme::choice(ui);
-                if ui.button("Tour").on_hover_text("Five steps through the idea (T)").clicked() {
+                if ui.button("Tour").on_hover_text("A tour of NITP in five steps (T)").clicked() {
                     self.go_on_tour(Some(0));
                 }
             });
         });
         ui.horizontal_wrapped(|ui| {
             let (words, about) = match self.known.phase {
-                _ if self.preparing => ("Preparing…", "The text is read and the models are made"),
+                _ if self.preparing => ("Preparing…", "Reading the text and making the models"),
                 Phase::Empty => ("▶ Start", "Train both models (Space)"),
                 Phase::Finished => ("▶ Start anew", "Train both models from the beginning"),
-                Phase::Paused => ("▶ Continue", "Go on (Space)"),
-                Phase::Running => ("Pause", "Hold both where they are (Space)"),
+                Phase::Paused => ("▶ Continue", "Continue both (Space)"),
+                Phase::Running => ("Pause", "Pause both (Space)"),
             };
             let button = egui::Button::new(RichText::new(words).strong());
             let size = egui::vec2(120.0, 30.0);
@@ -44,7 +44,7 @@ impl App {
                 self.one_step();
             }
             if matches!(self.known.phase, Phase::Paused | Phase::Running) {
-                let about = "From the beginning, with the settings as they are";
+                let about = "From step 0, with the current settings";
                 if ui.button("Start anew").on_hover_text(about).clicked() {
                     self.start(usize::MAX);
                 }
@@ -55,8 +55,8 @@ impl App {
         if self.has_changed() && !self.preparing {
             ui.colored_label(
                 ui.visuals().warn_fg_color,
-                "The settings are not those of the runs shown: \"Start anew\" takes them, \
-                 \"Continue\" goes on with the old ones.",
+                "The settings differ from those of the runs shown: \"Start anew\" applies them, \
+                 \"Continue\" keeps the old ones.",
             );
         }
         ui.add_space(2.0);
@@ -68,9 +68,8 @@ impl App {
                 let has = self.known.histories.contains_key(&lane) && self.known.saved.is_some();
                 let words = format!("Save the {} run for `nitp`…", lane.name());
                 let button = ui.add_enabled(has, egui::Button::new(words));
-                let about = "A zip of the folder that the program `nitp` reads: unpack it, then \
-                             nitp eval FOLDER. Pause first to save the latest step. (Ctrl+S saves \
-                             the NITP run.)";
+                let about = "A zip for the program `nitp`: unpack it, then run nitp eval FOLDER. Pause \
+                             first to save the latest step. (Ctrl+S saves the NITP run.)";
                 if button.on_hover_text(about).clicked() {
                     self.link.send(Command::Export(lane));
                 }
@@ -81,11 +80,11 @@ impl App {
             if ui.button("Open a run's zip…").clicked() {
                 self.host.choose(Choice::Zip);
             }
-            let about = "The settings as they are shown; a text of your own is not in it.";
+            let about = "The link holds the settings, but not a text of your own.";
             if ui.button("Copy a link to these settings").on_hover_text(about).clicked() {
                 ui.ctx().copy_text(self.host.link(&self.query()));
             }
-            let forget = "Forget the run that is kept in this browser";
+            let forget = "Delete the run saved in this browser";
             if self.known.kept.is_some() && ui.button(forget).clicked() {
                 self.link.send(Command::Forget);
             }
@@ -107,7 +106,7 @@ impl App {
         }
         if let Some(step) = known.kept {
             ui.weak(format!("kept: step {step}"))
-                .on_hover_text("What a reload of this page goes on from, kept in this browser");
+                .on_hover_text("Saved in this browser: a reload continues from this step");
         }
     }
 
@@ -125,7 +124,7 @@ impl App {
     }
 }
 
-/// A message that can be put away: whether it was.
+/// Shows a message with a button to close it. Returns whether it was closed.
 fn message(ui: &mut Ui, color: egui::Color32, text: &str) -> bool {
     let frame = egui::Frame::new()
         .fill(color.gamma_multiply(0.12))

@@ -5,24 +5,24 @@ use eframe::egui::{self, Color32, Pos2, Rect, Sense, Shape, Stroke, Ui, Vec2, po
 use super::theme::{class_color, ramp};
 use crate::protocol::{Points, Prepared, Snapshot};
 
-/// What a point's colour says.
+/// The meaning of a point's colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColorBy {
-    /// Its place in the row.
+    /// Its position in the row.
     Position,
-    /// Which token it is.
+    /// Its token.
     Token,
     /// The n-th label of its text.
     Label(usize),
 }
 
-/// Where both clouds are looked at from, and how.
+/// The view of both clouds.
 #[derive(Clone, Debug)]
 pub struct View {
     yaw: f32,
     pitch: f32,
     zoom: f32,
-    /// What colour says.
+    /// The meaning of colours.
     pub color_by: ColorBy,
     /// The point under the pointer, in either cloud.
     pub hovered: Option<usize>,
@@ -35,7 +35,7 @@ impl Default for View {
 }
 
 impl View {
-    /// Turned about both axes, seen along the third: x right, y up, depth towards the eye.
+    /// Rotates a point for the view: x to the right, y up, depth towards the eye.
     fn turn(&self, [x, y, z]: [f32; 3]) -> [f32; 3] {
         let (sin, cos) = self.yaw.sin_cos();
         let (x, z) = (cos * x + sin * z, cos * z - sin * x);
@@ -65,7 +65,7 @@ pub fn show(
     let Some(snapshot) = snapshot.filter(|it| !it.positions.is_empty()) else {
         let color = ui.visuals().weak_text_color();
         let font = egui::TextStyle::Body.resolve(ui.style());
-        let words = "The first look is on its way.";
+        let words = "The first measurement is not done yet.";
         painter.text(rect.center(), egui::Align2::CENTER_CENTER, words, font, color);
         return;
     };
@@ -73,7 +73,7 @@ pub fn show(
     let eye = view.clone();
     let place = move |point: [f32; 3]| -> (Pos2, f32) {
         let [x, y, depth] = eye.turn(point);
-        // A little perspective.
+        // Weak perspective.
         let nearness = 1.0 / (1.0 - 0.12 * depth.clamp(-4.0, 4.0));
         (rect.center() + Vec2::new(x, -y) * scale * nearness, depth)
     };
@@ -120,7 +120,7 @@ fn turn_by_input(ui: &Ui, response: &egui::Response, view: &mut View) {
         view.pitch = (view.pitch + 0.01 * response.drag_delta().y).clamp(-1.5, 1.5);
     }
     if response.hovered() {
-        // The wheel is for the cloud alone while the pointer is on it.
+        // The mouse wheel works only on the cloud while the pointer is over it.
         let (scroll, pinch) = ui.input_mut(|input| {
             (std::mem::take(&mut input.smooth_scroll_delta).y, input.zoom_delta())
         });
@@ -176,7 +176,7 @@ fn colors(by: ColorBy, points: &Points) -> Vec<Color32> {
     points.tokens.iter().enumerate().map(of).collect()
 }
 
-/// The point under the pointer: its context, its labels, what the model expects next.
+/// Describes the point under the pointer: its context, its labels, and the likeliest next tokens.
 fn describe(ui: &mut Ui, index: usize, snapshot: &Snapshot, prepared: &Prepared) {
     const BEFORE: usize = 12;
     let points = &prepared.points;
@@ -208,7 +208,7 @@ fn describe(ui: &mut Ui, index: usize, snapshot: &Snapshot, prepared: &Prepared)
     }
 }
 
-/// What the colours mean.
+/// The legend of colours.
 pub fn legend(ui: &mut Ui, by: ColorBy, points: &Points) {
     match by {
         ColorBy::Position => {

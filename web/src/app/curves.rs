@@ -1,4 +1,4 @@
-//! What was measured along the training, both runs on one plot each.
+//! Curves of the training, one plot per metric with both runs.
 
 use eframe::egui::{self, Ui};
 use egui_plot::{Legend, Line, PlotPoints};
@@ -11,7 +11,7 @@ use super::theme::lane_color;
 use crate::engine::History;
 use crate::protocol::Lane;
 
-/// A quantity over steps.
+/// A metric over steps.
 struct Curve {
     title: &'static str,
     about: &'static str,
@@ -31,13 +31,13 @@ const CURVES: [Curve; 8] = [
     },
     Curve {
         title: "Held-out loss",
-        about: "Cross-entropy on text that is never trained on, in nats a token.",
+        about: "Cross-entropy on held-out text, in nats a token.",
         of: |it| it.evaluations().iter().map(|it| [it.step as f64, it.val_loss]).collect(),
     },
     Curve {
         title: "Effective rank",
-        about: "How many directions the last hidden states spread over: the exponential of the \
-                entropy of their covariance's spectrum (Roy & Vetterli 2007).",
+        about: "The number of directions over which the last hidden states spread: the exponential of \
+                the entropy of their covariance's spectrum (Roy & Vetterli 2007).",
         of: |it| {
             let points = it.snapshots().iter();
             points.map(|(step, it)| [*step as f64, it.geometry.effective_rank]).collect()
@@ -45,8 +45,8 @@ const CURVES: [Curve; 8] = [
     },
     Curve {
         title: "Mean cosine",
-        about: "Mean cosine of pairs of last hidden states: 0 where they point everywhere, 1 \
-                where all point one way.",
+        about: "Mean cosine of pairs of last hidden states: 0 for random directions, 1 if all point \
+                the same way.",
         of: |it| {
             let points = it.snapshots().iter();
             points.map(|(step, it)| [*step as f64, it.geometry.mean_cosine]).collect()
@@ -54,8 +54,8 @@ const CURVES: [Curve; 8] = [
     },
     Curve {
         title: "NITP loss",
-        about: "1 - cosine between what the last hidden state predicts and the shallow state of \
-                the next token (with the other settings, the loss that is set).",
+        about: "1 - cosine between the prediction from the last hidden state and the next token's \
+                shallow state (or the loss chosen in the settings).",
         of: |it| {
             let points = steps(it, |step| step.nitp_loss);
             if points.iter().all(|point| point[1] == 0.0) { Vec::new() } else { points }
@@ -73,8 +73,8 @@ const CURVES: [Curve; 8] = [
     },
     Curve {
         title: "Tokens a second",
-        about: "What each run trains on in a second of its own time; on a GPU, where the two take \
-                turns in one queue, that of both together.",
+        about: "Training tokens per second of each run. On a GPU the two runs share one queue, and \
+                this is their sum.",
         of: |it| {
             let steps = it.steps().iter();
             steps.filter_map(|it| Some([it.step as f64, it.tokens_per_second?])).collect()
@@ -82,7 +82,7 @@ const CURVES: [Curve; 8] = [
     },
 ];
 
-/// All curves; `others` are runs from the list, to compare with.
+/// All curves; `others` are runs from the list for comparison.
 pub fn show(ui: &mut Ui, known: &Known, others: &[(String, &History)]) {
     let width = ui.available_width();
     let columns = if width < 560.0 { 1 } else { 2 };
@@ -113,7 +113,7 @@ fn last_values(ui: &mut Ui, curve: &Curve, known: &Known, dark: bool) {
 fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)], dark: bool) {
     let mut frame =
         quiet_plot(curve.title, 150.0).include_x(0.0).include_x(known.steps().max(1) as f64);
-    // The values above name the two runs by their colours; overlaid ones need names too.
+    // The values above the plot identify the two runs by their colours. Other runs need a legend.
     if !others.is_empty() {
         frame = frame.legend(Legend::default());
     }
@@ -131,7 +131,7 @@ fn plot(ui: &mut Ui, curve: &Curve, known: &Known, others: &[(String, &History)]
     });
 }
 
-/// A number in few digits.
+/// A number with few digits.
 pub fn number(x: f64) -> String {
     match x.abs() {
         0.0 => "0".to_owned(),

@@ -1,4 +1,4 @@
-//! Mixtures of experts: how full each expert is, and where a sentence's tokens go.
+//! Mixtures of experts: the load of each expert, and the experts of a sentence's tokens.
 
 use eframe::egui::{self, Rect, Sense, Ui, pos2, vec2};
 
@@ -58,7 +58,7 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     }
 }
 
-/// `dense` blocks come before those that have experts.
+/// `dense` is the number of blocks before the first block with experts.
 fn loads(ui: &mut Ui, loads: &[Vec<f32>], dense: usize) {
     for (block, load) in loads.iter().enumerate() {
         ui.horizontal(|ui| {
@@ -94,7 +94,7 @@ fn route(
         ui.spacing_mut().item_spacing = vec2(6.0, 4.0);
         ui.monospace(format!("block {}", block + 1));
         for (token, probs) in tokens.iter().zip(probs.chunks_exact(experts)) {
-            // As the router does: by probability, ties to the lowest.
+            // In the router's order: by probability, ties by the lowest index.
             let mut order: Vec<usize> = (0..experts).collect();
             order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));
             ui.vertical(|ui| {

@@ -1,5 +1,4 @@
-//! A card that can be taken along: what is painted in it, as SVG shape by shape, or as PNG pixel by
-//! pixel.
+//! A card that can be saved: as SVG from its shapes, or as PNG from its pixels.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,19 +8,19 @@ use super::svg;
 use super::theme::card;
 use crate::protocol::File;
 
-/// Frames after the click: the menu is gone and the card scrolled into view.
+/// Number of frames after the click when the menu is closed and the card is scrolled into view.
 const SETTLED: u64 = 3;
-/// Frames after the click in which a picture is taken at the latest.
+/// Number of frames after the click by which a picture must be taken.
 const OVER: u64 = 8;
 
-/// How a figure is taken along.
+/// The format of a saved figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Png,
     Svg,
 }
 
-/// A figure that is to be taken along.
+/// A figure to save.
 #[derive(Clone)]
 struct Wanted {
     name: String,
@@ -30,7 +29,7 @@ struct Wanted {
     since: u64,
 }
 
-/// What is wanted and what is done; lives in egui's memory, as figures are drawn everywhere.
+/// The requested figure and the finished files. Stored in egui's memory, because many places draw figures.
 #[derive(Clone, Default)]
 struct Desk {
     wanted: Option<Wanted>,
@@ -41,7 +40,7 @@ fn desk<R>(context: &egui::Context, with: impl FnOnce(&mut Desk) -> R) -> R {
     context.data_mut(|data| with(data.get_temp_mut_or_default(Id::unique("figures"))))
 }
 
-/// Pictures that are ready to be handed over.
+/// Takes the finished files.
 pub fn finished(context: &egui::Context) -> Vec<File> {
     let done = desk(context, |desk| desk.done.clone());
     std::mem::take(&mut *done.lock().unwrap_or_else(PoisonError::into_inner))
@@ -74,12 +73,12 @@ pub fn figure(ui: &mut Ui, name: &str, header: impl FnOnce(&mut Ui), body: impl 
     }
 }
 
-/// How many shapes are on the layer so far.
+/// Number of shapes on the layer so far.
 fn shapes(ui: &Ui) -> usize {
     ui.ctx().graphics(|all| all.get(ui.layer_id()).map_or(0, |list| list.all_entries().len()))
 }
 
-/// The button; on the picture itself it is not seen.
+/// The save button, which is invisible in the saved picture.
 fn save_button(ui: &mut Ui, name: &str, visible: bool) {
     ui.scope(|ui| {
         if !visible {

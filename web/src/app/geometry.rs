@@ -10,11 +10,11 @@ use super::known::Known;
 use super::theme::lane_color;
 use crate::protocol::{Lane, Snapshot};
 
-/// What is looked at.
+/// State of the tab.
 #[derive(Clone, Debug, Default)]
 pub struct Geometry {
     view: View,
-    /// The step whose states are shown; none follows the training.
+    /// The step whose states are shown; none for the newest.
     at: Option<usize>,
 }
 
@@ -27,7 +27,7 @@ pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
     controls(ui, geometry, known);
     let dark = ui.visuals().dark_mode;
     let narrow = ui.available_width() < 560.0;
-    // Both at the same step, though one may be ahead.
+    // Both runs at the same step, even if one is ahead.
     let step = geometry.at.or(known.snapshot()).unwrap_or(usize::MAX);
     let at = |lane: Lane| -> Option<&Snapshot> {
         let snapshots = known.histories.get(&lane)?.snapshots();
@@ -62,7 +62,7 @@ pub fn show(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
             }
         });
     }
-    // What is hovered in one is ringed in the other, from the next frame on.
+    // A point hovered in one cloud is ringed in the other from the next frame on.
     if view.hovered != geometry.view.hovered {
         ui.ctx().request_repaint();
     }
@@ -109,7 +109,7 @@ fn controls(ui: &mut Ui, geometry: &mut Geometry, known: &Known) {
         };
         let label = ui.label("Time");
         let slider = egui::Slider::new(&mut place, 0..=last).show_value(false);
-        let about = "Back through the training; at the right end it follows";
+        let about = "Earlier steps; the right end follows the training";
         if ui.add_enabled(last > 0, slider).labelled_by(label.id).on_hover_text(about).changed() {
             geometry.at = steps.get(place).copied().filter(|_| place < last);
         }
@@ -168,7 +168,7 @@ fn cosines(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
     );
 }
 
-/// A plot that does not take the wheel and the drag.
+/// A plot that ignores scrolling and dragging.
 pub fn quiet_plot<'a>(name: &str, height: f32) -> Plot<'a> {
     Plot::new(name.to_owned())
         .height(height)
@@ -183,7 +183,7 @@ pub fn quiet_plot<'a>(name: &str, height: f32) -> Plot<'a> {
         .set_margin_fraction(egui::vec2(0.01, 0.07))
 }
 
-/// A plot whose y are powers of ten.
+/// A plot whose y values are exponents of ten.
 pub fn log_plot(name: &str, x: &str) -> Plot<'static> {
     quiet_plot(name, 190.0).x_axis_label(x.to_owned()).y_axis_formatter(|mark, _| {
         let whole = (mark.value - mark.value.round()).abs() < 1e-6;

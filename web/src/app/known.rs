@@ -1,4 +1,4 @@
-//! What the app knows from the engine's updates.
+//! The app's state from the engine's updates.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,40 +7,40 @@ use nitp_core::config::Config;
 use crate::engine::History;
 use crate::protocol::{File, Inspected, Lane, Phase, Prepared, Update, Written};
 
-/// Most notices that are shown.
+/// Largest number of notices shown.
 const MOST_NOTICES: usize = 4;
 
-/// Everything that was told.
+/// State from all updates.
 #[derive(Default)]
 pub struct Known {
-    /// What trains, in words.
+    /// The device, in words.
     pub device: String,
-    /// What the engine is at.
+    /// State of the engine.
     pub phase: Phase,
-    /// What is under way, with its configuration.
+    /// The current experiment, with its configuration.
     pub prepared: Option<(Prepared, Config)>,
-    /// What each run told.
+    /// Events of each run.
     pub histories: BTreeMap<Lane, History>,
-    /// What each model wrote last.
+    /// The last text of each model.
     pub written: BTreeMap<Lane, Written>,
-    /// What was seen in the text last looked at.
+    /// Results of the last inspection of a text.
     pub inspected: BTreeMap<Lane, Inspected>,
-    /// The step up to which the runs are kept for the next visit.
+    /// The step up to which the runs are saved for the next visit.
     pub kept: Option<usize>,
     /// The step of the checkpoints that can be exported.
     pub saved: Option<usize>,
-    /// Bytes that training takes, and this window, where the programs are told.
+    /// Bytes of memory of the engine's program and of this window; 0 if unknown.
     pub memory: [u64; 2],
-    /// Things to know, newest last.
+    /// Notices, newest last.
     pub notices: VecDeque<String>,
-    /// What went wrong.
+    /// The error, if any.
     pub error: Option<String>,
-    /// Files to hand to the visitor.
+    /// Files to save for the visitor.
     pub files: Vec<File>,
 }
 
 impl Known {
-    /// Takes one in.
+    /// Applies an update.
     pub fn take(&mut self, update: Update) {
         match update {
             Update::Device(description) => self.device = description,
@@ -78,7 +78,7 @@ impl Known {
         }
     }
 
-    /// Adds something to know.
+    /// Adds a notice.
     pub fn notice(&mut self, text: String) {
         self.notices.push_back(text);
         while self.notices.len() > MOST_NOTICES {
@@ -90,7 +90,7 @@ impl Known {
         self.histories.entry(lane).or_default()
     }
 
-    /// The step that all runs have done.
+    /// The step that all runs have finished.
     pub fn step(&self) -> usize {
         let steps = self.histories.values().map(|it| it.steps().last().map_or(0, |it| it.step));
         steps.min().unwrap_or(0)
@@ -107,25 +107,25 @@ impl Known {
         self.prepared.as_ref().map_or(0, |(_, config)| config.train.steps)
     }
 
-    /// The configuration under way.
+    /// The current configuration.
     pub fn config(&self) -> Option<&Config> {
         self.prepared.as_ref().map(|(_, config)| config)
     }
 
-    /// What is wrong, and what there is to know.
+    /// The error and the notices.
     pub fn alert(&self) -> String {
         let error = self.error.iter().map(|error| format!("Error: {error}"));
         let notice = self.notices.back().map(|notice| format!("Notice: {notice}"));
         error.chain(notice).collect::<Vec<_>>().join(" ")
     }
 
-    /// What is held in memory, in words.
+    /// The memory, in words.
     pub fn memory_words(&self) -> String {
         let [train, show] = self.memory.map(|bytes| bytes as f64 / 1e6);
         format!("Memory to train {train:.1} MB, to show it {show:.1} MB")
     }
 
-    /// Where things stand, in a sentence: for screen readers, and whoever reads along.
+    /// The state in a sentence, for screen readers and tests.
     pub fn status(&self) -> String {
         let phase = match self.phase {
             Phase::Empty => "Ready",

@@ -1,4 +1,4 @@
-//! A typed sentence that both models are looked into with: its tokens, cosines, experts, curvature.
+//! A typed sentence that both models are inspected with: its tokens, cosines, experts, curvature.
 
 use eframe::egui::{self, Rect, Sense, Ui, pos2, vec2};
 
@@ -7,17 +7,17 @@ use super::known::Known;
 use super::theme::{lane_color, ramp};
 use crate::protocol::{Command, Inspection, Lane, Phase};
 
-/// The sentence and the wish to look.
+/// The sentence, and the state of its inspection.
 pub struct Look {
     /// The sentence.
     pub text: String,
-    /// The token whose curvature is wanted.
+    /// The token whose curvature is requested.
     pub position: Option<usize>,
-    /// Whether to look at the next chance.
+    /// Whether an inspection is due.
     pub due: bool,
-    /// The step of the snapshot that the last look followed.
+    /// The step of the snapshot before the last inspection.
     seen: Option<usize>,
-    /// Whether the last look had the curvature.
+    /// Whether the last inspection included the curvature.
     bent: bool,
 }
 
@@ -29,7 +29,7 @@ impl Default for Look {
 }
 
 impl Look {
-    /// What to ask for, when it is time: asked, or after each snapshot while it is on the screen.
+    /// The command for an inspection that is due: on request, or after each snapshot while the tab is visible.
     pub fn command(&mut self, known: &Known, visible: bool, curvature: bool) -> Option<Command> {
         let moved = known.snapshot() != self.seen || curvature && !self.bent;
         if known.phase == Phase::Empty || !visible || !(self.due || moved) {
@@ -59,12 +59,12 @@ pub fn text_field(ui: &mut Ui, look: &mut Look, known: &Known) {
     }
 }
 
-/// What is said while there is nothing to see.
+/// Text in place of missing results.
 pub fn waiting(known: &Known) -> &'static str {
     if known.phase == Phase::Empty { "Press Start first." } else { "Looking…" }
 }
 
-/// Heat maps of the sentence's cosines, one a model.
+/// Heat maps of the sentence's cosines, one per model.
 pub fn heat_maps(ui: &mut Ui, known: &Known) {
     let dark = ui.visuals().dark_mode;
     let lanes: Vec<Lane> = known.inspected.keys().copied().collect();
@@ -89,7 +89,7 @@ fn heat(ui: &mut Ui, tokens: &[String], cosines: &[f32]) {
     let side = ui.available_width().min(320.0);
     let (rect, response) = ui.allocate_exact_size(vec2(side, side), Sense::hover());
     let cell = side / n as f32;
-    // One mesh: a long sentence has thousands of cells.
+    // One mesh, because a long sentence has thousands of cells.
     let mut mesh = egui::Mesh::default();
     for (index, &cosine) in cosines.iter().enumerate() {
         let corner = pos2((index % n) as f32, (index / n) as f32) * cell;

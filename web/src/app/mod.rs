@@ -1,4 +1,4 @@
-//! The window: what is shown and what can be asked for. It never waits for the engine.
+//! The window: views and commands. It never waits for the engine.
 
 mod bar;
 mod cloud;
@@ -36,12 +36,12 @@ use crate::protocol::{Command, DeviceWish, File, Lane, Phase, Text, Update};
 /// Below this width there is one column.
 const NARROW: f32 = 760.0;
 
-/// What fills the middle.
+/// A tab of the central panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tab {
-    /// The settings, where there is no column for them.
+    /// The settings, in a narrow window without a column for them.
     Setup,
-    /// What was measured along the training.
+    /// Curves of the training.
     Curves,
     /// Hidden states.
     Geometry,
@@ -49,7 +49,7 @@ pub enum Tab {
     Why,
     /// Mixtures of experts.
     Experts,
-    /// Text from both.
+    /// Text from both models.
     Write,
     /// Experiments of this visit.
     Runs,
@@ -69,7 +69,7 @@ const TABS: [(Tab, &str); 7] = [
 pub struct App {
     link: Box<dyn Link>,
     host: Box<dyn Host>,
-    /// What the engine told.
+    /// State from the engine's updates.
     pub known: Known,
     setup: Setup,
     tab: Tab,
@@ -78,20 +78,20 @@ pub struct App {
     write: Write,
     runs: Runs,
     tour: Option<usize>,
-    /// Start as soon as the engine is there.
+    /// Whether to start as soon as the engine is ready.
     start_at_once: bool,
-    /// Whether a link named an experiment: a run that was kept does not change the settings then.
+    /// Whether a link set the experiment. A saved run does not change the settings then.
     linked: bool,
-    /// The link's words that are no settings, to stay in it.
+    /// Parts of the link that are no settings, which stay in it.
     options: String,
-    /// Whether an experiment was sent that is not prepared yet.
+    /// Whether a sent experiment is not prepared yet.
     preparing: bool,
     /// Tests only: the step at which the GPU is lost.
     lose_device_at: Option<usize>,
 }
 
 impl App {
-    /// An app that speaks to this engine, set up by a link's query.
+    /// An app for this engine, set up by a link's query.
     pub fn new(
         context: &egui::Context,
         mut link: Box<dyn Link>,
@@ -135,7 +135,7 @@ impl App {
         app
     }
 
-    /// Sets up the experiment of a link, if it names one.
+    /// Sets up the experiment of a link, if it has one.
     fn go_to(&mut self, query: &str) {
         if !query::is_experiment(query) {
             return;
@@ -189,8 +189,8 @@ impl App {
         };
         if files.is_empty() {
             self.known.notice(
-                "Nothing could be read of that. Text files and a run's zip can be dropped here; a \
-                 run's folder is opened under \"Save and open\"."
+                "These files can't be read. Drop text files or a run's zip here; open a run's folder \
+                 under \"Save and open\"."
                     .to_owned(),
             );
         } else if choice != Choice::Text && files.iter().any(of_run) {
@@ -204,7 +204,7 @@ impl App {
         }
     }
 
-    /// Shows the settings of a run that was kept or opened, unless a link led here.
+    /// Shows the settings of a saved or opened run, unless a link set the experiment.
     fn follow(&mut self, continued: bool, config: &Config, text: &str) {
         self.look.due = true;
         if continued && !self.linked {
@@ -212,7 +212,7 @@ impl App {
         }
     }
 
-    /// Puts the runs under way on the list before others take their place.
+    /// Adds the current runs to the list before others replace them.
     fn remember(&mut self) {
         self.runs.remember(&self.known);
     }
@@ -223,7 +223,7 @@ impl App {
         [query.as_str(), &self.options].join("&").trim_end_matches('&').to_owned()
     }
 
-    /// Begins the experiment that is set up and trains it to a step, or to the end.
+    /// Starts the experiment with the current settings, and trains to a step or to the end.
     fn start(&mut self, until: usize) {
         self.linked = true;
         self.preparing = true;
@@ -235,7 +235,7 @@ impl App {
         }
     }
 
-    /// Start, pause or go on, whichever is next.
+    /// Starts, pauses or continues.
     fn toggle(&mut self) {
         match self.known.phase {
             _ if self.preparing => {}
@@ -254,19 +254,19 @@ impl App {
         }
     }
 
-    /// Whether what is set up is another experiment than the one under way.
+    /// Whether the settings differ from the current experiment.
     fn has_changed(&self) -> bool {
         self.known.config().is_some_and(|config| *config != self.setup.config)
     }
 
     fn keys(&mut self, ui: &Ui) {
-        // A field that is typed in has the keys for itself.
+        // A focused text field gets all keys.
         if ui.ctx().text_edit_focused() {
             return;
         }
         let pressed = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
         let free = ui.ctx().memory(|memory| memory.focused().is_none());
-        // What is finished is not thrown away by a key that was to pause it.
+        // A key pressed to pause must not discard runs that just finished.
         if free && self.known.phase != Phase::Finished && pressed(Key::Space) {
             self.toggle();
         }
@@ -362,8 +362,8 @@ impl App {
 fn welcome(ui: &mut Ui) {
     theme::card(ui, "Press Start", |ui| {
         ui.label(
-            "Both models begin with the same weights and see the same text in the same order; only \
-             their objective differs. Their curves are drawn here, and the other tabs look inside. \
+            "Both models begin with the same weights and see the same batches; only the objective \
+             differs. Their curves appear here; the other tabs show hidden states, experts and text. \
              Nothing leaves this machine.",
         );
     });
@@ -371,7 +371,7 @@ fn welcome(ui: &mut Ui) {
 }
 
 impl eframe::App for App {
-    /// In a hidden tab too: what is told does not pile up, and what is to be sent is sent.
+    /// Also runs in a hidden tab, so that updates don't pile up and commands are sent.
     fn logic(&mut self, _: &egui::Context, _: &mut eframe::Frame) {
         self.hear();
         self.known.memory[1] = self.host.memory();
@@ -418,7 +418,7 @@ impl eframe::App for App {
             self.host.save(picture);
         }
         if self.known.phase == Phase::Running {
-            // Updates wake the app; this is for a clock that does not stand still.
+            // Updates repaint the app; this keeps the clock running.
             ui.ctx().request_repaint_after(Duration::from_millis(500));
         }
     }

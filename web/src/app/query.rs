@@ -1,13 +1,13 @@
-//! An experiment as the query of a link: the preset, and each setting that differs from it, under
-//! the name that `nitp train --set` knows.
+//! An experiment as the query of a link: the preset, and each setting that differs from it, with the names of `nitp
+//! train --set`.
 
 use nitp_core::config::{Config, load, preset, preset_names};
 use toml::{Table, Value};
 
-/// The preset that a visitor meets first.
+/// The default preset.
 pub const FIRST_PRESET: &str = "mini";
 
-/// `preset=mini&nitp.weight=0.5`.
+/// The query of an experiment, such as `preset=mini&nitp.weight=0.5`.
 pub fn to_query(name: &str, config: &Config) -> String {
     let base = preset(name).unwrap_or_default();
     let (base, own) = (leaves(&base), leaves(config));
@@ -20,10 +20,10 @@ pub fn to_query(name: &str, config: &Config) -> String {
     parts.join("&")
 }
 
-/// The preset's name and the configuration of a query; other keys are left to others.
+/// The preset's name and the configuration of a query. Other keys are ignored.
 ///
 /// # Errors
-/// What a `--set` of the same words would say.
+/// The error of a `--set` with the same text.
 pub fn from_query(query: &str) -> Result<(String, Config), String> {
     let pairs = || {
         let parts = query.trim_start_matches(['?', '#']).split('&');
@@ -42,7 +42,7 @@ pub fn from_query(query: &str) -> Result<(String, Config), String> {
     Ok((name, config))
 }
 
-/// The preset that a configuration is nearest to: the one that leaves its link shortest.
+/// The preset that gives the shortest link for a configuration.
 pub fn nearest_preset(config: &Config) -> String {
     let names = preset_names().iter().map(|(name, _)| (*name).to_owned());
     names.min_by_key(|name| to_query(name, config).len()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The experiments of this visit, to sort, overlay, link to and take along.
+//! The experiments of this visit: sorting, overlays, links and CSV.
 
 use eframe::egui::{self, Ui};
 
@@ -15,9 +15,9 @@ use nitp_core::config::parameter_counts;
 pub struct Entry {
     /// Its link's query.
     pub query: String,
-    /// Whether its curves are drawn beside those of the live one.
+    /// Whether its curves are overlaid on the current ones.
     pub overlaid: bool,
-    /// By run.
+    /// Histories of its runs.
     pub histories: Vec<(Lane, History)>,
     parameters: u64,
 }
@@ -36,7 +36,7 @@ const COLUMNS: [&str; 7] =
 
 /// A line of the table.
 struct Line {
-    /// Its entry; none for the runs under way.
+    /// Its entry; none for the current runs.
     entry: Option<usize>,
     lane: Lane,
     steps: f64,
@@ -65,7 +65,7 @@ impl Line {
     }
 }
 
-/// The link's query of the runs under way.
+/// The link's query of the current runs.
 fn link(known: &Known) -> String {
     known.config().map_or(String::new(), |config| to_query(&nearest_preset(config), config))
 }
@@ -75,7 +75,7 @@ fn parameters(known: &Known) -> u64 {
 }
 
 impl Runs {
-    /// Remembers what is under way, before it is left for another.
+    /// Adds the current experiment to the list.
     pub fn remember(&mut self, known: &Known) {
         if known.step() == 0 {
             return;
@@ -88,7 +88,7 @@ impl Runs {
         });
     }
 
-    /// Curves to draw beside the live ones.
+    /// Curves to overlay on the current ones.
     pub fn overlays(&self) -> Vec<(String, &History)> {
         let shown = self.entries.iter().enumerate().filter(|(_, entry)| entry.overlaid);
         shown
@@ -152,7 +152,7 @@ impl Runs {
     }
 }
 
-/// The tab; gives a query to start from.
+/// The tab; returns the query of an entry whose settings were requested.
 pub fn show(ui: &mut Ui, runs: &mut Runs, known: &Known, host: &mut dyn Host) -> Option<String> {
     let mut chosen = None;
     ui.label(

@@ -1,4 +1,4 @@
-//! The experiment's settings, each with what it does.
+//! The experiment's settings, with explanations.
 
 use eframe::egui::{self, Ui};
 use nitp_core::config::{
@@ -13,38 +13,38 @@ use crate::protocol::{Experiment, File, Lane, Text};
 /// Presets that a browser can hold.
 const OFFERED: [&str; 6] = ["nano", "mini", "tiny", "tiny-moe", "small", "small-moe"];
 
-/// What the next start takes.
+/// The settings for the next start.
 pub struct Setup {
-    /// The preset that it began with.
+    /// The chosen preset.
     pub preset: String,
     /// The run with NITP.
     pub config: Config,
-    /// What is trained on.
+    /// The training text.
     pub text: Text,
-    /// What [`Text::Same`] is called.
+    /// Name of [`Text::Same`].
     same: String,
     /// Text in the field for pasting.
     pasted: String,
 }
 
 impl Setup {
-    /// From a preset's name and what was changed of it.
+    /// Settings from a preset's name and a configuration.
     pub fn new(preset: String, config: Config) -> Self {
         Self { preset, config, text: Text::Demo, same: String::new(), pasted: String::new() }
     }
 
-    /// What is sent to the engine.
+    /// The experiment for the engine.
     pub fn experiment(&self) -> Experiment {
         Experiment {
             config: self.config.to_toml(),
             text: self.text.clone(),
             tokenizer: None,
-            // A configuration without NITP has nothing to be compared with.
+            // Without NITP there is only one run.
             lanes: if self.config.nitp.enabled { Lane::ALL.to_vec() } else { vec![Lane::Ntp] },
         }
     }
 
-    /// Shows the experiment under way, of which the engine has the text of this name.
+    /// Shows the settings of the engine's experiment, whose text has this name.
     pub fn follow(&mut self, config: &Config, text: &str) {
         self.preset = nearest_preset(config);
         self.config = config.clone();
@@ -93,7 +93,7 @@ impl Setup {
                 })
                 .response
                 .labelled_by(label.id);
-            if ui.button("Reset").on_hover_text("Back to the preset's own settings").clicked() {
+            if ui.button("Reset").on_hover_text("Restore the preset's settings").clicked() {
                 self.config =
                     preset(&self.preset).or_else(|_| preset(FIRST_PRESET)).unwrap_or_default();
             }
@@ -104,31 +104,28 @@ impl Setup {
         let layers = self.config.model.num_hidden_layers;
         let nitp = &mut self.config.nitp;
         grid(ui, "nitp", |ui| {
-            row(
-                ui,
-                "Weight λ",
-                "How much the NITP loss counts beside the next-token loss.",
-                |ui| ui.add(egui::DragValue::new(&mut nitp.weight).speed(0.02).range(0.0..=100.0)),
-            );
+            row(ui, "Weight λ", "Weight of the NITP loss in the total loss.", |ui| {
+                ui.add(egui::DragValue::new(&mut nitp.weight).speed(0.02).range(0.0..=100.0))
+            });
             row(
                 ui,
                 "Target block",
-                "Which block's output is predicted: 0 is the embeddings. The paper finds about \
-                 20 % of the depth best.",
+                "The block whose output is the target; 0 is the embedding. In the paper, about 20 % of \
+                 the depth is best.",
                 |ui| ui.add(egui::DragValue::new(&mut nitp.target_layer).range(0..=layers)),
             );
             choice(
                 ui,
                 "Position",
-                "Whether the state of the next token is predicted (the paper's), or that of the \
-                 same token: an easy task that teaches little.",
+                "The position of the target: the next token, as in the paper, or the same token, an \
+                 easy task that teaches little.",
                 &mut nitp.shift,
                 &[(Shift::Next, "next"), (Shift::Current, "current")],
             );
             choice(
                 ui,
                 "Loss",
-                "What compares prediction and target.",
+                "Loss between prediction and target.",
                 &mut nitp.loss,
                 &[
                     (NitpLoss::Cosine, "cosine"),
@@ -140,31 +137,30 @@ impl Setup {
             choice(
                 ui,
                 "Projector",
-                "The head between the hidden state and the comparison. It is thrown away after \
-                 training.",
+                "The head that maps the hidden state to the prediction; not used after training.",
                 &mut nitp.projector,
                 &[(Projector::Swiglu, "SwiGLU"), (Projector::None, "none")],
             );
             choice(
                 ui,
                 "Regularizer",
-                "In place of a target: push the hidden states of different tokens apart.",
+                "A penalty on similar hidden states, instead of a target.",
                 &mut nitp.regularizer,
                 &[(Regularizer::None, "none"), (Regularizer::TokenCosine, "token cosine")],
             );
             row(
                 ui,
                 "Stop gradient",
-                "Off, the target moves towards the prediction too, and both can collapse.",
+                "If off, the target also moves towards the prediction, and both can collapse.",
                 |ui| ui.checkbox(&mut nitp.stop_gradient, ""),
             );
-            row(ui, "From step", "NITP counts from this step on.", |ui| {
+            row(ui, "From step", "The first step with the NITP loss.", |ui| {
                 ui.add(egui::DragValue::new(&mut nitp.start_step))
             });
             choice(
                 ui,
                 "Source",
-                "The hidden state that predicts: after the final norm, or before it.",
+                "The predicting hidden state: after or before the final norm.",
                 &mut nitp.source,
                 &[(Source::PostNorm, "post-norm"), (Source::PreNorm, "pre-norm")],
             );
@@ -174,7 +170,7 @@ impl Setup {
     fn training(&mut self, ui: &mut Ui) {
         let train = &mut self.config.train;
         grid(ui, "training", |ui| {
-            row(ui, "Steps", "Updates of the weights, each from one batch.", |ui| {
+            row(ui, "Steps", "Updates of the weights, one per batch.", |ui| {
                 size(ui, &mut train.steps, 1, 1_000_000)
             });
             row(ui, "Learning rate", "The peak of the schedule.", |ui| {
@@ -184,8 +180,8 @@ impl Setup {
             choice(
                 ui,
                 "Schedule",
-                "How the learning rate goes after the warm-up. WSD stays at the peak and falls \
-                 over the last steps.",
+                "The learning rate after the warm-up. WSD stays at the peak and decays over the last \
+                 steps.",
                 &mut train.schedule,
                 &[
                     (Schedule::Wsd, "WSD"),
@@ -200,28 +196,31 @@ impl Setup {
             row(ui, "Batch", "Rows of text in a batch.", |ui| {
                 size(ui, &mut train.batch_size, 1, 64)
             });
-            row(ui, "Context", "Tokens of a row: how far the model can look back.", |ui| {
+            row(ui, "Context", "Tokens per row: the longest context of the model.", |ui| {
                 size(ui, &mut train.context_length, 8, 512)
             });
-            row(ui, "Seed", "Another seed, other first weights and another order.", |ui| {
+            row(ui, "Seed", "Determines the initial weights and the order of batches.", |ui| {
                 ui.add(egui::DragValue::new(&mut train.seed))
             });
             row(
                 ui,
                 "Geometry every",
-                "Steps between two looks at the hidden states; 0: none.",
+                "Steps between measurements of hidden states; 0: none.",
                 |ui| size(ui, &mut train.geometry_interval, 0, 10_000),
             );
-            row(ui, "Evaluate every", "Steps between two looks at held-out text; 0: none.", |ui| {
-                size(ui, &mut train.eval_interval, 0, 10_000)
-            });
+            row(
+                ui,
+                "Evaluate every",
+                "Steps between evaluations on held-out text; 0: none.",
+                |ui| size(ui, &mut train.eval_interval, 0, 10_000),
+            );
         });
     }
 
     fn model(&mut self, ui: &mut Ui) {
         let model = &mut self.config.model;
         grid(ui, "model", |ui| {
-            row(ui, "Width", "Numbers in a hidden state.", |ui| {
+            row(ui, "Width", "Width of a hidden state.", |ui| {
                 size(ui, &mut model.hidden_size, 8, 1024)
             });
             row(ui, "Blocks", "Layers of attention and FFN.", |ui| {
@@ -233,7 +232,7 @@ impl Setup {
             row(ui, "K/V heads", "Key and value heads, shared by the attention heads.", |ui| {
                 size(ui, &mut model.num_key_value_heads, 1, 32)
             });
-            row(ui, "Head width", "Numbers of a head; even, for the rotation.", |ui| {
+            row(ui, "Head width", "Width of a head; even, for RoPE.", |ui| {
                 size(ui, &mut model.head_dim, 2, MAX_HEAD_DIM)
             });
             row(ui, "FFN width", "Inner width of the dense feed-forward part.", |ui| {
@@ -243,17 +242,17 @@ impl Setup {
             row(
                 ui,
                 "Mixture of experts",
-                "Each token goes to a few of several smaller feed-forward parts.",
+                "Each token goes to a few of several small FFNs.",
                 |ui| ui.checkbox(&mut mixture, ""),
             );
             if mixture != model.moe.is_some() {
                 model.moe = mixture.then(MoeConfig::default);
             }
             if let Some(moe) = &mut model.moe {
-                row(ui, "Experts", "In each block but the first.", |ui| {
+                row(ui, "Experts", "In every block except the first.", |ui| {
                     size(ui, &mut moe.num_experts, 2, 64)
                 });
-                row(ui, "For each token", "Experts that a token goes to.", |ui| {
+                row(ui, "For each token", "Experts per token.", |ui| {
                     size(ui, &mut moe.num_experts_per_tok, 1, 16)
                 });
                 row(ui, "Expert width", "Inner width of an expert.", |ui| {
@@ -293,7 +292,7 @@ impl Setup {
             self.text = Text::Own(vec![File { name: "pasted.txt".to_owned(), bytes }]);
         }
         let mut bytes = self.config.data.tokenizer == BYTE_TOKENIZER;
-        let about = "Each byte is a token: for text that is not English prose";
+        let about = "One token per byte: for text other than English prose";
         if ui.checkbox(&mut bytes, "Bytes as tokens").on_hover_text(about).changed() {
             let built_in = DataConfig::default().tokenizer;
             self.config.data.tokenizer = if bytes { BYTE_TOKENIZER.to_owned() } else { built_in };
@@ -305,7 +304,7 @@ impl Setup {
 
 /// A whole number within bounds.
 fn size(ui: &mut Ui, value: &mut usize, least: usize, most: usize) -> egui::Response {
-    // A link or a run may have what the field would not offer: it stays until it is changed.
+    // A value from a link or a run may be out of the range; it stays until it is changed.
     ui.add(egui::DragValue::new(value).range(least..=most).clamp_existing_to_range(false))
 }
 

@@ -1,11 +1,11 @@
-//! What egui paints, as an SVG document: lines stay lines and words stay words.
+//! Conversion of egui's shapes to an SVG document, with lines as paths and text as text.
 
 use eframe::egui::epaint::{self, ClippedShape, ColorMode, Mesh, TextShape};
 use eframe::egui::{Color32, FontFamily, Pos2, Rect, Shape, Stroke};
 use svg::Document;
 use svg::node::element::{Circle, ClipPath, Definitions, Ellipse, Group, Path, Rectangle, Text};
 
-/// The shapes that lie in `frame`, in points, moved to the origin.
+/// The shapes in `frame`, in points, moved to the origin.
 pub fn document<'a>(frame: Rect, shapes: impl Iterator<Item = &'a ClippedShape>) -> String {
     let (width, height) = (frame.width(), frame.height());
     let mut clips: Vec<Rect> = Vec::new();
@@ -71,7 +71,7 @@ fn add(group: Group, shape: &Shape) -> Group {
         Shape::Text(it) => words(group, it),
         Shape::Mesh(it) => triangles(group, it),
         Shape::Band(_) | Shape::QuadraticBezier(_) | Shape::CubicBezier(_) => {
-            // Nothing here paints them.
+            // The app has no such shapes.
             group
         }
     }
@@ -148,7 +148,7 @@ fn words(mut group: Group, shape: &TextShape) -> Group {
             .set("y", at.y)
             .set("font-family", family)
             .set("font-size", format.font_id.size)
-            // Whatever font there is, the words keep their place.
+            // Fixed lengths, so that text keeps its place with any font.
             .set("textLength", last.pos.x + last.advance_width - first.pos.x);
         if shape.angle != 0.0 {
             let Pos2 { x, y } = shape.pos;

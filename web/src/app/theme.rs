@@ -4,7 +4,7 @@ use eframe::egui::{self, Color32, CornerRadius, FontId, Stroke, TextStyle, Vec2,
 
 use crate::protocol::Lane;
 
-/// The two runs' colours: blue and orange of a palette that colour-blind people can tell apart
+/// The two runs' colours: blue and orange of a palette that colour-blind people can distinguish
 /// (Okabe & Ito 2008), lighter on dark.
 pub fn lane_color(lane: Lane, dark: bool) -> Color32 {
     match (lane, dark) {
@@ -15,7 +15,7 @@ pub fn lane_color(lane: Lane, dark: bool) -> Color32 {
     }
 }
 
-/// Colours of classes: Okabe & Ito's, then turns of the wheel.
+/// Colours of classes: those of Okabe & Ito, then further hues.
 pub fn class_color(index: usize) -> Color32 {
     const FIRST: [(u8, u8, u8); 8] = [
         (0, 114, 178),
@@ -36,7 +36,7 @@ pub fn class_color(index: usize) -> Color32 {
     }
 }
 
-/// A perceptually even ramp from dark violet to yellow, `x` from 0 to 1: five stops of viridis.
+/// A perceptually uniform colour map from dark violet to yellow, `x` from 0 to 1: five stops of viridis.
 pub fn ramp(x: f32) -> Color32 {
     const STOPS: [[f32; 3]; 5] = [
         [68.0, 1.0, 84.0],
@@ -52,9 +52,9 @@ pub fn ramp(x: f32) -> Color32 {
     Color32::from_rgb(mix(0), mix(1), mix(2))
 }
 
-/// Ubuntu for words, Hack for numbers and for characters that Ubuntu lacks, both without their hinting (see
-/// `web/fonts/make.py`): half the size. egui's own set has two fonts of emoji more, half a megabyte to load,
-/// for signs that are not used here.
+/// Ubuntu for words, Hack for numbers and for characters that Ubuntu lacks, both without hinting (see
+/// `web/fonts/make.py`), which halves their size. egui's default set has two more fonts with emoji, which are half a
+/// megabyte and are not used here.
 fn fonts() -> egui::FontDefinitions {
     let mut fonts = egui::FontDefinitions::empty();
     for (name, bytes) in [
@@ -72,7 +72,7 @@ fn fonts() -> egui::FontDefinitions {
     fonts
 }
 
-/// Sets fonts, type, spacing and both sets of colours.
+/// Sets fonts, text sizes, spacing and both colour schemes.
 pub fn apply(context: &egui::Context) {
     context.set_fonts(fonts());
     for (theme, base) in
@@ -138,7 +138,7 @@ pub fn card<R>(ui: &mut egui::Ui, title: &str, add: impl FnOnce(&mut egui::Ui) -
         .inner
 }
 
-/// Light, dark, or as the system has it.
+/// The choice of light, dark, or the system's scheme.
 pub fn choice(ui: &mut egui::Ui) {
     let mut theme = ui.ctx().options(|options| options.theme_preference);
     let name = |theme| match theme {
@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    /// A character that no font has is shown as an empty box.
+    /// Checks that the fonts have all characters: a missing one would be an empty box.
     #[test]
     fn the_fonts_have_every_character_that_the_page_writes() {
         let context = egui::Context::default();

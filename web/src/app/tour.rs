@@ -1,4 +1,4 @@
-//! Five steps through the idea, each a real experiment.
+//! The tour: five steps with real experiments.
 
 use eframe::egui::{self, Ui};
 use nitp_core::config::{Config, flops_per_token};
@@ -9,29 +9,30 @@ use super::Tab;
 pub struct Stop {
     /// Its title.
     pub title: &'static str,
-    /// What there is to see.
+    /// Its text.
     pub text: &'static str,
-    /// The experiment, as a link's query; none leaves what there is.
+    /// The experiment, as a link's query; none keeps the current one.
     pub query: Option<&'static str>,
-    /// Where to look.
+    /// The tab to show.
     pub tab: Tab,
 }
 
 /// The steps.
 pub const STOPS: [Stop; 5] = [
     Stop {
-        title: "What next-token prediction leaves free",
-        text: "A language model's last hidden state only has to let the right next token win. Start \
-               trains two equal models on the same batches. Look at a sentence under \"Why it works\": the \
-               blue curve falls by orders of magnitude, so in most directions the loss hardly cares \
-               where the state lies.",
+        title: "Flat directions of next-token prediction",
+        text: "Next-token prediction constrains a last hidden state only through its logits. Start \
+               trains two equal models on the same batches. Look at a sentence under \"Why it works\": \
+               the blue curve falls by orders of magnitude, so in most directions the state can move \
+               with hardly any change of the loss.",
         query: Some("preset=mini"),
         tab: Tab::Why,
     },
     Stop {
-        title: "What NITP predicts besides",
-        text: "The second model's last hidden state must also predict, by cosine, the shallow state \
-               that the next token has inside the same model. Its loss is drawn under Curves: it falls fast, while both held-out losses stay close.",
+        title: "The additional prediction of NITP",
+        text: "From the last hidden state, the second model also predicts the next token's state in \
+               one of its own first blocks. The loss is 1 - cosine. Under Curves it falls fast, while \
+               both held-out losses stay close.",
         query: None,
         tab: Tab::Curves,
     },
@@ -41,36 +42,36 @@ pub const STOPS: [Stop; 5] = [
                clouds, and go back in time. In the paper, at a billion parameters, NTP's states \
                collapse into few directions and NITP keeps them apart. At this toy scale the \
                difference is small: in our own runs of `tiny`, the effective rank came to 80.6 of 128 \
-               without and 81.6 with NITP, at a held-out loss of 1.303 and 1.318.",
+               without and 81.6 with NITP, at held-out losses of 1.303 and 1.318.",
         query: None,
         tab: Tab::Geometry,
     },
     Stop {
-        title: "What it costs",
-        text: "The head that predicts is 12 d\u{b2} weights, used in training only: 2.3 % more FLOPs for \
-               the paper's 9 B model and nothing at inference. A model as small as this one pays far \
-               more, because its head is large beside it.",
+        title: "The cost of NITP",
+        text: "NITP's head has 12 d\u{b2} weights, used in training only: 2.3 % more FLOPs for the \
+               paper's 9 B model, and none at inference. A model as small as this one pays far more, \
+               because its head is relatively large.",
         query: None,
         tab: Tab::Curves,
     },
     Stop {
         title: "Try to break it",
-        text: "This sets the paper's worst ablation: the target may move (stop gradient off), and \
-               predicts the same token's state. Watch the NITP loss go to nothing without teaching \
-               anything. Then change one setting at a time, and compare under Runs.",
+        text: "Two of the paper's ablations make the task easy: the target moves (stop gradient off), \
+               and is the same token's state. The NITP loss falls to 0, and the model learns nothing \
+               from it. Then change one setting at a time, and compare under Runs.",
         query: Some("preset=mini&nitp.stop_gradient=false&nitp.shift=current"),
         tab: Tab::Curves,
     },
 ];
 
-/// The step that tells the cost.
+/// Index of the step about the cost.
 const COST: usize = 3;
 
-/// What was pressed.
+/// The pressed button.
 pub enum Pressed {
     /// Go to this step, or leave.
     Go(Option<usize>),
-    /// Set this step's experiment up and start it.
+    /// Set up this step's experiment and start it.
     Try(usize),
 }
 
@@ -97,8 +98,8 @@ pub fn show(ui: &mut Ui, at: usize, config: &Config) -> Option<Pressed> {
     if at == COST {
         let flops = flops_per_token(config);
         text += &format!(
-            " For the model that is set up here it is {:.0} % by count; \"Tokens a second\" under \
-             Curves is what it comes to on this machine.",
+            " For this model it is {:.0} % more FLOPs; \"Tokens a second\" under Curves shows the time \
+             on this machine.",
             100.0 * flops.overhead()
         );
     }

@@ -1,4 +1,4 @@
-//! Why it works: how both losses bend at one hidden state of the live models.
+//! The tab "Why it works": curvature of both losses at one hidden state of the current models.
 
 use eframe::egui::Ui;
 use egui_plot::{HLine, Line, PlotPoints};
@@ -11,7 +11,7 @@ use super::look::{self, Look};
 use super::theme::{class_color, lane_color};
 use crate::protocol::Lane;
 
-/// Below it a curvature is left out: it is rounding.
+/// Smaller curvatures are not shown: they are rounding errors.
 const FLOOR: f64 = 1e-10;
 
 /// A direction with less curvature counts as flat.
@@ -76,7 +76,7 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
         some.map(|(i, value)| [i as f64 + 1.0, value.log10()]).collect::<Vec<_>>().into()
     };
     let nitp = lane_color(Lane::Nitp, dark);
-    // Beside the plot: everywhere in it there are lines.
+    // The legend is outside of the plot, because lines cover all of it.
     ui.horizontal_wrapped(|ui| {
         ui.colored_label(lane_color(Lane::Ntp, dark), "next token alone");
         if curvature.nitp.is_some() {
@@ -122,7 +122,7 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
     }
 }
 
-/// In how many directions a loss hardly bends, as a sentence.
+/// A sentence about the number of flat directions of a loss.
 fn flat(curvatures: &[f64], name: &str) -> String {
     let flat = curvatures.iter().filter(|&&it| it < FLAT).count();
     let all = curvatures.len();

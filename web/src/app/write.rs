@@ -1,4 +1,4 @@
-//! Text from both models, and what they expect next.
+//! Text from both models, and the likeliest tokens after the prompt.
 
 use eframe::egui::{self, Ui};
 
@@ -6,7 +6,7 @@ use super::known::Known;
 use super::theme::{card, lane_color};
 use crate::protocol::{Command, Phase, Writing};
 
-/// The prompt and how it is gone on with.
+/// The prompt and the settings of generation.
 pub struct Write {
     wanted: Writing,
 }
@@ -18,7 +18,7 @@ impl Default for Write {
     }
 }
 
-/// The tab; gives a command when text is wanted.
+/// The tab; returns a command when text is requested.
 pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
     let mut command = None;
     let wanted = &mut write.wanted;
@@ -29,14 +29,13 @@ pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
     ui.horizontal_wrapped(|ui| {
         let ready = known.phase != Phase::Empty;
         let button = egui::Button::new("Go on with it");
-        let about = "Each token is drawn from the likeliest that make up 95 %. While the models \
-                     train, each comes from the weights of its moment: pause first to see one \
-                     step's text.";
+        let about = "Samples from the likeliest tokens that together reach 95 %. During training the \
+                     weights change between tokens: pause first for the text of one step.";
         if ui.add_enabled(ready, button).on_hover_text(about).clicked() {
             command = Some(Command::Write(wanted.clone()));
         }
         let label = ui.label("temperature");
-        let about = "0 always takes the likeliest token; higher dares more";
+        let about = "0 always takes the likeliest token; higher values vary more";
         ui.add(egui::DragValue::new(&mut wanted.temperature).speed(0.02).range(0.0..=2.0))
             .labelled_by(label.id)
             .on_hover_text(about);
@@ -64,7 +63,7 @@ pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
                     let more = if written.done { "" } else { " …" };
                     ui.label(format!("{}{more}", written.text));
                     ui.add_space(4.0);
-                    ui.small("What it expected right after the prompt:");
+                    ui.small("Likeliest tokens after the prompt:");
                     for (token, probability) in &written.next {
                         ui.horizontal(|ui| {
                             let bar = egui::ProgressBar::new(*probability)

@@ -1,4 +1,4 @@
-//! The page's program: paints and asks; the worker trains. Natively, the same in a window.
+//! The page's program: it shows the app; the worker trains. In a native build, the app in a window.
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> eframe::Result {
@@ -47,13 +47,13 @@ mod browser {
         web_sys::window()?.document()?.get_element_by_id(id)
     }
 
-    /// In place of a blank page.
+    /// Shows an error instead of a blank page.
     pub fn say(error: &JsValue) {
         if let Some(text) = element("loading") {
             text.set_text_content(Some(&format!(
-                "The page can't start here: {error:?}. It needs WebGL and workers; switch on \
-                 hardware acceleration, or use another browser. On a desktop, `cargo run --release -p \
-                 native -- train` does the same without one."
+                "The page can't start here: {error:?}. It needs WebGL and workers; switch on hardware \
+                 acceleration, or use another browser. Without a browser, use `cargo run --release -p \
+                 native -- train`."
             )));
         }
     }

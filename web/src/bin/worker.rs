@@ -1,4 +1,4 @@
-//! The worker's program: the engine, fed by messages.
+//! The worker's program: the engine, driven by messages.
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() {
@@ -26,14 +26,14 @@ mod browser {
     use web::protocol::{Command, Update};
     use web_sys::{DedicatedWorkerGlobalScope, MessageChannel, MessageEvent, Response};
 
-    /// Bytes to keep, the newest only, and whether they are being written.
+    /// The newest data to save, and the state of saving.
     #[derive(Default)]
     struct Keeping {
         next: Option<(usize, Vec<u8>)>,
         busy: bool,
-        /// Why nothing can be kept at all.
+        /// The reason why nothing can be saved, if any.
         refused: Option<String>,
-        /// Whether it was said that something was not kept.
+        /// Whether the visitor was told of a failure to save.
         said: bool,
     }
 
@@ -48,7 +48,7 @@ mod browser {
         });
         scope.set_onmessage(Some(heard.as_ref().unchecked_ref()));
         heard.forget();
-        // Messages that came before are those that the start script held back.
+        // Flushes earlier messages, which the start script queued.
         let _ = js_sys::Reflect::get(&scope, &"flush".into())
             .and_then(|flush| flush.unchecked_into::<js_sys::Function>().call0(&scope));
 
@@ -60,10 +60,10 @@ mod browser {
                 Err(why) => keeping.borrow_mut().refused = Some(why.to_string()),
             }
         } else {
-            let why = "another tab of this page keeps its own".to_owned();
+            let why = "another tab of this page saves its runs".to_owned();
             keeping.borrow_mut().refused = Some(why);
         }
-        // Without it, the adapter is measured again.
+        // If this fails, the adapter is measured again.
         let tuning = storage::load(storage::TUNING).await.ok().flatten();
         let tuning = tuning.and_then(|bytes| String::from_utf8(bytes).ok());
         let mut engine = Engine::new(kept, tuning);
@@ -74,7 +74,7 @@ mod browser {
             let command = if idle { commands.recv().await.ok() } else { commands.try_recv().ok() };
             if let Some(command) = command {
                 if lacks_demo() && engine.needs_demo(&command) {
-                    // Where it fails, the engine says what that means.
+                    // If this fails, the engine reports the error.
                     if let Ok(text) = fetch(&scope, "./corpus.jsonl").await {
                         set_demo(text);
                     }
@@ -118,7 +118,7 @@ mod browser {
         text.as_string().ok_or_else(|| "no text".into())
     }
 
-    /// Whether this is the tab that keeps its runs; the start script asked.
+    /// Whether this tab saves its runs; the start script requested the lock.
     async fn keeps(scope: &DedicatedWorkerGlobalScope) -> bool {
         let Ok(asked) = js_sys::Reflect::get(scope, &"keeps".into()) else { return true };
         let answer = JsFuture::from(asked.unchecked_into::<Promise>()).await;
@@ -133,7 +133,7 @@ mod browser {
         }
     }
 
-    /// Writes what is to be kept, one after the other; of those that wait, only the newest.
+    /// Saves data, one write at a time; of the data that wait, only the newest.
     fn keep(
         scope: &DedicatedWorkerGlobalScope,
         keeping: &Rc<RefCell<Keeping>>,
@@ -162,8 +162,8 @@ mod browser {
                             continue;
                         }
                         Update::Notice(format!(
-                            "The runs are not kept for a reload: {why}. Save them under \"Save and \
-                             open\" before this page is closed."
+                            "These runs are lost on a reload: {why}. Save them under \"Save and open\" \
+                             before this page is closed."
                         ))
                     }
                 };
@@ -173,7 +173,7 @@ mod browser {
         });
     }
 
-    /// Lets the browser take its turn: a macrotask, without the delay that timers have.
+    /// Yields to the browser by a macrotask, without the delay of timers.
     struct Turn {
         channel: MessageChannel,
     }
@@ -193,7 +193,7 @@ mod browser {
         }
     }
 
-    /// Some milliseconds, for the GPU.
+    /// Sleeps some milliseconds, for the GPU.
     async fn sleep(scope: &DedicatedWorkerGlobalScope) {
         let promise = Promise::new(&mut |resolve, _| {
             let _ = scope.set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, 1);

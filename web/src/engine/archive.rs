@@ -1,5 +1,5 @@
-//! Runs as files: the folder that `nitp` reads, zipped for download, and the session that is kept
-//! for the next visit, which is the same for each run and the experiment beside them.
+//! Runs as files: a zip of the folder that `nitp` reads, for download, and the session for the next visit, which
+//! contains such a folder for each run, and the experiment.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Write};
@@ -23,13 +23,13 @@ const SNAPSHOTS: &str = "snapshots.json";
 const EXPERIMENT: &str = "experiment.json";
 const TEXT: &str = "text/";
 
-/// Most bytes and files that a zip may unpack to. A tab has 4 GiB for the zip, its files and the runs.
+/// Largest number of bytes and files of an unpacked zip. A tab has 4 GiB for the zip, its files and the runs.
 const MOST: (usize, usize) = (2 << 30, 10_000);
 
 /// Files by path.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// A run's files but for its tokenizer; the large ones are made one after the other.
+/// A run's files except its tokenizer. The large ones are made one at a time.
 fn run_files(lane: &Lane) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
     let snapshots: Vec<_> = lane.history.snapshots().iter().map(|(_, it)| it).collect();
     let snapshots = serde_json::to_vec(&snapshots).expect("snapshots are plain data");
@@ -46,7 +46,7 @@ fn run_files(lane: &Lane) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
     }))
 }
 
-/// A visitor's own texts; numbered, as their order counts and their names may be the same.
+/// A visitor's own texts. They are numbered, because their order matters and their names may be equal.
 fn text_files(text: &Text) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
     let own = if let Text::Own(files) = text { files.as_slice() } else { &[] };
     own.iter()
@@ -70,7 +70,7 @@ fn texts(files: &mut Files) -> Option<Text> {
 /// If it has no checkpoint yet.
 pub fn export(experiment: &Experiment, tokenizer: &Tokenizer, lane: &Lane) -> Result<File, String> {
     let Some(checkpoint) = &lane.kept else {
-        return Err("there is no checkpoint yet: pause the run, and one is made".to_owned());
+        return Err("there is no checkpoint yet: pause the run to make one".to_owned());
     };
     let name = format!("{}-step-{}", lane.lane.name().to_lowercase(), checkpoint.state.step);
     let tokenizer = (TOKENIZER.to_owned(), tokenizer.to_json().into_bytes());
@@ -79,9 +79,9 @@ pub fn export(experiment: &Experiment, tokenizer: &Tokenizer, lane: &Lane) -> Re
     Ok(File { name: format!("{name}.zip"), bytes: pack(inside, size(lane)) })
 }
 
-/// What is kept for the next visit.
+/// The session for the next visit.
 pub fn session(experiment: &Experiment, lanes: &[Lane]) -> Vec<u8> {
-    // The texts are files of their own.
+    // The texts are separate files.
     let plain = Experiment { text: Text::Demo, ..experiment.clone() };
     let plain = serde_json::to_vec(&plain).expect("experiments are plain data");
     let runs = lanes.iter().flat_map(|lane| {
@@ -91,10 +91,10 @@ pub fn session(experiment: &Experiment, lanes: &[Lane]) -> Vec<u8> {
     pack(files.chain(text_files(&experiment.text)).chain(runs), lanes.iter().map(size).sum())
 }
 
-/// A session that was kept.
+/// Reads a saved session.
 ///
 /// # Errors
-/// In words.
+/// The problem in words.
 pub fn restore(bytes: &[u8]) -> Result<Draft, Failure> {
     let mut files = unpack(bytes)?;
     let experiment = files.remove(EXPERIMENT).ok_or_else(|| "it names no experiment".to_owned())?;
@@ -108,10 +108,10 @@ pub fn restore(bytes: &[u8]) -> Result<Draft, Failure> {
     Draft::with_pasts(experiment, pasts)
 }
 
-/// A run folder's files, or a zip of them; `text` is what it was trained on, unless it is there.
+/// Opens a run folder's files, or a zip of them. `text` is the training text, unless the files contain it.
 ///
 /// # Errors
-/// What is missing or doesn't fit.
+/// The missing or invalid part.
 pub fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
     let mut files = Files::new();
     for file in given {
@@ -121,15 +121,15 @@ pub fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
             files.insert(file.name.replace('\\', "/"), file.bytes);
         }
     }
-    // macOS adds a folder of its own to a zip.
+    // macOS adds a folder to zips.
     files.retain(|path, _| !path.starts_with("__MACOSX/"));
     let root = files.keys().filter_map(|path| path.strip_suffix(CONFIG));
     let root = root.filter(|root| root.is_empty() || root.ends_with('/')).min_by_key(|it| it.len());
     let Some(root) = root.map(str::to_owned) else {
         let names: Vec<&str> = files.keys().take(4).map(String::as_str).collect();
         return Err(Failure::Input(format!(
-            "that is no run: it has no {CONFIG} (only {}). Choose the folder that `nitp train` \
-             made, or a zip of it",
+            "this is no run: it has no {CONFIG} (only {}). Choose a run folder of `nitp train`, or a \
+             zip of one",
             names.join(", ")
         )));
     };
@@ -151,21 +151,21 @@ pub fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
             "the run's {TOKENIZER} is missing: choose its whole folder"
         )));
     }
-    // A run's own paths are those of another machine.
+    // The paths in the run's configuration are those of another machine.
     config.data.paths = DataConfig::default().paths;
     let text = texts(&mut files).unwrap_or(text);
     let experiment = Experiment { config: config.to_toml(), text, tokenizer, lanes: vec![lane] };
     Draft::with_pasts(experiment, vec![past])
 }
 
-/// A run's past from its files, with its newest checkpoint.
+/// A run's history and its newest checkpoint, from its files.
 fn past(files: &Files) -> Result<Past, String> {
     let text =
         |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let snapshots = files.get(SNAPSHOTS);
     let snapshots = snapshots.and_then(|it| serde_json::from_slice(it).ok()).unwrap_or_default();
     let history = History::from_jsonl(&text(METRICS).unwrap_or_default(), snapshots);
-    // A folder that lacks files, or that no run of ours names so, is no checkpoint.
+    // A folder with missing files, or with a name that is not of a checkpoint's form, is no checkpoint.
     let folders = files.keys().rev().filter_map(|path| path.strip_suffix(checkpoint_file::TRAINER));
     let mut whole = folders.filter_map(|folder| {
         let name = folder.strip_prefix("checkpoints/")?.strip_suffix('/')?;
@@ -183,7 +183,7 @@ fn past(files: &Files) -> Result<Past, String> {
     Ok((history, Some(Box::new(checkpoint.map_err(|error| error.to_string())?))))
 }
 
-/// Takes the files below a path out.
+/// Removes and returns the files below a path.
 fn take_within(files: &mut Files, root: &str) -> Files {
     let all = std::mem::take(files);
     let mut below = Files::new();
@@ -196,7 +196,7 @@ fn take_within(files: &mut Files, root: &str) -> Files {
     below
 }
 
-/// About how many bytes a run's files have.
+/// Approximate number of bytes of a run's files.
 fn size(lane: &Lane) -> usize {
     let weights = |checkpoint: &Checkpoint| -> usize {
         checkpoint.weights.values().map(|tensor| 4 * tensor.data.len()).sum()
@@ -204,7 +204,7 @@ fn size(lane: &Lane) -> usize {
     (1 << 20) + lane.kept.as_ref().map_or(0, |checkpoint| 3 * weights(checkpoint))
 }
 
-/// A zip without compression: weights don't compress.
+/// A zip without compression, because weights don't compress.
 fn pack(files: impl Iterator<Item = (String, Vec<u8>)>, size: usize) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::with_capacity(size)));
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
@@ -219,14 +219,14 @@ fn unpack(bytes: &[u8]) -> Result<Files, String> {
     unpack_within(bytes, MOST)
 }
 
-/// As [`unpack`], up to this many bytes and files: what a zip says of its sizes need not be true.
+/// Like [`unpack`], with limits on bytes and files: the sizes in a zip's headers may be wrong.
 fn unpack_within(bytes: &[u8], (most, most_files): (usize, usize)) -> Result<Files, String> {
     let words = |error: &dyn std::fmt::Display| format!("the zip can't be read: {error}");
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| words(&error))?;
     if zip.len() > most_files {
         return Err(format!(
-            "the zip has {} files, and a run has a few dozen: choose the zip of one run alone (at \
-             most {most_files} files)",
+            "the zip has {} files, too many for one run: choose the zip of one run (at most \
+             {most_files} files)",
             zip.len()
         ));
     }
@@ -236,13 +236,13 @@ fn unpack_within(bytes: &[u8], (most, most_files): (usize, usize)) -> Result<Fil
         let mut file = zip.by_index(index).map_err(|error| words(&error))?;
         if file.is_file() {
             let mut bytes = Vec::new();
-            // One more than there may be, to know of it.
+            // One byte more than the limit, to detect that it is exceeded.
             let limit = left as u64 + 1;
             file.by_ref().take(limit).read_to_end(&mut bytes).map_err(|error| words(&error))?;
             left = left.checked_sub(bytes.len()).ok_or_else(|| {
                 format!(
-                    "the zip unpacks to more than the {} MiB that there is room for: zip the run with its \
-                     newest checkpoint alone",
+                    "the zip unpacks to more than the {} MiB available: zip the run with only its \
+                     newest checkpoint",
                     most >> 20
                 )
             })?;
@@ -257,7 +257,7 @@ fn unpack_within(bytes: &[u8], (most, most_files): (usize, usize)) -> Result<Fil
 mod tests {
     use super::*;
 
-    /// Files of zeros, which deflate to a thousandth.
+    /// A zip of files of zeros, which compress to a thousandth.
     fn bomb(files: usize, size: usize) -> Vec<u8> {
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);

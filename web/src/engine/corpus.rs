@@ -1,4 +1,4 @@
-//! The text of an experiment: tokens, the held-out tokens that are shown, and what is known of them.
+//! The text of an experiment: tokens, the held-out tokens that are shown, and their labels.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -9,23 +9,23 @@ use serde_json::Value;
 
 use crate::protocol::{Experiment, Label, Points, Text};
 
-/// The demo corpus: in a browser a file of its own, which is loaded when it is first needed.
+/// The demo corpus. In a browser it is a separate file, which is loaded when it is first needed.
 static DEMO: OnceLock<String> = OnceLock::new();
 const DEMO_TOKENIZER: &str = include_str!("../../../demo-data/tokenizer.json");
 
 /// Fields of the demo corpus that label a document.
 const LABELS: [&str; 6] = ["topic", "mood", "speaker", "place", "season", "weather"];
 
-/// Most tokens that are shown.
+/// Largest number of tokens that are shown.
 const MOST_POINTS: usize = 512;
 
-/// Gives the demo corpus, once it is loaded.
+/// Sets the demo corpus after it was loaded.
 pub fn set_demo(text: String) {
-    // A second load brings the same.
+    // A second load has the same text.
     let _ = DEMO.set(text);
 }
 
-/// Whether the demo corpus has to be loaded yet.
+/// Whether the demo corpus is not loaded yet.
 pub fn lacks_demo() -> bool {
     demo().is_none()
 }
@@ -46,9 +46,9 @@ pub struct Corpus {
     pub dataset: Arc<Dataset>,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What is to be said of it, such as how much of it the tokenizer doesn't know.
+    /// Warnings about it, such as the share of unknown tokens.
     pub warnings: Vec<String>,
     /// Labels by document: name, values, value of each document.
     labels: Vec<(String, Vec<String>, Vec<u16>)>,
@@ -58,7 +58,7 @@ impl Corpus {
     /// Tokenises an experiment's text.
     ///
     /// # Errors
-    /// In words: what is wrong with the text or the tokenizer, and what to do.
+    /// The problem with the text or the tokenizer, and advice, in words.
     pub fn new(config: &Config, experiment: &Experiment) -> Result<Self, String> {
         let tokenizer = tokenizer(config, experiment)?;
         let mut fingerprint = Fingerprint::new(&tokenizer);
@@ -83,14 +83,14 @@ impl Corpus {
                 let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
                 (names.join(", "), texts, Vec::new())
             }
-            Text::Same => return Err("there is no run whose text could be taken".to_owned()),
+            Text::Same => return Err("there is no run to take the text from".to_owned()),
         };
         let texts = texts.iter().map(String::as_str);
         let corpus = TokenCorpus::from_texts(&tokenizer, texts)
             .map_err(|error| error.to_string())?
             .with_fingerprint(fingerprint.finish());
         let warnings = tokenizer.check_corpus(&corpus);
-        // Every label needs its document: a text that is split or dropped would shift them.
+        // Labels are used only if every text is one document: a divided or dropped text would shift them.
         let labels = labels
             .into_iter()
             .filter(|(_, _, of): &(_, _, Vec<u16>)| of.len() == corpus.documents())
@@ -132,7 +132,7 @@ impl Corpus {
     }
 }
 
-/// A token may be a part of a character: a sign that fonts have is in its place.
+/// Replaces U+FFFD, which stands for a part of a character, by a character that the fonts have.
 pub fn readable(text: &str) -> String {
     text.replace('\u{fffd}', "□")
 }

@@ -1,4 +1,4 @@
-//! What trains: a GPU adapter or the CPU.
+//! The device that trains: a GPU adapter or the CPU.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use nitp_core::train::tune;
 use super::session::Failure;
 use crate::protocol::DeviceWish;
 
-/// A machine.
+/// A device.
 #[derive(Clone, Debug)]
 pub enum Device {
     /// The CPU executor.
@@ -23,7 +23,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// The wished machine, or the CPU with the reason for it.
+    /// Opens the requested device, or the CPU. Returns its description with the reason.
     pub async fn open(wish: DeviceWish) -> (Self, String) {
         let request = match wish {
             DeviceWish::Cpu => return (Self::Cpu, "the CPU, as asked".to_owned()),
@@ -45,10 +45,10 @@ impl Device {
         }
     }
 
-    /// Measures the ways to do a model's ops on a GPU, as far as `known` does not tell and a few
-    /// seconds suffice: what is known then, if it is more.
+    /// Measures the variants of a model's ops on a GPU that are not in `known`, for at most a few seconds. Returns all
+    /// measurements if there are new ones.
     ///
-    /// Where that fails, so will the run itself, with words.
+    /// If this fails, the run itself will also fail, with an error message.
     pub async fn tune(&mut self, config: &Config, known: Option<&str>) -> Option<String> {
         const TIME: Duration = Duration::from_secs(5);
         let Self::Gpu(gpu) = self else { return None };
@@ -59,10 +59,10 @@ impl Device {
         (tuning != known).then(|| tuning.write())
     }
 
-    /// Whether this machine computes in the configured precision: a page emulates none.
+    /// Checks that this device supports the configured precision. The page does not emulate it.
     ///
     /// # Errors
-    /// In words.
+    /// The problem in words.
     pub fn check_precision(&self, config: &Config) -> Result<(), Failure> {
         let has_it = match self {
             Self::Cpu => false,
@@ -77,33 +77,33 @@ impl Device {
         };
         Err(Failure::Input(format!(
             "train.precision = \"mixed\" needs a WebGPU adapter with 16-bit numbers (shader-f16), and \
-             {lacking}. Set train.precision to \"f32\", or take another browser or machine"
+             {lacking}. Set train.precision to \"f32\", or use another browser or machine"
         )))
     }
 
-    /// Whether this program can address what so many runs of a model need: in a browser, 4 GiB.
+    /// Checks that the program can address the memory for this number of runs: a browser tab has 4 GiB.
     ///
     /// # Errors
-    /// In words.
+    /// The problem in words.
     pub fn check_memory(&self, config: &Config, runs: usize) -> Result<(), Failure> {
         if usize::BITS > 32 {
             return Ok(());
         }
         let memory = Memory::of(config, self.limits()).map_err(ExecutorError::from)?;
-        // A checkpoint has weights and two moments. Each run holds one and makes another; one
-        // run's is written into a file that holds all.
+        // A checkpoint has weights and two moments. Each run holds one checkpoint and makes another, and one file holds
+        // the checkpoints of all runs.
         let checkpoint = 3 * memory.weights;
         let runs = runs as u64;
         let held = if self.is_gpu() { 0 } else { runs * memory.total() };
         let needed = held + 3 * runs * checkpoint + checkpoint;
-        // What is not counted, and gaps.
+        // Leaves room for other data and for fragmentation.
         let room = u64::from(u32::MAX) / 10 * 9;
         if needed <= room {
             return Ok(());
         }
         Err(Failure::Input(format!(
-            "{runs} runs of this model need {:.1} GB, and a tab has {:.1} GB for them. Choose a \
-             smaller preset, batch or context; the program `nitp train` has no such limit",
+            "{runs} runs of this model need {:.1} GB, and a tab has {:.1} GB. Choose a smaller preset, \
+             batch or context; `nitp train` has no such limit",
             needed as f64 / 1e9,
             room as f64 / 1e9
         )))

@@ -1,16 +1,16 @@
-//! What a run told, thinned so that a long run's memory stays flat.
+//! A run's events, thinned so that the memory of a long run stays bounded.
 
 use nitp_core::train::{EvaluationEvent, Event, GeometryEvent, StepEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::Snapshot;
 
-/// Most steps, evaluations and snapshots that are remembered.
+/// Largest numbers of stored steps, evaluations and snapshots.
 const MOST_STEPS: usize = 4096;
 const MOST_EVALUATIONS: usize = 1024;
 const MOST_SNAPSHOTS: usize = 48;
 
-/// A run's past: every n-th of what it told, n doubling as it grows, and the newest.
+/// A run's history: every n-th event, where n doubles as the run grows, and the newest event.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct History {
     steps: Thinned<StepEvent>,
@@ -18,11 +18,11 @@ pub struct History {
     snapshots: Thinned<(usize, Snapshot)>,
 }
 
-/// A list of at most so many items.
+/// A list with a limited number of items.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Thinned<T> {
     items: Vec<T>,
-    /// Every which one is kept; the last item is the newest, whether it is one of them or not.
+    /// Every `stride`-th item is kept. The last item is always the newest one.
     stride: usize,
     seen: usize,
 }
@@ -34,9 +34,9 @@ impl<T> Default for Thinned<T> {
 }
 
 impl<T> Thinned<T> {
-    /// Adds an item; past `most`, every other one goes.
+    /// Adds an item. If there are more than `most`, every second item is removed.
     pub fn push(&mut self, item: T, most: usize) {
-        // The newest one was shown for being the newest.
+        // The previous item was kept only because it was the newest.
         if self.seen > 0 && !(self.seen - 1).is_multiple_of(self.stride) {
             self.items.pop();
         }
@@ -49,17 +49,17 @@ impl<T> Thinned<T> {
                 index % 2 == 1
             });
             self.stride *= 2;
-            // What is last now is a kept one.
+            // The last item is now one of the kept ones.
             self.seen = (self.items.len() - 1) * self.stride + 1;
         }
     }
 
-    /// What is remembered, oldest first.
+    /// The items, oldest first.
     pub fn items(&self) -> &[T] {
         &self.items
     }
 
-    /// Forgets all after the last item for which `keep` holds.
+    /// Removes all items after the last one for which `keep` holds.
     pub fn rewind(&mut self, keep: impl Fn(&T) -> bool) {
         let before = self.items.len();
         while self.items.last().is_some_and(|item| !keep(item)) {
@@ -103,14 +103,14 @@ impl History {
         self.snapshots.items()
     }
 
-    /// Forgets all after a step.
+    /// Removes all events after a step.
     pub fn rewind(&mut self, step: usize) {
         self.steps.rewind(|event| event.step <= step);
         self.evaluations.rewind(|event| event.step <= step);
         self.snapshots.rewind(|(at, _)| *at <= step);
     }
 
-    /// As the lines of a `metrics.jsonl`.
+    /// The lines of a `metrics.jsonl`.
     pub fn to_jsonl(&self) -> String {
         let steps = self.steps().iter().cloned().map(|event| (event.step, Event::Step(event)));
         let evaluations =
@@ -118,7 +118,7 @@ impl History {
         let geometry = self.snapshots().iter();
         let geometry = geometry.map(|(step, it)| (*step, Event::Geometry(it.geometry.clone())));
         let mut events: Vec<(usize, Event)> = steps.chain(evaluations).chain(geometry).collect();
-        // A stable sort: of one step, the step itself comes first.
+        // A stable sort, so that the event of a step comes before other events at the step.
         events.sort_by_key(|(step, _)| *step);
         let line = |(_, event): &(usize, Event)| {
             serde_json::to_string(event).expect("events are plain data") + "\n"
@@ -128,8 +128,7 @@ impl History {
 }
 
 impl History {
-    /// From the lines of a `metrics.jsonl`, and what is known of the snapshots beside it. Lines of
-    /// other kinds are left out.
+    /// Reads the lines of a `metrics.jsonl`, and adds these snapshots. Other lines are ignored.
     pub fn from_jsonl(text: &str, snapshots: Vec<Snapshot>) -> Self {
         let mut history = Self::default();
         let mut shown = snapshots.into_iter().peekable();

@@ -1,4 +1,4 @@
-//! What is to be seen of a model in one text: cosines, routing, curvature.
+//! Inspection of a model with one text: cosines, routing, curvature.
 
 use nalgebra::{DMatrix, DVector};
 use nitp_core::config::{Config, NitpLoss, Source};
@@ -7,7 +7,7 @@ use nitp_core::train::Probe;
 
 use crate::protocol::{Inspected, Inspection};
 
-/// What to look for.
+/// A request for an inspection.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     step: usize,
@@ -18,7 +18,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What this model can show of what is asked for.
+    /// The parts of the request that this model supports.
     pub fn new(config: &Config, asked: &Inspection) -> Self {
         Self {
             step: 0,
@@ -29,12 +29,12 @@ impl Wanted {
         }
     }
 
-    /// The same, at a step.
+    /// The same request at a step.
     pub fn at(self, step: usize) -> Self {
         Self { step, ..self }
     }
 
-    /// The parameters that are needed, by name.
+    /// Names of the required parameters.
     pub fn parameters(&self) -> Vec<&'static str> {
         match (self.curvature, self.projector) {
             (false, _) => Vec::new(),
@@ -44,14 +44,13 @@ impl Wanted {
     }
 }
 
-/// Whether the NITP loss is the one whose curvature Lemma 3.1 gives, at the state that the
-/// unembedding reads.
+/// Whether Lemma 3.1 gives the curvature of the NITP loss at the input of the unembedding.
 fn has_lemma(config: &Config) -> bool {
     let nitp = &config.nitp;
     nitp.has_target() && nitp.loss == NitpLoss::Cosine && nitp.source == Source::PostNorm
 }
 
-/// What was seen; `parameters` are those that were wanted, in their order.
+/// The result; `parameters` are those of [`Wanted::parameters`], in the same order.
 pub fn inspected(
     config: &Config,
     wanted: &Wanted,

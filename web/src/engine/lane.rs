@@ -1,4 +1,4 @@
-//! One of the two runs: a trainer, what it told, and the looks into its model.
+//! One of the two runs: a trainer, its events, and inspections of its model.
 
 use std::collections::VecDeque;
 
@@ -16,25 +16,25 @@ use super::inspection::{self, Wanted};
 use super::snapshot::snapshot;
 use crate::protocol::{self, Inspection, Snapshot, Update, Writing, Written};
 
-/// Shown of the probabilities after a prompt.
+/// Number of tokens shown after a prompt.
 const SHOWN_NEXT: usize = 8;
 
 /// One run.
 pub struct Lane {
-    /// Which.
+    /// Which of the two runs.
     pub lane: protocol::Lane,
     /// Its configuration.
     pub config: Config,
     /// Its trainer.
     pub trainer: Trainer,
-    /// What it told.
+    /// Its events.
     pub history: History,
-    /// The newest checkpoint of a step of which the other run has one too.
+    /// The newest checkpoint of a step at which the other run also has one.
     pub kept: Option<Box<Checkpoint>>,
-    /// A newer one.
+    /// A newer checkpoint.
     pub newest: Option<Box<Checkpoint>>,
     generator: Option<Generator>,
-    /// The steps after which it read the weights.
+    /// The step of the weights in the generator's cache.
     generated_at: usize,
     prober: Option<Prober>,
     writing: Option<WritingJob>,
@@ -61,18 +61,18 @@ struct LookingJob {
     wanted: Wanted,
 }
 
-/// What both runs share.
+/// Data that both runs share.
 pub struct Shared<'a> {
-    /// For prompts.
+    /// The tokenizer, for prompts.
     pub tokenizer: &'a Tokenizer,
     /// Strings of all tokens.
     pub vocabulary: &'a [String],
-    /// How many of the held-out states are shown.
+    /// Number of held-out states that are shown.
     pub points: usize,
 }
 
 impl Lane {
-    /// A run with what it told before, if it goes on.
+    /// A run, with its history if it is continued.
     pub fn new(
         lane: protocol::Lane,
         config: Config,
@@ -81,7 +81,8 @@ impl Lane {
         kept: Option<Box<Checkpoint>>,
     ) -> Self {
         trainer.read_unembedding();
-        // The trainer measures a new run's start by itself; a log holds no cloud.
+        // The trainer measures the start of a new run itself. A continued run needs a measurement, because its log has
+        // no cloud.
         let at = trainer.submitted();
         let has_cloud = |(step, it): &(usize, Snapshot)| *step == at && !it.positions.is_empty();
         if at > 0 && !history.snapshots().last().is_some_and(has_cloud) {
@@ -104,7 +105,7 @@ impl Lane {
         }
     }
 
-    /// Whether a request is under way.
+    /// Whether a request is pending.
     pub fn is_asked(&self) -> bool {
         self.writing.is_some()
             || self.next_writing.is_some()
@@ -112,7 +113,7 @@ impl Lane {
             || self.next_look.is_some()
     }
 
-    /// Goes on by one piece of work, at most to `step`.
+    /// Advances by one piece of work, at most to `step`.
     ///
     /// # Errors
     /// As [`Trainer::advance`].
@@ -124,7 +125,7 @@ impl Lane {
     ) -> Result<Progress, TrainError> {
         self.trainer.hold_at(step);
         let progress = self.trainer.advance();
-        // What was done before a failure is told all the same.
+        // Events from before a failure are still reported.
         let events: Vec<Event> = self.trainer.events().collect();
         for event in events {
             self.take(event, shared, updates);
@@ -157,15 +158,15 @@ impl Lane {
         }
     }
 
-    /// Goes on with a prompt, in place of another one.
+    /// Starts to continue a prompt, replacing a previous one.
     ///
     /// # Errors
-    /// In words.
+    /// The problem in words.
     pub fn start_writing(&mut self, wanted: &Writing, shared: &Shared<'_>) -> Result<(), String> {
         let mut tokens =
             shared.tokenizer.encode_prompt(&wanted.prompt).map_err(|error| error.to_string())?;
         if tokens.is_empty() {
-            // A text begins after the end of another one, or on a new line.
+            // A text begins after an end-of-text token, or on a new line.
             tokens = match shared.tokenizer.end_of_text() {
                 Some(token) => vec![token],
                 None => shared.tokenizer.encode("\n").map_err(|error| error.to_string())?,
@@ -191,7 +192,7 @@ impl Lane {
         shared: &Shared<'_>,
         updates: &mut VecDeque<Update>,
     ) -> Result<bool, ExecutorError> {
-        // A read under way is awaited first.
+        // A pending read must arrive first.
         if self.writing.as_ref().is_none_or(|job| job.ticket.is_none()) {
             self.writing = self.next_writing.take().or(self.writing.take());
         }
@@ -202,7 +203,7 @@ impl Lane {
             Some(generator) => generator,
             none => none.insert(Generator::new(executor, &self.config)?),
         };
-        // Keys and values of other weights are of no use.
+        // Cached keys and values of other weights are invalid.
         if std::mem::replace(&mut self.generated_at, steps) != steps {
             generator.forget();
         }
@@ -237,10 +238,10 @@ impl Lane {
         Ok(true)
     }
 
-    /// Looks at a text, in place of one that still waits.
+    /// Starts an inspection of a text, replacing one that still waits.
     ///
     /// # Errors
-    /// In words.
+    /// The problem in words.
     pub fn start_looking(
         &mut self,
         wanted: &Inspection,
@@ -301,7 +302,7 @@ impl Lane {
     }
 }
 
-/// The likeliest tokens with their probabilities. Ids that are no tokens are not drawn either.
+/// The likeliest tokens with their probabilities, without ids that are no tokens, which are never sampled.
 fn likeliest(logits: &[f32], shared: &Shared<'_>) -> Vec<(String, f32)> {
     let tokens = shared.tokenizer.token_mask();
     let mut order: Vec<usize> = (0..logits.len()).filter(|&id| tokens[id]).collect();

@@ -1,7 +1,6 @@
-//! What trains and measures: two runs in lock step, the looks into them, what is kept of them.
-//!
-//! The engine never waits. Its host calls [`Engine::pump`] over and over, hands it commands in
-//! between, and passes on its updates; only opening a device is asynchronous.
+//! The engine: trains two runs in lock step, inspects them, and saves them.
+//! The engine never blocks. Its host calls [`Engine::pump`] repeatedly, passes commands to it in between, and forwards
+//! its updates. Only opening a device is asynchronous.
 
 mod archive;
 mod corpus;
@@ -21,12 +20,12 @@ use session::{Draft, Failure, Session};
 
 use crate::protocol::{Command, Experiment, Phase, Text, Update};
 
-/// What a call of [`Engine::pump`] came to.
+/// Result of [`Engine::pump`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pumped {
-    /// There was work, and there is more.
+    /// Work was done, and there is more.
     Worked,
-    /// Something is under way: call again soon.
+    /// Work is pending: call again soon.
     Waiting,
     /// Nothing to do until the next command.
     Idle,
@@ -38,15 +37,14 @@ pub struct Engine {
     session: Option<Session>,
     phase: Phase,
     updates: VecDeque<Update>,
-    /// What was kept on the last visit, until it is opened.
+    /// The session saved on the last visit, until it is opened.
     kept: Option<Vec<u8>>,
-    /// What was measured of this machine's adapter, as its host keeps it.
+    /// Measurements of this machine's adapter, as text.
     tuning: Option<String>,
 }
 
 impl Engine {
-    /// An engine with what it asked to keep on the last visit: the runs, and what was measured of the
-    /// adapter.
+    /// An engine with the data saved on the last visit: the runs, and the adapter's measurements.
     pub fn new(kept: Option<Vec<u8>>, tuning: Option<String>) -> Self {
         Self {
             device: Device::Cpu,
@@ -58,7 +56,7 @@ impl Engine {
         }
     }
 
-    /// What it has to tell since the last call.
+    /// The updates since the last call.
     pub fn updates(&mut self) -> impl Iterator<Item = Update> + '_ {
         self.updates.drain(..)
     }
@@ -73,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// Does what was asked, or says why not.
+    /// Executes a command. Errors are reported as updates.
     pub async fn handle(&mut self, command: Command) {
         if let Err(error) = self.obey(command).await {
             self.updates.push_back(Update::Error(error.to_string()));
@@ -89,8 +87,8 @@ impl Engine {
                 if let Some(bytes) = self.kept.take() {
                     self.restore(&bytes).await.map_err(|error| {
                         format!(
-                            "What was kept can't be opened: {error} It stays kept until \
-                                 another run is."
+                            "The saved run can't be opened: {error} It stays saved until another run \
+                                 is saved."
                         )
                     })?;
                 }
@@ -103,7 +101,7 @@ impl Engine {
                 }
             }
             Command::Run(until) => self.run(until.unwrap_or(usize::MAX))?,
-            // It pauses where both runs are even.
+            // Pauses at a step that both runs reach.
             Command::Pause => self.session()?.hold(),
             Command::Write(wanted) => self.session()?.start_writing(&wanted)?,
             Command::Inspect(wanted) => self.session()?.start_looking(&wanted)?,
@@ -137,11 +135,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts the text and the tokenizer of the run under way where an experiment asks for them.
+    /// Replaces [`Text::Same`] by the text and tokenizer of the current run.
     fn resolve(&self, experiment: &mut Experiment) -> Result<(), String> {
         let Some(session) = &self.session else {
             return match experiment.text {
-                Text::Same => Err("there is no run whose text could be taken".to_owned()),
+                Text::Same => Err("there is no run to take the text from".to_owned()),
                 _ => Ok(()),
             };
         };
@@ -149,16 +147,16 @@ impl Engine {
         if experiment.text == Text::Same {
             experiment.text = text.clone();
         }
-        // The built-in ones are known by their names.
+        // Built-in tokenizers are identified by name.
         experiment.tokenizer = experiment.tokenizer.take().or_else(|| tokenizer.cloned());
         Ok(())
     }
 
-    /// Leaves what there is for a draft's runs: on the CPU where the GPU can't hold them.
+    /// Replaces the session by a draft's runs; on the CPU if the GPU can't hold them.
     async fn begin(&mut self, draft: &Draft, continued: bool) -> Result<(), Failure> {
-        // Both together may be more than there is room for.
+        // Frees the old session first: memory may not suffice for both.
         self.session = None;
-        // What fits no tab is refused before the adapter is asked to hold it.
+        // Runs that exceed a tab's memory are rejected before the adapter is measured.
         if self.device.check_memory(draft.config(), draft.runs()).is_ok()
             && let Some(tuning) = self.device.tune(draft.config(), self.tuning.as_deref()).await
         {
@@ -167,7 +165,7 @@ impl Engine {
         }
         let session = match Session::new(draft, &self.device) {
             Err(error @ Failure::Machine(_)) if self.device.is_gpu() => {
-                self.leave_gpu(&format!("{error} The CPU does it instead."));
+                self.leave_gpu(&format!("{error} The CPU is used instead."));
                 Session::new(draft, &self.device)
             }
             other => other,
@@ -221,7 +219,7 @@ impl Engine {
         }
     }
 
-    /// Goes on without the GPU, if it was the GPU that failed.
+    /// Continues on the CPU, if the GPU failed.
     fn recover(&mut self, error: Failure) {
         let Some(session) = self.session.take() else { return };
         if !(self.device.is_gpu() && matches!(error, Failure::Machine(_))) {
@@ -237,7 +235,7 @@ impl Engine {
                     0 => "from the start".to_owned(),
                     step => format!("from step {step}, the last checkpoint"),
                 };
-                self.leave_gpu(&format!("{error} The run goes on {from}, on the CPU."));
+                self.leave_gpu(&format!("{error} The run continues {from}, on the CPU."));
                 self.updates.push_back(Update::Rewound(step));
                 let over = session.is_over();
                 self.session = Some(session);
@@ -252,7 +250,7 @@ impl Engine {
         }
     }
 
-    /// Waits for what is under way: a thread's host; a browser yields instead.
+    /// Waits for pending work. For a host with threads; a browser yields instead.
     pub fn wait(&mut self) {
         if let Some(session) = &mut self.session {
             session.wait();

@@ -1,4 +1,4 @@
-//! The experiment under way: runs that differ in NITP alone, step by step together.
+//! The current experiment: runs that differ only in NITP, trained in lock step.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,25 +20,25 @@ use crate::protocol::{
     self, Experiment, File, Inspection, Points, Prepared, Text, Update, Writing,
 };
 
-/// Time between two checkpoints for the next visit, at least.
+/// Least time between two checkpoints for the next visit.
 const KEEP_EVERY: Duration = Duration::from_secs(10);
 
-/// Something that ends a run, or keeps one from beginning.
+/// A failure that ends a run or prevents its start.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// What the visitor gave.
+    /// Invalid input.
     #[error("{0}")]
     Input(String),
-    /// The machine.
+    /// A failure of the device.
     #[error("{}", machine_words(.0))]
     Machine(#[from] ExecutorError),
-    /// The run of this name.
+    /// A failure of the run of this name.
     #[error("{0}: {1}")]
     Run(&'static str, TrainError),
 }
 
 impl Failure {
-    /// Of a run's trainer.
+    /// A failure of a run's trainer.
     fn of(lane: &Lane, error: TrainError) -> Self {
         match error {
             TrainError::Executor(error) => Self::Machine(error),
@@ -53,7 +53,7 @@ impl From<String> for Failure {
     }
 }
 
-/// What a machine's failure is called on a page: there is no command line here to advise.
+/// A device's failure in words for the page, without advice on command-line options.
 fn machine_words(error: &ExecutorError) -> String {
     match error {
         ExecutorError::DeviceLost { reason } => format!("The GPU device was lost ({reason})."),
@@ -65,15 +65,15 @@ fn machine_words(error: &ExecutorError) -> String {
     }
 }
 
-/// A run's past and its checkpoint.
+/// A run's history and its checkpoint.
 pub type Past = (History, Option<Box<Checkpoint>>);
 
-/// An experiment that was read and fits together; no machine was asked for anything yet.
+/// A validated experiment, before any device is used.
 pub struct Draft {
     experiment: Experiment,
     config: Config,
     corpus: Arc<Corpus>,
-    /// By run; none for a new one.
+    /// Histories by run; empty for a new experiment.
     pasts: Vec<Past>,
 }
 
@@ -81,16 +81,16 @@ impl Draft {
     /// A new experiment.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem.
     pub fn new(experiment: Experiment) -> Result<Self, Failure> {
         let pasts = experiment.lanes.iter().map(|_| Past::default()).collect();
         Self::with_pasts(experiment, pasts)
     }
 
-    /// An experiment that goes on: a past for each of its runs.
+    /// A continued experiment, with a history for each of its runs.
     ///
     /// # Errors
-    /// What is wrong with it, or does not fit together.
+    /// The problem, or the parts that don't fit together.
     pub fn with_pasts(experiment: Experiment, pasts: Vec<Past>) -> Result<Self, Failure> {
         let config = Config::from_toml(&experiment.config).map_err(|error| error.to_string())?;
         let corpus = Arc::new(Corpus::new(&config, &experiment)?);
@@ -105,7 +105,7 @@ impl Draft {
         &self.config
     }
 
-    /// How many runs there are.
+    /// Number of runs.
     pub fn runs(&self) -> usize {
         self.experiment.lanes.len()
     }
@@ -122,9 +122,9 @@ pub struct Session {
     pub target: usize,
     /// When the next checkpoint for the next visit is due.
     next_keep: Instant,
-    /// The step of the last one.
+    /// The step of the last saved checkpoint.
     kept_step: usize,
-    /// Whether a run's numbers broke: it goes no further.
+    /// Whether a run diverged, so that training stops.
     broken: bool,
 }
 
@@ -132,7 +132,7 @@ impl Session {
     /// The runs of a draft.
     ///
     /// # Errors
-    /// What the machine lacks.
+    /// If the device can't hold the runs.
     pub fn new(draft: &Draft, device: &Device) -> Result<Self, Failure> {
         device.check_precision(draft.config())?;
         device.check_memory(draft.config(), draft.runs())?;
@@ -149,7 +149,7 @@ impl Session {
             }
             let executor = device.executor(&config)?;
             let source = Box::new(corpus.dataset.clone());
-            // Checkpoints are made by the clock.
+            // Checkpoints are made by time, not by step.
             let mut unkept = config.clone();
             unkept.train.checkpoint_interval = 0;
             let start = start.map_or(Start::Seed, Start::Checkpoint);
@@ -172,18 +172,18 @@ impl Session {
         })
     }
 
-    /// What the runs are trained on, and its tokenizer where it is no built-in one.
+    /// The training text, and its tokenizer, unless it is a built-in one.
     pub fn text(&self) -> (&Text, Option<&String>) {
         (&self.experiment.text, self.experiment.tokenizer.as_ref())
     }
 
-    /// What is in the session is what is kept already.
+    /// Marks the session as saved. Returns its step.
     pub fn is_kept(&mut self) -> usize {
         self.kept_step = self.common_checkpoint().unwrap_or(0);
         self.kept_step
     }
 
-    /// The same experiment from its last checkpoint, on another machine, and the step it is at.
+    /// The same experiment from its last checkpoint, on another device, and its step.
     ///
     /// # Errors
     /// As [`Session::new`].
@@ -198,14 +198,14 @@ impl Session {
         Ok((session, step))
     }
 
-    /// The step of the runs' checkpoints, if there are any: it is the same.
+    /// The common step of the runs' checkpoints, if there are any.
     fn common_checkpoint(&self) -> Option<usize> {
         let mut steps = self.lanes.iter().map(|lane| Some(lane.kept.as_ref()?.state.step));
         let first = steps.next()??;
         steps.all(|step| step == Some(first)).then_some(first)
     }
 
-    /// What is to be told of it first.
+    /// The first update about it.
     pub fn prepared(&self, continued: bool) -> Prepared {
         let dataset = &self.corpus.dataset;
         Prepared {
@@ -221,7 +221,7 @@ impl Session {
         }
     }
 
-    /// Tells the past anew.
+    /// Reports the history again.
     pub fn retell(&self, updates: &mut VecDeque<Update>) {
         for lane in &self.lanes {
             let (name, history) = (lane.lane, &lane.history);
@@ -237,7 +237,7 @@ impl Session {
     /// Does a piece of work; trains if `running`.
     ///
     /// # Errors
-    /// What ends a run.
+    /// A failure that ends a run.
     pub fn pump(
         &mut self,
         running: bool,
@@ -268,44 +268,44 @@ impl Session {
         })
     }
 
-    /// Steps that both have submitted.
+    /// Number of steps that all runs have submitted.
     fn slowest(&self) -> usize {
         self.lanes.iter().map(|lane| lane.trainer.submitted()).min().unwrap_or(0)
     }
 
-    /// Whether no step is left: all are done, or a run's numbers broke.
+    /// Whether no step is left, because all are done or a run diverged.
     pub fn is_over(&self) -> bool {
         self.broken || self.lanes.iter().all(|lane| lane.trainer.step() >= lane.config.train.steps)
     }
 
-    /// Whether all steps are done, and what is due after them is told.
+    /// Whether all steps are done, and all events were reported.
     pub fn is_finished(&self) -> bool {
         self.is_over() && self.lanes.iter().all(|lane| lane.trainer.is_idle())
     }
 
-    /// Whether the step to train to is reached and told.
+    /// Whether the target step is reached and reported.
     pub fn is_at_target(&self) -> bool {
         let there = |lane: &Lane| lane.trainer.step() >= self.target && lane.trainer.is_idle();
         self.lanes.iter().all(there)
     }
 
-    /// Trains no further than to the next step at which the runs are even.
+    /// Holds training at the next step that all runs reach.
     pub fn hold(&mut self) {
         self.target = self.lanes.iter().map(|lane| lane.trainer.submitted()).max().unwrap_or(0);
     }
 
-    /// Trains no further at all.
+    /// Ends training.
     pub fn give_up(&mut self) {
         self.broken = true;
     }
 
-    /// Makes a checkpoint of where the runs are, which is the same step.
+    /// Makes a checkpoint of all runs, which are at the same step.
     pub fn save(&mut self) {
         self.lanes.iter_mut().for_each(|lane| lane.trainer.save());
         self.next_keep = Instant::now() + KEEP_EVERY;
     }
 
-    /// Hands the host what has to last, once all have a checkpoint of the same step.
+    /// Passes a session to the host to save, if all runs have a checkpoint of the same step.
     fn keep(&mut self, updates: &mut VecDeque<Update>) {
         let step = |lane: &Lane| lane.newest.as_ref().map(|checkpoint| checkpoint.state.step);
         let first = self.lanes.first().and_then(step);
@@ -320,41 +320,41 @@ impl Session {
         let bytes = archive::session(&self.experiment, &self.lanes);
         updates.push_back(Update::Keep { step, bytes });
         self.kept_step = step;
-        // It is done less often where it takes long.
+        // Less often if it takes long.
         self.next_keep = Instant::now() + KEEP_EVERY.max(20 * begin.elapsed());
     }
 
     /// A run as a zipped folder that `nitp` reads.
     ///
     /// # Errors
-    /// If there is none with a checkpoint.
+    /// If there is no such run, or it has no checkpoint.
     pub fn export(&self, lane: protocol::Lane) -> Result<File, String> {
         let run = self.lanes.iter().find(|run| run.lane == lane);
         let run = run.ok_or_else(|| format!("there is no {} run", lane.name()))?;
         archive::export(&self.experiment, &self.corpus.tokenizer, run)
     }
 
-    /// Waits for what is under way.
+    /// Waits for pending work.
     pub fn wait(&mut self) {
         for lane in &mut self.lanes {
-            // What it reports comes up again at the next piece of work.
+            // An error occurs again at the next piece of work.
             let _ = lane.trainer.executor().wait();
         }
     }
 
-    /// Lets both models write.
+    /// Starts generation with both models.
     ///
     /// # Errors
-    /// In words.
+    /// The problem in words.
     pub fn start_writing(&mut self, wanted: &Writing) -> Result<(), String> {
         let shared = shared(&self.corpus, &self.vocabulary, &self.points);
         self.lanes.iter_mut().try_for_each(|lane| lane.start_writing(wanted, &shared))
     }
 
-    /// Looks into both models.
+    /// Starts an inspection of both models.
     ///
     /// # Errors
-    /// In words.
+    /// The problem in words.
     pub fn start_looking(&mut self, wanted: &Inspection) -> Result<(), String> {
         let shared = shared(&self.corpus, &self.vocabulary, &self.points);
         self.lanes.iter_mut().try_for_each(|lane| lane.start_looking(wanted, &shared))

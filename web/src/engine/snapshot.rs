@@ -1,15 +1,15 @@
-//! A look at the hidden states of the fixed tokens.
+//! Snapshot of the hidden states of the fixed tokens.
 
 use nitp_core::geometry::{align, cosine_histogram};
 use nitp_core::train::GeometryEvent;
 
 use crate::protocol::Snapshot;
 
-/// Parts of -1 to 1 in the histogram.
+/// Number of bins of the histogram from -1 to 1.
 const BINS: usize = 80;
 
-/// What is shown of `points` states of a geometry that brought the unembedding along, of which the
-/// first `vocabulary` tokens count. The cloud is turned to where `before` has it.
+/// The snapshot of `points` states of a geometry event with the unembedding, whose first `vocabulary` rows are tokens.
+/// The cloud is aligned to `before`.
 pub fn snapshot(
     mut geometry: GeometryEvent,
     points: usize,

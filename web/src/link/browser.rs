@@ -1,4 +1,4 @@
-//! The page's side of the worker, and the page around the canvas.
+//! The page's connection to the worker, and the page around the canvas.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,7 +24,7 @@ impl Page {
     /// Starts the worker's program.
     ///
     /// # Errors
-    /// What the browser says.
+    /// Errors of the browser.
     pub fn start(context: egui::Context) -> Result<Self, JsValue> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
@@ -48,8 +48,7 @@ impl Page {
             let why = why.ok().and_then(|it| it.as_string()).unwrap_or_default();
             told.borrow_mut().push(Update::Phase(Phase::Empty));
             told.borrow_mut().push(Update::Error(format!(
-                "The part that trains has stopped: {why}. Reload the page: a run that was kept \
-                 goes on from there."
+                "The training worker has stopped: {why}. Reload the page: a saved run continues."
             )));
             failed_context.request_repaint();
         });
@@ -76,7 +75,7 @@ impl Link for Page {
     }
 }
 
-/// Bytes of this program's memory: it only grows.
+/// Bytes of this program's memory, which only grows.
 pub fn wasm_memory() -> u64 {
     const PAGE: u64 = 1 << 16;
     core::arch::wasm32::memory_size::<0>() as u64 * PAGE
@@ -98,7 +97,7 @@ fn document() -> Option<web_sys::Document> {
 }
 
 impl Browser {
-    /// The page's parts that the app speaks to.
+    /// Access to the page's elements for the app.
     pub fn new(context: egui::Context) -> Self {
         super::mirror::Mirror::install(&context);
         let browser = Self {
@@ -114,7 +113,7 @@ impl Browser {
         browser
     }
 
-    /// Hears of another hash in the address, as when a link is pasted there.
+    /// Listens to changes of the hash in the address, for example when a link is pasted.
     fn listen_to_links(&self) {
         let (followed, context) = (self.followed.clone(), self.context.clone());
         let changed = Closure::<dyn FnMut()>::new(move || {
@@ -139,7 +138,7 @@ impl Browser {
         document()?.get_element_by_id(id)?.dyn_into().ok()
     }
 
-    /// Reads what is chosen in the page's file inputs.
+    /// Reads files chosen in the page's file inputs.
     fn listen(&self, choice: Choice) {
         let Some(input) = Self::input(choice) else { return };
         let (chosen, context) = (self.chosen.clone(), self.context.clone());
@@ -168,7 +167,7 @@ impl Browser {
                 chosen.borrow_mut().push((choice, read));
                 context.request_repaint();
             });
-            // The same file may be chosen again.
+            // Reset, so that the same file can be chosen again.
             input.set_value("");
         });
         let _ = input.add_event_listener_with_callback("change", changed.as_ref().unchecked_ref());

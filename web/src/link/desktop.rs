@@ -1,4 +1,4 @@
-//! The engine in a thread; files by way of the desktop's dialogs.
+//! The engine in a thread, and files by the desktop's dialogs.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -19,7 +19,7 @@ pub struct Thread {
 }
 
 impl Thread {
-    /// Starts the engine; the window is painted anew when it has something to tell.
+    /// Starts the engine, whose updates repaint the window.
     pub fn start(context: egui::Context) -> Self {
         let (commands, inbox) = channel();
         let (outbox, updates) = channel();
@@ -62,7 +62,7 @@ fn work(inbox: &Receiver<Command>, outbox: &Sender<Update>, context: &egui::Cont
 
 impl Link for Thread {
     fn send(&mut self, command: Command) {
-        // A thread that is gone has said why.
+        // If the thread has ended, it reported the reason.
         let _ = self.commands.send(command);
     }
 
@@ -71,8 +71,7 @@ impl Link for Thread {
     }
 }
 
-/// The desktop around the window. Dialogs are open in threads of their own: training and painting
-/// go on.
+/// The desktop around the window. Dialogs run in their own threads, so that training and painting continue.
 pub struct Desktop {
     context: egui::Context,
     outbox: Sender<(Choice, Vec<File>)>,
@@ -86,12 +85,12 @@ impl Desktop {
         Self { context, outbox, chosen }
     }
 
-    /// Reads what `paths` gives, in a thread.
+    /// Reads the files of `paths` in a thread.
     fn read_later(&self, choice: Choice, paths: impl FnOnce() -> Vec<PathBuf> + Send + 'static) {
         let (outbox, context) = (self.outbox.clone(), self.context.clone());
         std::thread::spawn(move || {
             let files: Vec<File> = paths().iter().flat_map(|path| read(path)).collect();
-            // A dialog that was left chose nothing.
+            // A cancelled dialog has no files.
             if (!files.is_empty() || choice == Choice::Dropped)
                 && outbox.send((choice, files)).is_ok()
             {
@@ -101,7 +100,7 @@ impl Desktop {
     }
 }
 
-/// A file, or the files of a folder and of the folders in it, named from that folder on.
+/// A file, or all files of a folder and its subfolders, with names relative to the folder.
 fn read(path: &Path) -> Vec<File> {
     let parent = path.parent().unwrap_or(path);
     let entries = WalkDir::new(path).into_iter().filter_map(Result::ok);

@@ -1,5 +1,5 @@
-//! The app's AccessKit tree as elements of the page, for screen readers: to them a canvas is blank.
-//! They lie where nobody sees them, say what the app says, and what is done to them is done to it.
+//! Mirrors the app's AccessKit tree as elements of the page, for screen readers, to which a canvas is blank. The
+//! elements are invisible, have the app's texts, and forward actions to the app.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +15,10 @@ use web_time::{Duration, Instant};
 
 /// The element that holds the mirror.
 const PLACE: &str = "mirror";
-/// The least time between two pictures of the tree.
+/// Least time between two updates of the mirror.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// One node that is worth a word.
+/// A node with text.
 #[derive(Clone, PartialEq)]
 struct Spoken {
     id: u64,
@@ -29,7 +29,7 @@ struct Spoken {
     disabled: bool,
 }
 
-/// What element a node becomes.
+/// The kind of element for a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Button,
@@ -86,7 +86,7 @@ impl Plugin for Mirror {
     }
 }
 
-/// The tree's nodes in the order in which they are read.
+/// The tree's nodes in reading order.
 fn spoken(update: &TreeUpdate) -> Vec<Spoken> {
     let nodes: HashMap<NodeId, &Node> = update.nodes.iter().map(|(id, node)| (*id, node)).collect();
     let mut all = Vec::new();
@@ -119,7 +119,7 @@ fn spoken(update: &TreeUpdate) -> Vec<Spoken> {
         if kind == Kind::Number {
             value = node.numeric_value().map(|value| value.to_string());
         } else if matches!(kind, Kind::Words | Kind::Button) {
-            // A label's words are its value, as is what a list has chosen.
+            // The text of a label is its value, and so is the choice of a list.
             let value = value.take().filter(|value| *value != name).unwrap_or_default();
             name =
                 [name, value].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ");
@@ -134,8 +134,7 @@ fn spoken(update: &TreeUpdate) -> Vec<Spoken> {
     all
 }
 
-/// Makes the elements say what is to be said; those that stay are not touched, lest a reader lose
-/// its place.
+/// Updates the elements. Unchanged elements are not touched, so that a screen reader keeps its position.
 fn show(before: &[Spoken], now: &[Spoken]) -> Result<(), JsValue> {
     let document = web_sys::window().and_then(|it| it.document()).ok_or("no page")?;
     let place = document.get_element_by_id(PLACE).ok_or("no place for the mirror")?;
@@ -181,7 +180,7 @@ fn make(document: &Document, it: &Spoken) -> Result<Element, JsValue> {
     let element = document.create_element(tag)?;
     element.set_id(&name_of(it.id));
     element.set_attribute(attribute.0, attribute.1)?;
-    // The keyboard's way through the app is the app's own.
+    // The app itself handles keyboard navigation.
     element.set_attribute("tabindex", "-1")?;
     Ok(element)
 }
@@ -212,7 +211,7 @@ fn dress(element: &Element, it: &Spoken) -> Result<(), JsValue> {
     }
 }
 
-/// Turns what is done to an element into a request to the app.
+/// Forwards an action on an element to the app.
 fn listen(event: &str, asked: Arc<Mutex<Vec<ActionRequest>>>, context: Context) -> Option<()> {
     let place = web_sys::window()?.document()?.get_element_by_id(PLACE)?;
     let clicked = event == "click";
@@ -237,7 +236,7 @@ fn request(element: &Element, clicked: bool) -> Option<ActionRequest> {
     };
     let text = element.dyn_ref::<HtmlTextAreaElement>();
     let value = value.or_else(|| Some(ActionData::Value(text?.value().into())));
-    // A click is for what has nothing to set.
+    // A click is only for elements without a value.
     if clicked == value.is_some() || (!clicked && value.is_none()) {
         return None;
     }

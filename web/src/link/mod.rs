@@ -1,4 +1,4 @@
-//! Between app and engine: a thread in a desktop window, a worker in a browser.
+//! Connection between app and engine: a thread for a desktop window, a worker in a browser.
 
 #[cfg(target_arch = "wasm32")]
 pub mod browser;
@@ -16,50 +16,50 @@ use eframe::egui::DroppedFileHandle;
 
 use crate::protocol::{Command, File, Update};
 
-/// Where the engine is.
+/// A connection to the engine.
 pub trait Link {
-    /// Asks for something.
+    /// Sends a command.
     fn send(&mut self, command: Command);
 
-    /// What was told since the last call.
+    /// The updates since the last call.
     fn poll(&mut self) -> Vec<Update>;
 }
 
-/// What the app asks of whatever it runs in.
+/// The app's interface to its environment.
 pub trait Host {
-    /// Hands a file to the visitor.
+    /// Saves a file for the visitor.
     fn save(&mut self, file: File);
 
-    /// Lets the visitor choose files; they come by [`Host::chosen`].
+    /// Lets the visitor choose files, which [`Host::chosen`] returns.
     fn choose(&mut self, what: Choice);
 
-    /// Reads files that were dropped on the window; they come by [`Host::chosen`].
+    /// Reads files that were dropped on the window, which [`Host::chosen`] returns.
     fn read(&mut self, dropped: Vec<DroppedFileHandle>);
 
     /// Files that were chosen since the last call.
     fn chosen(&mut self) -> Vec<(Choice, Vec<File>)>;
 
-    /// Tells the address bar of the experiment.
+    /// Shows the experiment's query in the address bar.
     fn set_query(&mut self, query: &str);
 
-    /// A whole link with this query, to give on.
+    /// A complete link with this query.
     fn link(&self, query: &str) -> String;
 
-    /// Bytes of memory that the app's program has; 0 where that is not told.
+    /// Bytes of memory of the app's program; 0 if unknown.
     fn memory(&self) -> u64 {
         0
     }
 
-    /// Another link that was followed to here since the last call: its query.
+    /// The query of a link that was followed since the last call, if any.
     fn followed(&mut self) -> Option<String> {
         None
     }
 
-    /// Tells those who don't see the picture where things stand, and what is wrong or to be known.
+    /// Reports the state, and errors and notices, to screen readers.
     fn tell(&mut self, status: &str, alert: &str);
 }
 
-/// Which files of a run's folder are needed: all but those of older checkpoints.
+/// For each file of a run's folder, whether it is needed: all except those of older checkpoints.
 fn needed(paths: &[String]) -> Vec<bool> {
     let checkpoint = |path: &str| -> Option<String> {
         let path = path.replace('\\', "/");
@@ -70,7 +70,7 @@ fn needed(paths: &[String]) -> Vec<bool> {
     paths.iter().map(|path| checkpoint(path).is_none_or(|it| Some(it) == newest)).collect()
 }
 
-/// What files are chosen for.
+/// The purpose of chosen files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Choice {
     /// Text to train on.
@@ -79,6 +79,6 @@ pub enum Choice {
     Run,
     /// A run to open: a zip.
     Zip,
-    /// Either, by the files' names.
+    /// Dropped files: the purpose follows from their names.
     Dropped,
 }

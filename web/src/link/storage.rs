@@ -1,4 +1,4 @@
-//! What is kept between visits: records in IndexedDB, each replaced whole or not at all.
+//! Storage between visits: records in IndexedDB, each replaced whole or not at all.
 
 use idb::{Database, DatabaseEvent, Error, Factory, ObjectStoreParams, TransactionMode};
 use js_sys::Uint8Array;
@@ -10,24 +10,24 @@ const STORE: &str = "sessions";
 /// The record of the newest runs.
 pub const RUNS: &str = "newest";
 
-/// The record of what was measured of the adapter.
+/// The record of the adapter's measurements.
 pub const TUNING: &str = "tuning";
 
 async fn open() -> Result<Database, Error> {
     let mut request = Factory::new()?.open(DATABASE, Some(1))?;
     request.on_upgrade_needed(|event| {
         if let Ok(database) = event.database() {
-            // It fails only where there is one.
+            // It fails only if the store already exists.
             let _ = database.create_object_store(STORE, ObjectStoreParams::new());
         }
     });
     request.await
 }
 
-/// What was kept under this key, if anything.
+/// Loads the data with this key, if any.
 ///
 /// # Errors
-/// What the browser says, e.g. in a private window.
+/// Errors of the browser, e.g. in a private window.
 pub async fn load(key: &str) -> Result<Option<Vec<u8>>, Error> {
     let database = open().await?;
     let transaction = database.transaction(&[STORE], TransactionMode::ReadOnly)?;
@@ -35,10 +35,10 @@ pub async fn load(key: &str) -> Result<Option<Vec<u8>>, Error> {
     Ok(found.and_then(|it| it.dyn_into::<Uint8Array>().ok()).map(|bytes| bytes.to_vec()))
 }
 
-/// Keeps this under the key; nothing where it is empty.
+/// Saves data with this key; empty data delete the record.
 ///
 /// # Errors
-/// What the browser says, a full disk among it; what was kept before is intact then.
+/// Errors of the browser, such as a full disk. The old record is unchanged then.
 pub async fn save(key: &str, bytes: &[u8]) -> Result<(), Error> {
     let database = open().await?;
     let transaction = database.transaction(&[STORE], TransactionMode::ReadWrite)?;

@@ -1,5 +1,5 @@
-//! The app without a browser: real runs on the CPU, panels found by the names that screen readers
-//! hear. Signs that no font has, and controls without a name, are failures.
+//! The app without a browser: real runs on the CPU, with panels found by their names for screen readers. Characters
+//! missing in the fonts, and controls without a name, are failures.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ const QUICK: &str = "preset=nano&train.steps=8&train.batch_size=2&train.context_
                      &train.eval_interval=4&train.eval_batches=2&train.geometry_interval=4\
                      &device=cpu";
 
-/// The engine, turned by the app's frames.
+/// The engine, driven by the app's frames.
 struct Inline(Engine);
 
 impl Link for Inline {
@@ -31,7 +31,7 @@ impl Link for Inline {
     }
 }
 
-/// What the app did to its surroundings.
+/// The app's effects on its environment.
 #[derive(Default)]
 struct Seen {
     saved: Vec<File>,
@@ -78,7 +78,7 @@ impl Visit {
         let seen = Rc::new(RefCell::new(Seen::default()));
         let host = Box::new(Desk(seen.clone()));
         let build = Harness::builder().with_size(size).with_accessibility_check(true);
-        // An untrained model writes any character there is.
+        // An untrained model may write any character.
         let build = if query.ends_with("&writes") { build.allow_missing_glyphs() } else { build };
         let query = query.to_owned();
         let harness = build.build_eframe(move |creation| {
@@ -87,7 +87,7 @@ impl Visit {
         Self { harness, seen }
     }
 
-    /// Frames until a text is in the status.
+    /// Runs frames until a text is in the status.
     fn until(&mut self, part: &str) {
         for _ in 0..4000 {
             self.harness.step();
@@ -211,7 +211,7 @@ fn a_figure_is_saved_as_svg() {
                 _ => {}
             }
         }
-        // A curve at least; a point for each token.
+        // At least a curve, or a point for each token.
         assert!(points > if tab == "Curves" { 4 } else { 30 }, "{points} of {text}");
         assert!(words.contains(if tab == "Curves" { "Loss" } else { "PC 1" }), "{words}");
     }
@@ -248,13 +248,13 @@ fn a_narrow_window_has_the_settings_in_a_tab() {
     narrow.press("▶ Start");
     narrow.until("Finished");
     assert!(narrow.shows("Held-out loss"));
-    // The table of runs is wider and has a bar to scroll it by.
+    // The table of runs is wider, and has a scroll bar.
     for tab in ["Curves", "Hidden states", "Why it works", "Experts", "Text"] {
         narrow.press(tab);
         narrow.harness.run_steps(20);
         for it in narrow.harness.root().children_recursive() {
             let node = it.accesskit_node();
-            // What does not fit into a field is cut off there.
+            // Text that does not fit into a field is clipped.
             if node.role() == Role::TextRun {
                 continue;
             }
@@ -315,9 +315,9 @@ fn a_run_goes_out_as_a_zip_and_comes_back() {
     other.seen.borrow_mut().chosen.push((Choice::Zip, vec![zip]));
     other.until("Finished");
     assert!(other.harness.state().known.status().contains("Step 8 of 8"));
-    // It has a cloud, and the settings are its own.
+    // The opened run has a cloud, and the settings are those of the run.
     other.press("Hidden states");
     other.harness.run_steps(10);
     assert!(other.shows("step 8, rank"));
-    assert!(!other.shows("The settings are not those"));
+    assert!(!other.shows("The settings differ"));
 }

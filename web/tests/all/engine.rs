@@ -1,4 +1,4 @@
-//! The engine without a browser: two runs in lock step, kept, restored, exported, opened.
+//! The engine without a browser: two runs in lock step, saved, restored, exported and opened.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -34,7 +34,7 @@ pub fn import(files: Vec<File>) -> Command {
     Command::Import { files, text: Text::Demo }
 }
 
-/// Does a command and what follows, until there is nothing to do.
+/// Executes a command and all following work.
 pub fn does(engine: &mut Engine, command: Command) -> Vec<Update> {
     pollster::block_on(engine.handle(command));
     let mut told = Vec::new();
@@ -165,7 +165,7 @@ fn a_saved_run_is_opened_as_it_was_written_or_not_at_all() {
             File { name: entry.name().expect("a name").into_owned(), bytes }
         })
         .collect();
-    // A folder that lacks files is none of its checkpoints.
+    // A folder with missing files is no checkpoint.
     let empty = "ntp-step-2/checkpoints/step-99999999/trainer.json".to_owned();
     files.push(File { name: empty, bytes: b"{}".to_vec() });
     let (mut engine, _) = open(None);
@@ -179,7 +179,7 @@ fn a_saved_run_is_opened_as_it_was_written_or_not_at_all() {
         let (mut engine, _) = open(None);
         let told = does(&mut engine, import(damaged));
         let error = errors(&told).first().map_or("none", |error| error.as_str()).to_owned();
-        // What is no JSON of a checkpoint any more is broken; the rest is not as it was written.
+        // Invalid JSON is reported as broken, all other damage as changed after it was written.
         let told = error.contains("written") || error.contains("broken");
         assert!(error.contains(&path) && told, "{error}");
     }
@@ -237,7 +237,7 @@ fn what_is_wrong_is_said() {
     assert!(errors(&told)[0].contains("zip can't be read"));
     let (_, told) = open(Some(vec![1, 2, 3]));
     assert!(errors(&told)[0].contains("can't be opened"));
-    // The rest goes on: what was wrong is no end.
+    // The engine continues after the errors.
     let told = does(&mut engine, prepare(experiment(&config(""))));
     assert_eq!(errors(&told), [""; 0]);
 }
@@ -274,7 +274,7 @@ fn clouds(told: &[Update], wanted: Lane) -> Vec<usize> {
     told.iter().filter_map(of).collect()
 }
 
-/// Does a command and a few pieces of the work that follows.
+/// Executes a command and a few pieces of the following work.
 fn begins(engine: &mut Engine, command: Command, pieces: usize) -> Vec<Update> {
     pollster::block_on(engine.handle(command));
     for _ in 0..pieces {
@@ -394,7 +394,7 @@ fn own_texts_come_back_in_their_order_with_names_that_are_the_same() {
     let (mut other, _) = open(None);
     let told = does(&mut other, import(vec![file.expect("a file")]));
     assert_eq!(errors(&told), [""; 0]);
-    // Its text is there for the next start, too.
+    // Its text is also available for the next start.
     let mut next = experiment(&config("&train.seed=3"));
     next.text = Text::Same;
     let told = does(&mut other, prepare(next));
@@ -419,7 +419,7 @@ fn a_run_of_the_program_has_a_cloud_at_once() {
         let name = file.name().expect("a name").into_owned();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).expect("its bytes");
-        // The program logs no clouds; macOS puts a folder of its own into its zips.
+        // The program does not log clouds; macOS adds a folder to zips.
         if !name.ends_with("snapshots.json") {
             files.push(File { name: format!("__MACOSX/{name}"), bytes: vec![0] });
             files.push(File { name, bytes });

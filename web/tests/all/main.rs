@@ -1,4 +1,4 @@
-//! The page without a browser: what it shows, and the engine behind it.
+//! The page without a browser: the app and the engine.
 
 mod app;
 mod engine;

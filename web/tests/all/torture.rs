@@ -1,4 +1,4 @@
-//! Zips of runs that were changed: each is refused in words, or opens with the weights that were written.
+//! Damaged zips of runs: each is rejected with an error message, or opens with the original weights.
 
 use std::io::{Cursor, Read};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use web::protocol::{Command, File, Lane, Update};
 
 use crate::engine::{config, does, errors, experiment, import, open, prepare};
 
-/// As in the torture of the program: `cargo xtask torture` sets both.
+/// Time and seed, set by `cargo xtask torture`, as in the program's torture test.
 fn budget() -> (Duration, u64) {
     let variable = |name: &str| std::env::var(name).ok();
     let minutes =
@@ -22,7 +22,7 @@ fn exported(told: &[Update]) -> Option<&File> {
     told.iter().find_map(|it| if let Update::File(it) = it { Some(it) } else { None })
 }
 
-/// The bytes of its weights.
+/// The bytes of the weights in a zip.
 fn weights(zip: &[u8]) -> Vec<u8> {
     let mut zip = zip::ZipArchive::new(Cursor::new(zip)).expect("a zip");
     let names: Vec<String> =

@@ -1,4 +1,4 @@
-//! Random settings: each gives words about a field, or a configuration that can be planned.
+//! Random settings: each gives an error about a field, or a configuration that can be planned.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -8,7 +8,7 @@ use super::*;
 use crate::model::{Memory, parameters};
 use crate::plan::Limits;
 
-/// Every key that is no section, with its default.
+/// Every key, except sections, with its default.
 fn keys() -> Vec<(String, Value)> {
     fn collect(prefix: &str, table: &Table, keys: &mut Vec<(String, Value)>) {
         for (name, value) in table {
@@ -85,7 +85,7 @@ proptest! {
         let memory = Memory::of(&config, Limits::NONE).expect("no limits");
         prop_assert!(memory.weights >= 4 * listed);
         prop_assert!(memory.total() > memory.weights && memory.activations >= memory.activations_least);
-        // What a browser promises of an adapter, in elements.
+        // The limits that WebGPU guarantees, in elements.
         let small = Limits { buffer: 1 << 26, binding: 1 << 25 };
         if let Ok(small) = Memory::of(&config, small) {
             prop_assert!(small.weights >= 4 * listed);
@@ -94,8 +94,8 @@ proptest! {
     }
 }
 
-/// The most blocks and experts that pass make lists and plans of some tens of thousands of entries, and
-/// the memory of a training run is told in a second or two.
+/// The largest allowed numbers of blocks and experts make lists and plans of tens of thousands of entries. The memory
+/// of such a training run is computed in a second or two.
 #[test]
 fn the_most_that_is_allowed_can_be_planned() {
     for sets in [

@@ -1,4 +1,4 @@
-//! Partial configurations over a base, and what is said of those that don't fit.
+//! Partial configurations over a base, and errors about those that don't fit.
 
 use super::*;
 

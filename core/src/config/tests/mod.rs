@@ -1,4 +1,4 @@
-//! Tests of the configuration, by subject; here is what they share.
+//! Tests of the configuration, by subject, and their common functions.
 
 mod cost;
 mod fuzz;
@@ -20,7 +20,7 @@ fn message(result: Result<Config, ConfigError>) -> String {
     result.expect_err("a refusal").to_string()
 }
 
-/// The message holds every part.
+/// Checks that the message contains every part.
 #[track_caller]
 fn says(result: Result<Config, ConfigError>, parts: &[&str]) {
     let message = message(result);

@@ -28,7 +28,7 @@ fn toml_is_complete_and_ordered() {
     // Eleven of the model, seven of its mixture, ten of NITP, twenty-two of the recipe, four of the data.
     let known_to_pages = 11 + 7 + 10 + 22 + 4;
     check(&config, &["[model]", "[model.moe]", "[nitp]", "[train]", "[data]"], known_to_pages);
-    // What pages don't know: three keys of each rival, three of what only other programs' models have, five of scaling.
+    // Keys that the page lacks: three of each rival, three of features of imported models, five of scaling.
     (config.mtp.enabled, config.nextlat.enabled, config.top.enabled) = (true, true, true);
     (config.model.qkv_bias, config.model.qk_norm) = (true, true);
     config.model.moe.as_mut().unwrap().shared_expert_gate = true;
@@ -48,8 +48,8 @@ fn an_unknown_preset_suggests_one() {
     assert!(far.contains("nano, mini, tiny, tiny-moe") && far.contains("45b-a5.5b"), "{far}");
 }
 
-/// Parameters by name in billions, the total and the active. The dense names fit where the
-/// vocabulary's two matrices count once, so their unembedding is left out.
+/// Parameters by name in billions, the total and the active. The dense names fit only if the vocabulary's two matrices
+/// count once, so their unembedding is not counted.
 #[test]
 fn parameters_fit_the_names() {
     let names = [
@@ -83,7 +83,7 @@ fn targets_lie_at_about_a_fifth_of_the_depth() {
     for (name, config) in all() {
         let (target, depth) = (config.nitp.target_layer, config.model.num_hidden_layers);
         assert!(target >= 1, "{name}");
-        // Nano has two blocks, so the first is as near as it gets.
+        // Nano has two blocks, so the first is the nearest to 20 %.
         let share = target as f64 / depth as f64;
         assert!((0.17..=0.25).contains(&share) || depth == 2, "{name}: {share}");
     }

@@ -2,8 +2,7 @@
 
 use super::*;
 
-/// The sets that break a rule, the field that is named with its value, and a part of what is said
-/// to be allowed.
+/// The sets that break a rule, the field with its value in the error, and a part of the allowed values in the error.
 const BROKEN: &str = r#"
 model.vocab_size=0 | model.vocab_size = 0 | from 1 to
 model.vocab_size=4294967296 | model.vocab_size = 4294967296 | from 1 to

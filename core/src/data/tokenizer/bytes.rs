@@ -6,12 +6,12 @@ use tokenizers::{AddedToken, NormalizerWrapper, TokenizerBuilder};
 
 use super::super::tokenizer_training::END_OF_TEXT;
 
-/// Tokens of the byte tokenizer without an end of text, whose id this is.
+/// Number of byte tokens; also the id of the end-of-text token.
 pub const BYTES: usize = 256;
 
-/// The characters that stand for the bytes in byte-level vocabularies.
+/// The characters that represent bytes in byte-level vocabularies.
 ///
-/// GPT-2 writes a byte that is no printable Latin-1 character as the next free one from U+0100.
+/// GPT-2 represents bytes that are no printable Latin-1 characters by the characters from U+0100 on, in order.
 pub fn byte_characters() -> [char; BYTES] {
     let mut hidden = (0x100..).filter_map(char::from_u32);
     std::array::from_fn(|byte| {

@@ -1,11 +1,8 @@
-//! Where a long text can be cut so that the tokens of its pieces are those of the whole.
-//!
-//! Two kinds of place are looked at: before a space that stands between two letters, and behind a
-//! line break that stands between two characters, the second of them a letter. Whether cutting
-//! there changes any token follows from the structure of the tokenizer, step by step: added
-//! tokens, normalizer, pre-tokenizer, model. A step of which it is not known that it works on both
-//! sides by themselves makes the place unsafe, and a tokenizer without safe places gets whole
-//! texts.
+//! Places at which a long text can be cut without changing its tokens.
+//! There are two kinds of places: before a space between two letters, and after a line break between two characters,
+//! the second of which is a letter. Whether a cut there changes a token follows from the steps of the tokenizer: added
+//! tokens, normalizer, pre-tokenizer, model. A place is unsafe unless every step is known to work on both sides
+//! independently. A tokenizer without safe places gets whole texts.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +13,7 @@ use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 use super::growth::{Pattern, pattern};
 use super::splits::{is_neutral, known_split};
 
-/// Text longer than this many bytes is cut where that is safe.
+/// Texts longer than this many bytes are cut at safe places.
 const PIECE: usize = 64 * 1024;
 
 /// Safe places of a tokenizer.
@@ -26,21 +23,20 @@ pub struct Cuts {
     space: Option<SpaceCut>,
     /// Behind a line break between two characters.
     line_break: bool,
-    /// Letters beyond ASCII count: no step changes them.
+    /// Whether letters beyond ASCII count, because no step changes them.
     all_letters: bool,
 }
 
 #[derive(Clone, Debug)]
 struct SpaceCut {
-    /// The normalizer puts a space before each text: the piece begins behind its own.
+    /// Whether the normalizer prepends a space to each text. A piece then begins after its own space.
     drop_space: bool,
-    /// Letters after which no token of the model reaches over the space; none if the
-    /// pre-tokenizer ends a word there.
+    /// Letters after which no token of the model crosses the space; none if the pre-tokenizer ends a word there.
     letters: Option<Arc<HashSet<char>>>,
 }
 
 impl Cuts {
-    /// Of this tokenizer.
+    /// The safe places of a tokenizer.
     pub fn of(tokenizer: &tokenizers::Tokenizer) -> Self {
         Place::of(tokenizer).map_or_else(Self::default, |place| {
             let space = place.space.then(|| {
@@ -56,17 +52,17 @@ impl Cuts {
         })
     }
 
-    /// Whether a text can be cut behind every line break between two visible ASCII characters.
+    /// Whether a text can be cut after every line break between two visible ASCII characters.
     pub fn after_line_breaks(&self) -> bool {
         self.line_break
     }
 
-    /// The text in pieces that are to be tokenised each by itself.
+    /// Divides a text into pieces that can be tokenised separately.
     pub fn pieces<'a>(&self, text: &'a str) -> Vec<&'a str> {
         self.pieces_of(text, PIECE)
     }
 
-    /// Pieces of at least `size` bytes, but for the last.
+    /// Pieces of at least `size` bytes, except the last.
     pub fn pieces_of<'a>(&self, text: &'a str, size: usize) -> Vec<&'a str> {
         let mut pieces = Vec::new();
         let mut first = 0;
@@ -88,7 +84,7 @@ impl Cuts {
         pieces
     }
 
-    /// Where the piece before the space or line break at `at` ends, and the next begins.
+    /// End of the piece before the space or line break at `at`, and start of the next piece.
     fn cut(&self, text: &str, at: usize) -> Option<(usize, usize)> {
         let before = text[..at].chars().next_back()?;
         let after = text[at + 1..].chars().next().filter(|&c| self.is_letter(c))?;
@@ -98,13 +94,13 @@ impl Cuts {
         }
         let space = self.space.as_ref()?;
         let separate = space.letters.as_ref().is_none_or(|letters| letters.contains(&before));
-        // Some letters are two characters where accents are taken off.
+        // Some letters become two characters when accents are removed.
         (separate && self.is_letter(before) && self.is_letter(after))
             .then_some((at, at + usize::from(space.drop_space)))
     }
 
-    /// Letters that Unicode's compositions (NFC, NFKC) leave alone; of ASCII where another step
-    /// may change those beyond.
+    /// Letters that Unicode's compositions (NFC, NFKC) do not change; only ASCII letters if another step may change
+    /// others.
     fn is_letter(&self, c: char) -> bool {
         c.is_ascii_alphabetic()
             || self.all_letters
@@ -117,27 +113,27 @@ impl Cuts {
     }
 }
 
-/// What the steps so far make of a place: of the space there, and of a text that begins behind.
+/// The effect of the steps so far on a place: on its space, and on a text that begins after it.
 struct Place {
-    /// What became of the space.
+    /// The text that replaces the space.
     gap: String,
-    /// What the normalizer puts before every text.
+    /// The text that the normalizer prepends to every text.
     prepended: Option<String>,
-    /// Cutting before the space changed nothing so far.
+    /// Whether a cut before the space changed nothing so far.
     space: bool,
-    /// A step has ended a word there.
+    /// Whether a step has ended a word at the space.
     ends_word: bool,
-    /// Cutting behind the line break changed nothing so far.
+    /// Whether a cut after the line break changed nothing so far.
     line_break: bool,
-    /// A step has ended a word there.
+    /// Whether a step has ended a word at the line break.
     ends_line: bool,
     all_letters: bool,
-    /// Letters are as in the text, so that the model's vocabulary can be asked about them.
+    /// Whether letters are unchanged, so that they can be looked up in the model's vocabulary.
     letters_stay: bool,
 }
 
 impl Place {
-    /// After all steps before the model, or none if no place is safe.
+    /// The effect of all steps before the model; none if no place is safe.
     fn of(tokenizer: &tokenizers::Tokenizer) -> Option<Self> {
         let mut place = Self {
             gap: " ".to_owned(),
@@ -152,7 +148,7 @@ impl Place {
         if let Some(normalizer) = tokenizer.get_normalizer() {
             place.normalize(normalizer)?;
         }
-        // A piece begins without its space where the normalizer puts one back.
+        // A piece begins without its space if the normalizer prepends one.
         if place.prepended.as_ref().is_some_and(|prepended| *prepended != place.gap) {
             place.space = false;
         }
@@ -168,18 +164,18 @@ impl Place {
         use NormalizerWrapper as N;
         match step {
             N::Sequence(all) => all.as_ref().iter().try_for_each(|it| self.normalize(it))?,
-            // A space or line break composes with nothing, and the letters stay.
+            // A space or line break composes with nothing, and letters are unchanged.
             N::NFC(_) | N::NFKC(_) if self.plain() || self.gap == "▁" => {}
-            // Character by character; what letters become are letters, with or without marks.
+            // These steps work on single characters; letters become letters, with or without marks.
             N::NFD(_) | N::NFKD(_) | N::Lowercase(_) | N::StripAccents(_) if self.plain() => {
                 self.only_ascii();
             }
-            // As these, and a line break becomes a space.
+            // Like the steps above, and a line break becomes a space.
             N::Nmt(_) | N::BertNormalizer(_) if self.plain() => {
                 self.only_ascii();
                 self.line_break = false;
             }
-            // By clusters of characters, of which an ASCII letter and a space are two.
+            // This step works on clusters of characters; an ASCII letter and a space are separate clusters.
             N::Precompiled(map) if self.plain() => {
                 let stays = |text: &str| map.transform(text).is_none_or(|it| it == text);
                 let letter = |c: char| {
@@ -214,7 +210,7 @@ impl Place {
 
     fn replace(&mut self, pattern: &Pattern, content: &str) -> Option<()> {
         match pattern {
-            // The space itself, wherever it is.
+            // Replaces the space itself everywhere.
             Pattern::Text(text) if *text == self.gap && text.chars().count() == 1 => {
                 if content.is_empty() || content.chars().any(char::is_alphanumeric) {
                     return None;
@@ -224,18 +220,18 @@ impl Place {
                     *prepended = prepended.replace(text, content);
                 }
             }
-            // Something that is not at such a place and doesn't become it.
+            // The pattern does not occur at such a place, and its replacement does not create one.
             Pattern::Text(text) => {
                 let near = |c: char| c.is_alphabetic() || c.is_whitespace() || self.gap.contains(c);
                 if text.chars().any(near) || content.chars().any(char::is_whitespace) {
                     return None;
                 }
                 if text.chars().any(|c| c.is_ascii_graphic()) {
-                    // A visible character before a line break might vanish.
+                    // A visible character before a line break might be removed.
                     self.line_break = false;
                 }
             }
-            // Two spaces or more: one stands between letters.
+            // Two spaces or more; a place has a single space between letters.
             Pattern::Expression(text) if matches!(text.as_str(), " {2,}" | "  +" | r"\s{2,}") => {
                 if self.gap != " " {
                     return None;
@@ -264,7 +260,7 @@ impl Place {
                 words_end(self, true);
             }
             P::ByteLevel(byte_level) => {
-                // It is put before each part that doesn't begin with a space.
+                // A space is prepended to each part that doesn't begin with one.
                 if byte_level.add_prefix_space {
                     self.space &= self.ends_word || self.gap == " ";
                     self.line_break &= self.ends_line;
@@ -284,7 +280,7 @@ impl Place {
                 let replacement = metaspace.get_replacement();
                 let prepends = metaspace.get_prepend_scheme();
                 if prepends == PrependScheme::First {
-                    // The first part of a piece counts as that of the text.
+                    // The first part of a piece is treated as the first part of a text.
                     self.space &= !self.ends_word;
                 }
                 if prepends != PrependScheme::Never {
@@ -305,9 +301,9 @@ impl Place {
                     self.line_break &= self.ends_line;
                 }
             },
-            // Splits elsewhere, by single characters.
+            // These split at other places, by single characters.
             P::Digits(_) | P::Punctuation(_) => {}
-            // What ended a word before stays so.
+            // Words that ended before still end.
             P::Delimiter(_) | P::UnicodeScripts(_) | P::FixedLength(_) => {
                 self.space &= self.ends_word;
                 self.line_break &= self.ends_line;
@@ -315,7 +311,7 @@ impl Place {
         }
     }
 
-    /// Added tokens are found before all else: none may reach over a place, nor touch it.
+    /// Checks added tokens, which are found before all other steps: none may cross or touch a place.
     fn check_added_tokens(&mut self, tokenizer: &tokenizers::Tokenizer) {
         let added = tokenizer.get_added_vocabulary();
         for (&id, token) in added.get_added_tokens_decoder() {
@@ -330,7 +326,7 @@ impl Place {
 
     fn touches(&self, token: &str) -> bool {
         let is_space = |c: char| c == ' ' || self.gap.contains(c);
-        // Runs of spaces: one stands between letters.
+        // Runs of spaces don't occur at a place, which has a single space.
         if token.chars().count() > 1 && token.chars().all(is_space) {
             return false;
         }
@@ -349,12 +345,10 @@ impl Place {
     }
 }
 
-/// Letters that no token of a BPE model joins to the gap behind them, where nothing else ends a
-/// word: with both in the vocabulary, and no token that holds the two side by side, no merge ever
-/// reaches over, and those on both sides are the same with and without the other.
-///
-/// None for models of which this is not known. (Unigram sums scores from the beginning of a text,
-/// and rounds.)
+/// Letters that no token of a BPE model joins to the gap after them, for a place at which no other step ends a word. If
+/// both are in the vocabulary, and no token contains the letter followed by the gap, no merge ever crosses the place,
+/// and merges on both sides are independent. None for models for which this is not known. (Unigram sums scores from the
+/// beginning of a text, with rounding.)
 fn separate_letters(model: &ModelWrapper, gap: &str) -> Option<HashSet<char>> {
     let ModelWrapper::BPE(bpe) = model else { return None };
     let mut characters = gap.chars();
@@ -364,7 +358,7 @@ fn separate_letters(model: &ModelWrapper, gap: &str) -> Option<HashSet<char>> {
         return None;
     }
     let vocabulary: HashMap<String, u32> = bpe.get_vocab();
-    // Merges go by ids: two tokens of one id are merged as one.
+    // Merges work on ids: two tokens with one id are treated as one.
     let ids: HashSet<u32> = vocabulary.values().copied().collect();
     if ids.len() != vocabulary.len() || !vocabulary.contains_key(gap) {
         return None;

@@ -1,10 +1,10 @@
-//! Which token ends a document.
+//! The token that ends a document.
 
 use super::super::tokenizer_training::END_OF_TEXT;
 use super::error::TokenizerError;
 
-/// Names under which well-known tokenizers keep the token that ends a document, likeliest first.
-/// Those that end a turn of a chat come after those that end a text: a tokenizer may have both.
+/// Names of the token that ends a document in well-known tokenizers, likeliest first. Tokens that end a turn of a chat
+/// come after tokens that end a text, because a tokenizer may have both.
 const NAMES: &[&str] = &[
     END_OF_TEXT,
     "<|end_of_text|>",
@@ -13,7 +13,7 @@ const NAMES: &[&str] = &[
     "[EOS]",
     "<|eos|>",
     "[SEP]",
-    // From here on: not known to earlier versions, see `known_before`.
+    // Earlier versions did not have the names from here on, see `known_before`.
     "<｜end▁of▁sentence｜>",
     "<EOS>",
     "<|EOS|>",
@@ -23,7 +23,7 @@ const NAMES: &[&str] = &[
     "<end_of_turn>",
 ];
 
-/// How many of the names earlier versions knew.
+/// Number of the names that earlier versions had.
 const KNOWN_BEFORE: usize = 7;
 
 /// The special token with the likeliest name.
@@ -31,7 +31,7 @@ pub fn by_name(tokenizer: &tokenizers::Tokenizer) -> Option<u32> {
     first(tokenizer, NAMES)
 }
 
-/// The one that earlier versions took.
+/// The token that earlier versions chose.
 pub fn known_before(tokenizer: &tokenizers::Tokenizer) -> Option<u32> {
     first(tokenizer, &NAMES[..KNOWN_BEFORE])
 }
@@ -47,9 +47,9 @@ fn first(tokenizer: &tokenizers::Tokenizer, names: &[&str]) -> Option<u32> {
 /// The token with this content.
 ///
 /// # Errors
-/// If there is none: with the special tokens that there are.
+/// If there is no such token. The error lists the special tokens.
 pub fn by_content(tokenizer: &tokenizers::Tokenizer, name: &str) -> Result<u32, TokenizerError> {
-    /// Special tokens that an error names.
+    /// Largest number of special tokens in an error.
     const SHOWN: usize = 8;
     tokenizer.token_to_id(name).ok_or_else(|| {
         let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();

@@ -1,4 +1,4 @@
-//! What can be wrong with a tokenizer or a text for it.
+//! Errors of tokenizers and of texts for them.
 
 use thiserror::Error;
 
@@ -19,16 +19,16 @@ pub enum TokenizerError {
     Unsafe {
         /// The part, as the keys that lead to it.
         place: String,
-        /// What is wrong with it and what is allowed.
+        /// The problem, and the allowed values.
         reason: String,
     },
     /// The library panicked.
     #[error(
-        "the tokenizers library failed {during} ({message}): the tokenizer.json is broken or holds \
-         something that the library can't handle; use another tokenizer"
+        "the tokenizers library failed {during} ({message}): the tokenizer.json is broken or not \
+         supported by the library; use another tokenizer"
     )]
     Panicked {
-        /// While it did what.
+        /// The operation.
         during: &'static str,
         /// Its message.
         message: String,
@@ -39,14 +39,14 @@ pub enum TokenizerError {
          model.vocab_size={tokenizer} or more, or use a smaller tokenizer"
     )]
     TooLarge {
-        /// Ids that the tokenizer may give: one more than the largest.
+        /// Size of the tokenizer: one more than its largest id.
         tokenizer: usize,
         /// The model's vocabulary.
         model: usize,
     },
     /// `data.end_of_text` is no token.
     #[error(
-        "data.end_of_text = {name:?}, but the tokenizer has no such token. Set the content of one \
+        "data.end_of_text = {name:?}, but the tokenizer has no such token. Set the content of a token \
          that it has{known}, \"auto\" or \"none\""
     )]
     UnknownEndOfText {
@@ -57,19 +57,19 @@ pub enum TokenizerError {
     },
     /// The tokenizer refused a text.
     #[error(
-        "the tokenizer can't encode {text:?}: {source}. It has no token for something in it; use a \
-         byte-level tokenizer"
+        "the tokenizer can't encode {text:?}: {source}. It lacks a token for a part of this text; use \
+         a byte-level tokenizer"
     )]
     Encode {
         /// The beginning of the text.
         text: String,
-        /// What the library said.
+        /// The library's error.
         source: tokenizers::Error,
     },
-    /// Characters of which no token tells.
+    /// Characters without a token.
     #[error(
-        "the tokenizer has no token for {characters} in the text, and no unknown token either. \
-         Leave them out, or use a byte-level tokenizer that has all 256 bytes"
+        "the tokenizer has no token for {characters} in the text, and no unknown token either. Remove \
+         them, or use a byte-level tokenizer with all 256 bytes"
     )]
     Inexpressible {
         /// The first such characters.
@@ -84,7 +84,7 @@ pub enum TokenizerError {
     Grows {
         /// Bytes of the text.
         bytes: usize,
-        /// The most that is allowed, in bytes.
+        /// The largest allowed length, in bytes.
         most: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Which characters a tokenizer has no token for, and drops without a word.
+//! Characters that a tokenizer has no token for, and drops silently.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,19 +9,19 @@ use tokenizers::{
 use super::bytes::{BYTES, byte_characters};
 use super::safe::contained;
 
-/// What a tokenizer does with a character that is not in its vocabulary.
+/// The characters that a tokenizer drops silently.
 #[derive(Clone, Debug)]
 pub enum Expression {
-    /// There is none, or it becomes the unknown token, or an error.
+    /// No character is dropped: every one has a token, becomes the unknown token, or gives an error.
     All,
-    /// A byte-level vocabulary without some of the bytes: they are left out.
+    /// A byte-level vocabulary that lacks some bytes, which are dropped.
     Bytes(Box<[bool; BYTES]>),
-    /// Characters that have no token are left out.
+    /// Characters without a token are dropped.
     Characters,
 }
 
 impl Expression {
-    /// Of this tokenizer, whose unknown token is `unknown`.
+    /// The dropped characters of a tokenizer with the unknown token `unknown`.
     pub fn of(tokenizer: &tokenizers::Tokenizer, unknown: Option<u32>) -> Self {
         // The other models have an unknown token or fail.
         let ModelWrapper::BPE(model) = tokenizer.get_model() else { return Self::All };
@@ -40,12 +40,12 @@ impl Expression {
         if model.byte_fallback && (0..BYTES).all(byte) { Self::All } else { Self::Characters }
     }
 
-    /// Whether any may be.
+    /// Whether any character may be dropped.
     pub fn leaves_out(&self) -> bool {
         !matches!(self, Self::All)
     }
 
-    /// How often each character that is left out is in `text`.
+    /// Number of occurrences in `text` of each dropped character.
     pub fn missing(&self, tokenizer: &tokenizers::Tokenizer, text: &str) -> BTreeMap<char, u64> {
         let mut found = BTreeMap::new();
         match self {
@@ -61,7 +61,7 @@ impl Expression {
             }
             Self::Characters => {
                 let mut known = HashMap::new();
-                // Spaces are the pre-tokenizer's, which may replace or remove them.
+                // Spaces don't count: pre-tokenizers may replace or remove them.
                 for c in text.chars().filter(|c| !c.is_whitespace()) {
                     if !*known.entry(c).or_insert_with(|| has_token(tokenizer, c)) {
                         *found.entry(c).or_default() += 1;
@@ -73,7 +73,7 @@ impl Expression {
     }
 }
 
-/// Whether the model has tokens for all that the normalizer makes of a character.
+/// Whether the model has tokens for the normalised form of a character.
 fn has_token(tokenizer: &tokenizers::Tokenizer, c: char) -> bool {
     let normalized = |text: String| {
         let mut normalized = NormalizedString::from(text);
@@ -85,9 +85,9 @@ fn has_token(tokenizer: &tokenizers::Tokenizer, c: char) -> bool {
     };
     let (Some(once), Some(twice)) = (normalized(c.to_string()), normalized(format!("{c}{c}")))
     else {
-        return true; // encoding it will say what is wrong
+        return true; // encoding will report the error
     };
-    // What a normalizer puts before every text is not the character's.
+    // The text that a normalizer prepends to every text does not belong to the character.
     let own = twice.strip_prefix(&once).unwrap_or(&once);
     own.chars().all(|c| {
         let tokens = contained(|| tokenizer.get_model().tokenize(&c.to_string()));

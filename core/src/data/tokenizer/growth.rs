@@ -1,8 +1,7 @@
-//! A bound on what a normalizer makes of a text.
-//!
-//! A `Replace` may insert a long text for each character, and a chain of them multiplies. Where
-//! that could happen, each part of a text is normalised step by step first, and each `Replace` is
-//! counted before it is done, so that nothing large is ever made.
+//! A bound on the length of a normalised text.
+//! A `Replace` may insert a long text for each character, and a chain of them multiplies lengths. For tokenizers with
+//! such steps, each part of a text is first normalised step by step, and the result of each `Replace` is counted before
+//! it is made, so that no large text is ever created.
 
 use serde_json::Value;
 use tokenizers::normalizers::Replace;
@@ -11,14 +10,13 @@ use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper};
 
 use super::error::TokenizerError;
 
-/// Bytes that a byte of text may become, on the whole. (A space is one byte, and three where
-/// SentencePiece's `▁` is in its place.)
+/// Allowed growth, on average over a text. (A space is one byte, and SentencePiece's `▁` for it three.)
 const FACTOR: usize = 8;
 
-/// Bytes that a short text may become all the same.
+/// Length in bytes that is allowed even for short texts.
 const ALLOWANCE: usize = 1 << 20;
 
-/// Bytes of text that are tried at once, and the most that they may become on the way.
+/// Bytes of text that are normalised at a time, and the largest length of their intermediate results.
 const PART: usize = 256;
 const MOST_OF_PART: usize = 64 * PART;
 
@@ -29,7 +27,7 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// Of this normalizer.
+    /// The steps of a normalizer.
     pub fn of(normalizer: Option<&NormalizerWrapper>) -> Self {
         let mut steps = Vec::new();
         if let Some(normalizer) = normalizer {
@@ -41,11 +39,10 @@ impl Growth {
         if factor <= FACTOR as f64 && maps <= 1 { Self::default() } else { Self { steps } }
     }
 
-    /// Checks what becomes of a text.
+    /// Checks the length of a normalised text.
     ///
     /// # Errors
-    /// [`TokenizerError::Grows`] if it grows beyond all measure. What else can be wrong with it is
-    /// told when it is encoded.
+    /// [`TokenizerError::Grows`] if the text becomes too long. Other errors are reported when it is encoded.
     pub fn check(&self, text: &str) -> Result<(), TokenizerError> {
         if self.steps.is_empty() {
             return Ok(());
@@ -94,7 +91,7 @@ fn flatten(normalizer: &NormalizerWrapper, steps: &mut Vec<NormalizerWrapper>) {
     }
 }
 
-/// How many bytes a `Replace` may make of one, at most; 1 for other steps, which Unicode bounds.
+/// Largest growth of a text by a `Replace`; 1 for other steps, whose growth Unicode bounds.
 fn most_growth(step: &NormalizerWrapper) -> f64 {
     let NormalizerWrapper::Replace(replace) = step else { return 1.0 };
     let shortest = match pattern(replace) {
@@ -114,7 +111,7 @@ pub enum Pattern {
 }
 
 impl Pattern {
-    /// Of the JSON of a step.
+    /// The pattern in the JSON of a step.
     pub fn of_json(step: &Value) -> Option<Self> {
         let pattern = step.get("pattern")?;
         let part = |name: &str| pattern.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -122,7 +119,7 @@ impl Pattern {
     }
 }
 
-/// The pattern, which the library only shows as JSON.
+/// The pattern of a `Replace`, which the library exposes only as JSON.
 pub fn pattern(replace: &Replace) -> Option<Pattern> {
     Pattern::of_json(&serde_json::to_value(replace).ok()?)
 }

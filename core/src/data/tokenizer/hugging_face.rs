@@ -1,4 +1,4 @@
-//! A Hugging Face `tokenizer.json`, and what was found in it.
+//! A Hugging Face `tokenizer.json`, and its properties.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -20,10 +20,10 @@ use super::growth::Growth;
 use super::safe::contained;
 use super::validate;
 
-/// Pieces that are tokenised side by side before their ids are handed on.
+/// Pieces that are tokenised in parallel before their ids are passed on.
 const PIECES: usize = 64;
 
-/// A `tokenizer.json` and what was found in it.
+/// A `tokenizer.json` and its properties.
 #[derive(Clone)]
 pub struct HuggingFace {
     tokenizer: tokenizers::Tokenizer,
@@ -38,7 +38,7 @@ pub struct HuggingFace {
     joins_documents: bool,
 }
 
-/// Short: a file may have a million tokens.
+/// Short, because a file may have a million tokens.
 impl fmt::Debug for HuggingFace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HuggingFace")
@@ -53,7 +53,7 @@ impl HuggingFace {
     /// Reads a `tokenizer.json`.
     ///
     /// # Errors
-    /// If it is none, or holds what the library can't handle.
+    /// If it is no `tokenizer.json`, or the library does not support it.
     pub fn new(json: &str) -> Result<Self, TokenizerError> {
         let json = json.trim_start_matches('\u{feff}');
         let mut value: Value =
@@ -69,7 +69,7 @@ impl HuggingFace {
             None => json.to_owned(),
         };
         let model = value.get("model").cloned().unwrap_or_default();
-        // What has no part here: every document is tokenised whole, and no token is put around it.
+        // These keys are not used here: every document is tokenised whole, and no token is added around it.
         if let Value::Object(file) = &mut value {
             for part in ["truncation", "padding", "post_processor"] {
                 file.remove(part);
@@ -77,7 +77,7 @@ impl HuggingFace {
         }
         let growth = growth(&value)?;
         let tokenizer: tokenizers::Tokenizer = read(value)?;
-        // Ids may have gaps, so that their number is not enough.
+        // Ids may have gaps, so the number of tokens is not the largest id plus one.
         let largest = tokenizer.get_vocab(true).into_values().max();
         let vocab_size = largest.map_or(0, |largest| (largest as usize).saturating_add(1));
         let unknown = match model.get("unk_id").and_then(Value::as_u64) {
@@ -103,12 +103,12 @@ impl HuggingFace {
         Ok(it)
     }
 
-    /// Encodes and decodes a little, so that what can't work is told at once.
+    /// Encodes and decodes a short text, to find errors at once.
     fn try_out(&self) -> Result<(), TokenizerError> {
         const TEXT: &str = "The tide, 1999:\n\n\tb\u{f4}ats  \u{6f6e}\u{1F600}. it's\r\n";
         for text in [TEXT, " ", "a"] {
             match self.encode_piece(text) {
-                // That it can't encode all characters is told where there are some.
+                // Characters that it can't encode are reported if a text has them.
                 Err(TokenizerError::Encode { .. } | TokenizerError::Inexpressible { .. }) => {}
                 Err(error) => return Err(error),
                 Ok(tokens) => drop(self.try_decode(&tokens)?),
@@ -117,16 +117,16 @@ impl HuggingFace {
         Ok(())
     }
 
-    /// Takes the token with this content for the end of a text.
+    /// Sets the end-of-text token by its content.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such token.
     pub fn set_end_of_text(&mut self, content: &str) -> Result<(), TokenizerError> {
         self.end_of_text = Some(end_of_text::by_content(&self.tokenizer, content)?);
         Ok(())
     }
 
-    /// Takes no token for the end of a text.
+    /// Removes the end-of-text token.
     pub fn clear_end_of_text(&mut self) {
         self.end_of_text = None;
         self.joins_documents = true;
@@ -137,12 +137,12 @@ impl HuggingFace {
         self.tokenizer.id_to_token(id)
     }
 
-    /// Whether documents are meant to follow each other without a mark between them.
+    /// Whether documents follow each other without a separator on purpose.
     pub fn joins_documents(&self) -> bool {
         self.joins_documents
     }
 
-    /// Hands on the tokens of `text`, a part after the other, until `each` breaks.
+    /// Passes the tokens of `text` to `each` in parts, until `each` breaks.
     pub fn encode_parts(
         &self,
         text: &str,
@@ -187,24 +187,24 @@ impl HuggingFace {
         }
     }
 
-    /// How often each character is in `text` that no token expresses and that is left out in silence.
+    /// Number of occurrences in `text` of each character that has no token and is dropped silently.
     pub fn left_out(&self, text: &str) -> BTreeMap<char, u64> {
         let mut found = BTreeMap::new();
         if !self.expression.leaves_out() {
             return found;
         }
         for piece in self.cuts.pieces(text) {
-            // What grows too much is refused when it is encoded.
+            // Texts that grow too much are rejected when they are encoded.
             if self.expression.missing(&self.tokenizer, piece).is_empty()
                 || self.growth.check(piece).is_err()
             {
                 continue;
             }
-            // What added tokens stand for needs no others.
+            // Text covered by added tokens needs no other tokens.
             let added = self.tokenizer.get_added_vocabulary();
             let normalizer = self.tokenizer.get_normalizer();
             let extract = || added.extract_and_normalize(normalizer, piece);
-            let Ok(parts) = contained(extract) else { continue }; // encoding it will say what is wrong
+            let Ok(parts) = contained(extract) else { continue }; // encoding will report the error
             let parts = parts.get_splits(OffsetReferential::Original, OffsetType::Byte);
             for (_, (from, to), _) in parts.into_iter().filter(|(_, _, token)| token.is_none()) {
                 let text = piece.get(from..to).unwrap_or_default();
@@ -216,16 +216,15 @@ impl HuggingFace {
         found
     }
 
-    /// The text of tokens, special ones left out.
+    /// The text of tokens, without special tokens.
     pub fn decode(&self, tokens: &[u32]) -> String {
-        // Decoders were tried when the file was read; should one fail all the same, its tokens
-        // are better than nothing.
+        // Decoders were tested when the file was read. If one fails nevertheless, the tokens themselves are returned.
         self.try_decode(tokens)
             .unwrap_or_else(|_| tokens.iter().filter_map(|&id| self.shown_token(id)).collect())
     }
 
     fn try_decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
-        // Some decoders panic where there is nothing.
+        // Some decoders panic for an empty list.
         if tokens.iter().all(|&id| self.shown_token(id).is_none()) {
             return Ok(String::new());
         }
@@ -234,7 +233,7 @@ impl HuggingFace {
             .map_err(TokenizerError::Syntax)
     }
 
-    /// A token as the decoder gets it; none if it is special or not in the vocabulary.
+    /// A token for the decoder; none if it is special or not in the vocabulary.
     pub fn shown_token(&self, id: u32) -> Option<String> {
         let special = self.tokenizer.get_added_vocabulary();
         self.tokenizer.id_to_token(id).filter(|token| !special.is_special_token(token))
@@ -245,8 +244,7 @@ impl HuggingFace {
         self.tokenizer.get_decoder()
     }
 
-    /// The bytes for which a token of a byte-level vocabulary stands; its own where it has other
-    /// characters.
+    /// The bytes that a token of a byte-level vocabulary represents; its own UTF-8 bytes if it has other characters.
     pub fn byte_level_bytes(token: &str) -> Vec<u8> {
         static BYTES: LazyLock<HashMap<char, u8>> =
             LazyLock::new(|| byte_characters().into_iter().zip(0..=255).collect());
@@ -254,7 +252,7 @@ impl HuggingFace {
         bytes.unwrap_or_else(|| token.as_bytes().to_vec())
     }
 
-    /// Where a text can be cut.
+    /// Places at which a text can be cut.
     #[cfg(test)]
     pub fn cuts(&self) -> &Cuts {
         &self.cuts
@@ -281,12 +279,12 @@ impl HuggingFace {
         self.end_of_text
     }
 
-    /// The token that stands for whatever the vocabulary lacks.
+    /// The unknown token.
     pub fn unknown(&self) -> Option<u32> {
         self.unknown
     }
 
-    /// The dropout that the file asks for and that is left out.
+    /// The dropout in the file, which is ignored.
     pub fn dropout(&self) -> Option<f64> {
         self.dropout
     }
@@ -296,17 +294,17 @@ impl HuggingFace {
         &self.json
     }
 
-    /// Whether earlier versions, which cut every text behind line breaks, made the same ids.
+    /// Whether earlier versions, which cut every text after line breaks, gave the same ids.
     pub fn ids_are_as_before(&self) -> bool {
         self.cuts.after_line_breaks()
             && self.end_of_text == end_of_text::known_before(&self.tokenizer)
     }
 
-    /// Bytes of text behind a token.
+    /// Bytes of text of a token.
     pub fn token_bytes(&self, id: u32) -> u32 {
-        /// Decoders treat the first token of a text differently: this one stands before.
+        /// A token placed first, because decoders treat the first token of a text differently.
         const BEFORE: &str = "a";
-        // Nobody knows how long the text is for which the unknown token stands.
+        // The length of the text of the unknown token is unknown.
         if Some(id) == self.unknown || Some(id) == self.end_of_text {
             return 0;
         }
@@ -320,7 +318,7 @@ impl HuggingFace {
             return 1; // a byte that has no other token
         }
         let length = match self.decoder() {
-            // One character stands for one byte.
+            // One character represents one byte.
             Some(decoder) if is_byte_level(decoder) => token.chars().count(),
             Some(decoder) => {
                 let decode = || decoder.decode(vec![BEFORE.to_owned(), token.clone()]);
@@ -333,15 +331,15 @@ impl HuggingFace {
     }
 }
 
-/// Reads a part of the file, or all of it.
+/// Parses a part of the file, or all of it.
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, TokenizerError> {
     contained(|| serde_json::from_value(value))
         .map_err(|message| TokenizerError::Panicked { during: "reading the file", message })?
         .map_err(|error| TokenizerError::Syntax(error.into()))
 }
 
-/// What the normalizer may make of a text: found before the rest is read, because the library
-/// normalises added tokens while it reads them.
+/// The growth of texts by the normalizer. It is determined before the rest is read, because the library normalises
+/// added tokens while reading them.
 fn growth(value: &Value) -> Result<Growth, TokenizerError> {
     let normalizer = value.get("normalizer").cloned().unwrap_or_default();
     let normalizer: Option<NormalizerWrapper> = read(normalizer)?;

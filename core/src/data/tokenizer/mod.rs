@@ -1,4 +1,4 @@
-//! From text to token ids and back: the bytes themselves, or a Hugging Face `tokenizer.json`.
+//! Conversion between text and token ids: by bytes, or by a Hugging Face `tokenizer.json`.
 
 mod bytes;
 mod cuts;
@@ -35,7 +35,7 @@ pub use streaming::TextStream;
 pub enum Tokenizer {
     /// Each byte of the UTF-8 text is a token.
     Byte {
-        /// The id 256, where the model's vocabulary has room for it.
+        /// The id 256, if the model's vocabulary has room for it.
         end_of_text: Option<u32>,
     },
     /// A `tokenizer.json`.
@@ -43,8 +43,8 @@ pub enum Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer that `source` is: the word "byte" or the text of a `tokenizer.json`, for a
-    /// model with a vocabulary of `vocab_size`.
+    /// The tokenizer of `source`, which is the word "byte" or the text of a `tokenizer.json`, for a model with a
+    /// vocabulary of `vocab_size`.
     ///
     /// # Errors
     /// If the text is no tokenizer, or has more tokens than the model.
@@ -59,18 +59,17 @@ impl Tokenizer {
     }
 
     /// The tokenizer in the text of a `tokenizer.json`, with or without a byte order mark.
-    ///
-    /// Truncation and padding that it may ask for are left out: every document is tokenised whole.
-    /// So is the dropout of a BPE model: the same text always gives the same tokens.
+    /// Truncation and padding in the file are ignored: every document is tokenised whole. The dropout of a BPE model is
+    /// also ignored: the same text always gives the same tokens.
     ///
     /// # Errors
-    /// If the text is no `tokenizer.json`, or holds what the library can't handle.
+    /// If the text is no `tokenizer.json`, or the library does not support it.
     pub fn from_json(json: &str) -> Result<Self, TokenizerError> {
         Ok(Self::HuggingFace(Arc::new(HuggingFace::new(json)?)))
     }
 
-    /// With the token of this content as the end of a text: the key `data.end_of_text`, whose
-    /// value "auto" takes the token that has a usual name for it, and "none" takes none.
+    /// Sets the end-of-text token, as in the key `data.end_of_text`: the content of a token; "auto" for the token with
+    /// one of the usual names; "none" for no token.
     ///
     /// # Errors
     /// If the tokenizer has no such token.
@@ -109,11 +108,11 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// Token ids of a text: those that the `tokenizers` library gives for all of it at once.
-    /// Names of special tokens in it become those tokens (not with bytes); none is added.
+    /// Token ids of a text, equal to those of the `tokenizers` library for the whole text. Names of special tokens in
+    /// the text become these tokens (except with bytes). No special token is added.
     ///
     /// # Errors
-    /// If the tokenizer has no token for something in the text.
+    /// If the tokenizer has no token for a part of the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut all = Vec::new();
         self.encode_parts(text, |tokens| {
@@ -123,18 +122,18 @@ impl Tokenizer {
         Ok(all)
     }
 
-    /// As [`Tokenizer::encode`], for long texts: hands the ids on, a part after the other, until
-    /// `each` breaks. Memory is that of a few parts where the tokenizer's structure shows at which
-    /// places a text can be cut without changing an id, and else that of the whole text.
+    /// Like [`Tokenizer::encode`], for long texts: passes the ids to `each` in parts, until `each` breaks. If the
+    /// structure of the tokenizer allows cuts that change no id, memory holds only a few parts, otherwise the whole
+    /// text.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Tokenizer::encode`].
     pub fn encode_parts(
         &self,
         text: &str,
         mut each: impl FnMut(&[u32]) -> ControlFlow<()>,
     ) -> Result<(), TokenizerError> {
-        /// Bytes of a part that are handed on at once.
+        /// Bytes of a part.
         const PART: usize = 1 << 20;
         match self {
             Self::Byte { .. } => {
@@ -153,8 +152,8 @@ impl Tokenizer {
     /// Token ids of a prompt.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`]; and where that leaves characters out in silence, because no token
-    /// expresses them, with those characters.
+    /// As [`Tokenizer::encode`]. In addition, if [`Tokenizer::encode`] would silently drop characters without a token;
+    /// the error lists them.
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let left_out = self.left_out(text);
         if !left_out.is_empty() {
@@ -163,8 +162,8 @@ impl Tokenizer {
         self.encode(text)
     }
 
-    /// How often each character is in `text` that [`Tokenizer::encode`] leaves out in silence, because
-    /// no token expresses it.
+    /// Number of occurrences in `text` of each character that [`Tokenizer::encode`] drops silently, because it has no
+    /// token.
     pub fn left_out(&self, text: &str) -> BTreeMap<char, u64> {
         match self {
             Self::Byte { .. } => BTreeMap::new(),
@@ -172,17 +171,17 @@ impl Tokenizer {
         }
     }
 
-    /// [`Tokenizer::encode`] of many texts, side by side.
+    /// [`Tokenizer::encode`] of many texts in parallel.
     ///
     /// # Errors
-    /// As there, for the first text that fails.
+    /// As [`Tokenizer::encode`], for the first text that fails.
     pub fn encode_all(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, TokenizerError> {
         texts.par_iter().map(|text| self.encode(text)).collect()
     }
 
-    /// The text of token ids, special tokens left out; U+FFFD where bytes make no character.
+    /// The text of token ids, without special tokens; U+FFFD for bytes that form no character.
     ///
-    /// [`TextStream`] gives the same text while the tokens come.
+    /// [`TextStream`] gives the same text token by token.
     pub fn decode(&self, tokens: &[u32]) -> String {
         match self {
             Self::Byte { .. } => {
@@ -193,7 +192,7 @@ impl Tokenizer {
         }
     }
 
-    /// The content of a token, if there is such a one; of a byte only the end of text has one.
+    /// The content of a token, if it exists. With bytes, only the end-of-text token has a content.
     pub fn token(&self, id: u32) -> Option<String> {
         match self {
             Self::Byte { end_of_text } => {
@@ -219,7 +218,7 @@ impl Tokenizer {
         }
     }
 
-    /// The token that stands for whatever the vocabulary lacks, if there is one.
+    /// The unknown token, if there is one.
     pub fn unknown(&self) -> Option<u32> {
         match self {
             Self::Byte { .. } => None,
@@ -227,8 +226,8 @@ impl Tokenizer {
         }
     }
 
-    /// Which ids are tokens, `[vocab_size]`: a vocabulary may have gaps. Others must not be
-    /// sampled, and no id from `vocab_size` on.
+    /// Whether each id is a token, `[vocab_size]`: a vocabulary may have gaps. Other ids, and ids from `vocab_size` on,
+    /// must not be sampled.
     pub fn token_mask(&self) -> Vec<bool> {
         let ids = 0..self.vocab_size() as u32;
         match self {
@@ -237,11 +236,10 @@ impl Tokenizer {
         }
     }
 
-    /// Bytes of text behind each token id, `[vocab_size]`: what bits per byte divide by.
-    ///
-    /// Exact for bytes and byte-level tokenizers. Where spaces are implied (WordPiece,
-    /// SentencePiece) it is the length of the token inside a text. 0 for special tokens, the end
-    /// of a text and the unknown token, of whose text the length isn't known.
+    /// Bytes of text of each token id, `[vocab_size]`, the divisor of bits per byte.
+    /// Exact for bytes and byte-level tokenizers. For tokenizers with implied spaces (WordPiece, SentencePiece), the
+    /// length of the token inside a text. 0 for special tokens, the end-of-text token and the unknown token, whose
+    /// length is unknown.
     pub fn token_bytes(&self) -> Vec<u32> {
         let ids = 0..self.vocab_size() as u32;
         match self {
@@ -258,21 +256,20 @@ impl Tokenizer {
         }
     }
 
-    /// All that decides which ids a text becomes and where documents end: by it a run knows its
-    /// data and a cache its tokens.
+    /// Everything that determines the ids of a text and the ends of documents. A run recognises its data by it, and a
+    /// cache its tokens.
     pub fn identity(&self) -> String {
         let json = self.to_json();
         match self {
-            // What earlier versions tokenised with these stays theirs.
+            // Unchanged from earlier versions, so that their tokens stay valid.
             Self::Byte { .. } => json,
             Self::HuggingFace(it) if it.ids_are_as_before() => json,
             Self::HuggingFace(it) => format!("{json}\nids 2, end of text {:?}", it.end_of_text()),
         }
     }
 
-    /// What is to be said of a corpus with this tokenizer, each a sentence or two: the share of
-    /// unknown tokens, characters that were left out, documents that are joined for want of an
-    /// end-of-text token, a dropout that is not used.
+    /// Notes about a corpus with this tokenizer, of one or two sentences each: the share of unknown tokens, dropped
+    /// characters, documents that are joined because there is no end-of-text token, an ignored dropout.
     pub fn check_corpus(&self, corpus: &TokenCorpus) -> Vec<String> {
         let mut warnings = corpus.notes().to_vec();
         let tokens = corpus.tokens();
@@ -280,9 +277,9 @@ impl Tokenizer {
             let count = tokens.iter().filter(|&&token| token == unknown).count();
             if count > 0 {
                 warnings.push(format!(
-                    "{count} of {} tokens of the text ({}) are the unknown token: the tokenizer \
-                     has no other for that text, and nothing can be learned of it. Use a \
-                     byte-level tokenizer, or one that was made for such text",
+                    "{count} of {} tokens of the text ({}) are the unknown token: the tokenizer has no \
+                     other token for this text, so the model can't learn it. Use a byte-level \
+                     tokenizer, or one trained on such text",
                     tokens.len(),
                     percent(count as f64 / tokens.len() as f64)
                 ));
@@ -292,17 +289,17 @@ impl Tokenizer {
             && let Some(dropout) = it.dropout()
         {
             warnings.push(format!(
-                "the tokenizer's dropout of {dropout} is left out: the same text always gives the \
-                 same tokens"
+                "the tokenizer's dropout of {dropout} is ignored: the same text always gives the same \
+                 tokens"
             ));
         }
-        // With bytes, whether there is one is a choice of model.vocab_size, which presets make.
+        // With bytes, model.vocab_size determines whether there is one, and presets set it.
         let is_wanted = matches!(self, Self::HuggingFace(it) if !it.joins_documents());
         if is_wanted && self.end_of_text().is_none() && corpus.documents() > 1 {
             warnings.push(format!(
-                "the tokenizer has no end-of-text token with a known name, so the {} documents \
-                 follow each other without a mark between them: set data.end_of_text to the \
-                 content of the token that ends a document, or to \"none\" if that is meant",
+                "the tokenizer has no end-of-text token with a known name, so the {} documents follow \
+                 each other without a separator: set data.end_of_text to the content of the token that \
+                 ends a document, or to \"none\" if this is intended",
                 corpus.documents()
             ));
         }
@@ -310,7 +307,7 @@ impl Tokenizer {
     }
 }
 
-/// The first of these characters, for a message.
+/// The first characters, for a message.
 pub(super) fn listed(characters: impl Iterator<Item = char>) -> String {
     const SHOWN: usize = 8;
     let all: Vec<char> = characters.collect();
@@ -319,7 +316,7 @@ pub(super) fn listed(characters: impl Iterator<Item = char>) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// A share in percent; never 0 % for what is there.
+/// A share in percent; never 0 % for a share above 0.
 fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     if percent >= 0.01 { format!("{percent:.2} %") } else { "less than 0.01 %".to_owned() }

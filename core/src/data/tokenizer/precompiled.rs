@@ -1,8 +1,6 @@
-//! The character map of SentencePiece's normalizers: a double-array trie over bytes, whose values
-//! are places in a text of replacements.
-//!
-//! The library follows it without looking at its bounds, so every place that some text could lead
-//! it to is visited here first.
+//! The character map of SentencePiece's normalizers: a double-array trie over bytes, whose values are positions in a
+//! text of replacements. The library follows it without range checks, so all nodes that any text can reach are checked
+//! here first.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -10,23 +8,22 @@ use base64::prelude::BASE64_STANDARD;
 /// Longest replacement, in bytes. (The longest of NFKC has 33.)
 const MOST_REPLACED: usize = 256;
 
-/// Checks a map as it is in a `tokenizer.json`.
+/// Checks a map of a `tokenizer.json`.
 ///
 /// # Errors
-/// In words, what is wrong.
+/// The problem in words.
 pub fn check(map: &str) -> Result<(), String> {
     let bytes = BASE64_STANDARD.decode(map).map_err(|error| {
-        format!("precompiled_charsmap is no base64 ({error}); take the file anew from its source")
+        format!("precompiled_charsmap is no base64 ({error}); download the file again")
     })?;
-    let broken = |what: &str| {
-        format!("precompiled_charsmap is broken: {what}; take the file anew from its source")
-    };
+    let broken =
+        |what: &str| format!("precompiled_charsmap is broken: {what}; download the file again");
     let (size, rest) = bytes.split_first_chunk().ok_or_else(|| broken("it has no trie"))?;
     let units = u32::from_le_bytes(*size) as usize / 4;
     let trie = units
         .checked_mul(4)
         .and_then(|bytes| rest.split_at_checked(bytes))
-        .ok_or_else(|| broken("its trie is longer than itself"))?;
+        .ok_or_else(|| broken("its trie is longer than the data"))?;
     let (trie, replacements) = trie;
     let replacements =
         str::from_utf8(replacements).map_err(|_| broken("its replacements are no UTF-8"))?;
@@ -36,7 +33,7 @@ pub fn check(map: &str) -> Result<(), String> {
 
 /// Visits every node that a text without zero bytes reaches.
 fn check_trie(units: &[u32], replacements: &str) -> Result<(), &'static str> {
-    const LEADS_OUT: &str = "its trie leads out of itself";
+    const LEADS_OUT: &str = "its trie points outside of itself";
     let unit = |place: usize| units.get(place).copied();
     let offset = |unit: u32| ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize;
     let root = offset(unit(0).ok_or("its trie is empty")?);
@@ -53,13 +50,14 @@ fn check_trie(units: &[u32], replacements: &str) -> Result<(), &'static str> {
                 let value = unit(next).ok_or(LEADS_OUT)? & ((1 << 31) - 1);
                 let replacement = replacements
                     .get(value as usize..)
-                    .ok_or("it names a replacement that it has not")?;
+                    .ok_or("it points to a missing replacement")?;
                 let length = replacement.find('\0').unwrap_or(replacement.len());
                 if length > MOST_REPLACED {
                     return Err("a replacement has more than 256 bytes");
                 }
             }
-            // A node is told by where its children are; the last one may have none, outside.
+            // A node is identified by the position of its children. The last node may have none; its position is then
+            // outside.
             match seen.get_mut(next) {
                 Some(seen) if *seen => {}
                 Some(seen) => {
@@ -109,13 +107,13 @@ mod tests {
         let refused = |map: &str| check(map).unwrap_err();
         assert!(refused("&&&").contains("no base64"));
         assert!(refused("AAA=").contains("no trie"));
-        assert!(refused(&BASE64_STANDARD.encode([255; 8])).contains("longer than itself"));
-        assert!(refused(&map(&trie(9), "x\0")).contains("replacement that it has not"));
-        assert!(refused(&map(&trie(1), "é\0")).contains("replacement that it has not"));
+        assert!(refused(&BASE64_STANDARD.encode([255; 8])).contains("longer than the data"));
+        assert!(refused(&map(&trie(9), "x\0")).contains("a missing replacement"));
+        assert!(refused(&map(&trie(1), "é\0")).contains("a missing replacement"));
         assert!(refused(&map(&trie(0), &"x".repeat(300))).contains("256"));
-        assert!(refused(&map(&[0; 100], "")).contains("leads out"));
+        assert!(refused(&map(&[0; 100], "")).contains("points outside"));
         let mut far = trie(0);
         far[256 ^ usize::from(b'a')] |= 1 << 9;
-        assert!(refused(&map(&far, "x\0")).contains("leads out"));
+        assert!(refused(&map(&far, "x\0")).contains("points outside"));
     }
 }

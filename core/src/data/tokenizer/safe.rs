@@ -1,7 +1,7 @@
-//! The one place where the `tokenizers` crate is called on what people feed it: its panics become
-//! errors, and their messages are not printed.
+//! The only place that calls the `tokenizers` crate on users' input. Panics of the crate become errors, and their
+//! messages are not printed.
 //!
-//! On wasm32 a panic aborts, so [`super::validate`] refuses what is known to panic before.
+//! On wasm32 a panic aborts, so [`super::validate`] rejects inputs that are known to panic before.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -26,22 +26,22 @@ mod quiet {
     use std::sync::Once;
 
     thread_local! {
-        /// How many calls of this thread are contained.
+        /// Number of contained calls of this thread.
         static CONTAINED: Cell<usize> = const { Cell::new(0) };
     }
 
-    /// While one lives, panics of this thread print nothing.
+    /// While a value of this type exists, panics of this thread print nothing.
     pub struct Quiet;
 
     impl Quiet {
         pub fn new() -> Self {
             static HOOK: Once = Once::new();
-            // Once for the program, in front of the hook that is there: swapping hooks for each
-            // call would race with other threads.
+            // Set once for the program, in front of the existing hook: swapping hooks for each call would race with
+            // other threads.
             HOOK.call_once(|| {
                 let before = std::panic::take_hook();
                 std::panic::set_hook(Box::new(move |panic| {
-                    // A thread that ends has no such value any more, and contains nothing.
+                    // A thread that is ending has no such value any more, and contains no calls.
                     if CONTAINED.try_with(Cell::get).unwrap_or(0) == 0 {
                         before(panic);
                     }
@@ -61,7 +61,7 @@ mod quiet {
 
 #[cfg(target_arch = "wasm32")]
 mod quiet {
-    /// Nothing is to be silenced where a panic ends the program.
+    /// Does nothing, because a panic ends the program on this target.
     pub struct Quiet;
 
     impl Quiet {

@@ -1,18 +1,15 @@
-//! Regular expressions of well-known tokenizers, of which it is known at which places of a text a cut changes
-//! none of their matches.
+//! Regular expressions of well-known tokenizers, with the places of a text at which a cut changes no match.
 
 use tokenizers::SplitDelimiterBehavior;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 
-/// Regular expressions that well-known byte-level tokenizers split by, and whether a cut behind a
-/// line break is safe with them, whatever visible ASCII character follows.
-///
-/// With each of them, in any text: a letter's match goes on over letters (and marks) alone, so it
-/// ends before a space or line break; a space before a letter begins the letter's match; the only
-/// look-around is `\s+(?!\S)`, which sees no further than the first character behind a run of
-/// spaces. So matches on both sides of a cut before a space between letters are the same as in the
-/// whole. Behind a single line break that follows a visible character, the match of the line break
-/// ends (`[\r\n]+`, or `\s+` before a letter), and one begins.
+/// Regular expressions by which well-known byte-level tokenizers split, and whether a cut after a line break is safe
+/// for any visible ASCII character that follows. For each of them, in any text: the match of a letter continues only
+/// over letters (and marks), so it ends before a space or line break; a space before a letter begins the letter's
+/// match; and the only look-around is `\s+(?!\S)`, which sees only the first character after a run of spaces. Matches
+/// on both sides of a cut before a space between letters are therefore those of the whole text. After a single line
+/// break that follows a visible character, the match of the line break ends (`[\r\n]+`, or `\s+` before a letter), and
+/// a new match begins.
 const SPLITS: &[(&str, bool)] = &[
     // GPT-2, RoBERTa, BLOOM
     (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", true),
@@ -38,11 +35,10 @@ const SPLITS: &[(&str, bool)] = &[
     ),
 ];
 
-/// Regular expressions that match neither letters next to a space nor spaces: with them nothing
-/// changes at a cut.
+/// Regular expressions that match neither letters next to a space nor spaces, so that a cut changes no match.
 const NEUTRAL: &[&str] = &[r"\p{N}{1,3}", r"\p{N}", r"[0-9]", r"\d", "[一-龥\u{3040}-ゟ゠-ヿ]+"];
 
-/// Whether a cut behind a line break is safe with this split; none if it is not known.
+/// Whether a cut after a line break is safe with this split; none if the split is unknown.
 pub fn known_split(split: &Split) -> Option<bool> {
     let SplitPattern::Regex(expression) = &split.pattern else { return None };
     let (_, line_break) = SPLITS.iter().find(|(known, _)| known == expression)?;
@@ -54,7 +50,7 @@ pub fn known_split(split: &Split) -> Option<bool> {
     all.then_some(*line_break)
 }
 
-/// Whether a split does nothing at a space between letters nor at a line break before one.
+/// Whether a split has no effect at a space between letters and at a line break before a letter.
 pub fn is_neutral(split: &Split, gap: &str) -> bool {
     match &split.pattern {
         SplitPattern::Regex(expression) => {

@@ -1,10 +1,8 @@
-//! Text from tokens that come one by one.
-//!
-//! A decoder looks at a whole list of tokens: an invalid run of byte tokens becomes replacement
-//! characters from its first byte on, a first space is left out, a last suffix is no space. So
-//! text is only given once no later token can change it. That is not found by comparing texts but
-//! follows from the decoder's steps, each of which holds back exactly what it may still change; a
-//! decoder with a step of which this is not known gives all of its text at the end.
+//! Decoding of tokens one by one.
+//! A decoder's result depends on the whole list of tokens: an invalid run of byte tokens becomes replacement characters
+//! from its first byte on, a leading space is dropped, and a trailing suffix gives no space. A text is therefore
+//! returned only when no later token can change it. This follows from the decoder's steps, each of which holds back
+//! exactly the part that may still change. A decoder with an unknown step returns all of its text at the end.
 
 use std::mem;
 
@@ -15,13 +13,13 @@ use super::Tokenizer;
 use super::hugging_face::HuggingFace;
 use super::safe::contained;
 
-/// Decodes tokens one by one: all that [`TextStream::push`] and then [`TextStream::finish`] give,
-/// joined, is what [`Tokenizer::decode`] gives for all tokens at once.
+/// Decodes tokens one by one: the results of [`TextStream::push`] and of the final [`TextStream::finish`], joined,
+/// equal the result of [`Tokenizer::decode`] for all tokens at once.
 #[derive(Clone, Debug)]
 pub struct TextStream {
     tokenizer: Tokenizer,
     decoding: Decoding,
-    /// Text of a prompt's tokens that is known to the reader and is not to be given once more.
+    /// The text of a prompt's tokens, which the reader already has.
     known: String,
 }
 
@@ -29,12 +27,12 @@ pub struct TextStream {
 enum Decoding {
     Bytes(Utf8),
     Steps(Vec<Step>),
-    /// A decoder whose text may change up to its end.
+    /// A decoder whose text may change until the end.
     Whole(Vec<u32>),
 }
 
 impl TextStream {
-    /// Of no token yet.
+    /// A stream without tokens yet.
     pub fn new(tokenizer: &Tokenizer) -> Self {
         let decoding = match tokenizer {
             Tokenizer::Byte { .. } => Decoding::Bytes(Utf8::default()),
@@ -52,12 +50,10 @@ impl TextStream {
         Self { tokenizer: tokenizer.clone(), decoding, known: String::new() }
     }
 
-    /// The text that goes on from a prompt's tokens, to be written behind the prompt as it was
-    /// given.
-    ///
-    /// It is what decoding all tokens at once gives behind the text of the prompt's tokens. Where
-    /// that text changes by what follows (the prompt ends in a run of byte tokens that turns out
-    /// to be invalid), the changed part is given too: nothing is lost.
+    /// A stream that continues a prompt's tokens. Its text is to be written after the original prompt.
+    /// The text is that of all tokens decoded at once, after the text of the prompt's tokens. If later tokens change
+    /// the prompt's text (because the prompt ends in a run of byte tokens that turns out to be invalid), the changed
+    /// part is returned, too.
     pub fn after(tokenizer: &Tokenizer, prompt: &[u32]) -> Self {
         let mut stream = Self::new(tokenizer);
         for &token in prompt {
@@ -67,8 +63,7 @@ impl TextStream {
         stream
     }
 
-    /// The text that this token settles: often its own, none while bytes of a character are
-    /// missing.
+    /// The text that is final after this token: often its own text, or none while bytes of a character are missing.
     pub fn push(&mut self, token: u32) -> String {
         let mut text = String::new();
         match &mut self.decoding {
@@ -89,7 +84,7 @@ impl TextStream {
         self.new_part(text)
     }
 
-    /// The rest, that no further token will change.
+    /// The rest of the text, at the end of the tokens.
     pub fn finish(&mut self) -> String {
         let mut text = String::new();
         match &mut self.decoding {
@@ -107,7 +102,7 @@ impl TextStream {
         self.new_part(text)
     }
 
-    /// Without what the reader knows from the prompt, up to the first difference.
+    /// Removes the text that the reader has from the prompt, up to the first difference.
     fn new_part(&mut self, mut text: String) -> String {
         let equal = text.chars().zip(self.known.chars()).take_while(|(a, b)| a == b);
         let same: usize = equal.map(|(a, _)| a.len_utf8()).sum();
@@ -120,13 +115,13 @@ impl TextStream {
     }
 }
 
-/// Whether all steps of a decoder are known here.
+/// Whether all steps of a decoder are known.
 enum Known {
     Yes,
     No,
 }
 
-/// Adds the steps of `decoder`; `joined` where they work on one token that grows.
+/// Adds the steps of `decoder`; `joined` if they work on one growing token.
 fn add_steps(decoder: &DecoderWrapper, joined: &mut bool, steps: &mut Vec<Step>) -> Known {
     use DecoderWrapper as D;
     match decoder {
@@ -157,7 +152,7 @@ fn add_steps(decoder: &DecoderWrapper, joined: &mut bool, steps: &mut Vec<Step>)
         D::Strip(strip) if strip.stop == 0 => {
             steps.push(Step::Begin { content: strip.content, left: strip.start });
         }
-        // Character by character, and of one token all are in the first.
+        // Works on single characters, all of which are in the first token if there is only one.
         D::Metaspace(_) => steps.push(Step::EachPart(decoder.clone())),
         D::WordPiece(word_piece) if !word_piece.cleanup => {}
         _ => return Known::No,
@@ -165,28 +160,28 @@ fn add_steps(decoder: &DecoderWrapper, joined: &mut bool, steps: &mut Vec<Step>)
     Known::Yes
 }
 
-/// One step of a decoder, with what it holds back.
+/// One step of a decoder, with the tokens or text that it holds back.
 #[derive(Clone, Debug)]
 enum Step {
     /// No decoder: tokens are joined by spaces.
     Spaces { first: bool },
-    /// Each token by itself, the first one otherwise.
+    /// Each token separately; the first one differs.
     EachToken { decoder: DecoderWrapper, first: bool },
-    /// A token that equals the one before is left out.
+    /// A token that equals the previous one is dropped.
     Repeats { decoder: DecoderWrapper, previous: Option<String> },
-    /// The last token otherwise.
+    /// The last token differs.
     LastToken { decoder: DecoderWrapper, last: Option<String> },
-    /// Runs of byte tokens are characters if all of a run is, else replacement characters.
+    /// A run of byte tokens becomes characters if the whole run is valid, else replacement characters.
     ByteRun { decoder: DecoderWrapper, run: Vec<String> },
-    /// Characters that stand for bytes of UTF-8.
+    /// Characters that represent bytes of UTF-8.
     ByteLevel(Utf8),
-    /// At most so many of this character are left out at the beginning of the text.
+    /// Drops at most `left` of this character at the beginning of the text.
     Begin { content: char, left: usize },
-    /// Each part of a text by itself.
+    /// Each part of a text separately.
     EachPart(DecoderWrapper),
 }
 
-/// Gives a token to the first step, what comes out to the next one, and so on.
+/// Passes a token to the first step, its output to the next step, and so on.
 fn feed(steps: &mut [Step], token: String, text: &mut String) {
     match steps.split_first_mut() {
         None => text.push_str(&token),
@@ -271,13 +266,13 @@ impl Step {
     }
 }
 
-/// The library's own step on these tokens; the tokens themselves where it fails.
+/// The library's step on these tokens; the tokens themselves if it fails.
 fn chain(decoder: &DecoderWrapper, tokens: Vec<String>) -> Vec<String> {
     let kept = tokens.clone();
     contained(|| decoder.decode_chain(tokens)).ok().and_then(Result::ok).unwrap_or(kept)
 }
 
-/// As the library's ByteFallback tells them.
+/// Whether a token is a byte token, by the rule of the library's ByteFallback.
 fn is_byte(token: &str) -> bool {
     token.len() == 6
         && token.starts_with("<0x")
@@ -285,8 +280,7 @@ fn is_byte(token: &str) -> bool {
         && u8::from_str_radix(&token[3..5], 16).is_ok()
 }
 
-/// Bytes that become text as [`String::from_utf8_lossy`] does it, but for a character whose bytes
-/// are not all there yet.
+/// Bytes that become text as with [`String::from_utf8_lossy`], except for a character whose bytes are not complete yet.
 #[derive(Clone, Debug, Default)]
 struct Utf8 {
     open: Vec<u8>,

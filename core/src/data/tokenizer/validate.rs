@@ -1,5 +1,5 @@
-//! What the `tokenizers` crate is known to panic, hang or eat all memory on, refused before it
-//! reads it. Panics that are not known are caught by [`super::safe`], but not on wasm32.
+//! Rejects files on which the `tokenizers` crate is known to panic, hang or use all memory. Unknown panics are caught
+//! by [`super::safe`], but not on wasm32.
 
 use serde_json::Value;
 use tokenizers::utils::SysRegex;
@@ -8,20 +8,19 @@ use super::error::TokenizerError;
 use super::growth::Pattern;
 use super::precompiled;
 
-/// Most bytes that a step may insert at one place.
+/// Largest number of bytes that a step may insert at one place.
 const MOST_INSERTED: usize = 4096;
 
-/// Longest token of a Unigram model, in bytes: the library's trie has a level for each, and its
-/// memory is given back by recursion.
+/// Longest token of a Unigram model, in bytes: the library's trie has a level for each byte, and is freed by recursion.
 const MOST_UNIGRAM_BYTES: usize = 1024;
 
-/// Most characters of a word that WordPiece looks at: its time grows with their cube.
+/// Largest number of characters in a word of WordPiece, whose time grows with the cube of this number.
 const MOST_WORD_CHARACTERS: u64 = 1024;
 
 /// Checks the parts of a `tokenizer.json`.
 ///
 /// # Errors
-/// [`TokenizerError::Unsafe`] with the part and what is wrong.
+/// [`TokenizerError::Unsafe`] with the part and the problem.
 pub fn check(file: &Value) -> Result<(), TokenizerError> {
     for part in ["normalizer", "pre_tokenizer", "decoder"] {
         if let Some(value) = file.get(part) {
@@ -56,7 +55,7 @@ fn each_step(
     }
 }
 
-/// Steps are told by their fields: the library reads them without their type too.
+/// Checks a step. Steps are recognised by their fields, because the library also reads them without a type.
 fn check_step(step: &Value, place: &str) -> Result<(), TokenizerError> {
     let text = |key: &str| step.get(key).and_then(Value::as_str);
     let number = |key: &str| step.get(key).and_then(Value::as_u64);
@@ -64,8 +63,8 @@ fn check_step(step: &Value, place: &str) -> Result<(), TokenizerError> {
         if matches_nothing(&pattern) {
             return Err(wrong(
                 place,
-                "its pattern matches the empty text, so there is no end to what it inserts; a \
-                 pattern must match at least one character",
+                "its pattern matches the empty text, so it would insert without end; a pattern must \
+                 match at least one character",
             ));
         }
         check_inserted(content, place)?;
@@ -105,7 +104,7 @@ fn check_inserted(content: &str, place: &str) -> Result<(), TokenizerError> {
 
 /// Whether a pattern matches an empty text somewhere.
 fn matches_nothing(pattern: &Pattern) -> bool {
-    /// Places at which look-arounds and anchors may hold.
+    /// Texts with places at which look-arounds and anchors may match.
     const PLACES: [&str; 8] = ["", "a", " ", "a b", "1\n2", "\u{e9}\u{6f6e}", "\r\n\t", "_-.'\""];
     match pattern {
         Pattern::Text(text) => text.is_empty(),
@@ -113,7 +112,7 @@ fn matches_nothing(pattern: &Pattern) -> bool {
             if let Ok(expression) = regex_syntax::parse(pattern) {
                 return expression.properties().minimum_len() == Some(0);
             }
-            // With look-arounds or back references, which that parser doesn't know.
+            // Has look-arounds or back references, which this parser doesn't support.
             let Ok(expression) = SysRegex::new(pattern) else { return false };
             PLACES.iter().any(|text| expression.find_iter(text).any(|(start, end)| start == end))
         }
@@ -142,19 +141,19 @@ fn check_model(model: &Value) -> Result<(), TokenizerError> {
     check_merges(model)
 }
 
-/// The library puts both parts of a merge into room for the longest token, after it cut the prefix
-/// off the second one, and looks for the result only then.
+/// Checks merges. The library copies both parts of a merge to a buffer as long as the longest token, after it removed
+/// the prefix of the second part, and looks up the result only then.
 fn check_merges(model: &Value) -> Result<(), TokenizerError> {
     let Some(vocabulary) = model.get("vocab").and_then(Value::as_object) else { return Ok(()) };
     let prefix = model.get("continuing_subword_prefix").and_then(Value::as_str).unwrap_or_default();
     for merge in model.get("merges").and_then(Value::as_array).into_iter().flatten() {
         let parts = match merge {
-            // The first line of the older files that merges were copied from.
+            // The first line of older files with merges.
             Value::String(line) if line.starts_with("#version") => continue,
             Value::String(both) => both.split_once(' '),
             pair => pair.get(0).and_then(Value::as_str).zip(pair.get(1).and_then(Value::as_str)),
         };
-        // What is no pair is told by the library.
+        // The library reports entries that are no pairs.
         let Some((first, second)) = parts else { continue };
         let reason = match second.strip_prefix(prefix) {
             None => format!("doesn't begin with continuing_subword_prefix = {prefix:?}"),

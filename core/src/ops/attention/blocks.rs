@@ -1,11 +1,11 @@
-//! How many tokens a workgroup owns, and how much shared memory that takes.
+//! Numbers of tokens of a workgroup in the kernels for attention, and the workgroup memory that they take.
 
 use super::Shape;
 use crate::config::MAX_HEAD_DIM;
 use crate::kernel::Needs;
 
-/// Extents of a workgroup's tile, chosen so that it fits the 16 KiB of shared memory that WebGPU
-/// promises: `own` tokens that it holds and `other` tokens that pass by, of `quads` vec4 each.
+/// Extents of a workgroup's tile: `own` tokens, whose results the workgroup computes, and `other` tokens, over which it
+/// loops; each token has `quads` vec4s. The tile fits the 16 KiB of workgroup memory that WebGPU guarantees.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile {
     own: usize,
@@ -16,12 +16,12 @@ pub(super) struct Tile {
 impl Tile {
     const SHARED_BYTES: usize = 16 * 1024;
 
-    /// One vector a token and side, and one score a pair.
+    /// Forward: one vector for each token of both sides, and one score for each pair.
     pub fn forward(head_dim: usize) -> Self {
         Self::largest(head_dim, 1)
     }
 
-    /// Two of each: (k, v) against (q, dout), p and ds.
+    /// Backward: two vectors for each token, (k, v) or (q, dout), and two numbers for each pair, p and ds.
     pub fn backward(head_dim: usize) -> Self {
         Self::largest(head_dim, 2)
     }
@@ -39,12 +39,12 @@ impl Tile {
             .expect("the smallest tile fits at head_dim 256")
     }
 
-    /// Rows of vec4 are padded to an odd number, so that a column's rows lie in different banks.
+    /// Vec4s from row to row: padded to an odd number, so that the elements of a column are in different banks.
     fn stride(&self) -> usize {
         self.quads | 1
     }
 
-    /// Vectors, scores, and the three reals a token of the online softmax.
+    /// Bytes of workgroup memory: vectors, scores, and three reals for each token's online softmax.
     fn bytes(&self, vectors: usize) -> usize {
         let vec4s = vectors * (self.own + self.other) * self.stride();
         16 * vec4s + 4 * (vectors * self.own * self.other + 3 * self.own)
@@ -72,21 +72,21 @@ impl Tile {
     }
 }
 
-/// The same of the kernels for real GPUs, where heads are whole vec4s.
+/// Extents of a workgroup's tile in the kernels for real GPUs, for heads of whole vec4s.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QuadTile {
-    /// Of the variant.
+    /// Name of the variant.
     pub name: &'static str,
     own: usize,
     other: usize,
-    /// Own tokens of a thread.
+    /// Own tokens per thread.
     each: usize,
     quads: usize,
 }
 
 impl QuadTile {
-    /// One that loads less, where its workgroup memory is no more than real GPUs have, and one for any adapter. A
-    /// workgroup holds so many `vectors` of each token: one forward, two backward.
+    /// The tiles to try: a large one, which loads less, if its workgroup memory fits common GPUs; and one that fits any
+    /// adapter. A workgroup holds `vectors` vectors of each token: one in the forward, two in the backward.
     pub fn all(head_dim: usize, vectors: usize) -> Vec<Self> {
         const MOST_BYTES: usize = 48 * 1024;
         const MOST_THREADS: usize = 256;
@@ -101,7 +101,7 @@ impl QuadTile {
         is_large.then_some(large).into_iter().chain(small).collect()
     }
 
-    /// Of workgroup memory, as in attention_tile.wgsl and, with two vectors, attention_tile_backward.wgsl.
+    /// Bytes of workgroup memory, as in attention_tile.wgsl and, with two vectors, attention_tile_backward.wgsl.
     pub fn bytes(&self, vectors: usize) -> usize {
         let vec4s = vectors * (self.own + self.other) * (self.quads | 1);
         let pairs = vectors * self.own * self.other;
@@ -110,13 +110,13 @@ impl QuadTile {
         16 * vec4s + 4 * (pairs + of_tokens)
     }
 
-    /// A thread has one vec4 of the results of its tokens.
+    /// Threads of a workgroup. A thread computes one vec4 of the results of each of its tokens.
     fn threads(&self) -> usize {
         self.own / self.each * self.quads
     }
 
     pub fn constants(&self) -> Vec<(&'static str, f64)> {
-        // Threads enough for all passing tokens.
+        // Enough threads for all `other` tokens.
         let across = self.other.div_ceil(self.quads).next_power_of_two();
         let constants = [
             ("OWN", self.own),
@@ -135,25 +135,25 @@ impl QuadTile {
     }
 }
 
-/// The same of the kernels by matrix units, in pieces of `SIDE` x `SIDE`.
+/// Extents of a workgroup's tile in the kernels with matrix units, in pieces of `SIDE` x `SIDE`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MatrixTile {
-    /// Of the variant: its own and its passing tokens.
+    /// Name of the variant: its numbers of own and other tokens.
     pub name: &'static str,
-    /// Down the own tokens, and across the passing ones and the features of a head.
+    /// Number of subgroups along the own tokens, and along the other tokens and the features of a head.
     subgroups: [usize; 2],
-    /// Pieces of a subgroup: down, and across the scores of a block.
+    /// Pieces of a subgroup: along the own tokens, and along the other tokens of a block of scores.
     pieces: [usize; 2],
     quads: usize,
 }
 
 impl MatrixTile {
     const SIDE: usize = 16;
-    /// Pieces of own tokens that stay in the registers of a subgroup.
+    /// Largest number of pieces of own tokens that a subgroup holds in registers.
     const MOST_HELD: usize = 8;
 
-    /// Those for heads of whole vec4s, if these are long enough to fill a piece and short enough for workgroup
-    /// memory and for the registers that their results take. Large tiles load less.
+    /// The tiles for heads of whole vec4s. A head must be long enough to fill a piece, and short enough for workgroup
+    /// memory and for the registers of the results. Large tiles load less.
     pub fn all(head_dim: usize) -> Vec<Self> {
         let tile = |name, subgroups, pieces| Self { name, subgroups, pieces, quads: head_dim / 4 };
         let large = tile("matrix64x32", [2, 2], [2, 1]);
@@ -170,7 +170,7 @@ impl MatrixTile {
         self.subgroups[0] * self.pieces[0] * Self::SIDE
     }
 
-    /// Passing tokens of a block.
+    /// Other tokens of a block.
     fn other(&self) -> usize {
         self.subgroups[1] * self.pieces[1] * Self::SIDE
     }
@@ -180,12 +180,12 @@ impl MatrixTile {
         (4 * self.quads).div_ceil(Self::SIDE * self.subgroups[1])
     }
 
-    /// From row to row, in vec4s: of vectors and of scores.
+    /// Strides between rows, in vec4s: of vectors and of scores.
     fn strides(&self) -> [usize; 2] {
         [self.subgroups[1] * self.wide() * Self::SIDE / 4 + 2, self.other() / 4 + 2]
     }
 
-    /// Of workgroup memory, as in attention_matrix.wgsl.
+    /// Bytes of workgroup memory, as in attention_matrix.wgsl.
     pub fn forward_bytes(&self) -> usize {
         let [stride, scores_stride] = self.strides();
         let unit = Self::SIDE * (Self::SIDE / 4 + 2);
@@ -194,18 +194,18 @@ impl MatrixTile {
         8 * halves + 16 * self.own() * scores_stride + 4 * self.own() + 16
     }
 
-    /// As in attention_matrix_backward.wgsl.
+    /// Bytes of workgroup memory, as in attention_matrix_backward.wgsl.
     pub fn backward_bytes(&self) -> usize {
         let [stride, scores_stride] = self.strides();
         let halves = 2 * (self.own() + self.other()) * stride + self.own() * scores_stride;
         8 * halves + 16 * self.own() * scores_stride + 2 * 4 * self.other()
     }
 
-    /// Of a kernel whose workgroups own `vectors` of each own token.
+    /// Constants of a kernel whose workgroups hold `vectors` vectors of each own token.
     pub fn constants(&self, vectors: usize) -> Vec<(&'static str, f64)> {
         let ([subgroups_down, subgroups_across], [down, across]) = (self.subgroups, self.pieces);
         let threads_of_token = 32 * subgroups_down * subgroups_across / self.own();
-        // A piece takes four registers of each thread, or eight; there are 255 at most.
+        // A piece takes four or eight registers of each thread, and a thread has at most 255.
         let hold = vectors * down * self.wide() * subgroups_across <= Self::MOST_HELD;
         let constants = [
             ("HOLD", usize::from(hold)),
@@ -229,11 +229,11 @@ impl MatrixTile {
     }
 }
 
-/// How many tokens a thread of the kernels without shared memory owns.
+/// Tokens of a thread in the kernels without workgroup memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Registers {
     rows: usize,
-    /// Query heads among them, that read the same keys.
+    /// Query heads among the rows. They read the same keys.
     heads: usize,
     quads: usize,
 }
@@ -241,15 +241,15 @@ pub(super) struct Registers {
 impl Registers {
     /// Threads of a workgroup.
     pub const LANES: usize = 8;
-    /// Longer heads are not unrolled by Mesa's compiler.
+    /// Largest head, in vec4s: Mesa's compiler does not unroll longer ones.
     const MOST_QUADS: usize = 32;
 
-    /// Whether heads of whole vec4s are short enough, where there are such kernels.
+    /// Whether heads of whole vec4s are short enough, and the program has these kernels.
     pub fn suit(shape: &Shape) -> bool {
         Needs::SUBGROUPS_IN_PROGRAM && shape.head_dim / 4 <= Self::MOST_QUADS
     }
 
-    /// As many queries as have `vec4s` in all.
+    /// As many queries as fit into `vec4s` vec4s.
     pub fn of_queries(shape: &Shape, vec4s: usize) -> Self {
         let own = Self::of_keys(shape, vec4s);
         let group = shape.q_heads / shape.kv_heads;
@@ -257,7 +257,7 @@ impl Registers {
         Self { heads: heads.expect("1 divides every number"), ..own }
     }
 
-    /// As many keys as have `vec4s` in all.
+    /// As many keys as fit into `vec4s` vec4s.
     pub fn of_keys(shape: &Shape, vec4s: usize) -> Self {
         let quads = shape.head_dim / 4;
         let rows = [8, 4, 2, 1].into_iter().find(|rows| rows * quads <= vec4s).unwrap_or(1);

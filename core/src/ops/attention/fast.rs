@@ -1,9 +1,8 @@
 //! Attention on the CPU: sixteen queries side by side in vector lanes.
-//!
-//! A strip of 16 queries keeps its scores transposed, `[keys, 16]`. So the softmax runs down whole
-//! vectors (no sums across lanes, no tails), and each of the five products of forward and backward
-//! is one register tile: broadcast an element of one factor, multiply it with 16 of the other.
-//! Memory beside the operands: `context * 16` scores and copies of one head a task.
+//! The scores of a strip of 16 queries are transposed, `[keys, 16]`. The softmax therefore works on whole vectors,
+//! without sums across lanes and without remainders. Each of the five products of forward and backward uses one
+//! register tile: it broadcasts an element of one factor and multiplies it with 16 elements of the other. Memory in
+//! addition to the operands: for each task `context * 16` scores and copies of one head.
 
 use std::marker::PhantomData;
 
@@ -14,14 +13,14 @@ use super::Shape;
 use super::tile::{Factor, Fused, LANES, Lane, MultiplyAdd, Plain, ROWS, Wide, tile};
 use crate::cpu::vector::{dot, exp};
 
-/// A tensor whose disjoint ranges several tasks write.
+/// A tensor that several tasks write, each in ranges of its own.
 pub(super) struct Shared<'a> {
     start: *mut f32,
     len: usize,
     life: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: `range` leaves it to its caller that no two tasks write the same element.
+// SAFETY: the caller of `range` guarantees that no two tasks write the same element.
 unsafe impl Sync for Shared<'_> {}
 
 impl<'a> Shared<'a> {
@@ -55,7 +54,7 @@ pub(super) unsafe fn forward(
     out: &Shared<'_>,
     lse: &mut [f32],
 ) {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if target_cfg_f!(target_feature = "avx512f") {
             forward_tiled::<Wide>(shape, (row, head), qkv, out, lse);
@@ -82,7 +81,7 @@ pub(super) unsafe fn backward(
     dqkv: &Shared<'_>,
 ) {
     let saved = (qkv, out, dout, lse);
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         if target_cfg_f!(target_feature = "avx512f") {
             backward_tiled::<Wide>(shape, (row, kv), saved, dqkv);
@@ -145,7 +144,7 @@ unsafe fn forward_tiled<M: MultiplyAdd>(
                 total[lane] += score[lane];
             }
         }
-        // `exp` ends at 1e-38; what a query must not see counts exactly nothing.
+        // `exp` never returns less than 1e-38, and future keys must have a weight of exactly 0.
         fill_future(&mut scores[first..], 0.0);
         for feature in (0..padded).step_by(ROWS) {
             let factor = Factor { x: &values.data[feature..], row: 1, step: padded };
@@ -202,7 +201,7 @@ unsafe fn backward_tiled<M: MultiplyAdd>(
             dresult.take(dout, at, out_width, rows, head_dim, 1.0);
             transpose(&query.data, &mut queries);
             transpose(&dresult.data, &mut dresults);
-            // Lanes past the context: query and dout are 0, so whatever p is, they add nothing.
+            // In lanes past the context, query and dout are 0, so they add nothing for any p.
             let (mut log_sum, mut delta) = ([0.0; LANES], [0.0; LANES]);
             for i in 0..rows {
                 log_sum[i] = lse[head * context + first + i];
@@ -303,7 +302,7 @@ unsafe fn backward_tiled<M: MultiplyAdd>(
     }
 }
 
-/// Rows of one head, contiguous: the columns of a packed tensor lie a power of two apart and
+/// A contiguous copy of the rows of one head. In the packed tensor, the stride between rows is a power of two, and rows
 /// would evict each other from the cache. Both extents are padded with zeros to whole strips.
 struct Rows {
     /// `[rows, padded head_dim]`.
@@ -343,7 +342,7 @@ impl Rows {
     }
 }
 
-/// Sets what lies in the future of a strip's queries: in row `j` of its own 16 keys, lanes < j.
+/// Sets the scores of future keys to `value`: among the 16 keys at the strip's own positions, lanes < j of row `j`.
 #[inline(always)]
 fn fill_future(scores: &mut [Lane], value: f32) {
     for (key, score) in scores.iter_mut().enumerate() {
@@ -353,7 +352,7 @@ fn fill_future(scores: &mut [Lane], value: f32) {
     }
 }
 
-/// `[16, width]` to `[width][16]`.
+/// Transposes `[16, width]` to `[width][16]`.
 #[inline(always)]
 fn transpose(rows: &[f32], columns: &mut [Lane]) {
     let width = columns.len();
@@ -364,7 +363,7 @@ fn transpose(rows: &[f32], columns: &mut [Lane]) {
     }
 }
 
-/// `[width][16]` to `[16, width]`.
+/// Transposes `[width][16]` to `[16, width]`.
 #[inline(always)]
 fn transpose_back(columns: &[Lane], rows: &mut [f32]) {
     let width = columns.len();

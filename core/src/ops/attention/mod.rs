@@ -1,6 +1,5 @@
-//! Causal attention with grouped query heads, its softmax computed tile by tile so that memory is
-//! linear in the context (Dao 2023, FlashAttention-2, arXiv 2307.08691; Ainslie et al. 2023,
-//! arXiv 2305.13245).
+//! Causal attention with grouped query heads, with the softmax computed tile by tile, so that memory is linear in the
+//! context (Dao 2023, FlashAttention-2, arXiv 2307.08691; Ainslie et al. 2023, arXiv 2305.13245).
 //!
 //! For query head `h` reading key and value head `g = h kv_heads / q_heads`:
 //! `s_ij = q_i · k_j / √head_dim`, `p_ij = softmax over j <= i`, `out_i = Σ_j p_ij v_j`.
@@ -19,11 +18,11 @@ use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Variant};
 use crate::plan::View;
 
-/// Extents of an attention, and where a head lies in a packed row: all query heads, then the key
-/// heads, then the value heads.
+/// Extents of an attention, and positions of heads in a packed row: all query heads, then the key heads, then the value
+/// heads.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Rows of the batch, which do not see each other.
+    /// Rows of the batch. Attention does not cross rows.
     pub batch: usize,
     /// Tokens of a row.
     pub context: usize,
@@ -66,23 +65,23 @@ impl Shape {
         (self.q_heads + self.kv_heads + kv) * self.head_dim
     }
 
-    /// Which key and value head a query head reads.
+    /// The key and value head that a query head reads.
     fn kv_head(&self, head: usize) -> usize {
         head / (self.q_heads / self.kv_heads)
     }
 
-    /// Which query heads read a key and value head.
+    /// The query heads that read a key and value head.
     fn q_heads_of(&self, kv: usize) -> std::ops::Range<usize> {
         let group = self.q_heads / self.kv_heads;
         kv * group..(kv + 1) * group
     }
 
-    /// What scores are multiplied by.
+    /// The scale of the scores.
     fn scale(&self) -> f32 {
         (1.0 / (self.head_dim as f64).sqrt()) as f32
     }
 
-    /// (query, key) pairs of all heads where the key is not in the future.
+    /// Number of (query, key) pairs of all heads whose key is not in the future.
     fn pairs(&self) -> f64 {
         (self.batch * self.q_heads) as f64 * (self.context * (self.context + 1) / 2) as f64
     }
@@ -92,7 +91,7 @@ impl Shape {
         (row * self.context + t) * self.width() + column
     }
 
-    /// The same in a row of results.
+    /// The same index in a row of results.
     fn out_at(&self, row: usize, t: usize, head: usize) -> usize {
         (row * self.context + t) * self.out_width() + self.q(head)
     }
@@ -170,7 +169,7 @@ impl Op for Attention {
         lse.par_chunks_mut(shape.context).enumerate().for_each(|(task, lse)| {
             let (row, head) = (task / shape.q_heads, task % shape.q_heads);
             let qkv = part(qkv, row, shape.context * shape.width());
-            // SAFETY: one task a row and head.
+            // SAFETY: each row and head has one task.
             unsafe { fast::forward(shape, (row, head), qkv, &out, lse) };
         });
     }
@@ -201,7 +200,7 @@ pub struct AttentionBackward {
     pub dout: View,
     /// From the forward, `[batch, q_heads, context]`.
     pub lse: View,
-    /// Gradient of `qkv`, packed alike and written whole, `[tokens, width]`.
+    /// Gradient of `qkv`, with the same packing; all elements are written, `[tokens, width]`.
     pub dqkv: View,
     /// Scratch for the GPU, `δ` as `[batch, q_heads, context]`.
     pub delta: View,
@@ -275,7 +274,7 @@ impl Op for AttentionBackward {
                 part(dout, row, results),
                 part(lse, row, shape.q_heads * shape.context),
             );
-            // SAFETY: one task a row and key head, and each query head reads one key head.
+            // SAFETY: each row and key head has one task, and each query head reads one key head.
             unsafe { fast::backward(shape, (row, kv), saved, &dqkv) };
         });
     }

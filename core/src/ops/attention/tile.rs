@@ -1,13 +1,12 @@
-//! The register tile that all five products of attention are made of, as fast as a machine has
-//! multiply-adds.
+//! The register tile that computes all five products of attention, near the machine's peak of multiply-adds.
 
-/// Queries of a strip; also the step in which keys and features are padded.
+/// Queries of a strip. Keys and features are padded to multiples of it.
 pub(super) const LANES: usize = 16;
 
 /// Rows of results of a [`tile`].
 pub(super) const ROWS: usize = 8;
 
-/// What the 16 queries of a strip have at one key or feature.
+/// Values of the 16 queries of a strip at one key or feature.
 pub(super) type Lane = [f32; LANES];
 
 /// The broadcast factor of a [`tile`]: element (r, p) is `x[r * row + p * step]`.
@@ -73,32 +72,32 @@ fn block<M: MultiplyAdd, const HEIGHT: usize>(
     }
 }
 
-/// `left * right + sum` as a machine has it. By value: the optimiser then keeps whole vectors in
-/// registers.
+/// `left * right + sum` with a machine's instructions. Operands are passed by value, so that the optimiser keeps whole
+/// vectors in registers.
 pub(super) trait MultiplyAdd {
-    /// Rows that it sums at a time: as many vectors as are under way before the first is there.
+    /// Rows that are summed at a time: enough independent vectors to hide the latency of a multiply-add.
     const ROWS: usize;
     fn multiply_add(left: f32, right: Lane, sum: Lane) -> Lane;
 }
 
-/// Fused, 16 lanes a register.
+/// Fused multiply-adds, with all 16 lanes in one register.
 pub(super) struct Wide;
 
-/// Fused, in several registers.
+/// Fused multiply-adds, with 16 lanes in several registers.
 pub(super) struct Fused;
 
-/// A product, then a sum.
+/// A product followed by a sum.
 pub(super) struct Plain;
 
 impl MultiplyAdd for Wide {
     const ROWS: usize = 8;
 
-    /// By name: left to itself, the optimiser takes the 8 rows for the lanes of a vector.
+    /// With the instruction's intrinsic: from plain code, the optimiser vectorises over the 8 rows instead of the
+    /// lanes.
     #[inline(always)]
     fn multiply_add(left: f32, right: Lane, sum: Lane) -> Lane {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: this type is taken where there is AVX-512 alone; `Lane` and a vector are the same
-        // bits.
+        // SAFETY: this type is used only with AVX-512; `Lane` and a vector have the same layout.
         unsafe {
             use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_set1_ps};
             let vector = |lane: Lane| std::mem::transmute::<Lane, __m512>(lane);

@@ -1,4 +1,4 @@
-//! The ways of attention on a GPU.
+//! Variants of attention on a GPU.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::kernel::{
 use crate::ops::product::{MOST_FLOPS, MOST_FLOPS_OF_GPUS, for_matrix_units};
 use crate::plan::View;
 
-/// What a dispatch does: blocks of tokens, heads and rows of the batch.
+/// The work of a dispatch: blocks of tokens, heads and rows of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Piece {
     blocks: Range<usize>,
@@ -18,15 +18,15 @@ struct Piece {
     rows: Range<usize>,
 }
 
-/// Some rows each that take no more than a dispatch should; where one row takes more, some of its heads
-/// each; where one head does, some of its blocks. `flops` are of all, `most_flops` about the most of a dispatch.
+/// Divides the work into dispatches of about `most_flops` at most; `flops` is the total. A dispatch computes several
+/// rows; or several heads of one row, if a row takes more; or several blocks of one head, if a head takes more.
 fn pieces([blocks, heads, rows]: [usize; 3], flops: f64, most_flops: f64) -> Vec<Piece> {
     let head_flops = flops / (heads * rows) as f64;
     let most = (most_flops / head_flops) as usize; // heads
     let cut = |len: usize, step: usize| {
         (0..len).step_by(step).map(move |first| first..(first + step).min(len))
     };
-    // Blocks differ: the dearest has all keys or queries, twice as many as the mean.
+    // Blocks differ in cost: the largest has all keys or queries, twice as many as the mean.
     let step = blocks.div_ceil((2.0 * head_flops / most_flops).ceil() as usize);
     let blocks: Vec<_> = cut(blocks, if most > 0 { blocks } else { step }).collect();
     let mut pieces = Vec::new();
@@ -41,14 +41,14 @@ fn pieces([blocks, heads, rows]: [usize; 3], flops: f64, most_flops: f64) -> Vec
     pieces
 }
 
-/// A kernel with its operands, and how its workgroups share out the work.
+/// A kernel with its operands and its grid.
 struct Pass {
     kernel: Kernel,
     bindings: Vec<Binding>,
     /// Blocks of tokens, groups of heads, rows of the batch.
     grid: [usize; 3],
     flops: f64,
-    /// About the most of a dispatch.
+    /// Approximate limit of a dispatch.
     most_flops: f64,
 }
 
@@ -79,7 +79,7 @@ fn uniform(shape: &Shape) -> Uniform {
         .real(shape.scale())
 }
 
-/// Sizes count by their powers of two: a tuning serves other batches and contexts too.
+/// Sizes are rounded to powers of two, so that a tuning also holds for similar batches and contexts.
 pub(super) fn class(shape: &Shape) -> String {
     format!(
         "{} tokens in rows of {}, {} heads of {}, {} of keys",
@@ -110,7 +110,7 @@ fn by_matrix_units(own: &MatrixTile, shared: usize, dispatches: Vec<Dispatch>) -
     Variant { name: own.name, suits: Suits::Gpus, needs: Needs::matrices(shared), dispatches }
 }
 
-/// Those of the ways by matrix units, where all `operands` are halves.
+/// Tiles of the variants with matrix units; none unless all `operands` are halves.
 fn matrix_tiles(shape: &Shape, operands: &[View]) -> Vec<MatrixTile> {
     if for_matrix_units(operands) { MatrixTile::all(shape.head_dim) } else { Vec::new() }
 }
@@ -150,7 +150,7 @@ pub(super) mod forward {
             variants.push(tile(&own, own.bytes(1), dispatches));
         }
         if Registers::suit(shape) {
-            // q and the sums, each of this many vec4s.
+            // q and the sums take this many vec4s each.
             let own = Registers::of_queries(shape, 64);
             let kernel = kernel("attention_registers", "attention_registers", own.constants());
             variants.push(registers(pass(op, kernel, own.grid(shape, heads), MOST_FLOPS)));
@@ -190,7 +190,7 @@ pub(super) mod backward {
         if !whole_quads(shape) {
             return Vec::new();
         }
-        // The kernel for dq also finds delta.
+        // The kernel for dq also computes delta.
         let bindings = [[vec![("out", op.out)], bindings(op)].concat(), bindings(op)];
         let heads = [shape.q_heads, shape.kv_heads];
         let mut variants = Vec::new();
@@ -209,8 +209,7 @@ pub(super) mod backward {
             variants.push(tile(&own, own.bytes(2), dispatches));
         }
         if Registers::suit(shape) {
-            // Three vectors a query (q, dout, dq) and four a key (k, v, dk, dv), of this many vec4s
-            // each.
+            // A query has three vectors (q, dout, dq) and a key four (k, v, dk, dv), of this many vec4s each.
             let (query, key) = (Registers::of_queries(shape, 64), Registers::of_keys(shape, 32));
             let kernel = |entry, own: &Registers| {
                 kernel("attention_registers_backward", entry, own.constants())
@@ -223,7 +222,7 @@ pub(super) mod backward {
         variants
     }
 
-    /// What either kernel binds.
+    /// Bindings of both kernels.
     fn bindings(op: &AttentionBackward) -> Vec<Binding> {
         vec![
             ("qkv", op.qkv),
@@ -234,7 +233,7 @@ pub(super) mod backward {
         ]
     }
 
-    /// The one for dq computes three products of vectors a pair, the one for dk and dv four.
+    /// The kernel for dq computes three products of vectors for each pair, the kernel for dk and dv four.
     fn passes(
         shape: &Shape,
         [q, kv]: [Kernel; 2],
@@ -254,7 +253,7 @@ pub(super) mod backward {
 mod tests {
     use super::*;
 
-    /// Each (block, head, row) is in one piece.
+    /// Checks that each (block, head, row) is in exactly one piece.
     fn assert_whole(extents: [usize; 3], pieces: &[Piece]) {
         let [blocks, heads, rows] = extents;
         let mut times = vec![0; blocks * heads * rows];
@@ -272,7 +271,7 @@ mod tests {
 
     #[test]
     fn pieces_are_whole_and_short() {
-        // Rows, then heads, then blocks are shared out.
+        // Rows are divided first, then heads, then blocks.
         for (extents, total, expected) in [
             ([5, 3, 7], 0.5, 1),
             ([5, 3, 7], 2.5, 4),
@@ -282,7 +281,7 @@ mod tests {
             let pieces = pieces(extents, total, 1.0);
             assert_whole(extents, &pieces);
             assert_eq!(pieces.len(), expected, "{extents:?} {total}");
-            // The share of a head that its last blocks take, of whose keys none is in the future.
+            // The share of a head's work in its last blocks, which see all keys.
             let head = total / (extents[1] * extents[2]) as f64;
             let blocks = extents[0] as f64;
             for piece in &pieces {

@@ -1,5 +1,5 @@
-//! Matrix products of each expert with its own rows, which lie together (MegaBlocks,
-//! arXiv 2211.15841). Time follows the routed pairs; an expert without rows costs nothing.
+//! Matrix products of each expert with its own rows, which are contiguous (MegaBlocks, arXiv 2211.15841). Time is
+//! proportional to the number of routed pairs; an expert without rows costs nothing.
 
 mod variants;
 
@@ -14,17 +14,16 @@ use crate::plan::View;
 
 pub(super) use variants::fused;
 
-/// Into how many tasks an expert's `rows` of all `pairs` are cut: one where that leaves each thread
-/// several, as every task packs its factors anew; but one expert may have nearly all rows, and the
-/// threads still share them.
+/// Number of tasks for an expert with `rows` of all `pairs`. It is one if each thread still gets several tasks, because
+/// every task packs its factors again. An expert with nearly all rows is divided, so that all threads have work.
 fn parts(rows: usize, pairs: usize) -> usize {
     const TASKS_PER_THREAD: usize = 8;
     let most = pairs / (TASKS_PER_THREAD * rayon::current_num_threads());
     rows.div_ceil(most.max(2 * LEAST_ROWS))
 }
 
-/// Rows of a part, where there are several: up to 64, `gemm` cuts long sums elsewhere, and results
-/// would depend on the number of threads.
+/// Least number of rows of a part, if there are several: up to 64 rows, `gemm` splits long sums at other places, and
+/// results would depend on the number of threads.
 const LEAST_ROWS: usize = 80;
 
 /// `c[row] (+)= a[row] b_e` for each row of each expert `e`.
@@ -43,7 +42,7 @@ pub struct GroupedMatmul {
     pub offsets: View,
     /// The tile list of [`MoeDispatch`](super::moe_dispatch::MoeDispatch), u32 `[tiles]`.
     pub tile_expert: View,
-    /// Its first rows, u32 `[tiles]`.
+    /// First row of each tile, u32 `[tiles]`.
     pub tile_row: View,
     /// Routed pairs.
     pub rows: usize,
@@ -148,7 +147,7 @@ impl Op for GroupedMatmul {
 pub struct GroupedMatmulBackwardWeight {
     /// Gradient of the products, rows sorted by expert, `[rows, out_features]`.
     pub dy: View,
-    /// What was multiplied, `[rows, in_features]`.
+    /// Input of the products, `[rows, in_features]`.
     pub x: View,
     /// Gradient, `[num_experts, out_features, in_features]`; always added to.
     pub dweight: View,

@@ -1,4 +1,4 @@
-//! The ways of a grouped matmul on a GPU: those of a dense one, for parts that the tile list gives.
+//! Variants of a grouped matmul on a GPU: those of a dense matmul, with parts from the tile list.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::ops::moe_dispatch::TILE_ROWS;
 use crate::ops::product::{self, Epilogue, Parts, Way};
 use crate::plan::View;
 
-/// Results in a row and in a column of a workgroup of the kernels for single elements.
+/// Rows and columns of results of a workgroup, in the kernels for single elements.
 const BLOCK: usize = 32;
 
 pub(super) fn baseline(op: &GroupedMatmul) -> Vec<Dispatch> {
@@ -45,8 +45,8 @@ pub(super) fn alternatives(op: &GroupedMatmul) -> Vec<Variant> {
     ways_of_rows(op).iter().map(|way| variant(way.name, way, stored(op, way))).collect()
 }
 
-/// For results of `n` columns and, for each expert, about `m` rows, of these factors; parts have at most
-/// `most_rows`.
+/// Variants for results of `n` columns and about `m` rows per expert, with these factors. Parts have at most
+/// `most_rows` rows.
 fn ways(m: usize, n: usize, factors: [View; 2], most_rows: usize) -> Vec<Way> {
     let mut ways = Vec::new();
     if product::for_matrix_units(&factors) {
@@ -62,7 +62,7 @@ fn ways_of_rows(op: &GroupedMatmul) -> Vec<Way> {
     ways(op.rows / op.num_experts, op.n, [op.a, op.b], TILE_ROWS)
 }
 
-/// The product with more done to its results than to store them, if its rows are whole vec4s.
+/// Variants of the product with an epilogue, if its rows are whole vec4s.
 pub(in crate::ops) fn fused(op: &GroupedMatmul, epilogue: &Epilogue) -> Vec<Variant> {
     if !whole_quads([op.n, op.k]) {
         return Vec::new();
@@ -127,7 +127,7 @@ fn variant(name: &'static str, way: &Way, dispatches: Vec<Dispatch>) -> Variant 
     Variant { name, suits: way.suits, needs: way.needs, dispatches }
 }
 
-/// A grid over columns and the longest tile list, each tile in parts of a workgroup's rows.
+/// A grid over columns and the longest tile list. Each tile is divided into parts of a workgroup's rows.
 fn tile_grid(n: usize, tiles: usize, [rows, columns]: [usize; 2]) -> [u32; 3] {
     assert!(TILE_ROWS.is_multiple_of(rows), "parts of {rows} rows leave some of a tile out");
     let parts = tiles * (TILE_ROWS / rows);
@@ -139,7 +139,7 @@ fn stored(op: &GroupedMatmul, way: &Way) -> Vec<Dispatch> {
     of_rows(op, way, &Epilogue::store(op.c, op.n, op.accumulate))
 }
 
-/// Tiles in as many dispatches as keep each short.
+/// Dispatches over the tiles: as many as are needed to keep each short.
 fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> {
     let tiles = op.tile_expert.len;
     let flops = 2.0 * (TILE_ROWS * op.n) as f64 * op.k as f64;
@@ -165,7 +165,7 @@ fn of_rows(op: &GroupedMatmul, way: &Way, epilogue: &Epilogue) -> Vec<Dispatch> 
         .collect()
 }
 
-/// Experts in as many dispatches as keep each short, if they have about as many rows each.
+/// Dispatches over the experts: as many as are needed to keep each short, if experts have similar numbers of rows.
 fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
     let [rows, columns] = way.part;
     let epilogue = Epilogue::store(op.dweight, op.in_features, true);
@@ -187,7 +187,7 @@ fn of_weight(op: &GroupedMatmulBackwardWeight, way: &Way) -> Vec<Dispatch> {
         .collect()
 }
 
-/// Ranges of `count` things of so many floating-point operations each.
+/// Ranges of `count` items with `flops` in all, of at most about `most_flops` each.
 fn pieces(count: usize, flops: f64, most_flops: f64) -> impl Iterator<Item = Range<usize>> {
     let step = ((most_flops / flops.max(1.0)) as usize).clamp(1, count.max(1));
     (0..count).step_by(step).map(move |first| first..count.min(first + step))

@@ -1,4 +1,4 @@
-//! The ways of a matmul on a GPU.
+//! Variants of a matmul on a GPU.
 
 use super::{Matmul, Transpose};
 use crate::kernel::{
@@ -8,7 +8,7 @@ use crate::ops::Op;
 use crate::ops::product::{self, Epilogue, Parts, Way};
 use crate::plan::View;
 
-/// Whether every row of a factor and of the result is whole vec4s.
+/// Whether the rows of both factors and of the result consist of whole vec4s.
 fn whole_quads(op: &Matmul) -> bool {
     let lengths = match op.transpose {
         Transpose::None | Transpose::B => [op.k, op.n],
@@ -17,17 +17,17 @@ fn whole_quads(op: &Matmul) -> bool {
     lengths.iter().all(|length| length.is_multiple_of(4))
 }
 
-/// The product in pieces that a dispatch may do: some rows of the result each, or, where the left
-/// factor's rows run along m, some of k, added up. With each, its first row.
+/// Divides the product into pieces for single dispatches: ranges of the result's rows; or ranges of k, whose products
+/// are added, if the left factor's rows run along m. Each piece comes with its first row.
 fn pieces(op: &Matmul, most_flops: f64) -> Vec<(usize, Matmul)> {
-    /// Rows that a row of workgroups has at least.
+    /// Least number of rows of a row of workgroups.
     const LEAST_ROWS: usize = 8;
     let by_k = op.transpose == Transpose::A;
     let by_flops = (Op::flops(op) / most_flops).ceil() as usize;
     let by_grid = if by_k { 1 } else { op.m.div_ceil(LEAST_ROWS * MAX_WORKGROUPS) };
     let count = by_flops.max(by_grid).max(1);
     let extent = if by_k { op.k } else { op.m };
-    // Whole tiles; and whatever the other extents are, pieces begin where a GPU can bind them.
+    // Pieces consist of whole tiles, and begin at multiples that a GPU can bind for any other extent.
     let step = extent.div_ceil(count).next_multiple_of(2 * View::ALIGNMENT);
     let piece = |first: usize| {
         let len = step.min(extent - first);
@@ -43,7 +43,7 @@ fn pieces(op: &Matmul, most_flops: f64) -> Vec<(usize, Matmul)> {
     (0..extent).step_by(step).map(piece).collect()
 }
 
-/// What runs anywhere: a block of results a thread.
+/// The baseline, for any adapter: a block of results per thread.
 pub(super) fn baseline(op: &Matmul) -> Vec<Dispatch> {
     if whole_quads(op) {
         return stored(op, &product::block());
@@ -51,7 +51,7 @@ pub(super) fn baseline(op: &Matmul) -> Vec<Dispatch> {
     pieces(op, product::MOST_FLOPS).iter().map(|(_, piece)| single(piece)).collect()
 }
 
-/// What needs no whole vec4s.
+/// The kernel for rows that are not whole vec4s.
 fn single(op: &Matmul) -> Dispatch {
     const BLOCK: usize = 32;
     let entry = match op.transpose {
@@ -86,9 +86,9 @@ pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
     variants
 }
 
-/// The ways for a kind of adapter, the most promising first.
+/// Variants for each kind of adapter, the most promising first.
 fn ways(op: &Matmul) -> Vec<Way> {
-    // Large tiles where they keep a GPU busy.
+    // Large tiles, if there are enough of them to keep a GPU busy.
     let busy = |way: &Way, wanted: u32| grid(op, way, 1).iter().product::<u32>() >= wanted;
     let mut ways = Vec::new();
     if product::for_matrix_units(&[op.a, op.b]) {
@@ -108,8 +108,8 @@ fn ways(op: &Matmul) -> Vec<Way> {
     ways
 }
 
-/// The product with more done to its results than to store them, if its rows are whole vec4s; `epilogue`
-/// says where the results of all rows go. It may not be a weight's gradient.
+/// Variants of the product with an epilogue, if its rows are whole vec4s. `epilogue` binds the results of all rows. The
+/// product must not be a weight's gradient.
 pub(in crate::ops) fn fused(op: &Matmul, epilogue: &Epilogue) -> Vec<Variant> {
     if !whole_quads(op) {
         return Vec::new();
@@ -136,7 +136,7 @@ fn stored(op: &Matmul, way: &Way) -> Vec<Dispatch> {
     pieces(op, way.most_flops()).iter().map(piece).collect()
 }
 
-/// Sizes count by their powers of two: a tuning serves other batches and contexts too.
+/// Sizes are rounded to powers of two, so that a tuning also holds for similar batches and contexts.
 pub(super) fn class(op: &Matmul) -> String {
     let storage = match op.transpose {
         Transpose::None => "a b",
@@ -154,7 +154,7 @@ pub(super) fn class(op: &Matmul) -> String {
     )
 }
 
-/// k shared out over workgroups, for a result too small to keep a GPU busy.
+/// Variants that divide k over workgroups, for results too small to keep a GPU busy.
 fn split(op: &Matmul) -> Vec<Variant> {
     let mut variants = Vec::new();
     if product::for_matrix_units(&[op.a, op.b]) {
@@ -168,12 +168,13 @@ fn split(op: &Matmul) -> Vec<Variant> {
 }
 
 fn split_by(op: &Matmul, name: &'static str, way: &Way) -> Option<Variant> {
-    /// Workgroups that a GPU wants.
+    /// Number of workgroups that keeps a GPU busy.
     const WANTED: usize = 256;
-    /// Shorter shares are not worth the second pass.
+    /// Least depth of a share: shorter ones are not worth the second pass.
     const LEAST_DEPTH: usize = 256;
     const MOST_SPLITS: usize = 16;
-    /// Of the shader: a multiple of every way's depth, so that shares are whole slices where k is.
+    /// The shader's unit of shares: a multiple of every variant's depth, so that shares consist of whole slices if k
+    /// does.
     const SHARE_STEP: usize = 64;
     let workgroups = grid(op, way, 1).iter().product::<u32>() as usize;
     let splits = (WANTED / workgroups).min(op.k / LEAST_DEPTH).min(MOST_SPLITS);
@@ -203,7 +204,7 @@ fn split_by(op: &Matmul, name: &'static str, way: &Way) -> Option<Variant> {
     })
 }
 
-/// The textbook's tile, to compare with.
+/// The tile of textbooks, for comparisons.
 fn plain(op: &Matmul) -> Variant {
     let mut constants = vec![accumulate(op.accumulate)];
     constants.extend(storage(op));
@@ -224,7 +225,8 @@ fn plain(op: &Matmul) -> Variant {
     }
 }
 
-/// The product, whose rows begin at `first` of a whole one, or `splits` of its shares one after the other.
+/// A dispatch of the product. Its rows begin at row `first` of the whole product; with `splits` > 1, it writes that
+/// many shares one after the other.
 fn dispatch(op: &Matmul, first: usize, way: &Way, epilogue: &Epilogue, splits: usize) -> Dispatch {
     let mut kernel = product::kernel(way, Parts::Dense, epilogue, Some(op.k));
     kernel.constants.extend(storage(op));

@@ -8,7 +8,7 @@ use crate::config::NitpLoss;
 use crate::cpu::OpMemory;
 use crate::cpu::vector::{ROWS_PER_TASK, dot, exp, max, reduce};
 
-/// Some pairs of one sequence. What is not wanted is empty.
+/// Some pairs of one sequence. Slices of outputs that are not requested are empty.
 struct Task<'a> {
     p: &'a [f32],
     z: &'a [f32],
@@ -30,7 +30,7 @@ pub(super) fn run(op: &Nitp, memory: &OpMemory<f32>) {
     let (width, distance) = (op.width, op.distance());
     let mut tasks = Vec::with_capacity(op.rows * op.pairs().div_ceil(ROWS_PER_TASK));
     for row in 0..op.rows {
-        // Predictions of the first `pairs` positions meet the targets of the last `pairs`.
+        // The predictions of the first `pairs` positions are compared with the targets of the last `pairs` positions.
         take(&mut dz, distance * width).fill(0.0);
         for first in (0..op.pairs()).step_by(ROWS_PER_TASK) {
             let pairs = ROWS_PER_TASK.min(op.pairs() - first);
@@ -50,7 +50,7 @@ pub(super) fn run(op: &Nitp, memory: &OpMemory<f32>) {
     tasks.into_par_iter().for_each(|task| compare_rows(op.kind, task, factor, width));
 }
 
-/// The first `len` elements, or none of an output that is not wanted.
+/// Splits off the first `len` elements; an empty slice for an output that is not requested.
 fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     let len = len.min(rest.len());
     rest.split_off_mut(..len).expect("no longer than what is left")
@@ -77,7 +77,7 @@ fn compare_rows(kind: NitpLoss, task: Task, factor: f32, width: usize) {
             }
             NitpLoss::SmoothL1 => {
                 let clamp = |e: f32| e.clamp(-1.0, 1.0);
-                // e²/2 inside, |e| - 1/2 outside.
+                // e²/2 for |e| <= 1, else |e| - 1/2.
                 mean(p, z, factor, dp, dz, |e| clamp(e) * (e - 0.5 * clamp(e)), clamp)
             }
             NitpLoss::Kl => divergence(p, z, factor, dp, dz),
@@ -104,7 +104,7 @@ fn cosine(p: &[f32], z: &[f32], factor: f32, dp: &mut [f32], dz: &mut [f32]) -> 
     1.0 - c
 }
 
-/// A mean over the width of `value(p - z)`, whose derivative is `slope(p - z)`.
+/// The mean of `value(p - z)` over the width, and its gradient from the derivative `slope`.
 #[inline(always)]
 fn mean(
     p: &[f32],
@@ -125,8 +125,7 @@ fn mean(
     reduce(p, z, |p, z| value(p - z)) / p.len() as f32
 }
 
-/// Of `s = softmax(p)` from `q = softmax(z)`, with the logarithm of `s / q` in each term: see
-/// [`Nitp`].
+/// KL divergence of `s = softmax(p)` from `q = softmax(z)`, in terms of `ln(s / q)`: see [`Nitp`].
 #[inline(always)]
 fn divergence(p: &[f32], z: &[f32], factor: f32, dp: &mut [f32], dz: &mut [f32]) -> f32 {
     let (p_max, z_max) = (max(p), max(z));
@@ -146,7 +145,7 @@ fn divergence(p: &[f32], z: &[f32], factor: f32, dp: &mut [f32], dz: &mut [f32])
     divergence
 }
 
-/// `s - q` and `s - q - q r` with `r = ln s - ln q`: where the two are close, by way of `r`, without
+/// `s - q` and `s - q - q r` with `r = ln s - ln q`. For close `s` and `q` they are computed from `r`, which avoids
 /// cancellation.
 #[inline(always)]
 fn differences(s: f32, q: f32, ratio: f32) -> (f32, f32) {

@@ -1,4 +1,4 @@
-//! What can be wrong with a checkpoint.
+//! Errors of reading checkpoints.
 
 use thiserror::Error;
 
@@ -7,63 +7,64 @@ use super::meaning::Differences;
 /// A checkpoint that can't be read.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum CheckpointError {
-    /// Not a safetensors file, or cut short.
+    /// A file is not in the format safetensors, or is truncated.
     #[error(
-        "{file} is no whole safetensors file ({reason}). It may be truncated or of another kind; use another checkpoint"
+        "{file} is no valid safetensors file ({reason}). It may be truncated or of another format; use \
+        another checkpoint"
     )]
     Broken {
-        /// Which file.
+        /// The file.
         file: String,
-        /// What the reader said.
+        /// The reader's message.
         reason: String,
     },
-    /// A file is not the one that was written.
+    /// A file differs from the one that was written.
     #[error(
         "{file} was truncated, damaged or changed after it was written: {found}, and {trainer} \
          says {expected}. Put the file back as it was, or use another checkpoint of the run"
     )]
     Changed {
-        /// Which file.
+        /// The file.
         file: String,
         /// The file that holds the digests.
         trainer: String,
-        /// What it should be: a number of bytes, or a SHA-256.
+        /// Its recorded number of bytes or SHA-256.
         expected: String,
-        /// What it is.
+        /// Its actual number of bytes or SHA-256.
         found: String,
     },
-    /// A tensor that the model needs is not there.
+    /// A tensor of the model is missing.
     #[error(
         "{file} has no tensor `{name}` {shape:?}, which this configuration needs. Is it the \
          checkpoint of another model? It holds {found} tensors, such as `{example}`"
     )]
     Missing {
-        /// Which file.
+        /// The file.
         file: String,
         /// The tensor.
         name: String,
         /// Its shape.
         shape: Vec<usize>,
-        /// How many tensors there are.
+        /// Number of tensors in the file.
         found: usize,
         /// One of them.
         example: String,
     },
-    /// There are tensors that the model has no place for.
+    /// The file has tensors that the model lacks.
     #[error(
-        "{file} holds {count} tensor{} without a place in this configuration: {names}. Without {} it \
-         would be another model. {advice}",
+        "{file} holds {count} tensor{} that this configuration lacks: {names}. Without {} it would be \
+         another model. {advice}",
         if *count == 1 { "" } else { "s" },
         if *count == 1 { "it" } else { "them" }
     )]
     Surplus {
-        /// Which file.
+        /// The file.
         file: String,
-        /// How many there are.
+        /// Number of such tensors.
         count: usize,
         /// The first of them.
         names: String,
-        /// What to do, by the kind of the first.
+        /// Advice for the kind of the first one.
         advice: &'static str,
     },
     /// A tensor has another shape.
@@ -71,7 +72,7 @@ pub enum CheckpointError {
         "{file}: `{name}` is {found:?}, this configuration needs {expected:?}. Use the configuration that the checkpoint was trained with"
     )]
     Shape {
-        /// Which file.
+        /// The file.
         file: String,
         /// The tensor.
         name: String,
@@ -80,12 +81,12 @@ pub enum CheckpointError {
         /// Its shape in the model.
         expected: Vec<usize>,
     },
-    /// A tensor has an element type that is not read.
+    /// A tensor has an unsupported element type.
     #[error(
         "{file}: `{name}` has elements of type {dtype}; F32, F16 and BF16 are read. Convert it to one of them"
     )]
     Type {
-        /// Which file.
+        /// The file.
         file: String,
         /// The tensor.
         name: String,
@@ -94,11 +95,11 @@ pub enum CheckpointError {
     },
     /// A weight is not finite.
     #[error(
-        "{file}: element {index} of `{name}` is {value}: the weights are broken, and so would be \
-         all that is computed with them. Use an earlier checkpoint"
+        "{file}: element {index} of `{name}` is {value}: the weights are broken. Use an earlier \
+         checkpoint"
     )]
     NotFinite {
-        /// Which file.
+        /// The file.
         file: String,
         /// The tensor.
         name: String,
@@ -107,13 +108,13 @@ pub enum CheckpointError {
         /// Its value.
         value: f32,
     },
-    /// The settings that say what the weights mean are others.
+    /// Settings that determine the meaning of the weights differ.
     #[error(
-        "the weights in {file} were made with other settings of [model]: {differences}. With \
-         these settings they would be another model. Set each key as the weights were made with"
+        "the weights in {file} were made with other settings of [model]: {differences}. With these \
+         settings they would be another model. Restore the settings of the weights"
     )]
     Model {
-        /// Which file.
+        /// The file.
         file: String,
         /// Each key with both values.
         differences: Differences,
@@ -121,7 +122,7 @@ pub enum CheckpointError {
     /// The trainer's state is broken or of another version.
     #[error("{file}: {reason}")]
     State {
-        /// Which file.
+        /// The file.
         file: String,
         /// What is wrong.
         reason: String,

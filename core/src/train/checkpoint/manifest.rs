@@ -1,5 +1,5 @@
-//! `trainer.json`: where the run stands, what its weights mean, and the digests by which a change
-//! of any of a checkpoint's files is seen.
+//! `trainer.json`: the position of the run, the model that the weights belong to, and digests that reveal changes of
+//! the checkpoint's files.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,10 +13,10 @@ use crate::config::ModelConfig;
 /// Version of `trainer.json`. Version 1, without model and digests, is still read.
 const VERSION: u32 = 2;
 
-/// What stands for the digest of `trainer.json` where it is computed.
+/// Placeholder for the digest of `trainer.json` while the digest is computed.
 const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A file as it was written.
+/// Length and digest of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileDigest {
@@ -25,13 +25,13 @@ pub(super) struct FileDigest {
 }
 
 impl FileDigest {
-    /// Of these bytes.
+    /// Length and digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self { bytes: bytes.len() as u64, sha256: sha256(bytes) }
     }
 }
 
-/// Both large files as they were written.
+/// Lengths and digests of both large files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileDigests {
@@ -41,7 +41,7 @@ pub(super) struct FileDigests {
     pub optimizer: FileDigest,
 }
 
-/// What the file holds.
+/// Contents of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -54,7 +54,7 @@ struct Written {
     sha256: String,
 }
 
-/// Version 1: the state alone.
+/// Contents in version 1: only the state.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Version1 {
@@ -69,10 +69,10 @@ struct Version1 {
     loss_scale: Option<super::LossScale>,
 }
 
-/// What `trainer.json` says.
+/// The parsed `trainer.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
-    /// Where the run stands.
+    /// Position of the run.
     pub state: TrainerState,
     /// The model and the digests; none in checkpoints of version 1.
     known: Option<(ModelConfig, FileDigests)>,
@@ -97,7 +97,7 @@ impl Manifest {
     /// Reads the file; `file` is its name in messages.
     ///
     /// # Errors
-    /// What is broken, of an unknown version, or not as it was written.
+    /// If the file is broken, of an unknown version, or changed after it was written.
     pub fn read(file: &str, bytes: &[u8]) -> Result<Self, CheckpointError> {
         #[derive(Deserialize)]
         struct Version {
@@ -120,8 +120,8 @@ impl Manifest {
                 let found = own_digest(bytes, &written.sha256);
                 if found.as_ref() != Some(&written.sha256) {
                     return Err(broken(format!(
-                        "it was changed or damaged after it was written (its SHA-256 is {}, and \
-                         it says {})",
+                        "it was changed or damaged after it was written (its SHA-256 is {}, not the \
+                         recorded {})",
                         found.unwrap_or_default(),
                         written.sha256
                     )));
@@ -129,12 +129,12 @@ impl Manifest {
                 Ok(Self { state: written.state, known: Some((written.model, written.files)) })
             }
             other => Err(broken(format!(
-                "version {other} is not known, 1 and {VERSION} are: it may be of a newer `nitp`"
+                "version {other} is unknown (known: 1 and {VERSION}); it may be of a newer `nitp`"
             ))),
         }
     }
 
-    /// Whether there are digests: checkpoints of version 1 have none, and are taken as they are.
+    /// Whether there are digests. Checkpoints of version 1 have none, and are read without these checks.
     pub fn has_digests(&self) -> bool {
         self.known.is_some()
     }
@@ -144,10 +144,10 @@ impl Manifest {
         self.known.as_ref().map(|(model, _)| model)
     }
 
-    /// Checks that the file says the step that its folder is named after.
+    /// Checks that the file's step equals the step in the folder's name.
     ///
     /// # Errors
-    /// If it is another.
+    /// If the steps differ.
     pub fn check_step(&self, file: &str, step: usize) -> Result<(), CheckpointError> {
         if self.state.step == step {
             return Ok(());
@@ -155,15 +155,14 @@ impl Manifest {
         let (says, folder) = (self.state.step, file::folder(step));
         Err(CheckpointError::State {
             file: file.to_owned(),
-            reason: format!("it is of step {says}, and its folder is named {folder}"),
+            reason: format!("it is of step {says}, but its folder is named {folder}"),
         })
     }
 
-    /// Checks the length of one of the large files: at no cost, and enough to see that a copy was
-    /// cut short.
+    /// Checks the length of one of the large files. This costs nothing, and detects truncated copies.
     ///
     /// # Errors
-    /// If it is another than was written.
+    /// If the length differs from the recorded one.
     pub fn check_len(&self, origin: &str, name: &str, len: u64) -> Result<(), CheckpointError> {
         match self.digest(name) {
             Some(written) if written.bytes != len => {
@@ -177,7 +176,7 @@ impl Manifest {
     /// Checks the bytes of one of the large files.
     ///
     /// # Errors
-    /// If they are others than were written.
+    /// If the bytes differ from those that were written.
     pub(super) fn check_bytes(
         &self,
         origin: &str,
@@ -193,10 +192,10 @@ impl Manifest {
         Err(changed(origin, name, written.sha256.clone(), format!("its SHA-256 is {found}")))
     }
 
-    /// Checks that the weights mean the same in this model.
+    /// Checks that the weights have the same meaning in this model.
     ///
     /// # Errors
-    /// Every key of `[model]` that differs.
+    /// The keys of `[model]` that differ.
     pub(super) fn check_model(
         &self,
         file: &str,
@@ -226,7 +225,7 @@ fn changed(origin: &str, name: &str, expected: String, found: String) -> Checkpo
     }
 }
 
-/// The digest of `trainer.json` as it was before it got one; none if `digest` is not in it.
+/// The digest of `trainer.json` with zeros in place of its digest; none if the file does not contain `digest`.
 fn own_digest(bytes: &[u8], digest: &str) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?;
     let at = text.rfind(digest).filter(|_| digest.len() == NO_DIGEST.len())?;

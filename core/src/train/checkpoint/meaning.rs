@@ -1,5 +1,5 @@
-//! The settings that say what weights mean: two models with tensors of the same shapes are not the
-//! same model if their heads, their rotary base or their routing differ.
+//! Settings that determine the meaning of weights: two models with tensors of equal shapes still differ if their heads,
+//! their RoPE base or their routing differ.
 
 use std::fmt;
 
@@ -7,14 +7,13 @@ use serde_json::Value;
 
 use crate::config::ModelConfig;
 
-/// Keys of `[model]` that only say how a model is trained: how its weights begin, and what its
-/// loss adds.
+/// Keys of `[model]` that only affect training: the initialisation of weights, and a term of the loss.
 const OF_TRAINING: [&str; 2] = ["model.initializer_range", "model.moe.router_aux_loss_coef"];
 
-/// A section that a model need not have, and what it is in words.
+/// An optional section of a model, and a function that describes it in words.
 type Section = (&'static str, fn(&ModelConfig) -> Option<String>);
 
-/// All of them.
+/// All optional sections.
 const SECTIONS: [Section; 2] = [
     ("model.moe", |model| {
         model.moe.as_ref().map(|moe| format!("a mixture of {} experts", moe.num_experts))
@@ -32,7 +31,7 @@ pub struct Difference {
     pub key: String,
     /// Its value in the configuration at hand.
     pub here: String,
-    /// Its value where the weights were made.
+    /// Its value in the run that made the weights.
     pub made_with: String,
 }
 
@@ -50,10 +49,10 @@ impl fmt::Display for Differences {
     }
 }
 
-/// The keys of `[model]` and its sections that decide what the weights mean and differ.
+/// Compares the keys of `[model]` and its sections that determine the meaning of weights.
 ///
 /// # Errors
-/// If there are any: all of them.
+/// All keys that differ, if any do.
 pub fn same_meaning(here: &ModelConfig, made_with: &ModelConfig) -> Result<(), Differences> {
     let (mut mine, mut theirs) = (keys(here), keys(made_with));
     for (section, words) in SECTIONS {
@@ -61,7 +60,7 @@ pub fn same_meaning(here: &ModelConfig, made_with: &ModelConfig) -> Result<(), D
         if here.is_some() == made_with.is_some() {
             continue;
         }
-        // One line rather than one for each key of the section.
+        // One line for the section, instead of one for each of its keys.
         for (keys, words) in [(&mut mine, here), (&mut theirs, made_with)] {
             keys.retain(|(key, _)| !key.starts_with(&format!("{section}.")));
             keys.push((section.to_owned(), words.unwrap_or_else(|| "none".to_owned())));
@@ -74,7 +73,7 @@ pub fn same_meaning(here: &ModelConfig, made_with: &ModelConfig) -> Result<(), D
     if differences.is_empty() { Ok(()) } else { Err(Differences(differences)) }
 }
 
-/// The keys that count, with their values; two models with the same sections have the same keys in the same order.
+/// The relevant keys with their values. Two models with the same sections have the same keys in the same order.
 fn keys(model: &ModelConfig) -> Vec<(String, String)> {
     let value = serde_json::to_value(model).expect("plain data serialises");
     let mut keys = Vec::new();
@@ -85,7 +84,7 @@ fn keys(model: &ModelConfig) -> Vec<(String, String)> {
     keys
 }
 
-/// Keys that are written only where they are on, and that pages don't have.
+/// Keys that are written only if they are on. The page lacks them.
 #[cfg(not(target_arch = "wasm32"))]
 const OFF_UNLESS_WRITTEN: [&str; 3] =
     ["model.qkv_bias", "model.qk_norm", "model.moe.shared_expert_gate"];

@@ -1,10 +1,9 @@
-//! Checkpoints as bytes: what a run is made of, to be kept wherever the app keeps files.
+//! Checkpoints as bytes, which an app stores wherever it keeps files.
 //!
 //! `model.safetensors` holds the weights under Hugging Face's names, `optimizer.safetensors` the
-//! moments as `moment1/<name>` and `moment2/<name>`, `trainer.json` the position in the run, the
-//! model that the weights are of, and digests of all three. The digests are checked whenever a file
-//! is read: a bit that flipped, a block of zeros and two swapped tensors have the shapes that are
-//! expected, and would be trained on without a word.
+//! moments as `moment1/<name>` and `moment2/<name>`, `trainer.json` the position in the run, the model that the weights
+//! belong to, and digests of all three. Digests are checked whenever a file is read, because a flipped bit, a block of
+//! zeros or two swapped tensors leave all shapes valid and would go unnoticed.
 
 mod error;
 mod manifest;
@@ -34,9 +33,9 @@ pub struct Checkpoint {
     pub moment1: Tensors,
     /// Second moments by file name.
     pub moment2: Tensors,
-    /// Where the run stands.
+    /// Position of the run.
     pub state: TrainerState,
-    /// The model that the weights are of.
+    /// The model that the weights belong to.
     pub model: ModelConfig,
 }
 
@@ -48,7 +47,7 @@ pub mod file {
     pub const OPTIMIZER: &str = "optimizer.safetensors";
     /// Step, model and digests.
     pub const TRAINER: &str = "trainer.json";
-    /// All of them, in the order in which they are written.
+    /// All files, in the order of writing.
     pub const ALL: [&str; 3] = [MODEL, OPTIMIZER, TRAINER];
 
     /// The checkpoint's folder within a run's `checkpoints`.
@@ -56,19 +55,19 @@ pub mod file {
         format!("step-{step:08}")
     }
 
-    /// The step that a folder is named after; none for a name that [`folder`] doesn't give.
+    /// The step in a folder's name; none for a name that is not of [`folder`]'s form.
     pub fn step(name: &str) -> Option<usize> {
         let step = name.strip_prefix("step-")?.parse().ok()?;
         (folder(step) == name).then_some(step)
     }
 }
 
-/// Where a checkpoint's files come from.
+/// The origin of a checkpoint's files.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// The folder, for messages.
     pub path: &'a str,
-    /// The step that it is named after, if it is.
+    /// The step in its name, if any.
     pub step: Option<usize>,
 }
 
@@ -77,7 +76,7 @@ impl Origin<'_> {
         format!("{}/{name}", self.path)
     }
 
-    /// `trainer.json`, of the right step and of a model with this meaning.
+    /// Reads `trainer.json`, and checks its step and the meaning of its model.
     fn manifest(&self, model: &ModelConfig, bytes: &[u8]) -> Result<Manifest, CheckpointError> {
         let trainer = self.file(file::TRAINER);
         let manifest = Manifest::read(&trainer, bytes)?;
@@ -90,8 +89,8 @@ impl Origin<'_> {
 }
 
 impl Checkpoint {
-    /// The files, in the order in which they should be written; each is made when it is asked
-    /// for, so that they are never in memory together. Their digests are taken on the way.
+    /// The files, in the order in which they should be written. Each is serialised only when the iterator reaches it,
+    /// so that memory holds one at a time. Digests are computed along the way.
     pub fn to_files(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> + '_ {
         let mut digests = Vec::new();
         file::ALL.into_iter().map(move |name| {
@@ -114,9 +113,8 @@ impl Checkpoint {
     /// Reads the files of a checkpoint of this model.
     ///
     /// # Errors
-    /// [`CheckpointError`] names the file and what does not fit: bytes that are not those that were
-    /// written, another step than the folder's, other settings of `[model]`, tensors that are
-    /// missing, of other shapes, or without a place in the model.
+    /// [`CheckpointError`] names the file and the problem: changed bytes, another step than the folder's, other
+    /// settings of `[model]`, or tensors that are missing, of other shapes, or unknown to the model.
     pub fn from_files(
         origin: Origin<'_>,
         config: &Config,
@@ -140,8 +138,8 @@ impl Checkpoint {
         })
     }
 
-    /// Reads the weights alone, for measuring, generating and new runs, with what `trainer.json`
-    /// says; heads that serve training alone may be absent.
+    /// Reads the weights and `trainer.json` only, for evaluation, generation and new runs. Heads that only training
+    /// uses may be absent.
     ///
     /// # Errors
     /// As [`Checkpoint::from_files`].

@@ -1,12 +1,12 @@
-//! Where a run stands, beside its weights and moments.
+//! Position of a run, without its weights and moments.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
 use crate::ops::loss_scale::{self, state};
 
-/// Where a run stands. Sampling and initialisation follow from the seed and the step, so that the
-/// step is the position in the data and the state of the random numbers as well.
+/// Position of a run. Batches and initial weights follow from the seed and the step, so the step is also the position
+/// in the data and the state of the random numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainerState {
@@ -14,13 +14,13 @@ pub struct TrainerState {
     pub step: usize,
     /// Tokens seen.
     pub tokens: u64,
-    /// Held-out loss in nats a token, where this very step was evaluated.
+    /// Held-out loss in nats a token, if this step was evaluated.
     pub val_loss: Option<f64>,
     /// The lowest held-out loss so far and its step.
     pub best: Option<(f64, usize)>,
     /// SHA-256 of the tokenised data that the run trains on.
     pub data_fingerprint: String,
-    /// In mixed precision.
+    /// State of loss scaling, in mixed precision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_scale: Option<LossScale>,
 }
@@ -32,23 +32,22 @@ impl TrainerState {
     }
 }
 
-/// What a run in mixed precision carries from step to step beside weights and moments: see
-/// [`state`].
+/// State that a run in mixed precision keeps between steps, in addition to weights and moments: see [`state`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossScale {
-    /// What the losses of the next step are multiplied by.
+    /// The scale of the next step's losses.
     pub scale: f32,
     /// Steps since it changed.
     pub good_steps: f32,
-    /// `1 - beta1^t`, of the steps that were not skipped.
+    /// `1 - beta1^t`, where `t` counts the steps that were not skipped.
     pub correction1: f32,
     /// `1 - beta2^t`.
     pub correction2: f32,
 }
 
 impl LossScale {
-    /// After so many steps of which none was skipped.
+    /// The state after `steps` steps, none of which was skipped.
     pub fn after(steps: usize, train: &TrainConfig) -> Self {
         let correction = |beta: f64| (1.0 - beta.powi(steps as i32)) as f32;
         Self {
@@ -59,7 +58,7 @@ impl LossScale {
         }
     }
 
-    /// As the plan's tensor holds it.
+    /// Conversion to the plan's tensor.
     pub fn to_tensor(self) -> [f32; state::LEN] {
         let mut tensor = [0.0; state::LEN];
         tensor[state::SCALE] = self.scale;
@@ -69,7 +68,7 @@ impl LossScale {
         tensor
     }
 
-    /// From the plan's tensor.
+    /// Conversion from the plan's tensor.
     pub fn from_tensor(tensor: &[f32]) -> Self {
         Self {
             scale: tensor[state::SCALE],

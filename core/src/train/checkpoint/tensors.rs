@@ -1,4 +1,4 @@
-//! Between tensors by name and the bytes of a safetensors file.
+//! Conversion between tensors by name and the bytes of a safetensors file.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,19 +10,19 @@ use crate::config::Config;
 use crate::model::{Parameter, is_of_training_head, parameters, training_head};
 use crate::train::store::{Tensor, Tensors};
 
-/// Names of tensors that a message lists.
+/// Largest number of tensors' names in a message.
 const LISTED: usize = 5;
 
-/// Reads the weights of this model; the heads that serve training alone may be absent.
+/// Reads the weights of this model. Heads that only training uses may be absent.
 ///
 /// # Errors
-/// [`CheckpointError`] names the file and what does not fit.
+/// [`CheckpointError`] names the file and the problem.
 pub fn read_weights(file: &str, config: &Config, bytes: &[u8]) -> Result<Tensors, CheckpointError> {
     let needed = |name: &str| !is_of_training_head(name);
     Archive::open(file.to_owned(), bytes)?.weights(&parameters(config), needed)
 }
 
-/// A file that was opened; its tensors are not read yet.
+/// An opened file, whose tensors are not read yet.
 pub(crate) struct Archive<'a> {
     file: String,
     tensors: SafeTensors<'a>,
@@ -37,7 +37,7 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// Weights, all of which must be finite and have a place.
+    /// Reads the weights, which must all be finite and belong to the model.
     pub fn weights(
         &self,
         parameters: &[Parameter],
@@ -58,8 +58,7 @@ impl<'a> Archive<'a> {
         Ok(weights)
     }
 
-    /// The tensors of all parameters under a prefix; those for which `needed` is false may be
-    /// absent.
+    /// Reads the tensors of all parameters under a prefix. Those for which `needed` is false may be absent.
     pub fn read(
         &self,
         parameters: &[Parameter],
@@ -99,10 +98,10 @@ impl<'a> Archive<'a> {
         Ok(tensors)
     }
 
-    /// Checks that every tensor of the file has a place under one of the prefixes. Three kinds are
-    /// left behind without harm: a head that serves training alone, where the model has none; an unembedding
-    /// that is the embedding once more, bit for bit, where both are tied; and rotary frequencies, which
-    /// files of old versions of transformers hold beside the configuration that they follow from.
+    /// Checks that every tensor of the file belongs to the model under one of the prefixes. Three kinds of surplus
+    /// tensors are harmless and ignored: a head that only training uses, if the model lacks it; an unembedding bitwise
+    /// equal to the embedding, if both are tied; and RoPE frequencies, which old versions of transformers stored
+    /// although they follow from the configuration.
     pub fn check_surplus(
         &self,
         parameters: &[Parameter],
@@ -135,7 +134,7 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// Whether a tensor is the embedding once more.
+    /// Whether a tensor is a copy of the embedding.
     fn is_embedding(&self, name: &str) -> bool {
         let embedding = name.replace("lm_head.weight", "model.embed_tokens.weight");
         match (self.tensors.tensor(name), self.tensors.tensor(&embedding)) {
@@ -145,22 +144,21 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// What to do about a tensor without a place.
+/// Advice for a tensor that the model lacks.
 fn advice(name: &str) -> &'static str {
     if name.ends_with("lm_head.weight") {
         "It differs from the embedding: set model.tie_word_embeddings=false"
     } else if name.ends_with(".bias") {
-        "Of biases a model can have those of queries, keys and values: model.qkv_bias=true"
+        "Only queries, keys and values can have biases: set model.qkv_bias=true"
     } else if name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight") {
         "Its queries and keys are normalised: set model.qk_norm=true"
     } else if is_of_training_head(name.rsplit('/').next().unwrap_or(name)) {
-        "Set the keys of [nitp], [mtp], [nextlat] and [top] as they were where the weights were made"
+        "Set the keys of [nitp], [mtp], [nextlat] and [top] as in the run that made the weights"
     } else if name.contains("layers.") {
-        "Set model.num_hidden_layers and the keys of [model.moe] as they were where the weights \
-         were made"
+        "Set model.num_hidden_layers and the keys of [model.moe] as in the run that made the weights"
     } else {
-        "Use the configuration that the weights were made with, or remove from the file what the \
-         model works without"
+        "Use the configuration of the weights, or remove the tensors that the model does not need from \
+         the file"
     }
 }
 
@@ -190,7 +188,7 @@ pub(super) fn of_moments(first: &Tensors, second: &Tensors) -> Vec<u8> {
     serialize(&named.collect::<Vec<_>>(), metadata())
 }
 
-/// What other programs look for.
+/// Metadata that other programs expect.
 fn metadata() -> HashMap<String, String> {
     HashMap::from([("format".to_owned(), "pt".to_owned())])
 }
@@ -246,7 +244,7 @@ mod tests {
             ("model.layers.0.self_attn.q_norm.weight", "model.qk_norm=true"),
             ("model.layers.99.input_layernorm.weight", "model.num_hidden_layers"),
             ("nitp.projector.other", "[nitp]"),
-            ("visual.patch_embed", "the configuration that"),
+            ("visual.patch_embed", "the configuration of"),
         ] {
             let mut more = whole.clone();
             more.insert(name.to_owned(), tensor(0.5, 4));

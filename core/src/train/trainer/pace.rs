@@ -1,42 +1,41 @@
-//! How long a step takes, by when its results are seen to arrive.
+//! The time of a step, from the arrival times of its results.
 
 use web_time::Instant;
 
-/// When steps arrived.
-///
-/// Several steps may be under way, and the host looks for what arrived only now and then; so a step's time
-/// is known only if the host was about as the step before it ended, and as it ended itself.
+/// Arrival times of steps.
+/// Several steps may be pending, and the host checks for results only now and then. The time of a step is therefore
+/// known only if the host was idle when the previous step ended and when the step itself ended.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Since when the next step to arrive has run: the one before arrived, or nothing was under way.
+    /// Start of the next step to arrive: the arrival of the previous step, or its submission if nothing was pending.
     since: Option<Instant>,
-    /// Whether other results arrived since the host's last call: it will be busy with them.
+    /// Whether other results arrived since the host's last call. The host will be busy with them.
     interrupted: bool,
     /// Steps up to this one may have ended while the host was busy.
     unsure: usize,
 }
 
 impl Pace {
-    /// The host calls again, with so many steps submitted by then.
+    /// Records a call of the host, with `submitted` steps submitted so far.
     pub fn call(&mut self, submitted: usize) {
         if std::mem::take(&mut self.interrupted) {
             self.unsure = submitted;
         }
     }
 
-    /// A step is submitted while nothing is under way.
+    /// Records the submission of a step while nothing is pending.
     pub fn begin(&mut self, now: Instant) {
         self.since = Some(now);
     }
 
-    /// Something else than a step arrived.
+    /// Records the arrival of other results than a step's.
     pub fn interrupt(&mut self) {
         self.since = None;
         self.interrupted = true;
     }
 
-    /// So many steps arrived at one time, the last of them step `last` (counted from 1): seconds that each
-    /// took, where they are known.
+    /// Records that `count` steps arrived at the same time, the last of them step `last` (counted from 1). Returns the
+    /// seconds per step, if known.
     pub fn arrive(&mut self, now: Instant, last: usize, count: usize) -> Option<f64> {
         if count == 0 || self.interrupted {
             return None;
@@ -52,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    /// So many tenths of a second after `begin`.
+    /// The time `tenths` tenths of a second after `begin`.
     fn at(begin: Instant, tenths: u64) -> Instant {
         begin + Duration::from_millis(100 * tenths)
     }
@@ -65,7 +64,7 @@ mod tests {
             pace.begin(at(t, 10 * step as u64));
             assert_eq!(pace.arrive(at(t, 10 * step as u64 + 5), step, 1), Some(0.5));
         }
-        // Now two at a time, and never idle.
+        // From here on two steps at a time, without idle time.
         pace.begin(at(t, 50));
         assert_eq!(pace.arrive(at(t, 60), 5, 2), Some(0.5));
         assert_eq!(pace.arrive(at(t, 60), 5, 0), None);
@@ -74,13 +73,13 @@ mod tests {
 
     #[test]
     fn steps_under_way_while_a_checkpoint_is_written_have_no_known_time() {
-        // Steps of half a second, two of them behind the checkpoint as it arrives; a third is submitted in
-        // the same call. Writing it takes 0.7 s.
+        // Steps take half a second. Two steps are pending when the checkpoint arrives; a third is submitted in the same
+        // call. Writing the checkpoint takes 0.7 s.
         let (mut pace, t) = (Pace::default(), Instant::now());
         pace.begin(t);
         assert_eq!(pace.arrive(at(t, 5), 1, 1), Some(0.5));
         pace.interrupt();
-        // Step 2 ended at 1.0 s and is seen at 1.2; what is left of step 3 is no step's time.
+        // Step 2 ended at 1.0 s, but the host sees it at 1.2 s. The rest of step 3 is not the time of a whole step.
         pace.call(4);
         assert_eq!(pace.arrive(at(t, 12), 2, 1), None);
         assert_eq!(pace.arrive(at(t, 15), 3, 1), None);
@@ -94,7 +93,7 @@ mod tests {
         pace.begin(t);
         pace.interrupt();
         assert_eq!(pace.arrive(at(t, 5), 1, 1), None);
-        // Submitted once the host is back, with nothing under way.
+        // Submitted after the host returns, with nothing pending.
         pace.call(1);
         pace.begin(at(t, 20));
         assert_eq!(pace.arrive(at(t, 25), 2, 1), Some(0.5));

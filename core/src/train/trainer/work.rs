@@ -1,4 +1,4 @@
-//! The pieces of work that a run submits, and what is made of their results.
+//! The pieces of work that a run submits, and the handling of their results.
 
 use web_time::Instant;
 
@@ -11,7 +11,7 @@ use crate::train::events::{CheckpointEvent, Event, FinishedEvent, RivalLosses, S
 use crate::train::inputs::{find, step_inputs};
 use crate::train::store::unpack;
 
-/// Work that the loop submits.
+/// A piece of work.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unit {
     Evaluate { batch: usize, last: bool },
@@ -20,7 +20,7 @@ pub(super) enum Unit {
     Finish,
 }
 
-/// Work that is under way, in the order of submission.
+/// Pending work, in the order of submission.
 pub(super) enum Pending {
     Step {
         metrics: Ticket,
@@ -29,7 +29,7 @@ pub(super) enum Pending {
         reads: BatchReads,
         last: bool,
     },
-    /// The states, of which so many numbers count, and the unembedding where it is wanted.
+    /// The states, with the number of valid elements, and the unembedding, if requested.
     Geometry {
         reads: Reads,
         elements: usize,
@@ -44,7 +44,7 @@ pub(super) enum Pending {
 impl Trainer {
     pub(super) fn submit_step(&mut self) -> Result<(), ExecutorError> {
         if self.pending.is_empty() {
-            // However long nothing was asked for.
+            // The time since the last call does not count.
             self.pace.begin(Instant::now());
         }
         let step = self.submitted;
@@ -58,11 +58,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// What is due after so many steps.
+    /// Plans the work due after `step` steps.
     pub(super) fn plan_after(&mut self, step: usize) {
         let train = &self.config.train;
         let stops = step == self.end;
-        // A run that is stopped and gone on with evaluates at the same steps as one that is not.
+        // A run that is stopped and resumed evaluates at the same steps as an uninterrupted run.
         let last = step == train.steps;
         let due = |interval: usize| interval > 0 && (step.is_multiple_of(interval) || last);
         let (evaluate, measure) = (due(train.eval_interval), due(train.geometry_interval));
@@ -93,7 +93,7 @@ impl Trainer {
     pub(super) fn plan_geometry(&mut self) {
         let Some(evaluator) = &self.evaluator else { return };
         let train = &self.config.train;
-        // One state has no geometry.
+        // Geometry needs at least two states.
         if train.geometry_interval == 0 || train.batch_size * train.context_length < 2 {
             return;
         }
@@ -140,7 +140,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Finishes work whose data arrived; gives it back while they have not.
+    /// Finishes work whose data have arrived; else returns it.
     pub(super) fn collect(&mut self, pending: Pending) -> Result<Option<Pending>, TrainError> {
         match pending {
             Pending::Step { metrics } => {
@@ -161,7 +161,7 @@ impl Trainer {
                         self.state.step,
                         self.state.tokens,
                     );
-                    // Neither a checkpoint nor a log can hold what is no number.
+                    // Checkpoints and logs can't hold NaN or infinity.
                     check_finite(event.step, "the held-out loss", event.val_loss)?;
                     self.state.val_loss = Some(event.val_loss);
                     if self.state.best.is_none_or(|(best, _)| event.val_loss < best) {
@@ -231,13 +231,13 @@ impl Trainer {
         let loss_scale = self.loss_scale().and_then(|_| chunks.pop());
         let layout = self.executor.parameters();
         let count = layout.chunks.len();
-        // The last space first; its chunks go before the next one is unpacked.
+        // From the last space on, so that its chunks are freed before the next space is unpacked.
         let mut last = || {
             let space = chunks.split_off(chunks.len() - count);
             unpack(&self.parameters, layout, &space)
         };
         let (moment2, moment1, weights) = (last(), last(), last());
-        // The losses of a step are of the weights before it: what it made of them is not seen there.
+        // The losses of a step belong to the weights before it, so they don't reveal broken weights after it.
         let values = weights.values().flat_map(|tensor| &tensor.data);
         if let Some(&value) = values.into_iter().find(|value| !value.is_finite()) {
             check_finite(self.state.step, "a weight", f64::from(value))?;

@@ -1,4 +1,4 @@
-//! The model card: what a model is, how it was trained and what it reached, for whoever finds it.
+//! The model card: a model's architecture, training and results.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::progress::{short, thousands};
 use crate::run_folder;
 
-/// What Hugging Face's site reads, and a title. The licence is that of the model that this one began from.
+/// Metadata for Hugging Face's site, and a title. The licence is that of the model that the run started from.
 fn head(name: &str, kept: &[NamedFile]) -> String {
     let licence = licence(kept);
     format!(
@@ -21,7 +21,7 @@ fn head(name: &str, kept: &[NamedFile]) -> String {
     )
 }
 
-/// The lines of the card that came with a model which say under what licence it is.
+/// The lines about the licence in the card of an imported model.
 fn licence(kept: &[NamedFile]) -> String {
     let card = kept.iter().find(|(name, _)| name == file::CARD);
     let card = card.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned());
@@ -78,7 +78,7 @@ pub fn card(path: &Path, model: &Model) -> Result<String> {
     text += &table(&model_rows(&config));
     text += "\n## Training\n\n";
     text += &table(&training_rows(&config, state));
-    // A log may be gone; a broken one is no reason not to export.
+    // A missing or broken log does not prevent the export.
     if let Ok(history) = History::read(&run.metrics(), config.clone()) {
         let figures = figures(&history, state.step);
         if !figures.is_empty() {
@@ -165,7 +165,7 @@ fn objective(config: &Config) -> String {
     names.join(", ")
 }
 
-/// What was measured last, up to a step.
+/// The last measurements up to a step.
 fn figures(history: &History, step: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     if let Some(found) = history.evaluations.iter().rfind(|it| it.step <= step) {

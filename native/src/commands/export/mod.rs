@@ -1,4 +1,4 @@
-//! `nitp export`: a model for transformers and all that reads its format.
+//! `nitp export`: a model in transformers' format.
 
 mod card;
 
@@ -19,7 +19,7 @@ use crate::progress::{short, with_prefix};
 /// Writes a model.
 ///
 /// # Errors
-/// A run that can't be read, a folder that is taken, what the file system says.
+/// A run that can't be read, a folder that is not empty, errors of the file system.
 pub fn run(args: &ExportArgs) -> Result<()> {
     check_free(&args.run, &args.out)?;
     let model = Model::open(&args.run, Heads::None)?;
@@ -37,13 +37,13 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     let content = end_of_text.and_then(|id| tokenizer.token(id));
     let texts = export.texts(&shards, end_of_text.zip(content.as_deref()));
 
-    // Beside its place, so that it appears whole or not at all.
+    // Written under a temporary name next to its place, so that it appears whole or not at all.
     let parent = args.out.parent().filter(|it| !it.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent).with_context(|| format!("creating {}", parent.display()))?;
     let beside = tempfile::Builder::new().prefix(".nitp-export-").tempdir_in(parent);
     let beside = beside.with_context(|| format!("writing in {}", parent.display()))?;
-    // In a folder of its own, with the rights that a new folder has here.
+    // In a new folder within the temporary one, so that it has the permissions of new folders.
     let written = beside.path().join("model");
     fs::create_dir(&written)?;
     let mut bytes = 0;
@@ -55,7 +55,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     write(file::TOKENIZER, tokenizer.to_json().as_bytes())?;
     write(file::CARD, card.as_bytes())?;
     for (name, text) in &texts {
-        // What came without such a file is complete without.
+        // A model that was imported without such a file does not need it.
         if kept.is_empty() || [file::CONFIG, file::INDEX].contains(name) {
             write(name, text.as_bytes())?;
         }
@@ -67,7 +67,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
                     write(name, text.as_bytes())?;
                 }
             }
-            // Of a model that was trained since, it would not be true.
+            // The imported card does not describe a model that was trained afterwards.
             file::CARD if is_trained => {}
             _ => write(name, content)?,
         }
@@ -95,20 +95,18 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-/// Nothing may be at `out` yet, nor may it lie in the run: its files are the run's.
+/// Checks that `out` is new or empty, and not within the run.
 fn check_free(run: &Path, out: &Path) -> Result<()> {
     let absolute = std::path::absolute(out)?;
     ensure!(
         !absolute.starts_with(std::path::absolute(run)?),
-        "{} lies in {}, whose files are its own: give another --out",
+        "{} lies in {}, a folder that `nitp` writes itself: give another --out",
         out.display(),
         run.display()
     );
     match fs::read_dir(out) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => {
-            Err(error).with_context(|| format!("{} is no folder to write in", out.display()))
-        }
+        Err(error) => Err(error).with_context(|| format!("{} is no folder", out.display())),
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
             Some(_) => {
@@ -118,7 +116,7 @@ fn check_free(run: &Path, out: &Path) -> Result<()> {
     }
 }
 
-/// Gives the folder its name; into an empty folder that is there already its files are moved.
+/// Renames the folder to its final name. If an empty folder of this name exists, moves the files into it.
 fn publish(written: &Path, out: &Path) -> Result<()> {
     let naming = || format!("naming {}", out.display());
     if !out.exists() {
@@ -131,7 +129,7 @@ fn publish(written: &Path, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The `config.json` that came with the model, if it still describes it; with this type of weights.
+/// The imported model's `config.json`, with this type of weights, if it still describes the model.
 fn kept_config(
     content: &[u8],
     config: &Config,

@@ -1,10 +1,10 @@
-//! What is compared: arms, each a name and the keys of the configuration that it sets.
+//! The arms of a comparison: each is a name and the keys of the configuration that it sets.
 
 use anyhow::{Context, Result, bail, ensure};
 use nitp_core::config::{Config, load};
 use serde::{Deserialize, Serialize};
 
-/// One side of a comparison.
+/// An arm of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arm {
     /// Unique within the comparison; also the name of a folder.
@@ -13,7 +13,7 @@ pub struct Arm {
     pub sets: Vec<String>,
 }
 
-/// Objectives beside next-token prediction, by their sections.
+/// Objectives in addition to next-token prediction, by their sections.
 const OBJECTIVES: [&str; 4] = ["nitp", "mtp", "nextlat", "top"];
 
 impl Arm {
@@ -21,7 +21,7 @@ impl Arm {
         Self { name: name.to_owned(), sets: sets.iter().map(|&set| set.to_owned()).collect() }
     }
 
-    /// Next-token prediction alone: what all others are compared with.
+    /// Next-token prediction alone, the baseline.
     pub fn ntp(base: &Config) -> Self {
         Self::of_objectives("ntp", &[], base)
     }
@@ -31,38 +31,38 @@ impl Arm {
         Self::new("nitp", &["nitp.enabled=true"])
     }
 
-    /// Next-token prediction with the objectives of this name beside it: `ntp` for none, or names joined by `+`.
+    /// Next-token prediction with additional objectives by name: `ntp` for none, or names joined by `+`.
     ///
     /// # Errors
-    /// If one is not known, or there twice.
+    /// If an objective is unknown, or given twice.
     pub fn objective(name: &str, base: &Config) -> Result<Self> {
         let wanted: Vec<&str> = if name == "ntp" { Vec::new() } else { name.split('+').collect() };
         if let Some(unknown) = wanted.iter().find(|it| !OBJECTIVES.contains(it)) {
             bail!(
-                "--arms {name}: there is no objective `{unknown}`; there are ntp (alone), {}, and any of \
-                 these joined by +. For any other setting: --arm NAME:SECTION.KEY=VALUE",
+                "--arms {name}: there is no objective `{unknown}`. The objectives are ntp (alone), {}, \
+                and sums of these, as in nitp+mtp. For other settings use --arm NAME:SECTION.KEY=VALUE",
                 OBJECTIVES.join(", ")
             );
         }
         let twice = wanted.iter().enumerate().find(|(index, it)| wanted[..*index].contains(it));
         if let Some((_, twice)) = twice {
-            bail!("--arms {name}: `{twice}` is there twice");
+            bail!("--arms {name}: `{twice}` is given twice");
         }
         Ok(Self::of_objectives(name, &wanted, base))
     }
 
-    /// Objectives that are on in the common configuration and are not wanted are off.
+    /// Turns on the wanted objectives, and turns off others that are on in the common configuration.
     fn of_objectives(name: &str, wanted: &[&str], base: &Config) -> Self {
         let is_on = [base.nitp.enabled, base.mtp.enabled, base.nextlat.enabled, base.top.enabled];
         let sets = OBJECTIVES.iter().zip(is_on).filter_map(|(objective, is_on)| {
             let on = wanted.contains(objective);
-            // NITP is the subject: each arm says whether it has it.
+            // Every arm sets NITP explicitly, because the comparison is about NITP.
             (on || is_on || *objective == "nitp").then(|| format!("{objective}.enabled={on}"))
         });
         Self { name: name.to_owned(), sets: sets.collect() }
     }
 
-    /// `NAME:SECTION.KEY=VALUE[,SECTION.KEY=VALUE...]`.
+    /// Parses `NAME:SECTION.KEY=VALUE[,SECTION.KEY=VALUE...]`.
     ///
     /// # Errors
     /// If it is not of this form.
@@ -73,7 +73,7 @@ impl Arm {
         let allowed = |c: char| c.is_alphanumeric() || "-_.+=".contains(c);
         ensure!(
             !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed),
-            "--arm {text}: the name is that of a folder too: letters, digits and - _ . + ="
+            "--arm {text}: the name becomes a folder's name, so it must consist of letters, digits and - _ . + ="
         );
         Ok(Self::new(name, &sets.split(',').collect::<Vec<_>>()))
     }
@@ -81,7 +81,7 @@ impl Arm {
     /// The configuration of this arm.
     ///
     /// # Errors
-    /// If a key or a value is not known, naming the arm.
+    /// If a key or a value is invalid. The error names the arm.
     pub fn config(&self, base: &Config) -> Result<Config> {
         load(base.clone(), None, &self.sets).with_context(|| format!("the arm `{}`", self.name))
     }
@@ -95,7 +95,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// `SECTION.KEY=VALUE,VALUE...`.
+    /// Parses `SECTION.KEY=VALUE,VALUE...`.
     ///
     /// # Errors
     /// If it is not of this form.
@@ -109,18 +109,18 @@ impl Axis {
         let values: Vec<String> = values.split(',').map(str::to_owned).collect();
         ensure!(values.iter().all(|it| !it.is_empty()), "--axis {text}: a value is empty");
         for (index, value) in values.iter().enumerate() {
-            ensure!(!values[..index].contains(value), "--axis {text}: {value} stands there twice");
+            ensure!(!values[..index].contains(value), "--axis {text}: {value} is given twice");
         }
         Ok(Self { key: key.to_owned(), values })
     }
 
-    /// Of numbers.
+    /// An axis of numbers.
     pub fn of_numbers(key: &str, values: &[f64]) -> Self {
         Self { key: key.to_owned(), values: values.iter().map(f64::to_string).collect() }
     }
 }
 
-/// Every combination of the values of axes, with NITP on where no axis says otherwise.
+/// Every combination of the values of axes, with NITP on unless an axis turns it off.
 pub fn grid(axes: &[Axis]) -> Vec<Arm> {
     let mut arms = vec![Arm { name: String::new(), sets: Vec::new() }];
     for axis in axes {
@@ -140,16 +140,16 @@ pub fn grid(axes: &[Axis]) -> Vec<Arm> {
     arms
 }
 
-/// Number of a grid's arms, which may be too many to list.
+/// Number of arms of a grid, computed without listing them.
 pub fn grid_len(axes: &[Axis]) -> usize {
     axes.iter().fold(1, |product: usize, axis| product.saturating_mul(axis.values.len()))
 }
 
-/// A factor of the paper's ablations (section 5): its name, what is asked, and its settings beside the default.
+/// A factor of the paper's ablations (section 5): its name, a description, and its settings other than the default.
 pub struct Factor {
-    /// As `nitp ablate` takes it.
+    /// Its name for `nitp ablate`.
     pub name: &'static str,
-    /// In a few words.
+    /// A description in a few words.
     pub about: &'static str,
     arms: fn(&Config) -> Vec<Arm>,
 }
@@ -163,12 +163,12 @@ pub const FACTORS: &[Factor] = &[
     },
     Factor {
         name: "shift",
-        about: "the next position's target, or the same position's",
+        about: "the position of the target: the next or the same",
         arms: |_| vec![Arm::new("shift=current", &["nitp.shift=current"])],
     },
     Factor {
         name: "loss",
-        about: "what compares prediction and target",
+        about: "the loss between prediction and target",
         arms: |_| {
             let arm = |loss: &str| Arm {
                 name: format!("loss={loss}"),
@@ -179,15 +179,15 @@ pub const FACTORS: &[Factor] = &[
     },
     Factor {
         name: "cosine-penalty",
-        about: "a plain penalty on similar states in place of a target",
+        about: "a penalty on similar states, without a target",
         arms: |_| vec![Arm::new("cosine-penalty", &["nitp.regularizer=token_cosine"])],
     },
     Factor {
         name: "stop-gradient",
-        about: "whether the target is a constant of the loss",
+        about: "with or without gradients through the target",
         arms: |_| vec![Arm::new("stop-gradient=off", &["nitp.stop_gradient=false"])],
     },
-    Factor { name: "start-step", about: "when the objective begins to count", arms: start_steps },
+    Factor { name: "start-step", about: "the first step of the objective", arms: start_steps },
     Factor {
         name: "projector",
         about: "the head between state and target",
@@ -206,7 +206,7 @@ pub const FACTORS: &[Factor] = &[
     },
 ];
 
-/// Every block of a shallow model; of a deep one, six from the embedding to the last but one.
+/// Every block of a shallow model; for a deep one, six blocks from the embedding to the last but one.
 fn target_blocks(config: &Config) -> Vec<Arm> {
     const MOST: usize = 6;
     let blocks = config.model.num_hidden_layers;
@@ -222,7 +222,7 @@ fn target_blocks(config: &Config) -> Vec<Arm> {
     layers.into_iter().map(arm).collect()
 }
 
-/// At an eighth, a quarter and a half of the run.
+/// Starts at an eighth, a quarter and a half of the run.
 fn start_steps(config: &Config) -> Vec<Arm> {
     let mut starts = [8, 4, 2].map(|part| config.train.steps / part).to_vec();
     starts.retain(|&step| step != config.nitp.start_step);
@@ -234,8 +234,8 @@ fn start_steps(config: &Config) -> Vec<Arm> {
     starts.into_iter().map(arm).collect()
 }
 
-/// The arms of a table of the paper's ablations by the name of its factor, or of `all`: next-token prediction,
-/// NITP as configured, and NITP with each other setting.
+/// The arms of one of the paper's ablations, by the name of its factor, or of `all`: next-token prediction, NITP as
+/// configured, and NITP with each other setting.
 ///
 /// # Errors
 /// If there is no such factor.
@@ -245,14 +245,14 @@ pub fn table(name: &str, config: &Config) -> Result<Vec<Arm>> {
     if factors.is_empty() {
         let names: Vec<String> =
             FACTORS.iter().map(|it| format!("  {:<16}{}", it.name, it.about)).collect();
-        bail!("there is no table `{name}`; there are `all` and\n{}", names.join("\n"));
+        bail!("there is no table `{name}`; the tables are `all` and\n{}", names.join("\n"));
     }
     let others = factors.into_iter().flat_map(|factor| (factor.arms)(config));
     let nitp_on = |arm: Arm| Arm { sets: [Arm::nitp().sets, arm.sets].concat(), ..arm };
     Ok([Arm::ntp(config), Arm::nitp()].into_iter().chain(others.map(nitp_on)).collect())
 }
 
-/// Checks that no two arms have one name, or set the same.
+/// Checks that no two arms have the same name or the same settings.
 ///
 /// # Errors
 /// If two do.
@@ -261,7 +261,7 @@ pub fn check(arms: &[Arm]) -> Result<()> {
         if let Some(same) = arms[..index].iter().find(|it| it.sets == arm.sets) {
             ensure!(
                 same.name == arm.name,
-                "the arms `{}` and `{}` set the same: leave one out",
+                "the arms `{}` and `{}` have the same settings: leave one out",
                 same.name,
                 arm.name
             );
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(on("ntp", &base), [false; 4]);
         assert_eq!(on("nextlat+mtp", &base), [false, true, true, false]);
         let twice = ["nitp+mtp", "mtp+nitp"].map(|name| Arm::objective(name, &base).unwrap());
-        assert!(check(&twice).unwrap_err().to_string().contains("set the same"));
+        assert!(check(&twice).unwrap_err().to_string().contains("have the same settings"));
         assert!(Arm::objective("nitp+nitp", &base).is_err());
         let error = Arm::objective("nitp+mpt", &base).unwrap_err().to_string();
         assert!(error.contains("`mpt`") && error.contains("nextlat"), "{error}");

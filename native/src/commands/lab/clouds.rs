@@ -1,4 +1,4 @@
-//! The last hidden states of the held-out text on their two principal axes: `seed-N.cloud.json` beside a run.
+//! The last hidden states of the held-out text on their first two principal axes: `seed-N.cloud.json` next to a run.
 
 use std::fs;
 use std::path::Path;
@@ -20,26 +20,25 @@ use crate::figures::curves::{Group, Panel};
 use crate::model::{Heads, Model};
 use crate::{token_cache, whole_file};
 
-/// Points of a picture.
+/// Largest number of points in a picture.
 const MOST_POINTS: usize = 512;
 
 /// The states of an arm's first seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cloud {
-    /// Of all states.
+    /// Effective rank of all states.
     effective_rank: f64,
-    /// Of all states.
+    /// Mean cosine of all states.
     mean_cosine: f64,
     /// Share of the variance that lies along the two axes.
     share: f64,
-    /// Every so many of the states; in units of their root mean square distance from their mean.
+    /// A subset of the states at regular intervals, in units of the root mean square distance from the mean.
     points: Vec<[f64; 2]>,
 }
 
-/// The cloud of each of these arms; none of one that diverged, or if no text is held out.
-///
-/// States are computed from the run's last checkpoint rather than kept as it trains: a process that is killed
-/// between the last step and the end of the run would lose them.
+/// The cloud of each of these arms; none for an arm that diverged, and none if no text is held out.
+/// States are computed from the run's last checkpoint, not saved during training: a process killed between the last
+/// step and the end of the run would lose them.
 ///
 /// # Errors
 /// If a run can't be read.
@@ -58,7 +57,7 @@ pub fn of_arms(
             return Ok(None);
         };
         let path = run.folder.with_extension("cloud.json");
-        // One of another version, or half of one, is made anew.
+        // A file of another version, or a truncated one, is made again.
         let kept = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         if kept.is_some() {
             return Ok(kept);
@@ -79,7 +78,7 @@ pub fn of_arms(
 }
 
 fn cloud(run: &Path, device: &Device) -> Result<Option<Cloud>> {
-    // States have no objective.
+    // Hidden states don't depend on the objective.
     let Model { config, tokenizer, weights, .. } = Model::open(run, Heads::None)?;
     let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, |_| {})?;
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
@@ -95,7 +94,7 @@ fn cloud(run: &Path, device: &Device) -> Result<Option<Cloud>> {
 }
 
 impl Cloud {
-    /// Of states `[n, width]`; none of fewer than two.
+    /// The cloud of states `[n, width]`; none for fewer than two states.
     fn of(states: &[f32], width: usize) -> Option<Self> {
         let count = states.len() / width;
         if count < 2 {
@@ -104,7 +103,7 @@ impl Cloud {
         let found = geometry(states, width);
         let variance: f64 = found.spectrum.iter().sum();
         let unit = variance.sqrt().max(f64::MIN_POSITIVE);
-        // What may differ from one machine to the next is not worth its bytes.
+        // Further digits would differ between machines.
         let round = |x: f32| (1e3 * f64::from(x) / unit).round() / 1e3;
         let every = count.div_ceil(MOST_POINTS);
         let points = found.projected.iter().step_by(every).map(|it| [round(it[0]), round(it[1])]);
@@ -116,7 +115,7 @@ impl Cloud {
         })
     }
 
-    /// The points, each axis turned to the side on which the same tokens lie in `other`: an axis has no sign.
+    /// The points, with each axis flipped to agree with the same tokens in `other`: principal axes have no sign.
     fn turned_like(&self, other: &Self) -> Vec<[f64; 2]> {
         let sign = [0, 1].map(|axis| {
             let pairs = self.points.iter().zip(&other.points);
@@ -127,10 +126,10 @@ impl Cloud {
     }
 }
 
-/// A picture an arm, all at one scale.
+/// One picture for each arm, all at the same scale.
 ///
 /// # Errors
-/// What the plotting library says.
+/// Errors of the plotting library.
 pub fn group(names: &[&str], clouds: &[Option<Cloud>], seed: u64) -> Result<Group> {
     let all = || clouds.iter().enumerate().filter_map(|(at, it)| Some((at, it.as_ref()?)));
     let reach = all().flat_map(|(_, it)| it.points.iter().flatten()).map(|x| x.abs());
@@ -155,11 +154,11 @@ pub fn group(names: &[&str], clouds: &[Option<Cloud>], seed: u64) -> Result<Grou
     Ok(Group {
         title: "Hidden states",
         caption: format!(
-            "The last hidden states of held-out tokens on their first two principal axes, at the end \
-             of seed {seed}; a point is a token, the same ones in each picture. The unit is the root mean \
-             square distance from the mean: the circle has radius 1. Axes are turned to agree with the \
-             first picture where they can. A thin or small number of directions shows as a long cloud \
-             that leaves the circle; many directions show as a small, round one."
+            "The last hidden states of held-out tokens, projected on their first two principal axes, \
+            after training with seed {seed}. A point is a token; all pictures show the same tokens. \
+            The unit is the root mean square distance from the mean, and the circle has radius 1. Axes \
+            are flipped to agree with the first picture where possible. A long cloud that leaves the \
+            circle means few directions; a small, round cloud means many."
         ),
         panels: panels.collect::<Result<_>>()?,
     })

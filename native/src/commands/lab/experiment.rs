@@ -1,4 +1,5 @@
-//! What a comparison asks, in its folder: so that the same command goes on, and another question is refused.
+//! The folder of a comparison, with its definition: the same command continues it, and a different comparison is
+//! rejected.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -21,13 +22,13 @@ const LOCK: &str = ".lock";
 /// `experiment.json`, beside `config.toml` with the common configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Experiment {
-    /// The program that began it.
+    /// Version of the program that started it.
     pub version: String,
-    /// What is compared, the baseline first.
+    /// The arms, the baseline first.
     pub arms: Vec<Arm>,
-    /// Of weights and batches; each arm trains once for each.
+    /// Seeds of weights and batches; each arm trains once per seed.
     pub seeds: Vec<u64>,
-    /// What all arms get the same of.
+    /// The quantity that is equal in all arms.
     pub matched: MatchBy,
     /// The common configuration; in `config.toml`.
     #[serde(skip, default)]
@@ -55,7 +56,7 @@ pub struct Folder {
 }
 
 impl Experiment {
-    /// Every run: seed by seed, so that what is done when it is stopped can be compared.
+    /// All runs, seed by seed, so that the finished runs of an interrupted experiment can be compared.
     ///
     /// # Errors
     /// If an arm has no valid configuration.
@@ -78,7 +79,7 @@ impl Experiment {
     }
 }
 
-/// Steps of each arm: as configured, or as many more as the dearest arm's FLOPs pay for.
+/// Steps of each arm: as configured, or as many as the FLOPs of the most expensive arm allow.
 fn steps(configs: &[Config], matched: MatchBy) -> Vec<usize> {
     let flops = |config: &Config| {
         let cost = flops_per_token(config);
@@ -95,10 +96,10 @@ fn steps(configs: &[Config], matched: MatchBy) -> Vec<usize> {
 }
 
 impl Folder {
-    /// The folder at `out`, or the next free one under `labs/`: made for this experiment, or holding it.
+    /// Opens the folder `out`, or the next free one under `labs/`: a new one, or one with this experiment.
     ///
     /// # Errors
-    /// If another experiment is there, or something else, or another process is at it.
+    /// If the folder holds another experiment or other files, or another process uses it.
     pub fn open(out: Option<&Path>, name: &str, experiment: &Experiment) -> Result<Self> {
         let path = match out {
             Some(out) => out.to_owned(),
@@ -108,7 +109,10 @@ impl Folder {
         let file = fs::File::create(path.join(LOCK))
             .with_context(|| format!("writing into {}", path.display()))?;
         if matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)) {
-            bail!("another process is at {}: wait for it, or give another --out", path.display());
+            bail!(
+                "another process works in {}: wait until it ends, or give another --out",
+                path.display()
+            );
         }
         let folder = Self { path, _lock: file };
         match folder.read()? {
@@ -128,12 +132,12 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The experiment that it holds, if it does.
+    /// The experiment in it, if any.
     fn read(&self) -> Result<Option<Experiment>> {
         let path = self.path.join(EXPERIMENT);
         let text = match fs::read_to_string(&path) {
@@ -161,15 +165,15 @@ impl Folder {
         let other: Vec<&str> = what.iter().filter(|(_, other)| *other).map(|&(it, _)| it).collect();
         ensure!(
             other.is_empty(),
-            "{} holds another experiment ({} differ). Give the same options to go on with it, or \
-             another --out; a report of it stays as it is",
+            "{} holds another experiment ({} differ). Give the same options to continue it, or another \
+            --out. Its report is unchanged",
             quoted(&self.path),
             other.join(", ")
         );
         Ok(())
     }
 
-    /// Whether it holds nothing but what this made.
+    /// Whether it holds only files that this program made.
     fn is_empty(&self) -> Result<bool> {
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
@@ -186,5 +190,5 @@ impl Folder {
 fn free(labs: &Path, name: &str) -> Result<PathBuf> {
     let mut paths = (1..10_000).map(|number| labs.join(format!("{name}-{number}")));
     let free = paths.find(|path| !path.exists());
-    free.with_context(|| format!("every number of {} is taken", labs.join(name).display()))
+    free.with_context(|| format!("{} has no free number left", labs.join(name).display()))
 }

@@ -1,27 +1,27 @@
-//! The numbers of a run that a comparison is about, with what the paper saw of each.
+//! The metrics of a comparison, with the paper's results.
 
 use super::results::RunResult;
 
-/// What is told of a number.
+/// Description of a metric.
 #[derive(Clone, Copy)]
 pub struct About {
     /// Its name in files.
     pub key: &'static str,
     /// Its name in reports.
     pub title: &'static str,
-    /// Decimals that are shown.
+    /// Number of decimals.
     pub digits: usize,
-    /// Which way is better, where one is.
+    /// Whether less is better; none if neither is.
     pub less_is_better: Option<bool>,
-    /// What the paper saw.
+    /// The paper's result.
     pub paper: Option<&'static str>,
-    /// Whether arms can be compared by it.
+    /// Whether the metric is comparable between arms.
     pub compared: bool,
-    /// Of a run; none where the run doesn't have it.
+    /// Its value in a run; none if the run lacks it.
     pub of: fn(&RunResult) -> Option<f64>,
 }
 
-/// What follows from the seeds.
+/// Metrics that are determined by the seeds.
 pub const RESULTS: &[About] = &[
     About {
         key: "val_loss",
@@ -65,7 +65,7 @@ pub const RESULTS: &[About] = &[
         digits: 4,
         less_is_better: None,
         paper: Some("below 0.1 at the end"),
-        // Arms with other targets or losses measure other things by it.
+        // With other targets or losses, the metric has another meaning.
         compared: false,
         of: |run| {
             run.evaluation().filter(|_| run.history.config.nitp.enabled).map(|it| it.nitp_loss)
@@ -109,7 +109,7 @@ pub const RESULTS: &[About] = &[
     },
 ];
 
-/// What depends on the machine and on what else it does.
+/// Metrics that depend on the machine and its load.
 pub const COSTS: &[About] = &[
     About {
         key: "tokens_per_second",
@@ -131,7 +131,7 @@ pub const COSTS: &[About] = &[
     },
 ];
 
-/// A score in percent, of which more is better.
+/// A score in percent; more is better.
 pub const SCORE: About = About {
     key: "",
     title: "",

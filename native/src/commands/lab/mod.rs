@@ -28,10 +28,10 @@ use experiment::{Experiment, Folder};
 use results::RunResult;
 use summary::{Metric, Summary};
 
-/// More runs than this are asked about first.
+/// Above this number of runs, the user is asked first.
 const MANY_RUNS: usize = 64;
 
-/// More arms than this are refused: nobody reads such a report.
+/// Largest number of arms: nobody reads a longer report.
 const MOST_ARMS: usize = 1000;
 
 /// `nitp compare`.
@@ -60,8 +60,8 @@ pub fn ablate(args: &AblateArgs) -> Result<()> {
         None => {
             ensure!(
                 !args.axes.is_empty(),
-                "what is to be varied? Give a table of the paper's ablations, such as `nitp ablate loss` \
-                 or `nitp ablate all`, or a grid: --axis nitp.target_layer=0,1,2"
+                "there is nothing to vary. Give a table of the paper's ablations, such as `nitp ablate \
+                loss` or `nitp ablate all`, or a grid: --axis nitp.target_layer=0,1,2"
             );
             let axes =
                 args.axes.iter().map(|text| Axis::parse(text)).collect::<Result<Vec<_>>>()?;
@@ -85,7 +85,7 @@ pub fn sweep(args: &SweepArgs) -> Result<()> {
     }
     ensure!(
         !axes.is_empty(),
-        "what is to be swept? Give --lambda, --lr or both, each with its values"
+        "there is nothing to sweep. Give --lambda, --lr or both, each with its values"
     );
     let base = base(&args.lab)?;
     let arms = with_ntp(&axes, &base)?;
@@ -123,12 +123,12 @@ fn run(args: &LabArgs, mut base: Config, arms: Vec<Arm>) -> Result<()> {
         matched: args.matched,
         base,
     };
-    // Every arm's configuration is checked before anything is made.
+    // Every arm's configuration is checked before any file is made.
     let count = experiment.runs(std::path::Path::new("")).map(|runs| runs.len())?;
     if count > MANY_RUNS && !args.yes {
         confirm(count)?;
     }
-    // Nor is anything trained for tasks that can't be read.
+    // Tasks are also read before any training.
     let tasks = tasks::asked(args, &experiment)?;
     signals::listen()?;
     let name = settings::name(&args.config);
@@ -160,7 +160,7 @@ fn run(args: &LabArgs, mut base: Config, arms: Vec<Arm>) -> Result<()> {
     Ok(())
 }
 
-/// Curves want points: at least twenty looks at the held-out text and at the geometry.
+/// Sets intervals for at least twenty evaluations and measurements of geometry, so that curves have enough points.
 fn look_often(base: &mut Config) {
     const LOOKS: usize = 20;
     let most = (base.train.steps / LOOKS).max(1);
@@ -173,7 +173,7 @@ fn look_often(base: &mut Config) {
     }
 }
 
-/// Asks, or refuses where nobody is there.
+/// Asks the user for confirmation; fails without a terminal.
 fn confirm(count: usize) -> Result<()> {
     ensure!(
         user_attended(),
@@ -181,11 +181,11 @@ fn confirm(count: usize) -> Result<()> {
     );
     outln!("{count} runs are many. Train them all? [y/N]");
     let answer = Term::stdout().read_line()?;
-    ensure!(answer.trim().eq_ignore_ascii_case("y"), "nothing was trained");
+    ensure!(answer.trim().eq_ignore_ascii_case("y"), "no run was started");
     Ok(())
 }
 
-/// The command that was given, with the folder that it took.
+/// The given command, with the chosen folder.
 fn command(folder: &Folder) -> String {
     let mut words: Vec<String> = std::env::args_os()
         .skip(1)
@@ -197,7 +197,7 @@ fn command(folder: &Folder) -> String {
     format!("nitp {}", words.join(" "))
 }
 
-/// The results as a table a metric.
+/// Prints the results, one table per metric.
 fn print(summary: &Summary) {
     for metric in &summary.results {
         outln!("\n{}", style(&metric.title).bold());

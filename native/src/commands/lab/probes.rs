@@ -1,4 +1,4 @@
-//! Probes of every finished run of an experiment: `seed-N.probe.json` beside its folder.
+//! Probes of every finished run of an experiment: `seed-N.probe.json` next to its folder.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,7 +17,7 @@ use crate::commands::probe::{self, Probed};
 use crate::output::outln;
 use crate::whole_file;
 
-/// What a probe found, and of which examples.
+/// The result of a probe, and the digest of its examples.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     /// SHA-256 of the files.
@@ -25,7 +25,7 @@ struct Kept {
     probed: Probed,
 }
 
-/// The probe of each run; none of those that diverged, and of none if there is nothing to probe with.
+/// The probe of each run; none for runs that diverged, and none at all without examples.
 ///
 /// # Errors
 /// Examples that can't be read, or states that can't be judged.
@@ -60,7 +60,7 @@ pub fn probe_all(
     Ok(all)
 }
 
-/// The examples that were asked for; else the text itself, if it has labels.
+/// The requested examples; otherwise the training text, if it has labels.
 fn examples(args: &LabArgs, experiment: &Experiment) -> Result<Option<(Examples, String)>> {
     if args.no_probe {
         return Ok(None);
@@ -76,7 +76,7 @@ fn examples(args: &LabArgs, experiment: &Experiment) -> Result<Option<(Examples,
     }
     let examples = match Examples::read(&paths) {
         Ok(examples) => examples,
-        // Text to train on may be what no probe reads.
+        // The training text may not be in a format for probes.
         Err(_) if !is_asked => return Ok(None),
         Err(error) => return Err(error),
     };
@@ -86,7 +86,7 @@ fn examples(args: &LabArgs, experiment: &Experiment) -> Result<Option<(Examples,
     Ok(Some((examples, digest(&paths)?)))
 }
 
-/// SHA-256 of files, one after the other.
+/// SHA-256 of the concatenated files.
 pub fn digest(paths: &[PathBuf]) -> Result<String> {
     let mut hash = Sha256::new();
     for path in paths {
@@ -95,11 +95,11 @@ pub fn digest(paths: &[PathBuf]) -> Result<String> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// What was kept in a file, if it is there and can be read.
+/// Contents of a saved file, if it exists and can be parsed.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match fs::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        // One of another version, or half of one, is made anew.
+        // A file of another version, or a truncated one, is made again.
         read => Ok(serde_json::from_slice(&read?).ok()),
     }
 }

@@ -23,7 +23,7 @@ use crate::whole_file;
 /// Writes `report.html`, `report.json`, `runs.csv` and `curves.csv`; each whole or not at all.
 ///
 /// # Errors
-/// What the file system says.
+/// Errors of the file system.
 pub fn write(
     folder: &Path,
     summary: &Summary,
@@ -49,7 +49,7 @@ fn page(
     command: &str,
 ) -> String {
     let names: Vec<&str> = summary.arms.iter().map(|it| it.name.as_str()).collect();
-    // Of many arms, means are read first, and each difference with its interval is looked up.
+    // With many arms, readers need the means first, and look up single differences and intervals.
     let is_long = names.len() > 4;
     let title = match names.len() {
         ..=4 => format!("Compared: {}", names.join(", ")),
@@ -64,8 +64,8 @@ fn page(
         (note(summary))
         @if summary.arms.len() > MOST_LINES {
             p.small.soft {
-                "The charts show " (MOST_LINES) " arms: " (summary.baseline) " and those whose held-out \
-                 loss differs most from it. The tables have all."
+                "The charts show " (MOST_LINES) " arms: " (summary.baseline) " and the arms with the \
+                    largest difference in held-out loss. The tables list all arms."
             }
         }
         @for group in groups { (page::group(group, key)) }
@@ -75,7 +75,7 @@ fn page(
         }
         h2 { "What it cost" }
         p.small.soft {
-            "Times are of one machine, and of what else it did; they are not the same in the next run."
+            "Times hold for one machine and its load; they vary between runs."
         }
         (table(summary, &summary.costs))
         (flops(summary))
@@ -84,23 +84,23 @@ fn page(
         h2 { "To repeat it" }
         pre { (command) }
         p.small.soft {
-            "The same command goes on with what is not finished, and gives the same numbers. \
-             Each run is a folder that nitp eval, nitp generate and nitp train --resume take. \
-             The numbers of this page are in report.json, runs.csv and curves.csv."
+            "The same command continues an unfinished experiment, and gives the same numbers. Each run \
+            is a folder for nitp eval, nitp generate and nitp train --resume. The numbers of this page \
+            are in report.json, runs.csv and curves.csv."
         }
         p.small.soft { "Made by nitp " (summary.version) "." }
     };
     page::page(&title, &body)
 }
 
-/// The arms that charts show: all, or the baseline and those whose held-out loss differs most from its.
+/// The arms in charts: all, or the baseline and the arms with the largest difference in held-out loss.
 pub fn shown(summary: &Summary) -> Vec<usize> {
     let mut others: Vec<usize> = (1..summary.arms.len()).collect();
     if summary.arms.len() > MOST_LINES {
         let difference = |arm: usize| {
             let rows = summary.results.first().map(|it| &it.rows);
             let difference = rows.and_then(|rows| rows[arm].difference);
-            // An arm without a mean diverged.
+            // An arm without a mean has diverged.
             difference.map_or(f64::INFINITY, |it| it.mean.abs())
         };
         others.sort_by(|&a, &b| difference(b).total_cmp(&difference(a)));
@@ -130,7 +130,7 @@ fn groups(
         ),
     };
     let losses = [X::Steps, X::Tokens, X::Flops, X::Seconds].map(|x| (x, Y::HeldOutLoss));
-    let caption = format!("In nats a token, against four measures of what was spent.{band}");
+    let caption = format!("In nats a token, against four measures of cost.{band}");
     Ok(vec![
         curves::curves("Held-out loss", caption, &series, &losses)?,
         curves::geometry(&series, band)?,

@@ -1,4 +1,4 @@
-//! What the runs of an experiment gave, read back from their logs.
+//! Results of the runs of an experiment, read from their logs.
 
 use anyhow::Result;
 use nitp_core::train::{EvaluationEvent, GeometryEvent};
@@ -21,9 +21,9 @@ pub struct RunResult {
     pub outcome: Outcome,
     /// Its configuration and events.
     pub history: History,
-    /// What its frozen states told, if that was asked.
+    /// Results of probes of its frozen states, if requested.
     pub probed: Option<Probed>,
-    /// What it scored on tasks, if it was asked any.
+    /// Scores on tasks, if requested.
     pub tasks: Vec<TaskScores>,
 }
 
@@ -42,17 +42,17 @@ impl RunResult {
         Ok(Self { arm: run.arm, seed: run.seed, outcome, history, probed, tasks })
     }
 
-    /// The last look at the held-out text, of a run that finished.
+    /// The last evaluation of a finished run.
     pub fn evaluation(&self) -> Option<&EvaluationEvent> {
         self.history.evaluations.last().filter(|_| !self.outcome.is_diverged())
     }
 
-    /// The last look at the geometry, of a run that finished.
+    /// The last measurement of geometry of a finished run.
     pub fn geometry(&self) -> Option<&GeometryEvent> {
         self.history.geometries.last().filter(|_| !self.outcome.is_diverged())
     }
 
-    /// The main score of each task that it was probed with.
+    /// The main score of each probe.
     pub fn main_scores(&self) -> impl Iterator<Item = &Score> {
         let scores = self.probed.iter().flat_map(|it| it.layers.iter().flat_map(|it| &it.scores));
         scores.filter(|it| it.is_main())

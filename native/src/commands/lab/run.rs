@@ -1,4 +1,4 @@
-//! Trains every run of an experiment, one after the other; what is done is not done again.
+//! Trains every run of an experiment, one after the other. Finished runs are not repeated.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,18 +22,18 @@ use crate::progress::thousands;
 use crate::run_folder;
 use crate::{token_cache, whole_file};
 
-/// How a run ended: `seed-N.json` beside its folder.
+/// How a run ended: `seed-N.json` next to its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Outcome {
-    /// With its last step.
+    /// The run finished its last step.
     Finished {
-        /// The batches that it saw.
+        /// Digest of its batches.
         batches: Batches,
     },
-    /// With a number that is not finite: it has no final results.
+    /// A number of the run was not finite. It has no final results.
     Diverged {
-        /// At which step, and what.
+        /// The step and the number.
         reason: String,
     },
 }
@@ -45,19 +45,19 @@ impl Outcome {
     }
 }
 
-/// The first batches of a run: equal where the digests are.
+/// Digest of the first batches of a run, to compare runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batches {
-    /// How many steps were digested: those that every arm has.
+    /// Number of steps in the digest: those that every arm has.
     pub steps: usize,
     /// SHA-256 of their input tokens and labels, in order.
     pub sha256: String,
 }
 
-/// Trains what is not done yet: the outcome of each of `runs`.
+/// Trains the runs that are not finished, and returns the outcome of each of `runs`.
 ///
 /// # Errors
-/// Whatever ends a run other than divergence; what is finished stays.
+/// Any failure of a run other than divergence. Finished runs are kept.
 pub fn run_all(
     folder: &Folder,
     experiment: &Experiment,
@@ -100,14 +100,14 @@ fn read(path: &Path) -> Result<Option<Outcome>> {
         read => {
             let text = read.with_context(|| format!("reading {}", path.display()))?;
             let outcome = serde_json::from_str(&text).with_context(|| {
-                format!("{} is broken: remove it, and the run is looked at again", path.display())
+                format!("{} is broken: remove it, and the run is measured again", path.display())
             })?;
             Ok(Some(outcome))
         }
     }
 }
 
-/// From its newest checkpoint, if it has one.
+/// Trains a run, from its newest checkpoint if it has one.
 fn train(
     folder: &Folder,
     experiment: &Experiment,
@@ -157,8 +157,8 @@ fn train(
     Ok(Outcome::Finished { batches: batches(&run.config, common)? })
 }
 
-/// What the first `steps` steps of a run train on. Batches follow from the configuration and the text alone, so
-/// they can be drawn again.
+/// The batches of a run's first `steps` steps. They depend only on the configuration and the text, so they can be
+/// computed again.
 fn batches(config: &Config, steps: usize) -> Result<Batches> {
     let tokenizer = train::beginning::tokenizer(config)?;
     let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, |_| {})?;
@@ -176,10 +176,10 @@ fn batches(config: &Config, steps: usize) -> Result<Batches> {
     Ok(Batches { steps, sha256: digest })
 }
 
-/// One bar over all runs, and a line for each that ends.
+/// One progress bar over all runs, and a line for each finished run.
 struct Progress {
     bar: ProgressBar,
-    /// Steps of the runs before this one.
+    /// Steps of the previous runs.
     done: u64,
     count: usize,
     name: String,

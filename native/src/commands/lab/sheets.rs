@@ -6,10 +6,10 @@ use nitp_core::train::RivalLosses;
 use super::results::RunResult;
 use super::summary::Summary;
 
-/// A row an arm and seed, a column a number.
+/// One row for each arm and seed, one column for each metric.
 ///
 /// # Errors
-/// None but those of the CSV library.
+/// Errors of the CSV library.
 pub fn runs(summary: &Summary) -> Result<Vec<u8>> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let metrics = || summary.results.iter().chain(&summary.costs);
@@ -29,7 +29,7 @@ pub fn runs(summary: &Summary) -> Result<Vec<u8>> {
     Ok(csv.into_inner()?)
 }
 
-/// A row for each look at the held-out text.
+/// One row for each evaluation.
 ///
 /// # Errors
 /// As [`runs`].

@@ -11,22 +11,22 @@ use super::run::Outcome;
 use crate::args::MatchBy;
 use crate::commands::tasks::scores::{Scores, TaskScores};
 
-/// What a comparison gave; `report.json`.
+/// Results of a comparison; `report.json`.
 #[derive(Debug, Serialize)]
 pub struct Summary {
-    /// The program.
+    /// Version of the program.
     pub version: String,
     /// Name of the arm that the others are compared with.
     pub baseline: String,
-    /// What all arms got the same of.
+    /// The quantity that is equal in all arms.
     pub matched: MatchBy,
-    /// Of weights and batches.
+    /// Seeds of weights and batches.
     pub seeds: Vec<u64>,
     /// Each arm.
     pub arms: Vec<ArmSummary>,
-    /// What follows from the seeds: the same each time.
+    /// Metrics that are determined by the seeds.
     pub results: Vec<Metric>,
-    /// What depends on the machine and on what else it does.
+    /// Metrics that depend on the machine and its load.
     pub costs: Vec<Metric>,
 }
 
@@ -41,7 +41,7 @@ pub struct ArmSummary {
     pub steps: usize,
     /// Training FLOPs of each of its runs.
     pub flops: f64,
-    /// FLOPs of a token, as a share more than the baseline's.
+    /// Additional FLOPs per token, as a share of the baseline's.
     pub flops_overhead: f64,
     /// Its runs.
     pub runs: Vec<RunSummary>,
@@ -57,31 +57,31 @@ pub struct RunSummary {
     pub outcome: Outcome,
 }
 
-/// A number of every run.
+/// A metric of every run.
 #[derive(Debug, Serialize)]
 pub struct Metric {
-    /// For programs.
+    /// Its name in files.
     pub key: String,
-    /// For people.
+    /// Its name in reports.
     pub title: String,
     /// Digits after the point.
     pub digits: usize,
-    /// Whether less of it is better; none where neither is.
+    /// Whether less is better; none if neither is.
     pub less_is_better: Option<bool>,
-    /// What the paper saw.
+    /// The paper's result.
     pub paper: Option<&'static str>,
-    /// Each arm, in the order of [`Summary::arms`].
+    /// A row for each arm, in the order of [`Summary::arms`].
     pub rows: Vec<Row>,
 }
 
-/// A number of an arm's runs.
+/// A metric of an arm's runs.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// By seed; none for a run without it, such as one that diverged.
+    /// Values by seed; none for a run without the metric, such as one that diverged.
     pub values: Vec<Option<f64>>,
-    /// Over seeds; none unless every seed has it.
+    /// Mean over seeds; none unless every seed has a value.
     pub mean: Option<Mean>,
-    /// From the baseline, paired by seed; none for the baseline itself.
+    /// Difference to the baseline, paired by seed; none for the baseline itself.
     pub difference: Option<Mean>,
 }
 
@@ -90,15 +90,15 @@ pub struct Row {
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// Ends of its 95 % interval by Student's t; none with one seed, or where all seeds gave the same number.
+    /// Its 95 % interval by Student's t; none with one seed, or if all seeds gave the same number.
     pub interval: Option<[f64; 2]>,
-    /// Of the hypothesis that the true mean is 0; of differences, after Holm's correction for all arms.
+    /// p-value of the hypothesis that the true mean is 0; for differences, after Holm's correction for all arms.
     pub p_value: Option<f64>,
 }
 
 impl From<Estimate> for Mean {
     fn from(it: Estimate) -> Self {
-        // The same number with every seed, as counts may be, has no spread that an interval could be made of.
+        // If all seeds gave the same number, as with counts, there is no spread for an interval.
         let interval = it.interval.filter(|it| it.low < it.high);
         Self {
             mean: it.mean,
@@ -109,10 +109,10 @@ impl From<Estimate> for Mean {
 }
 
 impl Summary {
-    /// Of all runs, in the order of [`Experiment::runs`].
+    /// Summarises all runs, in the order of [`Experiment::runs`].
     ///
     /// # Errors
-    /// If runs of the same seed did not see the same batches.
+    /// If runs of the same seed had different batches.
     pub fn new(experiment: &Experiment, results: &[RunResult]) -> Result<Self> {
         check_batches(experiment, results)?;
         let of_arm = |arm: usize| results.iter().filter(move |it| it.arm == arm);
@@ -157,7 +157,7 @@ impl Summary {
     }
 }
 
-/// Runs of one seed and one configuration of batches must have seen the same.
+/// Checks that runs with the same seed and the same settings of batches had the same batches.
 fn check_batches(experiment: &Experiment, results: &[RunResult]) -> Result<()> {
     let batches = |run: &RunResult| match &run.outcome {
         Outcome::Finished { batches } => Some(batches.clone()),
@@ -176,8 +176,8 @@ fn check_batches(experiment: &Experiment, results: &[RunResult]) -> Result<()> {
             let [a, b] = [other, run].map(|it| &experiment.arms[it.arm].name);
             ensure!(
                 false,
-                "{a} and {b} trained on other batches with seed {}: the data changed between the \
-                 runs. Give another --out",
+                "{a} and {b} trained on different batches with seed {}: the data changed between the \
+                runs. Give another --out",
                 run.seed
             );
         }
@@ -266,7 +266,7 @@ fn metric(
     }
 }
 
-/// Of several arms one will look different by chance: Holm's correction.
+/// Holm's correction of p-values, because with several arms one may differ by chance.
 fn correct(rows: &mut [Row]) {
     let p_values: Vec<&mut f64> =
         rows.iter_mut().filter_map(|row| row.difference.as_mut()?.p_value.as_mut()).collect();

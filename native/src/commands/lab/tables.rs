@@ -5,10 +5,10 @@ use maud::{Markup, html};
 use super::summary::{Metric, Row, Summary};
 use super::words::{SIGNIFICANT, interval, is_one_of_several, number, p_value};
 
-/// Columns of a table that a sheet of paper has room for.
+/// Largest number of columns that fits a sheet of paper.
 const MOST_COLUMNS: usize = 7;
 
-/// A row an arm, a column a number: its mean. Single probes and tasks have tables of their own.
+/// Means: one row for each arm, one column for each metric. Single probes and tasks have their own tables.
 pub fn overview(summary: &Summary) -> Markup {
     let (single, main): (Vec<_>, Vec<_>) =
         summary.results.iter().partition(|metric| is_one_of_several(metric));
@@ -34,7 +34,7 @@ fn means(summary: &Summary, metrics: &[&Metric]) -> Markup {
     }
 }
 
-/// A title that is short enough for a column.
+/// A title short enough for a column.
 fn heading(metric: &Metric) -> String {
     match metric.key.as_str() {
         "val_loss" => "held-out loss".to_owned(),
@@ -56,7 +56,7 @@ fn mean(summary: &Summary, metric: &Metric, arm: usize, row: &Row) -> String {
     }
 }
 
-/// Metrics as groups of rows, a row an arm.
+/// Metrics as groups of rows, with one row for each arm.
 pub fn table(summary: &Summary, metrics: &[Metric]) -> Markup {
     html! {
         div.wide { table {
@@ -91,7 +91,7 @@ fn table_row(summary: &Summary, metric: &Metric, arm: usize, row: &Row) -> Marku
                 @let interval = interval(&difference, digits, true);
                 td.sure[is_sure(row)] {
                     (number(difference.mean, digits, true))
-                    // On a phone it stands here, and its own column is left out.
+                    // On a phone the interval is here, and its column is hidden.
                     @if difference.interval.is_some() { span.below { (interval) } }
                 }
                 td.aside { (interval) }
@@ -107,7 +107,7 @@ fn has_diverged(summary: &Summary, arm: usize) -> bool {
     summary.arms[arm].runs.iter().any(|run| run.outcome.is_diverged())
 }
 
-/// How the intervals were made.
+/// A note on the method of the intervals.
 pub fn note(summary: &Summary) -> Markup {
     let arms = summary.arms.len() - 1;
     html! {
@@ -118,7 +118,7 @@ pub fn note(summary: &Summary) -> Markup {
                 @if arms > 1 { "; p-values are corrected for " (arms) " arms (Holm)" }
                 ". Bold: p below 0.05."
             } @else {
-                "One seed: no interval can be told."
+                "One seed gives no interval."
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Scores on tasks of every finished run of an experiment: `seed-N.tasks.json` beside its folder.
+//! Scores on tasks of every finished run of an experiment: `seed-N.tasks.json` next to its folder.
 
 use std::path::PathBuf;
 
@@ -16,10 +16,10 @@ use crate::output::{errln, outln};
 use crate::reasons::reasons;
 use crate::{settings, whole_file};
 
-/// What a run scored, and on which tasks.
+/// Scores of a run, and the digest of the tasks.
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    /// SHA-256 of the files, and their names, which may be those of tasks.
+    /// SHA-256 of the files and their names, because the names may be the names of tasks.
     tasks: String,
     scores: Vec<TaskScores>,
 }
@@ -31,7 +31,7 @@ pub struct Asked {
     digest: String,
 }
 
-/// The scores of each run; none of those that diverged, and of none if there is no task.
+/// The scores of each run; none for runs that diverged, and none at all without tasks.
 ///
 /// # Errors
 /// Tasks that can't be scored.
@@ -59,7 +59,7 @@ pub fn score_all(
         let scored = tasks::of_run(&run.folder, &tasks, &args.device)
             .with_context(|| format!("scoring {name}, seed {}, on tasks", run.seed));
         let scored = match scored {
-            // Nobody asked for them, and a model may be too small for them.
+            // Tasks that were not requested are skipped: the model may be too small for them.
             Err(error) if args.task.is_empty() => {
                 errln!("warning: the demo tasks are left out: {}", reasons(&error));
                 return Ok(nothing);
@@ -74,7 +74,7 @@ pub fn score_all(
     Ok(all)
 }
 
-/// The tasks that were asked for; else those of the demo corpus, if that is the text.
+/// The requested tasks; otherwise the demo tasks, if the text is the demo corpus.
 ///
 /// # Errors
 /// Tasks that can't be read.

@@ -1,8 +1,8 @@
-//! What the numbers of a comparison mean, in sentences and cells.
+//! Results of a comparison in sentences and cells of tables.
 
 use super::summary::{Mean, Metric, Summary};
 
-/// Below this, a difference is called one.
+/// Below this p-value, a difference is called significant.
 pub const SIGNIFICANT: f64 = 0.05;
 
 /// A number with this many digits, and a sign if `signed`.
@@ -11,7 +11,7 @@ pub fn number(value: f64, digits: usize, signed: bool) -> String {
         true => format!("{value:+.digits$}"),
         false => format!("{value:.digits$}"),
     };
-    // A typographic minus; and no zero with a sign.
+    // A typographic minus sign, and no sign for zero.
     let zero = text.trim_start_matches(['+', '-']).chars().all(|c| c == '0' || c == '.');
     if zero {
         text.trim_start_matches(['+', '-']).to_owned()
@@ -40,7 +40,7 @@ pub fn p_value(mean: &Mean) -> String {
     }
 }
 
-/// What was asked.
+/// The question of the comparison.
 pub fn question(summary: &Summary) -> String {
     let others: Vec<&str> = summary.arms[1..].iter().map(|it| it.name.as_str()).collect();
     let others = match others[..] {
@@ -49,12 +49,12 @@ pub fn question(summary: &Summary) -> String {
         _ => format!("each of {} other settings", others.len()),
     };
     format!(
-        "Does {others} give another held-out loss, or another geometry of hidden states, than {}?",
+        "Does {others} change the held-out loss or the geometry of hidden states, compared with {}?",
         summary.baseline
     )
 }
 
-/// One sentence for each arm and main result, and what can't be told.
+/// One sentence for each arm and main result, and sentences about the limits of the results.
 pub fn findings(summary: &Summary) -> Vec<String> {
     let mut sentences = Vec::new();
     for (index, arm) in summary.arms.iter().enumerate() {
@@ -77,17 +77,14 @@ pub fn findings(summary: &Summary) -> Vec<String> {
     let alike: Vec<&str> =
         summary.results.iter().filter(|it| is_alike(it)).map(short_title).collect();
     if !alike.is_empty() {
-        sentences.push(format!(
-            "No difference that these seeds can show in any of: {}.",
-            alike.join(", ")
-        ));
+        sentences.push(format!("No significant difference in any of: {}.", alike.join(", ")));
     }
     match summary.seeds.len() {
         1 => sentences.push(
-            "One seed has no interval: a difference may be chance. Three seeds or more tell (--seeds 3).".to_owned(),
+            "One seed gives no interval: a difference may be chance. Use three seeds or more (--seeds 3).".to_owned(),
         ),
         2 => sentences.push(
-            "Two seeds give very wide intervals: more seeds tell more (--seeds 5).".to_owned(),
+            "Two seeds give very wide intervals: more seeds narrow them (--seeds 5).".to_owned(),
         ),
         _ => {}
     }
@@ -95,21 +92,21 @@ pub fn findings(summary: &Summary) -> Vec<String> {
     sentences
 }
 
-/// Where NITP is compared at a scale that is far from the paper's.
+/// A note if NITP is compared at a much smaller scale than the paper's.
 fn scale(summary: &Summary) -> Option<String> {
-    /// Of the paper's smallest run: 0.3 B active parameters, 105 B tokens, 6 FLOPs for each pair of them.
+    /// FLOPs of the paper's smallest run: 0.3 B active parameters, 105 B tokens, 6 FLOPs for each pair of them.
     const OF_THE_PAPER: f64 = 2e20;
     let most = summary.arms.iter().map(|arm| arm.flops).fold(0.0, f64::max);
     let has_nitp = summary.results.iter().any(|metric| metric.key == "nitp_loss");
     (has_nitp && most < OF_THE_PAPER / 100.0).then(|| {
         format!(
-            "The paper saw its differences in models that were trained with {OF_THE_PAPER:.0e} FLOPs and more. These \
-             had at most {most:.0e}; docs/findings.md tells what was found at such sizes."
+            "The paper found its differences in models trained with {OF_THE_PAPER:.0e} FLOPs and more. \
+            These runs had at most {most:.0e}; docs/findings.md reports results at such sizes."
         )
     })
 }
 
-/// The metrics that have a sentence of their own.
+/// The metrics with a sentence of their own.
 fn told(summary: &Summary) -> impl Iterator<Item = &Metric> {
     summary.results.iter().filter(|it| !is_alike(it))
 }
@@ -119,13 +116,13 @@ pub fn is_one_of_several(metric: &Metric) -> bool {
     metric.key.starts_with("probe: ") || metric.key.starts_with("task_")
 }
 
-/// Whether this is one probe or task of several, and no arm differs in it: they share a sentence.
+/// Whether this is one probe or task of several without a significant difference. These share a sentence.
 fn is_alike(metric: &Metric) -> bool {
     let p_values = || metric.rows.iter().filter_map(|row| row.difference?.p_value);
     is_one_of_several(metric) && p_values().count() > 0 && p_values().all(|p| p >= SIGNIFICANT)
 }
 
-/// Of `probe: mood, accuracy, percent`, the words before the comma.
+/// The words before the comma: `probe: mood` for `probe: mood, accuracy, percent`.
 fn short_title(metric: &Metric) -> &str {
     metric.title.split(',').next().unwrap_or_default().trim_end_matches(": acc")
 }
@@ -144,7 +141,7 @@ fn finding(summary: &Summary, metric: &Metric, arm: usize) -> Option<String> {
     );
     let Some(p) = difference.p_value else { return Some(start + ".") };
     let verdict = match (p < SIGNIFICANT, metric.less_is_better) {
-        (false, _) => "no difference that these seeds can show",
+        (false, _) => "no significant difference",
         (true, Some(less)) if less == (difference.mean < 0.0) => "better",
         (true, Some(_)) => "worse",
         (true, None) => "different",
@@ -173,9 +170,9 @@ fn finding_of_many(summary: &Summary, metric: &Metric) -> Option<String> {
         .map(|(arm, _)| arm.name.as_str())
         .collect();
     let differ = match differ.len() {
-        0 => format!("no arm differs from {} by more than chance (p < 0.05)", summary.baseline),
+        0 => format!("no arm differs significantly from {} (p < 0.05)", summary.baseline),
         _ => format!(
-            "different from {} by more than chance: {}",
+            "significantly different from {} (p < 0.05): {}",
             summary.baseline,
             differ.join(", ")
         ),

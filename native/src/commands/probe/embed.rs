@@ -16,10 +16,10 @@ pub fn embed(args: &EmbedArgs) -> Result<()> {
     let model = Subject::of(&args.run, &args.options.device)?;
     let (layers, _) = layers(&args.options.layer, &model.config)?;
     let [layer] = layers[..] else {
-        bail!("--layer all: vectors are of one layer; give its number, or `last`")
+        bail!("--layer all: `embed` takes one layer; give its number, or `last`")
     };
     let examples = Examples::read(&args.data)?;
-    ensure!(!examples.documents.is_empty(), "no line of the data has a `text`");
+    ensure!(!examples.documents.is_empty(), "no line of the data has a field `text`");
     let tokens = tokens(&examples, &model.tokenizer)?;
     let read = model.vectors(&tokens, &[layer], Weights::Trained, false)?;
     let width = model.config.model.hidden_size;
@@ -31,7 +31,7 @@ pub fn embed(args: &EmbedArgs) -> Result<()> {
     Ok(())
 }
 
-/// As NumPy's `numpy.load` reads it.
+/// The bytes of a file for `numpy.load`.
 fn npy(values: &[f32], [rows, width]: [usize; 2]) -> Result<Vec<u8>> {
     use npyz::WriterBuilder;
     let mut bytes = Vec::new();

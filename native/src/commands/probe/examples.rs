@@ -16,42 +16,42 @@ const NO_LABELS: [&str; 6] = ["text", "text_a", "text_b", "score", "pair", "sens
 pub struct Document {
     /// Its text.
     pub text: String,
-    /// By name: every field that holds one string.
+    /// Labels by name: every field with a string.
     pub labels: BTreeMap<String, String>,
-    /// Two documents with the same number say the same in other words.
+    /// Number of a pair: two documents with the same number are paraphrases.
     pub pair: Option<u64>,
-    /// Words whose meaning is known.
+    /// Words with known senses.
     pub senses: Vec<Sense>,
 }
 
-/// A word with the meaning that it has in a document.
+/// A word with its sense in a document.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Sense {
-    /// As a dictionary has it.
+    /// The word in its dictionary form.
     pub word: String,
-    /// Which of its meanings.
+    /// Its sense.
     pub sense: String,
-    /// Byte of the text where it begins.
+    /// Byte offset of the word in the text.
     pub start: usize,
 }
 
-/// Two texts and how alike people find them.
+/// Two texts, and people's rating of their similarity.
 #[derive(Clone, Debug)]
 pub struct Similar {
     /// Both texts.
     pub texts: [String; 2],
-    /// More is more alike.
+    /// The rating; higher is more similar.
     pub score: f64,
 }
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(Clone, Debug, Default)]
 pub struct Examples {
     /// Lines with a `text`.
     pub documents: Vec<Document>,
-    /// Lines with two.
+    /// Lines with two texts.
     pub similar: Vec<Similar>,
-    /// Documents without any text, left out.
+    /// Number of documents without text, which are left out.
     pub empty: usize,
 }
 
@@ -59,7 +59,7 @@ impl Examples {
     /// Reads JSONL files.
     ///
     /// # Errors
-    /// A file that can't be read, or a line that is none of the two kinds, with its number.
+    /// A file that can't be read, or a line of neither kind, with its number.
     pub fn read(paths: &[PathBuf]) -> Result<Self> {
         let mut examples = Self::default();
         for path in paths {
@@ -125,7 +125,7 @@ impl Examples {
         Ok(())
     }
 
-    /// Whether there is anything that a probe can be judged by.
+    /// Whether there is anything to score a probe on.
     pub fn has_labels(&self) -> bool {
         let is_labelled =
             |it: &Document| !it.labels.is_empty() || it.pair.is_some() || !it.senses.is_empty();

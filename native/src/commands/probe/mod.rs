@@ -1,4 +1,4 @@
-//! `nitp probe` and `nitp embed`: what frozen hidden states tell of texts.
+//! `nitp probe` and `nitp embed`: probes and vectors of texts from frozen hidden states.
 
 mod embed;
 pub mod examples;
@@ -29,42 +29,42 @@ use examples::Examples;
 use scores::{Classification, Score};
 use vectors::{LayerVectors, Tokens};
 
-/// What a probe found; `nitp probe --json`.
+/// Results of a probe; `nitp probe --json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probed {
-    /// What was read.
+    /// Number of documents.
     pub documents: usize,
-    /// Pairs of texts with a score.
+    /// Number of pairs of texts with a score.
     pub similar: usize,
-    /// By layer, the last one that was asked for last.
+    /// Scores by layer, in ascending order.
     pub layers: Vec<LayerScores>,
-    /// The same of the model before training, at the last of the layers; none if its states were not read.
+    /// Scores of the model before training, at the last of the layers; none if its states were not read.
     pub untrained: Option<LayerScores>,
-    /// What needs no states, by task.
+    /// Baselines that need no states, by task.
     pub baselines: Vec<Baseline>,
 }
 
 /// Scores of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerScores {
-    /// `0` is the embedding, `k` the stream after block k, `last` what the unembedding reads.
+    /// `0` is the embedding, `k` the stream after block k, `last` the input of the unembedding.
     pub layer: String,
-    /// Of token states, 1 to hidden_size; none where it was not asked for or there are fewer than two.
+    /// Effective rank of token states, 1 to hidden_size; none if not requested, or for fewer than two states.
     pub effective_rank: Option<f64>,
     /// Mean cosine of pairs of token states, -1 to 1.
     pub mean_cosine: Option<f64>,
-    /// Each task's.
+    /// Scores of each task.
     pub scores: Vec<Score>,
 }
 
-/// What a task scores without a model.
+/// Baselines of a task without a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The task.
     pub task: String,
     /// Classes to choose from.
     pub classes: Option<usize>,
-    /// Documents to fit on and to score on.
+    /// Numbers of documents to fit on and to score on.
     pub documents: Option<[usize; 2]>,
     /// Accuracy of the most frequent class.
     pub majority: f64,
@@ -98,7 +98,7 @@ pub fn probe(args: &ProbeArgs) -> Result<()> {
     Ok(())
 }
 
-/// What the last states of a run's newest checkpoint tell, without those of the untrained model.
+/// Probes the last states of a run's newest checkpoint, without the untrained model.
 ///
 /// # Errors
 /// As [`probe`].
@@ -108,7 +108,7 @@ pub fn of_run(run: &Path, examples: &Examples, device: &DeviceArgs) -> Result<Pr
     model.probe(examples, &[], &layers, &names, 0, false)
 }
 
-/// A checkpoint and where it runs.
+/// A checkpoint, and the executor that runs it.
 struct Subject {
     config: Config,
     tokenizer: Tokenizer,
@@ -118,17 +118,17 @@ struct Subject {
     why: String,
 }
 
-/// Whose states.
+/// The weights whose states are probed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Weights {
     Trained,
-    /// As training began with them.
+    /// The initial weights.
     Initial,
 }
 
 impl Subject {
     fn of(run: &Path, device: &DeviceArgs) -> Result<Self> {
-        // States have no objective.
+        // Hidden states don't depend on the objective.
         let Model { config, tokenizer, weights, place, .. } = Model::open(run, Heads::None)?;
         let choice = device::choose(device)?;
         let (device, why) = (choice.device, choice.why);
@@ -162,7 +162,7 @@ impl Subject {
         vectors::read(executor, &reader, &self.tokenizer, width, tokens, for_geometry, what)
     }
 
-    /// Every task that the examples give; with `whole`, also the geometry of each layer and the untrained model.
+    /// Probes every task of the examples; with `whole`, also the geometry of each layer and the untrained model.
     fn probe(
         &self,
         examples: &Examples,
@@ -241,7 +241,7 @@ impl Subject {
     }
 }
 
-/// The labels that were asked for, or all that the examples have.
+/// The requested labels, or all labels of the examples.
 fn classifications(
     examples: &Examples,
     wanted: &[String],
@@ -251,7 +251,7 @@ fn classifications(
     for name in wanted {
         ensure!(
             names.contains(name),
-            "--labels {name}: no line has it; the labels are {}",
+            "--labels {name}: no line has this label; the labels are {}",
             names.join(", ")
         );
     }
@@ -262,15 +262,15 @@ fn classifications(
             Ok(task) => {
                 if !task.singletons.is_empty() {
                     errln!(
-                        "warning: {name}: {} occur once, so that no probe can be both fitted and scored \
-                         on them: {}",
+                        "warning: {name}: {} occur only once; a probe needs examples for both fitting \
+                        and scoring: {}",
                         task.singletons.len(),
                         task.singletons.join(", ")
                     );
                 }
                 tasks.push(task);
             }
-            // What nobody asked for by name may be no label at all: a title, a number of its own.
+            // A field that was not requested may be no label, such as a title or a unique number.
             Err(error) if wanted.is_empty() => {
                 errln!("warning: {name} is left out: {}", crate::reasons::reasons(&error));
             }
@@ -289,7 +289,7 @@ fn tokens(examples: &Examples, tokenizer: &Tokenizer) -> Result<Vec<Tokens>> {
         let ids = encode(&document.text)?;
         let mut marked = Vec::new();
         for sense in &document.senses {
-            // The word's last token: that up to the end of the word as it stands there.
+            // The word's last token: the last token up to the end of the word in the text.
             let rest = &document.text[sense.start..];
             let end = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
             let before = encode(&document.text[..sense.start + end])?.len();
@@ -331,7 +331,7 @@ fn layers(wanted: &str, config: &Config) -> Result<(Vec<StateLayer>, Vec<String>
     Ok((layers, names))
 }
 
-/// A row a task and measure; a column a layer, then what is compared with.
+/// One row for each task and measure; one column for each layer, then the baselines.
 fn print(probed: &Probed) {
     outln!(
         "{} documents{}",
@@ -380,9 +380,9 @@ fn print(probed: &Probed) {
     }
     outln!("\n{table}");
     outln!(
-        "\nIn percent, but for the geometry of token states. Vectors are means over a text's tokens, of length 1. accuracy: logistic regression, \
-         fitted on 70 % of the documents, scored on the others. untrained: the same model before \
-         training. words: logistic regression on counts of words. majority: always the most frequent \
-         class."
+        "\nIn percent, except the geometry of token states. The vector of a text is the mean of its \
+        tokens' states, scaled to length 1. accuracy: logistic regression, fitted on 70 % of the \
+        documents, scored on the rest. untrained: the same model before training. words: logistic \
+        regression on word counts. majority: always the most frequent class."
     );
 }

@@ -1,4 +1,4 @@
-//! What vectors are worth: the paper's protocol (section 4.3) on frozen states, task by task.
+//! Scores of vectors: the paper's protocol (section 4.3) on frozen states, task by task.
 
 use std::collections::BTreeMap;
 
@@ -17,40 +17,40 @@ use serde::{Deserialize, Serialize};
 use super::examples::{Document, Examples};
 use super::vectors::LayerVectors;
 
-/// Share of the documents that a probe is scored on.
+/// Share of the documents for scoring.
 const TEST_SHARE: f64 = 0.3;
 
-/// Words of the bag-of-words baseline.
+/// Size of the vocabulary of the bag-of-words baseline.
 const WORDS: usize = 20_000;
 
-/// A number of a task.
+/// A score of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The task, such as `topic`.
     pub task: String,
-    /// What was counted, such as `accuracy`.
+    /// The measure, such as `accuracy`.
     pub measure: String,
-    /// More is better; at most 1.
+    /// The value; more is better; at most 1.
     pub value: f64,
 }
 
-/// A task of classification: which documents, their classes, and the split.
+/// A classification task: documents, their classes, and the split.
 pub struct Classification {
     /// The label.
     pub name: String,
-    /// Indices of the documents that have it.
+    /// Indices of the documents with this label.
     documents: Vec<usize>,
     labels: Labels,
     split: Split,
-    /// Classes that occur once: they are on one side only.
+    /// Classes that occur once, so they are on one side only.
     pub singletons: Vec<String>,
 }
 
 impl Classification {
-    /// By this label. Documents that say the same in other words are never on both sides.
+    /// The task of this label. Paraphrases are never on both sides of the split.
     ///
     /// # Errors
-    /// One class only, or too few documents.
+    /// If there is only one class, or there are too few documents.
     pub fn new(examples: &Examples, name: &str, seed: u64) -> Result<Self> {
         let with = |(index, it): (usize, &Document)| Some((index, it.labels.get(name)?.clone()));
         let (documents, classes): (Vec<usize>, Vec<String>) =
@@ -78,7 +78,7 @@ impl Classification {
         side.iter().map(|&item| self.labels.ids()[item]).collect()
     }
 
-    /// What always saying the most frequent class scores.
+    /// Accuracy of always answering with the most frequent class.
     pub fn majority(&self) -> f64 {
         let mut counts = vec![0; self.classes()];
         self.ids(&self.split.train).into_iter().for_each(|id| counts[id] += 1);
@@ -90,7 +90,7 @@ impl Classification {
     /// Scores of a layer's vectors.
     ///
     /// # Errors
-    /// Vectors that can't be judged.
+    /// If the vectors can't be scored.
     pub fn scores(&self, layer: &LayerVectors, width: usize, seed: u64) -> Result<Vec<Score>> {
         let rows: Vec<f64> = self
             .documents
@@ -119,10 +119,10 @@ impl Classification {
         ])
     }
 
-    /// Logistic regression on counts of words instead.
+    /// Accuracy of logistic regression on word counts.
     ///
     /// # Errors
-    /// No word to count.
+    /// If there are no words.
     pub fn bag_of_words(&self, examples: &Examples) -> Result<f64> {
         let texts = |side: &[usize]| -> Vec<&str> {
             let text = |&item: &usize| examples.documents[self.documents[item]].text.as_str();
@@ -140,14 +140,14 @@ impl Classification {
 /// The main measure of a classification.
 pub const LOGISTIC: &str = "accuracy";
 
-/// The main measure of retrieval, as MTEB has it.
+/// The main measure of retrieval, as in MTEB.
 const NDCG: &str = "nDCG@10";
 
-/// The measure of likeness.
+/// The measure of similarity.
 const SPEARMAN: &str = "Spearman";
 
 impl Score {
-    /// Whether it is what its task is judged by.
+    /// Whether it is the main measure of its task.
     pub fn is_main(&self) -> bool {
         [LOGISTIC, NDCG, SPEARMAN].contains(&self.measure.as_str())
     }
@@ -160,10 +160,10 @@ fn group(document: &Document, index: usize) -> (bool, u64) {
     }
 }
 
-/// Retrieval of the document that says the same in other words, by cosine among all documents.
+/// Retrieval of the paraphrase among all documents, by cosine.
 ///
 /// # Errors
-/// Vectors that can't be judged.
+/// If the vectors can't be scored.
 pub fn retrieval(examples: &Examples, layer: &LayerVectors, width: usize) -> Result<Vec<Score>> {
     let mut pairs: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (index, document) in examples.documents.iter().enumerate() {
@@ -176,7 +176,7 @@ pub fn retrieval(examples: &Examples, layer: &LayerVectors, width: usize) -> Res
     let (mut queries, mut sums) = (0, [0.0; 3]);
     for members in pairs.values().filter(|it| it.len() > 1) {
         for &query in members {
-            // A query finds itself first: it is left out.
+            // A query would find itself first, so it is left out.
             let others: Vec<usize> = (0..count).filter(|&it| it != query).collect();
             let cosines = others.iter().map(|&it| cosine(vector(query), vector(it)));
             let ranking = rank(&cosines.collect::<Result<Vec<_>, _>>()?)?;
@@ -204,7 +204,7 @@ pub fn retrieval(examples: &Examples, layer: &LayerVectors, width: usize) -> Res
     Ok(measures.into_iter().zip(sums).map(score).collect())
 }
 
-/// Spearman's correlation of cosines with people's scores; `layer` holds the texts of all pairs one after the other.
+/// Spearman's correlation of cosines with people's scores; `layer` holds the vectors of all pairs one after the other.
 ///
 /// # Errors
 /// Fewer than two pairs, or scores that are all equal.
@@ -222,11 +222,11 @@ pub fn similarity(examples: &Examples, layer: &LayerVectors, width: usize) -> Re
     Ok(vec![Score { task: "similarity".to_owned(), measure: SPEARMAN.to_owned(), value }])
 }
 
-/// Which meaning a word has, from the state of its last token: a logistic regression a word, fitted on other
-/// documents than it is scored on. The accuracy, and that of each word's most frequent meaning.
+/// Classification of a word's sense from the state of its last token: one logistic regression per word, fitted and
+/// scored on different documents. Gives its accuracy, and that of each word's most frequent sense.
 ///
 /// # Errors
-/// Vectors that can't be judged.
+/// If the vectors can't be scored.
 pub fn senses(
     examples: &Examples,
     layer: &LayerVectors,
@@ -250,7 +250,7 @@ pub fn senses(
     }
     let (mut right, mut majority, mut count) = (0.0, 0.0, 0);
     for word in words.values() {
-        // A word with one meaning, or in one document, has nothing to tell apart.
+        // A word with one sense, or in one document, gives no task.
         let Ok(labels) = Labels::new(&word.senses) else { continue };
         let Ok(split) = by_group(labels.ids(), &word.groups, TEST_SHARE, seed) else { continue };
         if !split.missing_from_train.is_empty() {

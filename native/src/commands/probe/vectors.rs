@@ -1,4 +1,4 @@
-//! Vectors of texts from a model's frozen states: the mean over a text's tokens, of length 1.
+//! Vectors of texts from a model's frozen states: the mean over a text's tokens, scaled to length 1.
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,40 +8,40 @@ use nitp_core::geometry::{Geometry, geometry};
 use nitp_core::train::StateReader;
 use nitp_lab::vectors::l2_normalized;
 
-/// A text as tokens, and the tokens whose states are wanted by themselves.
+/// A text as tokens, and the tokens whose single states are requested.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
     /// Token ids of the whole text.
     pub ids: Vec<u32>,
-    /// Positions among them.
+    /// Positions of these tokens.
     pub marked: Vec<usize>,
 }
 
-/// What a layer says of some texts.
+/// Vectors of some texts at a layer.
 #[derive(Clone, Debug, Default)]
 pub struct LayerVectors {
-    /// Of each text the mean of its tokens' states, L2-normalised, `[texts, hidden_size]`.
+    /// For each text, the mean of its tokens' states, L2-normalised, `[texts, hidden_size]`.
     pub texts: Vec<f64>,
-    /// Of each text the states of its marked tokens, L2-normalised, `[texts][marked, hidden_size]`.
+    /// For each text, the states of its marked tokens, L2-normalised, `[texts][marked, hidden_size]`.
     pub marked: Vec<Vec<f64>>,
-    /// States of tokens here and there, as they are, `[tokens, hidden_size]`.
+    /// A sample of token states without normalisation, `[tokens, hidden_size]`.
     sample: Vec<f32>,
 }
 
 impl LayerVectors {
-    /// How token states lie; none for fewer than two.
+    /// Geometry of token states; none for fewer than two.
     pub fn geometry(&self, width: usize) -> Option<Geometry> {
         (self.sample.len() >= 2 * width).then(|| geometry(&self.sample, width))
     }
 }
 
-/// About how many token states a geometry is of: as in training, four times as many as directions, and a few thousand
-/// where states are narrow.
+/// Approximate number of token states for the geometry: as in training, four times the width; at least a few thousand
+/// for narrow states.
 fn geometry_tokens(width: usize) -> usize {
     (4 * width).max(4096)
 }
 
-/// Which tokens a geometry is of: every so manieth of all texts, so that each kind of text has its share.
+/// The tokens for the geometry: at regular intervals in all texts, so that each kind of text has its share.
 #[derive(Clone, Copy)]
 struct Sampled {
     every: Option<usize>,
@@ -58,13 +58,13 @@ impl Sampled {
     }
 }
 
-/// Reads the states of texts. A text that is longer than the context is read in windows of the context, one after
-/// the other, and its vector is the mean over the tokens of all of them. Where the tokenizer has an end-of-text
-/// token, each text begins after one, as in training; its own state does not count. With `for_geometry`, some token
-/// states are kept for [`LayerVectors::geometry`].
+/// Reads the states of texts. A text longer than the context is read in consecutive windows of the context, and its
+/// vector is the mean over the tokens of all windows. If the tokenizer has an end-of-text token, each text begins after
+/// one, as in training; the state of this token does not count. With `for_geometry`, a sample of token states is kept
+/// for [`LayerVectors::geometry`].
 ///
 /// # Errors
-/// What the device reports, or states that are not finite.
+/// Errors of the device, or states that are not finite.
 pub fn read(
     executor: &mut dyn Executor,
     reader: &StateReader,
@@ -112,7 +112,7 @@ pub fn read(
     }
     bar.finish_and_clear();
     for layer in &mut layers {
-        // The mean's length does not count, so neither does the number of tokens.
+        // The mean is normalised, so the sum need not be divided by the number of tokens.
         for vector in layer.texts.chunks_mut(width) {
             vector.copy_from_slice(&l2_normalized(vector)?);
         }
@@ -123,10 +123,10 @@ pub fn read(
     Ok(layers)
 }
 
-/// A part of a text that a row holds.
+/// A part of a text in a row.
 struct Window {
     text: usize,
-    /// The text's position of the row's first token that counts.
+    /// Position in the text of the row's first token that counts.
     first: usize,
     /// Tokens at the row's beginning that don't count.
     before: usize,
@@ -154,7 +154,7 @@ fn windows(texts: &[Tokens], context: usize, begin: Option<u32>) -> Vec<Window> 
     for (text, tokens) in texts.iter().enumerate() {
         let mut first = 0;
         while first < tokens.ids.len() {
-            // A context of one token has no room for it.
+            // A context of one token has no room for the end-of-text token.
             let begin = begin.filter(|_| first == 0 && context > 1);
             let before = usize::from(begin.is_some());
             let end = (first + context - before).min(tokens.ids.len());

@@ -1,17 +1,17 @@
-//! From questions and continuations to tokens, as EleutherAI's lm-evaluation-harness encodes them.
+//! Encoding of questions and continuations as tokens, as in EleutherAI's lm-evaluation-harness.
 //!
-//! Read off its version 0.4.13, for models of its kind `hf` that read from left to right:
+//! The rules are those of version 0.4.13 for its causal models of kind `hf`:
 //!
 //! - White space at the end of the context is moved to the beginning of the continuation, since most tokenizers
 //!   put a space into the token of the word after it (`_encode_pair` of `lm_eval/api/model.py`).
-//! - The continuation's tokens are those of context and continuation encoded as one text, from the number on that the
-//!   context has by itself. So a token that spans both counts as the context's.
-//! - No token is put before the context, unless it is empty: then it is the end-of-text token alone, and a
+//! - The continuation's tokens are those of context and continuation encoded as one text, after as many tokens as the
+//!   context alone has. A token that spans both therefore counts as the context's.
+//! - No token is added before the context, except if the context is empty: then it is the end-of-text token, and a
 //!   continuation that begins with that token has it for its context (`loglikelihood`, there).
-//! - What is longer than the model's context is cut on the left; the continuation stays whole
+//! - Pairs longer than the model's context are truncated on the left; the continuation stays whole
 //!   (`_loglikelihood_tokens` of `lm_eval/models/huggingface.py`).
 //!
-//! A context of nothing but white space fails in the harness; here it is empty like one without.
+//! A context of only white space fails in the harness; here it counts as empty.
 
 use anyhow::{Result, bail, ensure};
 use nitp_core::data::Tokenizer;
@@ -25,8 +25,8 @@ pub type Pair = (Vec<u32>, Vec<u32>);
 /// The pair of each continuation of an item.
 ///
 /// # Errors
-/// Text that the tokenizer has no token for, an empty context where it has no end-of-text token, or a continuation
-/// without a token of its own.
+/// Text without a token, an empty context if the tokenizer has no end-of-text token, or a continuation that adds no
+/// token.
 pub fn encode(tokenizer: &Tokenizer, item: &Item) -> Result<Vec<Pair>> {
     let context = item.question.trim_end();
     let moved = &item.question[context.len()..];
@@ -41,8 +41,8 @@ pub fn encode(tokenizer: &Tokenizer, item: &Item) -> Result<Vec<Pair>> {
             Some(end) if whole.first() != Some(&end) => (vec![end], whole),
             Some(end) => (vec![end], whole[1..].to_vec()),
             None => bail!(
-                "the question is empty, and the tokenizer has no end-of-text token that could stand for it: \
-                 give it a text, or set data.end_of_text when the run is trained"
+                "the question is empty, and the tokenizer has no end-of-text token to use instead: \
+                give the question a text, or set data.end_of_text when training"
             ),
         };
         ensure!(
@@ -54,18 +54,18 @@ pub fn encode(tokenizer: &Tokenizer, item: &Item) -> Result<Vec<Pair>> {
     item.continuations.iter().map(pair).collect()
 }
 
-/// The last tokens of a pair that a model with this context can read, and whether some were cut off.
+/// The last tokens of a pair that fit a model with this context, and whether the pair was truncated.
 ///
 /// # Errors
 /// A continuation that is longer than the context.
 pub fn cut((before, after): Pair, context: usize) -> Result<(Continuation, bool)> {
     ensure!(
         after.len() <= context,
-        "a continuation has {} tokens, and the model reads {context} (train.context_length): it can't be \
-         scored whole",
+        "a continuation has {} tokens, and the model reads {context} (train.context_length): the \
+        continuation can't be scored whole",
         after.len()
     );
-    // The last token is asked for, and never read.
+    // The last token is only a label, and not an input.
     let kept = (before.len()).min(context + 1 - after.len());
     let is_cut = kept < before.len();
     let mut tokens = before[before.len() - kept..].to_vec();
@@ -101,7 +101,7 @@ mod tests {
         let pairs = encode(&tokenizer, &item("ab \n", &["c", "dé"], " ")).unwrap();
         assert_eq!(pairs[0], (bytes("ab"), bytes(" \n c")));
         assert_eq!(pairs[1], (bytes("ab"), bytes(" \n dé")));
-        // Of the demo tokenizer "harbour" with its space is fewer tokens than without.
+        // In the demo tokenizer, "harbour" has fewer tokens with its space than without.
         let tokenizer = demo();
         let [moved, usual] =
             ["The ", "The"].map(|it| encode(&tokenizer, &item(it, &["harbour"], "")).unwrap());
@@ -146,7 +146,7 @@ mod tests {
     fn a_continuation_needs_a_token_of_its_own() {
         let tokenizer = Tokenizer::new("byte", 257).unwrap();
         let error = encode(&tokenizer, &item("", &["<|endoftext|>"], "")).map(|_| ());
-        // Bytes know no name of a special token: it is text.
+        // With bytes, the name of a special token is plain text.
         assert!(error.is_ok());
         let error = encode(&demo(), &item("", &["<|endoftext|>"], "")).unwrap_err();
         assert!(error.to_string().contains("adds no token"), "{error}");
@@ -156,7 +156,7 @@ mod tests {
     fn too_long_a_context_is_cut_on_the_left() {
         let (before, after) = ((0..10).collect::<Vec<u32>>(), vec![20, 21, 22]);
         let cut = |context| cut((before.clone(), after.clone()), context);
-        // Of 13 tokens the last is not read.
+        // The last of 13 tokens is not an input.
         let (whole, is_cut) = cut(12).unwrap();
         assert_eq!((whole.tokens.len(), whole.first, is_cut), (13, 10, false));
         let (shorter, is_cut) = cut(11).unwrap();

@@ -1,4 +1,4 @@
-//! Tasks as files: JSONL, an item a line, of multiple choice or cloze.
+//! Files of tasks: JSONL with one item per line, of multiple choice or cloze.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,21 +9,21 @@ use serde_json::{Map, Value};
 
 use crate::output::errln;
 
-/// What stands between a question and what goes on with it: the harness' `target_delimiter`.
+/// The text between a question and its continuation: the harness' `target_delimiter`.
 const DELIMITER: &str = " ";
 
-/// A question.
+/// An item of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Where it stands, for messages.
+    /// File and line, for messages.
     pub place: String,
-    /// What comes first; may be empty.
+    /// The question; may be empty.
     pub question: String,
-    /// What goes on with it: several to choose from, or one.
+    /// The continuations: several choices, or one.
     pub continuations: Vec<String>,
-    /// Put before each continuation.
+    /// The text before each continuation.
     pub delimiter: String,
-    /// Which is right; none in a cloze, where there is one.
+    /// Index of the right continuation; none in a cloze, which has only one.
     pub answer: Option<usize>,
 }
 
@@ -32,7 +32,7 @@ pub struct Item {
 pub struct Task {
     /// Its name.
     pub name: String,
-    /// All of multiple choice, or all cloze.
+    /// The items: all of multiple choice, or all cloze.
     pub items: Vec<Item>,
 }
 
@@ -43,7 +43,7 @@ impl Task {
     }
 }
 
-/// Fields that decide what an item is; others are left alone.
+/// The fields of an item. Other fields are ignored.
 #[derive(Deserialize)]
 struct Line {
     task: Option<Value>,
@@ -54,10 +54,10 @@ struct Line {
     delimiter: Option<Value>,
 }
 
-/// Reads task files. An item belongs to the task that its `task` names, or else to that of its file's name.
+/// Reads task files. An item belongs to the task named by its `task`, or else by its file's name.
 ///
 /// # Errors
-/// A file that can't be read or holds no item, or a line that is none, with its number.
+/// A file that can't be read or has no item, or an invalid line, with its number.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<Task>> {
     let mut tasks: Vec<Task> = Vec::new();
     let mut doubles = Vec::new();
@@ -89,8 +89,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Task>> {
     }
     if let Some(first) = doubles.first() {
         errln!(
-            "warning: {} of the items have a choice twice, the first on {first}: of equals the first \
-             is taken",
+            "warning: {} of the items have equal choices, the first on {first}: the first of equal choices is taken",
             doubles.len()
         );
     }
@@ -109,8 +108,8 @@ fn put(tasks: &mut Vec<Task>, name: String, item: Item) -> Result<()> {
     let first = &task.items[0];
     ensure!(
         first.answer.is_some() == item.answer.is_some(),
-        "the task `{name}` has `choices` here or on {}, and `continuation` on the other: they are \
-         scored apart. Give each kind a `task` of its own",
+        "the task `{name}` has `choices` on one of this line and {}, and `continuation` on the other. \
+        The two kinds are scored differently. Give each kind its own `task`",
         first.place
     );
     task.items.push(item);
@@ -120,7 +119,7 @@ fn put(tasks: &mut Vec<Task>, name: String, item: Item) -> Result<()> {
 /// The task that a line names, and its item.
 fn parse(line: &str, place: &str) -> Result<(Option<String>, Item)> {
     let fields: Map<String, Value> =
-        serde_json::from_str(line).context("it has to be a JSON object, one an item")?;
+        serde_json::from_str(line).context("each line must be a JSON object")?;
     let line: Line = serde_json::from_value(Value::Object(fields))?;
     let name = line.task.map(|it| string("task", it)).transpose()?;
     let question = string("question", line.question.context("it has no `question`")?)?;
@@ -223,7 +222,7 @@ mod tests {
             (r#"{"question":"a","continuation":""}"#, "nothing to score"),
             (r#"{"question":"a","continuation":"b","answer":0}"#, "goes with `choices`"),
             (r#"{"question":"a","continuation":"b","choices":["c"]}"#, "one of the two"),
-            (r#"{"question":"a","continuation":"b"}"#, "a `task` of its own"),
+            (r#"{"question":"a","continuation":"b"}"#, "its own `task`"),
         ] {
             let error = format!("{:#}", read_text(&format!("{fine}\n{line}")).unwrap_err());
             assert!(error.contains("line 2 of") && error.contains(why), "{line}: {error}");

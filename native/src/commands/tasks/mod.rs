@@ -23,10 +23,10 @@ use crate::{device, settings};
 use items::Task;
 use scores::{Judged, TaskScores};
 
-/// The tasks that the project ships, where a file could stand.
+/// Name of the tasks that the project ships, instead of a file.
 const DEMO: &str = "demo";
 
-/// What `--json` prints.
+/// Output of `--json`.
 #[derive(Serialize)]
 struct Told<'a> {
     checkpoint: String,
@@ -51,10 +51,10 @@ pub fn eval(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
-/// The files that `--task` names: `demo` is those that the project ships.
+/// The files of `--task`; `demo` stands for the tasks that the project ships.
 ///
 /// # Errors
-/// If those are not there.
+/// If the demo tasks are missing.
 pub fn files(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in given {
@@ -67,20 +67,20 @@ pub fn files(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What a run's newest checkpoint scores.
+/// Scores of a run's newest checkpoint.
 pub struct Scored {
-    /// Of each task.
+    /// Scores of each task.
     pub scores: Vec<TaskScores>,
-    /// Which checkpoint.
+    /// The checkpoint.
     pub checkpoint: PathBuf,
-    /// Where it ran, and why there.
+    /// The device, and the reason for its choice.
     pub why: String,
 }
 
 /// Scores a run.
 ///
 /// # Errors
-/// A run that can't be read, an item that can't be encoded, what the device reports.
+/// A run that can't be read, an item that can't be encoded, errors of the device.
 pub fn of_run(run: &Path, tasks: &[Task], device: &DeviceArgs) -> Result<Scored> {
     let Model { config, tokenizer, weights, place, .. } = Model::open(run, Heads::None)?;
     let requests = tasks
@@ -96,10 +96,10 @@ pub fn of_run(run: &Path, tasks: &[Task], device: &DeviceArgs) -> Result<Scored>
     Ok(Scored { scores: scores.collect::<Result<_>>()?, checkpoint: place, why: choice.why })
 }
 
-/// The continuations of a task, all items' one after the other.
+/// The continuations of all items of a task, in order.
 struct Requests {
     continuations: Vec<Continuation>,
-    /// By item: how many are its own, and whether its question was cut.
+    /// For each item, its number of continuations, and whether its question was truncated.
     items: Vec<(usize, bool)>,
     is_cloze: bool,
 }
@@ -124,7 +124,7 @@ impl Requests {
     }
 }
 
-/// What the model makes of each item of each task. Rows are filled across items and tasks.
+/// Scores each item of each task. Batches are filled across items and tasks.
 fn judge(
     executor: &mut dyn Executor,
     config: &Config,
@@ -143,7 +143,7 @@ fn judge(
         read.extend(reader.read_now(executor, some)?);
         bar.inc(some.len() as u64);
     }
-    // Only a cloze asks for the likeliest tokens: the logits of most positions are never read.
+    // Only a cloze needs the likeliest tokens; for other items, logits are not read.
     let mut generator = match requests.iter().any(|it| it.is_cloze) {
         true => Some(Generator::new(executor, config)?),
         false => None,

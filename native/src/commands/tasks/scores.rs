@@ -1,4 +1,4 @@
-//! From log-likelihoods to scores, by the counting of `nitp_lab`.
+//! Scores from log-likelihoods, computed by `nitp_lab`.
 
 use anyhow::{Context, Result};
 use nitp_lab::{choice, cloze};
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::items::Task;
 
-/// What a model makes of an item.
+/// A model's results for an item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
     /// Sum of the log-probabilities of each continuation's tokens.
     pub log_likelihoods: Vec<f64>,
-    /// Of a cloze: whether the model would go on so by itself.
+    /// For a cloze: whether greedy generation would give the continuation.
     pub is_greedy: bool,
-    /// Whether some of the question did not fit into the model's context.
+    /// Whether the question was truncated to the model's context.
     pub is_cut: bool,
 }
 
@@ -22,60 +22,60 @@ pub struct Judged {
 pub struct TaskScores {
     /// Its name.
     pub task: String,
-    /// How many items it has.
+    /// Number of items.
     pub items: usize,
-    /// How many of them were cut on the left.
+    /// Number of items that were truncated on the left.
     pub cut: usize,
-    /// As the harness names them.
+    /// The scores, with the names of the harness.
     #[serde(flatten)]
     pub scores: Scores,
 }
 
-/// By kind of task. Accuracies are shares, with the standard errors of their means.
+/// Scores by kind of task. Accuracies are shares, with the standard errors of their means.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Scores {
     /// Multiple choice.
     Choice {
-        /// By log-likelihood.
+        /// Accuracy by log-likelihood.
         acc: f64,
         /// None for a single item.
         acc_stderr: Option<f64>,
-        /// By log-likelihood a character.
+        /// Accuracy by log-likelihood per character.
         acc_norm: f64,
         /// None for a single item.
         acc_norm_stderr: Option<f64>,
-        /// By log-likelihood a byte.
+        /// Accuracy by log-likelihood per byte.
         acc_bytes: f64,
         /// None for a single item.
         acc_bytes_stderr: Option<f64>,
-        /// What guessing scores.
+        /// Accuracy of a random guess.
         chance: f64,
-        /// What always taking the same place scores.
+        /// Accuracy of always taking the most frequent position of the answer.
         majority: f64,
     },
-    /// One right continuation.
+    /// Cloze: one continuation.
     Cloze {
-        /// Share of continuations that the model would have written.
+        /// Share of continuations that greedy generation would give.
         acc: f64,
         /// None for a single item.
         acc_stderr: Option<f64>,
-        /// Of a continuation; none where it is infinite.
+        /// Perplexity per continuation; none if it is infinite.
         perplexity: Option<f64>,
     },
 }
 
 impl TaskScores {
-    /// Of what a model makes of each item.
+    /// Scores of a task from the results for each item.
     ///
     /// # Errors
-    /// Log-likelihoods that are no numbers.
+    /// If a log-likelihood is NaN.
     pub fn new(task: &Task, judged: &[Judged]) -> Result<Self> {
         let scores = if task.is_cloze() { of_cloze(judged) } else { of_choice(task, judged) };
         let scores = scores.with_context(|| {
             format!(
-                "the task `{}` can't be scored. A NaN means that this model's numbers overflow: use an \
-                 earlier checkpoint",
+                "the task `{}` can't be scored. A NaN means that the model's activations overflow: use \
+                an earlier checkpoint",
                 task.name
             )
         })?;
@@ -83,7 +83,7 @@ impl TaskScores {
         Ok(Self { task: task.name.clone(), items: task.items.len(), cut, scores })
     }
 
-    /// By log-likelihood; of a cloze, of greedy continuations.
+    /// Accuracy by log-likelihood; for a cloze, by greedy generation.
     pub fn acc(&self) -> f64 {
         match self.scores {
             Scores::Choice { acc, .. } | Scores::Cloze { acc, .. } => acc,

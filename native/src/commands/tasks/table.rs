@@ -1,4 +1,4 @@
-//! Scores of tasks for people.
+//! Scores of tasks as tables.
 
 use comfy_table::{CellAlignment, Table, presets};
 use console::style;
@@ -6,7 +6,7 @@ use console::style;
 use super::scores::{Scores, TaskScores};
 use crate::output::outln;
 
-/// A row a task, those of multiple choice first; then what the numbers are, and what was cut.
+/// Prints one row per task, those of multiple choice first; then explains the columns, and reports truncated questions.
 pub fn print(scores: &[TaskScores]) {
     let of_kind = |is_cloze: bool| {
         let is_kind = move |it: &&TaskScores| matches!(it.scores, Scores::Cloze { .. }) == is_cloze;
@@ -41,8 +41,8 @@ pub fn print(scores: &[TaskScores]) {
     show(
         table,
         "Percent, with the standard error over items. acc: the continuation with the largest \
-         log-likelihood; acc_norm: per character; acc_bytes: per byte. chance: guessing. majority: always \
-         the same place among the choices.",
+         log-likelihood; acc_norm: per character; acc_bytes: per byte. chance: a random guess. \
+         majority: always the most frequent position of the answer.",
     );
     let mut table = with_header(&["task", "items", "acc", "perplexity"]);
     for it in of_kind(true) {
@@ -56,12 +56,12 @@ pub fn print(scores: &[TaskScores]) {
     }
     show(
         table,
-        "acc: percent of continuations whose every token is the model's first choice. perplexity: of a \
-         whole continuation, not of its tokens.",
+        "acc: percent of continuations in which every token is the model's first choice. perplexity: \
+        per continuation, not per token.",
     );
     for it in scores.iter().filter(|it| it.cut > 0) {
         outln!(
-            "{}: {} of {} questions were cut on the left, to the model's context",
+            "{}: {} of {} questions were truncated on the left to fit the model's context",
             it.task,
             it.cut,
             it.items
@@ -98,7 +98,7 @@ fn with_error(share: f64, error: Option<f64>) -> String {
     }
 }
 
-/// Three digits or so, also of very large numbers.
+/// About three digits, even for very large numbers.
 fn short(value: f64) -> String {
     if value < 1e4 { format!("{value:.2}") } else { format!("{value:.2e}") }
 }

@@ -1,4 +1,4 @@
-//! What a new run begins from: a configuration, a tokenizer and weights, which may all come from `--init`.
+//! The beginning of a new run: a configuration, a tokenizer and weights, which may all come from `--init`.
 
 use std::path::{Path, PathBuf};
 
@@ -18,15 +18,15 @@ pub struct Beginning {
     pub config: Config,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Its weights; none where they follow from its seed.
+    /// Its weights; none if they are initialised from the seed.
     pub weights: Option<Tensors>,
     /// Files that came with the weights, in Hugging Face's format.
     pub kept: Vec<NamedFile>,
 }
 
 impl Beginning {
-    /// What the arguments ask for. A model that comes from elsewhere says what `[model]` is, and what text is
-    /// tokenised with; a configuration file and `--set` are laid over that, but must leave the model what it is.
+    /// The beginning for these arguments. An imported model determines `[model]` and the tokenizer. A configuration
+    /// file and `--set` override other settings, but must not change the model.
     ///
     /// # Errors
     /// A configuration or weights that can't be read or don't fit each other.
@@ -39,7 +39,7 @@ impl Beginning {
         if hugging_face::is_folder(path) {
             return Self::of_folder(args, path);
         }
-        // Of a path that is no run, such as weights alone, there is no more to know.
+        // A path that is no run, such as a file of weights, gives no further information.
         let run = run_folder::find(path).ok();
         let base = match &run {
             Some(run) if run.is_imported() => Some(of_imported(run)?),
@@ -60,8 +60,8 @@ impl Beginning {
     fn of_folder(args: &RunArgs, folder: &Path) -> Result<Self> {
         ensure!(
             args.config.preset.is_none(),
-            "--preset describes a model, and so does {}: leave --preset out. Settings of the training are given with --set \
-             or --config",
+            "--preset and {} both describe a model: leave --preset out. Training settings can be given \
+            with --set or --config",
             folder.display()
         );
         let pretrained = Pretrained::open(folder)?;
@@ -69,14 +69,14 @@ impl Beginning {
         let mut config = settings::run_config(args, Some(own.clone()))?;
         same_meaning(&config.model, &own.model).map_err(|differences| {
             anyhow!(
-                "the model in {} is another than the configuration asks for: {differences}. Leave these keys out: \
-                 they follow from its config.json",
+                "the model in {} differs from the configuration: {differences}. Leave these keys out: \
+                they are read from its config.json",
                 folder.display()
             )
         })?;
         ensure!(
             config.data.tokenizer == own.data.tokenizer,
-            "data.tokenizer is {}, and the model in {} knows the tokens of its own tokenizer.json alone. Leave that key out",
+            "data.tokenizer is {}, but the model in {} works only with its own tokenizer.json. Leave this key out",
             config.data.tokenizer,
             folder.display()
         );

@@ -1,4 +1,4 @@
-//! `nitp train --resume`: what must be as it was for a run to go on.
+//! `nitp train --resume`: checks that a run can be continued.
 
 use anyhow::{Context, Result, ensure};
 use nitp_core::config::Config;
@@ -11,25 +11,25 @@ use crate::output::quoted;
 use crate::run_folder::{self, Saved};
 use crate::{checkpoints, documents, settings};
 
-/// What the run goes on from.
+/// The plan for a continued run.
 ///
 /// # Errors
-/// If it can't go on with these options.
+/// If the run can't continue with these options.
 pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     let Saved { run, checkpoint, step, newest } = saved;
     ensure!(
         newest || args.out.is_some(),
-        "{} is not the newest checkpoint of its run, and going on from it would overwrite later \
-         ones. Give --out with a new folder to branch off, or `nitp train --resume {}` to go on from \
-         the newest",
+        "{} is not the newest checkpoint of its run, and continuing from it would overwrite later \
+        ones. Start a new run from it with --out and a new folder, or continue from the newest with \
+        `nitp train --resume {}`",
         checkpoint.display(),
         quoted(run.path())
     );
     let kept = run.pretrained_files()?;
     ensure!(
         !run.is_imported(),
-        "{} was imported and never trained, so there is nothing to go on with. Begin a run from it: nitp train --init \
-         {} --data PATH",
+        "{} was imported and never trained, so there is no training to continue. Start a run from its \
+        weights: nitp train --init {} --data PATH",
         run.path().display(),
         quoted(run.path())
     );
@@ -38,9 +38,8 @@ pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     check_unchanged(&old, &config)?;
     let tokenizer = run.tokenizer(&config)?;
     let start = checkpoints::load(&checkpoint, &config).with_context(|| {
-        let others =
-            "other checkpoints of the run can be gone on with: --resume CHECKPOINT --out DIR";
-        format!("can't go on from {} ({others})", checkpoint.display())
+        let others = "other checkpoints of the run can be continued: --resume CHECKPOINT --out DIR";
+        format!("can't continue from {} ({others})", checkpoint.display())
     })?;
     let mut machine = run.machine();
     if args.out.is_some() {
@@ -58,7 +57,7 @@ pub fn resume(args: &TrainArgs, saved: Saved) -> Result<Plan> {
     Ok(Plan { config, tokenizer, start, done: step, machine, folder, kept })
 }
 
-/// What decides which text a step sees, and which text none sees, stays as it was.
+/// Checks that the settings that determine batches and the held-out text are unchanged.
 fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
     let keys = |config: &Config| {
         let (train, data) = (&config.train, &config.data);
@@ -75,8 +74,8 @@ fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
     for ((key, old), (_, new)) in keys(old).into_iter().zip(keys(new)) {
         ensure!(
             old == new,
-            "{key} is {old} in the run and can't become {new} when it goes on: its place in the \
-             data, and what is held out, depend on it. Start a new run from its weights with --init"
+            "{key} is {old} in the run and can't become {new} on --resume: the position in the data \
+            and the held-out part depend on this key. Start a new run from the weights with --init"
         );
     }
     Ok(())
@@ -85,13 +84,13 @@ fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
 /// Checks that the text is that of the checkpoint.
 ///
 /// # Errors
-/// If it is another.
+/// If the text differs.
 pub fn check_data(checkpoint: &Checkpoint, fingerprint: &str, config: &Config) -> Result<()> {
     ensure!(
         checkpoint.state.data_fingerprint == fingerprint,
-        "the data changed since the checkpoint: {} holds other text than the run was trained on, \
-         and going on would mix held-out text into training. Put the old text back, or start a new \
-         run from these weights with --init",
+        "the data changed since the checkpoint: {} is not the text that the run was trained on, and \
+        continuing would mix held-out text into training. Put the old text back, or start a new run \
+        from these weights with --init",
         documents::listed(config.data.paths.iter().cloned())
     );
     Ok(())

@@ -29,33 +29,33 @@ use beginning::Beginning;
 use going_on::{check_data, resume};
 use told::{Summary, about, farewell, sample};
 
-/// What a run starts from.
+/// The start of a run.
 struct Plan {
     config: Config,
     tokenizer: Tokenizer,
     start: Start,
     /// Steps done.
     done: usize,
-    /// What it trained on so far.
+    /// The machine that it trained on so far.
     machine: Option<Machine>,
     folder: Folder,
     /// Files in Hugging Face's format that came with the model.
     kept: Vec<NamedFile>,
 }
 
-/// Where a run is kept.
+/// The folder of a run.
 enum Folder {
-    /// Made once all else is known to work.
+    /// A new folder, which is made only after all other preparations have succeeded.
     New {
         out: Option<PathBuf>,
         name: String,
-        /// None where it can't be written as text.
+        /// None if a path can't be written as text.
         begins_from: Option<run_folder::Start>,
     },
     Existing(RunFolder),
 }
 
-/// First line of the log, and of each time that the run goes on.
+/// First line of the log at the start and at each continuation.
 #[derive(Serialize)]
 struct StartLine<'a> {
     event: &'static str,
@@ -66,24 +66,24 @@ struct StartLine<'a> {
     data_fingerprint: &'a str,
 }
 
-/// Who is told of a run.
+/// Recipient of a run's events.
 pub enum Told<'a> {
-    /// Whoever reads the terminal: what is trained, its progress, its results, a sample.
+    /// The terminal: the configuration, progress, results and a sample.
     Reader,
-    /// A caller, of each event.
+    /// A function that gets each event.
     Caller(&'a mut dyn FnMut(&Event)),
 }
 
-/// Trains, keeps the run, tells about it.
+/// Trains and saves a run, and prints its progress.
 pub fn run(args: TrainArgs) -> Result<()> {
     signals::listen()?;
     train(args, Told::Reader)
 }
 
-/// Trains and keeps the run.
+/// Trains and saves a run.
 ///
 /// # Errors
-/// Whatever ended it before its last step: [`signals::Interrupted`] if that was a signal.
+/// Any failure before the last step; [`signals::Interrupted`] for a signal.
 pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     let plan = match &args.resume {
         Some(path) => resume(&args, run_folder::locate(path)?)?,
@@ -104,8 +104,8 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     }
     if done > steps {
         outln!(
-            "Nothing to do: the run is at step {done} already, and is to have {steps}. To train \
-             on, give --steps above {done}."
+            "Nothing to do: the run is at step {done} already, beyond --steps {steps}. To train on, \
+            give --steps above {done}."
         );
         return Ok(());
     }
@@ -116,7 +116,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     let mut warnings = Vec::new();
     let named = match &args.resume {
         Some(_) if args.run.data.is_empty() => Named::Before(
-            "If it was moved or piped, give the same text again: nitp train --resume RUN --data PATH",
+            "If the text was moved or piped, give it again: nitp train --resume RUN --data PATH",
         ),
         _ => Named::Now,
     };
@@ -154,7 +154,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
             let newest = folder.checkpoints().find()?.newest();
             ensure!(
                 newest == Some(done),
-                "another process trained in {} meanwhile: give the same command once more",
+                "another process trained in {} meanwhile: repeat the command",
                 folder.path().display()
             );
             (folder, lock, false)
@@ -183,7 +183,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     let mut progress = matches!(told, Told::Reader).then(|| Progress::new(&config, done));
     if spoiled > 0 {
         warnings.push(format!(
-            "{spoiled} spoiled line{} of {} dropped: the run's past has gaps",
+            "{spoiled} broken line{} of {} dropped: the run's curves have gaps",
             if spoiled == 1 { " was" } else { "s were" },
             folder.metrics().display()
         ));
@@ -195,7 +195,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     let saving = signals::Saving::begin();
     let outcome = trainer.run(|_, event| {
         if failure.is_some() {
-            // What comes after what could not be kept is not true of what was.
+            // Events after a failed save would not match the saved files.
             return ControlFlow::Break(());
         }
         match &mut told {
@@ -250,10 +250,10 @@ fn fresh(args: &TrainArgs) -> Result<Plan> {
     Ok(Plan { config, tokenizer, start, done: 0, machine: None, folder, kept })
 }
 
-/// Writes what has to last. The checkpoint comes before the line that tells of it.
+/// Saves an event. A checkpoint is saved before its line in the log.
 fn keep(folder: &RunFolder, log: &mut Log, event: &Event, newest: usize) -> Result<()> {
     if let Event::Checkpoint(event) = event {
-        // Nor does a checkpoint get its name before the log up to it is on the disk.
+        // The checkpoint gets its name only after the log up to it is on the disk.
         folder.checkpoints().save(&event.checkpoint, || log.sync())?;
         folder.checkpoints().prune(newest)?;
     }

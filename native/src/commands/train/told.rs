@@ -1,4 +1,4 @@
-//! What `nitp train` tells people before and after: what is trained on what, what came of it, a sample.
+//! The output of `nitp train` before and after training: configuration, results, a sample.
 
 use std::ops::ControlFlow;
 
@@ -17,13 +17,13 @@ use crate::run_folder::RunFolder;
 /// Tokens of the sample at the end.
 const SAMPLE_TOKENS: usize = 80;
 
-/// What is trained, on what, as lines.
+/// Model, data and settings as lines.
 pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dataset) -> String {
     let (model, train) = (&config.model, &config.train);
     let counts = parameter_counts(config);
     let kind = match &model.moe {
         Some(moe) => format!(
-            "{} active, {} experts of which {} see a token",
+            "{} active, {} experts, {} for each token",
             short(counts.active as f64),
             moe.num_experts,
             moe.num_experts_per_tok
@@ -85,7 +85,7 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
     .to_owned()
 }
 
-/// The terms of the loss, but for the balance of a mixture.
+/// The terms of the loss, except the balance loss.
 fn objective(config: &Config) -> String {
     let more = [
         (config.nitp.enabled, "NITP"),
@@ -97,7 +97,7 @@ fn objective(config: &Config) -> String {
     if more.is_empty() { "NTP alone".to_owned() } else { format!("NTP + {}", more.join(" + ")) }
 }
 
-/// What the summary at the end tells.
+/// Data for the summary at the end.
 #[derive(Default)]
 pub struct Summary {
     first_evaluation: Option<EvaluationEvent>,
@@ -112,7 +112,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Takes note of an event.
+    /// Records an event.
     pub fn take(&mut self, event: Event) {
         match event {
             Event::Step(event) => {
@@ -132,7 +132,7 @@ impl Summary {
         }
     }
 
-    /// Writes the numbers.
+    /// Prints the summary.
     pub fn print(&self, config: &Config, folder: &RunFolder, seconds: f64) {
         let Some(step) = &self.step else { return };
         let ended = if self.interrupted { "Stopped" } else { "Finished" };
@@ -179,12 +179,12 @@ impl Summary {
     }
 }
 
-/// A few words of the model. Failing at it is no failure of the run, which is saved.
+/// Prints a sample of the model. A failure here is no failure of the run, which is already saved.
 pub fn sample(trainer: &mut Trainer, config: &Config, tokenizer: &Tokenizer) {
     let executor = trainer.executor();
     let written =
         Generator::new(executor, config).map_err(anyhow::Error::from).and_then(|mut it| {
-            // Without a token that begins documents: a line does.
+            // Without an end-of-text token, the sample begins with a line break.
             let prompt = match tokenizer.end_of_text() {
                 Some(_) => Vec::new(),
                 None => tokenizer.encode("\n")?,
@@ -208,7 +208,7 @@ pub fn sample(trainer: &mut Trainer, config: &Config, tokenizer: &Tokenizer) {
     }
 }
 
-/// What to do next.
+/// Prints commands to continue with.
 pub fn farewell(folder: &RunFolder, interrupted: bool) {
     let run = quoted(folder.path());
     outln!("\n{}", style("Next:").bold());

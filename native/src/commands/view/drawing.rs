@@ -1,4 +1,4 @@
-//! A chart in characters: braille lines in colours, or a letter a line where there are none.
+//! A chart in characters: braille lines in colours, or one letter per line without colours.
 
 use console::style;
 use ratatui::buffer::{Buffer, Cell};
@@ -10,7 +10,7 @@ use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 use crate::figures::charts::MOST_LINES;
 use crate::figures::lines::{Line, range};
 
-/// How lines are told apart.
+/// How lines are distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
     /// By colours.
@@ -19,12 +19,12 @@ pub enum Ink {
     Letters,
 }
 
-/// The colours of the pages, as near as the 256 of a terminal are; the first is that of its text.
+/// The colours of the pages, approximated by a terminal's 256 colours. The first is the colour of its text.
 const COLOURS: [Option<u8>; MOST_LINES] =
     [None, Some(166), Some(32), Some(36), Some(175), Some(214), Some(74), Some(136)];
 
 impl Ink {
-    /// What stands for a line in the key.
+    /// The symbol of a line in the key.
     pub fn mark(self, line: usize) -> String {
         match (self, COLOURS[line % COLOURS.len()]) {
             (Self::Colours, Some(colour)) => style("━━").color256(colour).to_string(),
@@ -45,7 +45,7 @@ fn letter(line: usize) -> char {
     (b'a' + (line % 26) as u8) as char
 }
 
-/// A chart of this size, a string a row, its title the first; none without points.
+/// A chart of this size, one string per row, with the title first; none without points.
 pub fn chart(
     title: &str,
     lines: &[Line],
@@ -55,7 +55,7 @@ pub fn chart(
 ) -> Option<Vec<String>> {
     let floor = |y: f64| if log { y.max(f64::MIN_POSITIVE).log10() } else { y };
     let top = range(lines.iter().flat_map(|it| &it.points).map(|it| floor(it[1])))?[1];
-    // Of a steep spectrum, eight orders of magnitude.
+    // At most eight orders of magnitude of a steep spectrum.
     let y_of = |y: f64| if log { floor(y).max(top - 8.0) } else { y };
     let points: Vec<Vec<(f64, f64)>> =
         lines.iter().map(|it| it.points.iter().map(|it| (it[0], y_of(it[1]))).collect()).collect();
@@ -93,18 +93,18 @@ pub fn chart(
     Some([title].into_iter().chain(rows).collect())
 }
 
-/// Ends that are apart, with a share of the distance beyond them.
+/// Widens a range by a share of its length; a single value also becomes a range.
 fn wide([low, high]: [f64; 2], share: f64) -> [f64; 2] {
     let pad = if high > low { share * (high - low) } else { 0.5 * high.abs().max(1e-3) };
     if share > 0.0 { [low - pad, high + pad] } else { [low, high.max(low + 1.0)] }
 }
 
-/// Digits that tell labels of such a distance apart.
+/// Number of digits that distinguishes labels at this distance.
 fn digits(distance: f64) -> usize {
     (2.0 - distance.log10().floor()).clamp(0.0, 6.0) as usize
 }
 
-/// Cells as text, a colour for each stretch that has one.
+/// Cells as text, with a colour code for each coloured stretch.
 fn row(cells: &[Cell]) -> String {
     let stretch = |cells: &[Cell]| {
         let text: String = cells.iter().map(Cell::symbol).collect();

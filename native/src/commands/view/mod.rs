@@ -1,4 +1,4 @@
-//! `nitp view`: the curves and the geometry of runs, over each other, in the terminal or as a page.
+//! `nitp view`: curves and geometry of runs in shared charts, in the terminal or as a page.
 
 mod drawing;
 mod page;
@@ -14,7 +14,7 @@ use crate::whole_file;
 /// Shows runs.
 ///
 /// # Errors
-/// If there is no run, or nothing of it to show.
+/// If there is no run, or a run has nothing to show.
 pub fn run(args: &ViewArgs) -> Result<()> {
     let (runs, notes) = runs::read(&args.runs)?;
     notes.iter().for_each(|note| errln!("note: {note}"));

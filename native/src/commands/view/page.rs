@@ -1,4 +1,4 @@
-//! Runs as a page: the pictures of the lab's report, a line a run.
+//! Runs as a page: the charts of the lab's report, with one line per run.
 
 use anyhow::Result;
 use maud::html;
@@ -11,13 +11,12 @@ use crate::figures::{curves, page};
 /// The whole page.
 ///
 /// # Errors
-/// What the plotting library says.
+/// Errors of the plotting library.
 pub fn page(runs: &[Run]) -> Result<String> {
     let shown = &runs[..runs.len().min(MOST_LINES)];
     let series = series(shown);
     let key = page::key(shown.iter().map(|run| run.name.as_str()));
-    let caption =
-        "In nats a token. The training loss is shown as means over a sixtieth of the run.";
+    let caption = "In nats a token. The training loss is averaged over sixtieths of the run.";
     let groups = [
         curves::curves(
             "Loss",

@@ -1,4 +1,4 @@
-//! The runs that are shown: found, named apart, and their last numbers.
+//! The runs to show: reading them, unique names, and their last metrics.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use crate::run_folder;
 
 /// A run.
 pub struct Run {
-    /// Short, and no other's.
+    /// A short, unique name.
     pub name: String,
-    /// What happened.
+    /// Its events.
     pub history: History,
 }
 
@@ -22,10 +22,10 @@ pub struct Run {
 pub const COLUMNS: [&str; 7] =
     ["run", "steps", "held-out loss", "bits per byte", "effective rank", "mean cosine", "tokens/s"];
 
-/// Every run once, in the order given, and what is to be known besides.
+/// Every run once, in the given order, and notes for the user.
 ///
 /// # Errors
-/// If one is no run, or nothing happened in any.
+/// If one is no run, or no run has data.
 pub fn read(paths: &[PathBuf]) -> Result<(Vec<Run>, Vec<String>)> {
     let mut notes = Vec::new();
     let mut folders: Vec<PathBuf> = Vec::new();
@@ -50,19 +50,19 @@ pub fn read(paths: &[PathBuf]) -> Result<(Vec<Run>, Vec<String>)> {
                 histories.push(history);
             }
             None => notes.push(format!(
-                "the run {} has no event yet: its first step is still to come",
+                "the run {} has no data yet: its first step is not finished",
                 path.display()
             )),
         }
     }
     if folders.is_empty() {
-        bail!("{}. Give the command again once it has trained", notes.join("; "));
+        bail!("{}. Repeat the command after the first step", notes.join("; "));
     }
     let runs = names(&folders).into_iter().zip(histories);
     Ok((runs.map(|(name, history)| Run { name, history }).collect(), notes))
 }
 
-/// A comparison's folder has a configuration too, and many runs.
+/// Rejects the folder of a comparison, which also has a configuration, and many runs.
 fn check_no_comparison(path: &Path) -> Result<()> {
     ensure!(
         !path.join("experiment.json").is_file(),
@@ -74,7 +74,7 @@ fn check_no_comparison(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The last part of each path, with as many before it as tell them apart.
+/// The last component of each path, with as many components before it as make names unique.
 fn names(folders: &[PathBuf]) -> Vec<String> {
     let with_parts = |count: usize| -> Vec<String> {
         let name = |folder: &PathBuf| {

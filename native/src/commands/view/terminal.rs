@@ -1,4 +1,4 @@
-//! Runs in the terminal: a key, charts beside or below each other, the loads of experts, a table.
+//! Runs in the terminal: a key, charts side by side or below each other, expert loads, a table.
 
 use comfy_table::{CellAlignment, Table, presets};
 use console::{Term, colors_enabled, style};
@@ -9,15 +9,15 @@ use crate::figures::charts::MOST_LINES;
 use crate::figures::lines::{Line, X, Y, curves, last_spectra};
 use crate::output::outln;
 
-/// Columns where none can be asked.
+/// Columns without a terminal.
 const PLAIN_WIDTH: u16 = 80;
 
-/// Columns that one chart needs, and that it has at most.
+/// Least and largest width of a chart in columns.
 const CHART_WIDTHS: [u16; 2] = [48, 100];
 const CHART_HEIGHT: u16 = 13;
 const GAP: u16 = 3;
 
-/// Prints them, as wide as the terminal is.
+/// Prints the runs in the width of the terminal.
 pub fn show(runs: &[Run]) {
     let ink = if colors_enabled() { Ink::Colours } else { Ink::Letters };
     let width = Term::stdout().size_checked().map_or(PLAIN_WIDTH, |(_, columns)| columns);
@@ -57,7 +57,7 @@ fn lines(runs: &[Run], ink: Ink, width: u16) -> Vec<String> {
     });
     let loads: Vec<String> = loads.collect();
     if !loads.is_empty() {
-        text.extend([String::new(), title("share of tokens that an expert got, last look", ink)]);
+        text.extend([String::new(), title("share of tokens per expert, last measurement", ink)]);
         text.extend(loads);
     }
     text.push(String::new());
@@ -77,7 +77,7 @@ fn panels(runs: &[Run]) -> Vec<(String, Vec<Line>, bool)> {
             .map(over_steps)
             .to_vec();
     panels.push((
-        "spectrum at the last look: share by direction".to_owned(),
+        "spectrum at the last measurement: share by direction".to_owned(),
         last_spectra(&series),
         true,
     ));

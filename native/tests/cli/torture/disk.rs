@@ -1,5 +1,5 @@
-//! A disk that fills at every write of a run: the run fails with words, nothing that was saved is
-//! harmed, the log is true, and with room the run goes on to the same bits.
+//! A disk that fills at different writes of a run: the run fails with a message, saved files stay intact, the log is
+//! true, and with free space the run continues to bitwise equal results.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::{Budget, Ended, KINDS, Outcome, assert_log_is_true, start, train};
 use crate::harness::Place;
 
-/// A library that stands before the system's `write`: after so many bytes to files the disk is full.
+/// A library that replaces the system's `write`: after a number of bytes written to files, the disk is full.
 const SHIM: &str = include_str!("full_disk.c");
 
 /// Positions at which the disk fills, for each kind of model.
@@ -27,7 +27,7 @@ fn a_full_disk_harms_nothing() {
         let bytes = bytes_of_a_run(&place, kind, &shim);
         (name, kind, place, shim, whole, bytes)
     });
-    // Coarse positions first, so that a short time sees all phases of a run.
+    // Coarse positions first, so that even a short time covers all phases of a run.
     for position in van_der_corput(POSITIONS) {
         for (name, kind, place, shim, whole, bytes) in &places {
             if budget.is_over() && tried >= 2 * places.len() {
@@ -66,7 +66,7 @@ fn build(place: &Place) -> PathBuf {
     library
 }
 
-/// What a run writes to files, from its start to its end.
+/// Bytes that a run writes to files, from its start to its end.
 fn bytes_of_a_run(place: &Place, kind: &[&str], shim: &Path) -> u64 {
     let count = place.path("bytes");
     let mut command = train(place, kind, "counted");
@@ -79,7 +79,7 @@ fn bytes_of_a_run(place: &Place, kind: &[&str], shim: &Path) -> u64 {
     bytes
 }
 
-/// `count` numbers in [0, 1), each as far as may be from those before it.
+/// `count` numbers in [0, 1), each far from all earlier ones.
 fn van_der_corput(count: u64) -> impl Iterator<Item = f64> {
     (0..count).map(|i| i.reverse_bits() as f64 / 2f64.powi(64))
 }

@@ -1,6 +1,5 @@
-//! Files that were changed: by a flipped bit, a zeroed block, a cut, bytes put in, blocks that changed
-//! places, other numbers in text. No program panics, hangs or dies of it, and no changed weights, moments,
-//! settings or tokens are taken as they are.
+//! Changed files: a flipped bit, a zeroed block, a truncation, inserted bytes, swapped blocks, other numbers in text.
+//! No program panics, hangs or crashes, and changed weights, moments, settings or tokens are never used silently.
 
 use std::fs;
 use std::io::Write;
@@ -14,22 +13,22 @@ use walkdir::WalkDir;
 use super::{Budget, Ended, KINDS, start, train};
 use crate::harness::{Place, succeed};
 
-/// What is changed, and which program reads it.
+/// A file to change, and the command that reads it.
 struct Target {
     file: &'static str,
     commands: &'static [&'static str],
-    /// What a change of it may lead to.
+    /// The allowed consequences of a change.
     rule: Rule,
 }
 
-/// What a change may lead to, beside an error in words.
+/// Allowed consequences of a change, besides an error message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// An older checkpoint in its place, in words: what it holds decides the results.
+    /// A warning, and an older checkpoint instead: the file determines the results.
     Told,
-    /// The same results as before: it is made anew, or what was changed has no part in them.
+    /// The same results as before: the file is made again, or the change does not affect them.
     SameResults,
-    /// Other results: it is the user's to change.
+    /// Other results: users may change this file.
     Any,
 }
 
@@ -106,7 +105,7 @@ fn changed_files_are_told_of() {
         refused += usize::from(!succeeded);
         match target.rule {
             Rule::Told => {
-                let told = !succeeded || ended.err.contains("is passed over");
+                let told = !succeeded || ended.err.contains("is skipped");
                 assert!(told, "{case}: taken as it is\n{}\n{}", ended.out, ended.err);
             }
             Rule::SameResults if succeeded => {
@@ -127,7 +126,7 @@ fn same_json(a: &[u8], b: &[u8]) -> bool {
     value(a).is_some_and(|value_of_a| Some(value_of_a) == value(b))
 }
 
-/// What a program is asked for.
+/// A command of the program.
 #[derive(PartialEq, Eq)]
 struct Results {
     out: String,
@@ -152,7 +151,7 @@ fn results(place: &Place, command: &str, case: &str) -> Results {
     results
 }
 
-/// Runs a command; a tokenizer's is a short training with it.
+/// Runs a command; for a tokenizer, a short training with it.
 fn run(place: &Place, command: &str, case: &str) -> Ended {
     let with_tokenizer = "train --data text.txt --preset nano --steps 1 --out next --device cpu \
                           --set data.tokenizer=tokenizer.json --set model.vocab_size=320";
@@ -179,13 +178,13 @@ fn only_tokens(place: &Place) -> PathBuf {
     tokens
 }
 
-/// As it was before.
+/// Restores a file.
 fn restore(place: &Place, path: &Path, before: &[u8]) {
     fs::write(path, before).expect("it is written");
     forget(place);
 }
 
-/// What programs left: a run that went on from an older checkpoint has another one in the place of the newest.
+/// Removes files that programs left: a run continued from an older checkpoint has replaced the newest one.
 fn forget(place: &Place) {
     let _ = fs::remove_dir_all(place.path("next"));
     fs::remove_dir_all(place.path("run")).expect("the run is removed");

@@ -1,4 +1,4 @@
-//! kill -9 at any moment: starting, caching, training, saving.
+//! kill -9 at any time: at the start, while caching, training and saving.
 
 use std::fs;
 
@@ -20,11 +20,11 @@ fn a_run_killed_at_any_moment_ends_with_the_same_bits() {
     while runs < places.len() || !budget.is_over() {
         let (name, kind, place, whole, time) = &places[runs % places.len()];
         let run = format!("run-{runs}");
-        // Text is cached anew in every other run.
+        // Every second run caches the text again.
         if budget.rng.random() {
             fs::remove_dir_all(place.path("cache")).expect("the cache");
         }
-        // Kills that come too early for any progress end some day: each run has this many.
+        // The number of kills of each run is limited, because early kills allow no progress.
         let mut left = budget.rng.random_range(1..8);
         loop {
             let mut child = start(&mut train(place, kind, &run));
@@ -59,7 +59,7 @@ fn a_run_killed_at_any_moment_ends_with_the_same_bits() {
     ));
 }
 
-/// What the killed left in the cache is cleared away by the next that caches.
+/// Checks that unfinished files of killed processes in the cache were removed.
 fn assert_nothing_is_left(place: &Place) {
     place.write("other.txt", "Other text, that is not cached yet.\n".repeat(40));
     succeed(place.train("last", &["--data", "other.txt", "--steps", "1", "--device", "cpu"]));

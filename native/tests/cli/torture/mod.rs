@@ -1,7 +1,6 @@
-//! What a run survives: kills, signals, a full disk, files that were changed.
-//!
-//! Each part draws its cases from a seed until its time is over. `cargo test` gives each part some
-//! seconds; `cargo xtask torture --minutes 60` gives them as much as docs/reliability.md tells of.
+//! Torture tests: kills, signals, a full disk, changed files.
+//! Each part draws random cases from a seed until its time is over. `cargo test` gives each part some seconds; `cargo
+//! xtask torture --minutes N` gives each part N minutes. docs/reliability.md reports results of longer runs.
 
 mod disk;
 mod inputs;
@@ -23,13 +22,13 @@ use crate::harness::{Place, succeed};
 /// Minutes of each part.
 const MINUTES: &str = "NITP_TORTURE_MINUTES";
 
-/// What the cases are drawn from.
+/// Seed of the random cases.
 const SEED: &str = "NITP_TORTURE_SEED";
 
 /// Seconds of each part in `cargo test`.
 const SHORT: f64 = 12.0;
 
-/// After this many seconds a program that should have ended hangs.
+/// A program that runs longer than this after it should have ended counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A small model on bytes or with experts; each run writes six checkpoints.
@@ -48,7 +47,7 @@ const KINDS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// How long a part goes on, and what its cases are drawn from.
+/// The time limit of a part, and its random numbers.
 struct Budget {
     part: &'static str,
     seed: u64,
@@ -79,7 +78,7 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// How a program ended, and what it said.
+/// The exit status and the output of a program.
 struct Ended {
     status: ExitStatus,
     out: String,
@@ -87,9 +86,9 @@ struct Ended {
 }
 
 impl Ended {
-    /// Waits for a program, but not for ever.
+    /// Waits for a program, with a time limit.
     fn of(mut child: Child, case: &str) -> Self {
-        // The outputs are short: the pipes hold them.
+        // The outputs are short enough for the pipes.
         let status = wait(&mut child, case);
         let text = |pipe: Option<&mut dyn Read>| {
             let mut bytes = Vec::new();
@@ -101,7 +100,7 @@ impl Ended {
         Self { status, out, err }
     }
 
-    /// Neither a panic nor an abort: whatever was wrong was told.
+    /// Checks that the program neither panicked nor aborted, and reported failures.
     fn assert_told(&self, case: &str) {
         let Self { status, out, err } = self;
         let code = status.code();
@@ -125,12 +124,12 @@ fn wait(child: &mut Child, case: &str) -> ExitStatus {
     }
 }
 
-/// Starts a program whose outputs are kept.
+/// Starts a program with captured outputs.
 fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
 }
 
-/// A new run, or the same again after whatever happened to it.
+/// The command for a new run, or for the same run after an interruption.
 fn train(place: &Place, kind: &[&str], run: &str) -> Command {
     let mut command = if has_checkpoint(&place.path(run)) {
         place.nitp(&["train", "--resume", run])
@@ -149,7 +148,7 @@ fn has_checkpoint(run: &Path) -> bool {
     entries.flatten().any(|it| it.file_name().to_string_lossy().starts_with("step-"))
 }
 
-/// Digests of what a finished run ends with.
+/// Digests of the final files of a run.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome([String; 3]);
 
@@ -162,7 +161,7 @@ impl Outcome {
         }))
     }
 
-    /// Of a run that nothing happened to, and how long it takes.
+    /// The digests of an undisturbed run, and its duration.
     fn undisturbed(place: &Place, kind: &[&str]) -> (Self, Duration) {
         let begin = Instant::now();
         succeed(train(place, kind, "whole"));
@@ -170,11 +169,11 @@ impl Outcome {
     }
 }
 
-/// The log tells nothing that is not so: each line is an event, a run that has finished has its last
-/// checkpoint, and the newest checkpoint that is told of is there.
+/// Checks the log: each line is an event, a finished run has its last checkpoint, and the newest checkpoint in the log
+/// exists.
 fn assert_log_is_true(place: &Place, run: &str, case: &str) {
     let Ok(text) = fs::read_to_string(place.path(run).join("metrics.jsonl")) else { return };
-    // A kill may tear the last line.
+    // A kill may leave an unfinished last line.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let events: Vec<serde_json::Value> = whole
         .lines()

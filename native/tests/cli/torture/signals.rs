@@ -1,5 +1,5 @@
-//! SIGTERM at any moment is answered within a second: by the end of the program where nothing can be
-//! saved yet, else by words, and by an end after a checkpoint.
+//! SIGTERM at any time is answered within a second: by the end of the program if nothing can be saved yet, otherwise by
+//! a message, and by the end after a checkpoint.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -12,10 +12,10 @@ use rand::RngExt;
 use super::{Budget, KINDS, Outcome, assert_log_is_true, train, wait};
 use crate::harness::Place;
 
-/// How soon there must be an answer.
+/// Time limit of the answer.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// What the answer begins with, where there is something to save.
+/// The beginning of the message, if there is something to save.
 const WORDS: &str = "Stopping";
 
 #[test]
@@ -58,7 +58,7 @@ fn a_termination_is_answered_at_once() {
                 all
             });
             if left > 0 {
-                // A program that has not begun takes the signal's usual way out.
+                // A signal before the program has started has its default effect.
                 std::thread::sleep(time.mul_f64(budget.rng.random_range(0.0..1.1)));
             } else {
                 wait(&mut child, &run);
@@ -73,7 +73,7 @@ fn a_termination_is_answered_at_once() {
             let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
             assert!(kill.expect("kill runs").success(), "{case}");
             let status = wait(&mut child, &case);
-            // The end is an answer as well.
+            // The end of the program is also an answer.
             let answered = hears.try_recv().unwrap_or_else(|_| Instant::now());
             let err = reader.join().expect("its errors are read");
             let answer = answered.duration_since(sent);

@@ -1,5 +1,5 @@
-//! Every kernel of every plan: it is valid WGSL, uses what its dispatch binds and no more, and reads and
-//! writes as its op declares.
+//! Checks of every kernel of every plan: it is valid WGSL, it uses exactly the bindings of its dispatch, and it reads
+//! and writes as its op declares.
 
 mod reflection;
 mod wrong;
@@ -22,7 +22,7 @@ use nitp_tests::model_case::{MOE, config, layout};
 use self::reflection::{Reflection, reflect};
 use super::mixed::{MIXED, models};
 
-/// Presets that between them have every kernel, and sizes that are no whole vec4s, in either precision.
+/// Configurations that together have every kernel, and sizes that are not multiples of 4, in both precisions.
 fn configs() -> Vec<Config> {
     let mut settings = models();
     settings.extend([vec!["nitp.loss=smooth_l1"], vec!["nitp.loss=kl"]]);
@@ -49,7 +49,7 @@ fn plans(config: &Config) -> [Plan; 6] {
     ]
 }
 
-/// Texts that a dispatch may have.
+/// Matrix units for which a variant's text may be assembled.
 fn kinds(variant: &Variant) -> &'static [Matrices] {
     if variant.needs.matrices {
         &[Matrices::Emulated, Matrices::Units8, Matrices::Units16]
@@ -58,7 +58,7 @@ fn kinds(variant: &Variant) -> &'static [Matrices] {
     }
 }
 
-/// The storage that a text uses is what the dispatch binds, in number and type.
+/// Checks that a text uses exactly the storage that the dispatch binds, in number and type.
 fn check_bindings(what: &str, dispatch: &Dispatch, found: &Reflection) {
     let bound: BTreeSet<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
     let used: BTreeSet<&str> = found.keys().map(String::as_str).collect();
@@ -70,7 +70,7 @@ fn check_bindings(what: &str, dispatch: &Dispatch, found: &Reflection) {
         let count = it.stride as usize / view.dtype.bytes();
         let scalar = (it.scalar.kind, it.scalar.width);
         let fits = match (view.dtype, count) {
-            // Eight halves are four words.
+            // Eight halves are held as four words.
             (DType::Half, 8) => scalar == (ScalarKind::Uint, 4),
             (DType::Half, 1 | 2 | 4) => scalar == (ScalarKind::Float, 2),
             (DType::Real, 1 | 2 | 4) => scalar == (ScalarKind::Float, 4),
@@ -81,18 +81,19 @@ fn check_bindings(what: &str, dispatch: &Dispatch, found: &Reflection) {
     }
 }
 
-/// Kernels that read of what their op only writes: each thread, what it or its workgroup has just written.
+/// Kernels that read storage that their op only writes: each thread reads only elements that it or its workgroup wrote
+/// before.
 const READ_BACK: [(&str, &str); 3] =
     [("add_rmsnorm", "sum"), ("moe_route", "weights"), ("moe_route_backward", "dlogits")];
 
-/// Whether a range lies in another.
+/// Whether a range is within another.
 fn is_part(part: View, whole: View) -> bool {
     part.id == whole.id
         && whole.offset <= part.offset
         && part.offset + part.len <= whole.offset + whole.len
 }
 
-/// What the dispatches of a variant do agrees with what its op declares. Gives what is [read
+/// Checks that a variant's dispatches access storage as its op declares. Returns storage that is [read
 /// back](READ_BACK).
 fn check_access(
     what: &str,
@@ -142,12 +143,12 @@ fn check_access(
     read_back
 }
 
-/// What was checked so far.
+/// State of the checks.
 #[derive(Default)]
 struct Checked {
-    /// Kernels by all that their texts follow from: many ops share them.
+    /// Kernels by everything that determines their texts, because many ops share them.
     kernels: HashMap<String, Reflection>,
-    /// Those with halves, by entry point, or by module where entry points are called alike.
+    /// Kernels with halves, by entry point, or by module if entry points have the same name.
     with_halves: BTreeSet<String>,
     read_back: BTreeSet<(&'static str, &'static str)>,
     ops: BTreeSet<&'static str>,
@@ -155,7 +156,7 @@ struct Checked {
 }
 
 impl Checked {
-    /// Every way to do an op.
+    /// Checks every variant of an op.
     fn check(&mut self, op: &dyn DynOp) {
         self.ops.insert(op.name());
         for variant in op.variants() {
@@ -188,7 +189,7 @@ impl Checked {
     }
 }
 
-/// What the configurations give halves to: each kind of kernel that may have them.
+/// Kernels that have halves in the configurations: every kind of kernel that may have them.
 const WITH_HALVES: [&str; 35] = [
     "add_rmsnorm",
     "attention",
@@ -227,7 +228,7 @@ const WITH_HALVES: [&str; 35] = [
     "swiglu_backward",
 ];
 
-/// Ops that plans have only behind a product, as one op with it: in its baseline are their dispatches.
+/// Ops that plans contain only fused with a product, whose baseline has their dispatches.
 const FUSED: [&str; 2] = ["swiglu", "swiglu_backward"];
 
 #[test]
@@ -238,13 +239,13 @@ fn kernels_use_what_ops_bind_and_declare() {
             plan.nodes().for_each(|node| checked.check(&*node.op));
         }
     }
-    // What only rehearsals plan.
+    // Ops that only rehearsals plan.
     let mut builder = PlanBuilder::new("rehearsal");
     let [x, y] = ["x", "y"].map(|name| builder.shared(name, &[64], DType::Real, Role::State));
     checked.check(&MultiplyAdd { x, y, rounds: 1 });
     let Checked { kernels, with_halves, read_back, ops, ways } = checked;
     assert_eq!(read_back, BTreeSet::from(READ_BACK));
-    // A builder leaves out an op that it is not told writes anything.
+    // The builder removes ops that declare no output.
     let unmet: Vec<&str> = tolerance::ops().filter(|name| !ops.contains(name)).collect();
     assert_eq!(unmet, FUSED, "ops that no plan has");
     for entry in WITH_HALVES {

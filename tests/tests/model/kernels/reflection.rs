@@ -1,4 +1,4 @@
-//! What naga tells of a kernel's text.
+//! A kernel's use of storage, from naga.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,17 +9,17 @@ use naga::{
     Statement, TypeInner,
 };
 
-/// What a kernel does with one of its storages.
+/// A kernel's use of one storage.
 #[derive(Clone, Debug)]
 pub struct Storage {
     pub number: u32,
     pub scalar: naga::Scalar,
     pub stride: u32,
-    /// In branches that are taken.
+    /// Accesses in reachable branches.
     pub access: GlobalUse,
 }
 
-/// A kernel's storage by name, from its text alone.
+/// A kernel's storage by name, from its text.
 pub type Reflection = BTreeMap<String, Storage>;
 
 fn valid(module: &Module, name: &str, text: &str) -> ModuleInfo {
@@ -30,7 +30,7 @@ fn valid(module: &Module, name: &str, text: &str) -> ModuleInfo {
         .unwrap_or_else(|error| panic!("{name}: {}\n{text}", error.emit_to_string(text)))
 }
 
-/// What an entry point does with storage.
+/// An entry point's use of storage.
 ///
 /// # Panics
 /// If the text is no valid WGSL.
@@ -66,7 +66,7 @@ pub fn reflect(text: &str, entry: &str) -> Reflection {
     storage
 }
 
-/// Leaves out the branches that constants rule out: what is in them happens to no storage.
+/// Removes branches that constants make unreachable, because their accesses never happen.
 fn take_branches(module: &mut Module) {
     let globals = module.global_expressions.clone();
     let inits: HashMap<_, _> =
@@ -84,7 +84,7 @@ fn take_branches(module: &mut Module) {
     let entries = module.entry_points.iter_mut().map(|it| &mut it.function);
     for function in module.functions.iter_mut().map(|(_, it)| it).chain(entries) {
         let Function { body, expressions, named_expressions, .. } = function;
-        // A name alone would keep an expression.
+        // A named expression would count as used.
         named_expressions.clear();
         take(body, &|condition| literal(expressions, condition));
     }

@@ -1,4 +1,4 @@
-//! The check itself: an op that is not what its kernel does is found.
+//! Tests of the checks: an op that differs from its kernel is detected.
 
 use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::kernel::{Binding, Dispatch, Kernel, Module, Uniform};
@@ -18,7 +18,7 @@ fn double() {
 }
 ";
 
-/// `y (+)= 2 x`, by a kernel that always does it right.
+/// `y (+)= 2 x`, with a correct kernel.
 #[derive(Clone, Debug)]
 struct Double {
     uses: Vec<Use>,

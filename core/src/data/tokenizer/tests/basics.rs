@@ -1,4 +1,4 @@
-//! What the tokenizer promises, on small examples.
+//! The tokenizer's contract, on small examples.
 
 use crate::data::Tokenizer;
 use crate::data::tokenizer_training::train_bpe;
@@ -62,7 +62,7 @@ fn implied_spaces_count_as_bytes() {
     assert_eq!(tokenizer.vocab_size(), 10);
     assert_eq!(tokenizer.end_of_text(), Some(4));
     assert_eq!(tokenizer.token_bytes()[1..], [4, 1, 3, 0, 0, 0, 0, 0, 2]);
-    // The file asks for two tokens at most; a corpus must not be cut.
+    // The file truncates to two tokens; a corpus must not be truncated.
     assert_eq!(tokenizer.encode("sea seas é").unwrap(), [1, 1, 2, 3]);
 }
 

@@ -57,16 +57,16 @@ fn a_chain_that_grows_is_stopped_before_it_does() {
     };
     let message = refused(&with("/normalizer", chain("a")));
     assert!(message.contains("normalizer makes a text"), "{message}");
-    // Of what is not in the text that is tried out: when it comes.
+    // The character is not in the text of the first test, so the error comes with the text.
     let tokenizer = Tokenizer::from_json(&with("/normalizer", chain("Q"))).unwrap();
     let error = tokenizer.encode("the Q tide").unwrap_err().to_string();
     assert!(error.contains("a text of 10 bytes"), "{error}");
-    // The library normalises added tokens while it reads them.
+    // The library normalises added tokens while reading them.
     let mut json: Value = with("/normalizer", chain("Q")).parse().unwrap();
     json["added_tokens"][0]["content"] = json!("<Q>");
     json["added_tokens"][0]["normalized"] = json!(true);
     assert!(refused(&json.to_string()).contains("normalizer makes a text"));
-    // Many that insert a little do no harm.
+    // Many steps that insert little are harmless.
     let little: Vec<Value> = ('A'..='M')
         .map(|c| json!({ "type": "Replace", "pattern": { "String": c }, "content": format!("<{c}>") }))
         .collect();
@@ -82,7 +82,7 @@ fn a_token_that_is_too_long_for_a_trie_is_refused() {
     assert!(refused(&json.to_string()).contains("1000000 bytes"));
 }
 
-/// A value of a file is replaced, or an entry is taken out or doubled.
+/// Replaces a value of a file, or removes or duplicates an entry.
 fn mutate(value: &mut Value, path: &[u8], edit: u8) {
     let step = path.first().copied().unwrap_or(0) as usize;
     match value {
@@ -183,7 +183,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok()
         .and_then(|it| it.parse().ok()).unwrap_or(CASES), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the file: an error in words, or a tokenizer that works or says why not.
+    /// Any file gives an error message, or a tokenizer that works or gives error messages.
     #[test]
     fn a_changed_file_never_panics(
         kind in 0..100usize,

@@ -1,4 +1,4 @@
-//! What is said of a corpus, and which token ends its documents.
+//! Notes about a corpus, and the token that ends its documents.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn characters_without_a_token_are_named_and_counted() {
     let found = warnings(&tokenizer, &["caf\u{e9} \u{e9}t\u{e9} \u{fc}"]);
     assert!(found[0].contains("4 characters") && found[0].contains("'é', 'ü'"), "{found:?}");
     assert!(warnings(&tokenizer, &["ab"]).is_empty());
-    // A character of an added token is expressed by that token, and only there.
+    // A character of an added token is covered by this token, but only there.
     let added = edited(&lacking, |it| {
         it["added_tokens"] = json!([{ "id": 256, "content": "<caf\u{e9}>", "single_word": false,
             "lstrip": false, "rstrip": false, "normalized": false, "special": true }]);
@@ -58,7 +58,7 @@ fn characters_without_a_token_are_named_and_counted() {
     let error = tokenizer.encode_prompt("the 日 tide ½").unwrap_err().to_string();
     assert!(error.contains("'½'") && error.contains("'日'"), "{error}");
     assert!(warnings(&tokenizer, &["a 日 ½ ½"])[0].contains("3 characters"));
-    // What is put before every text is no character's own.
+    // The text prepended to every text belongs to no character.
     let bare = edited(&piece, |it| {
         it["model"]["vocab"].as_object_mut().unwrap().retain(|token, _| !token.contains('▁'));
         let merges = it["model"]["merges"].as_array_mut().unwrap();
@@ -69,8 +69,8 @@ fn characters_without_a_token_are_named_and_counted() {
     assert!(
         warnings(&tokenizer, &["the ½"])[0].starts_with("1 character of the text has no token")
     );
-    // A text that would grow too much, to tens of gigabytes here, is refused before it does, with characters
-    // left out too.
+    // A text that would grow too much, here to tens of gigabytes, is rejected before it grows, even with dropped
+    // characters.
     let grown = edited(&piece, |it| {
         let step =
             json!({ "type": "Replace", "pattern": { "String": "Q" }, "content": "y".repeat(4000) });

@@ -1,4 +1,4 @@
-//! Text that comes token by token is the text of all tokens.
+//! Text decoded token by token equals the text of all tokens.
 
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -57,10 +57,10 @@ fn what_follows_a_prompt_is_given_behind_it_and_nothing_is_lost() {
         text + &stream.finish()
     };
     assert_eq!(after(&["▁the"], &["▁tide"]), " tide");
-    // The prompt's last character is in bytes: it may not be over, and then it is known already.
+    // The prompt ends in bytes of a character, which may not be complete; the reader already has its text.
     assert_eq!(after(&["▁the", "<0xC3>", "<0xA9>"], &["▁tide"]), " tide");
     assert_eq!(after(&["▁the", "<0xC3>", "<0xA9>"], &["<0xC3>", "<0xA8>", "▁tide"]), "è tide");
-    // It becomes invalid by what follows.
+    // The following bytes make it invalid.
     assert_eq!(after(&["▁the", "<0x0A>"], &["<0xFF>", "▁tide"]), "\u{FFFD}\u{FFFD} tide");
     assert_eq!(after(&["▁the", "<0x0A>"], &[]), "");
     let bert = &KINDS.iter().find(|(name, _)| *name == "BERT").unwrap().1;
@@ -96,7 +96,7 @@ proptest! {
             text += &stream.finish();
             match all.strip_prefix(shown.as_str()) {
                 Some(rest) => prop_assert_eq!(&text, rest, "{}", name),
-                // The text of the prompt changed: what comes ends as all of it does.
+                // The text of the prompt changed: the new text ends like the whole text.
                 None => prop_assert!(all.ends_with(&text) && !text.is_empty(), "{}: {:?}", name, text),
             }
         }

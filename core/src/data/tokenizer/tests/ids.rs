@@ -1,4 +1,4 @@
-//! The ids are those of the library for the whole text.
+//! The ids equal those of the library for the whole text.
 
 use super::super::hugging_face::HuggingFace;
 use super::samples::{kinds, mixed_text};

@@ -1,4 +1,4 @@
-//! The tokenizer as a whole: on small examples, against the library, and on files that are broken.
+//! Tests of the tokenizer: on small examples, against the library, and on broken files.
 
 mod basics;
 mod broken;

@@ -1,4 +1,4 @@
-//! Tokenizers of every kind that is in wide use, made from a small text, and text for them.
+//! Tokenizers of every widely used kind, made from a small text, and texts for them.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -84,7 +84,7 @@ const SPACES: &[&str] = &[
     "", "\u{a0}", "\u{3000}", " \n", "\n ", "\n\t",
 ];
 
-/// Text of about so many bytes, in which anything stands next to anything.
+/// Text of about `bytes` bytes, in which all kinds of characters are neighbours.
 pub fn mixed_text(seed: u64, bytes: usize) -> String {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut text = String::new();
@@ -141,7 +141,7 @@ fn byte_steps(before: Vec<Value>) -> Value {
     json!({ "type": "Sequence", "pretokenizers": steps })
 }
 
-/// Tokens of a text with `▁` for its spaces, and the merges that make them.
+/// Tokens of a text with `▁` for its spaces, and their merges.
 fn sentence_pieces() -> (Vec<String>, Vec<(String, String)>) {
     let text = mixed_text(2, 40_000);
     let mut tokens: Vec<String> = vec!["<unk>".into(), "<s>".into(), "</s>".into()];
@@ -166,7 +166,7 @@ fn sentence_pieces() -> (Vec<String>, Vec<(String, String)>) {
             }
         }
     }
-    // A token that reaches over a space.
+    // A token that crosses a space.
     tokens.push("e▁".into());
     merges.push(("e".into(), "▁".into()));
     (tokens, merges)
@@ -239,7 +239,7 @@ pub fn word_piece() -> String {
     file(special, normalizer, json!({ "type": "BertPreTokenizer" }), decoder, model)
 }
 
-/// A BPE with `</w>` at the ends of words, CTC, and no decoder: their decoders are seldom.
+/// Tokenizers with rare decoders: a BPE with `</w>` at the ends of words, CTC, and no decoder.
 fn other_decoder(decoder: Value) -> String {
     let tokens = ["<pad>", "a", "b", "ab", "c</w>", "</w>", "|", "a|", " .", "n't", "<unk>"];
     let vocab: Map<String, Value> =
@@ -249,7 +249,7 @@ fn other_decoder(decoder: Value) -> String {
     file(vec![added(10, "<unk>", true)], Value::Null, Value::Null, decoder, model)
 }
 
-/// Each kind by its name, and whether long texts are cut for it.
+/// Each kind with its name, and whether long texts are cut for it.
 pub fn kinds() -> Vec<(&'static str, String, bool)> {
     let gpt_2 = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
     let prefixed = json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true });
