@@ -2,8 +2,8 @@
 
     python bench/compare_generate.py small --rounds 3
 
-Both write 256 tokens with the same weights on the same number of threads, in turns: those of a run of one
-step, which is exported for transformers.
+Both write 256 tokens by a model of the same configuration, with random weights, on the same number of threads, in turns.
+The model of transformers is the export of a run of one step.
 """
 
 import argparse

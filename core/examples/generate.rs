@@ -4,6 +4,7 @@
 //! cargo run --release -p nitp-core --example generate -- trained "The "
 //! ```
 
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::{env, fs};
@@ -35,9 +36,12 @@ fn main() -> Result<()> {
     print!("{prompt}");
     let prompts = vec![(tokens, Sampling::default())];
     generator.generate(&mut executor, prompts, 200, &tokenizer, |_, token| {
-        print!("{}", stream.push(token));
-        ControlFlow::Continue(())
+        print!("{}", token.map_or_else(|| stream.finish(), |token| stream.push(token)));
+        match io::stdout().flush() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
     })?;
-    println!("{}", stream.finish());
+    println!();
     Ok(())
 }

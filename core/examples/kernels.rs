@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use nitp_core::config::{Precision, preset};
 use nitp_core::kernel::{Dispatch, Matrices, Variant, assemble};
-use nitp_core::model::{parameter_layout, train_plan};
-use nitp_core::plan::Limits;
+use nitp_core::model::{decode_plan, parameter_layout, train_plan};
+use nitp_core::plan::{Limits, Plan};
 
 /// Models that between them have every kernel.
 const PRESETS: [&str; 4] = ["tiny", "small", "small-moe", "1.9b-a0.3b"];
@@ -38,7 +38,8 @@ fn main() -> Result<()> {
             config.train.precision = Precision::Mixed;
         }
         let layout = parameter_layout(&config, Limits::NONE)?;
-        for node in train_plan(&config, &layout).nodes() {
+        let plans = [train_plan(&config, &layout), decode_plan(&config, 1)];
+        for node in plans.iter().flat_map(Plan::nodes) {
             for variant in node.op.variants() {
                 for dispatch in &variant.dispatches {
                     files.insert(

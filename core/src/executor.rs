@@ -153,6 +153,9 @@ pub trait Executor {
         kept_by: Option<PlanId>,
     ) -> Result<PlanId, ExecutorError>;
 
+    /// A number that changes with every change of the parameters: what was computed from others is stale.
+    fn parameters_version(&self) -> u64;
+
     /// The loaded plan and its places.
     fn plan(&self, id: PlanId) -> (&Plan, &Layout);
 

@@ -1,7 +1,8 @@
 //! Ctrl-C and termination during training, handled at once at any time. Before there is anything to save, a signal ends
 //! the process. Later, the first signal requests a checkpoint and the end of the run, and the second ends the process.
 //!
-//! Other commands save nothing while they run, so the system's default applies.
+//! Other commands save nothing while they run, so the system's default applies. A prompt line
+//! (`generate --interactive`) has a handler of its own.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,7 +90,7 @@ pub fn asked() -> bool {
 
 /// Ends the process immediately. Does not use `std::process::exit`, which runs destructors of drivers while other
 /// threads use them.
-fn end() -> ! {
+pub fn end() -> ! {
     #[cfg(unix)]
     // SAFETY: the call takes no pointer and does not return.
     unsafe {

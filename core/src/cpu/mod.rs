@@ -58,6 +58,7 @@ pub struct CpuExecutor<R> {
     plans: Vec<Loaded>,
     arrived: HashMap<u64, Vec<R>>,
     next_ticket: u64,
+    parameters_version: u64,
     fast: bool,
     poison: bool,
     held: Option<Held<R>>,
@@ -92,6 +93,7 @@ impl<R: Real> CpuExecutor<R> {
             plans: Vec::new(),
             arrived: HashMap::new(),
             next_ticket: 0,
+            parameters_version: 0,
             fast,
             poison: false,
             held: None,
@@ -260,12 +262,17 @@ impl<R: Real> Executor for CpuExecutor<R> {
         &self.parameters
     }
 
+    fn parameters_version(&self) -> u64 {
+        self.parameters_version
+    }
+
     fn write_store(
         &mut self,
         space: Space,
         chunk: usize,
         data: &[f32],
     ) -> Result<(), ExecutorError> {
+        self.parameters_version += 1;
         for (to, &from) in self.store_mut(space, chunk).iter_mut().zip(data) {
             *to = R::of(f64::from(from));
         }
@@ -339,6 +346,7 @@ impl<R: Real> Executor for CpuExecutor<R> {
         micro: &[MicroInputs],
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError> {
+        self.parameters_version += u64::from(!self.plans[id.0].plan.update.is_empty());
         // The run itself is on a thread of the pool. From a thread outside of the pool, each op would wake a thread of
         // the pool and sleep meanwhile. A browser has no pool.
         if cfg!(target_arch = "wasm32") {

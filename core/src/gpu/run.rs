@@ -1,6 +1,6 @@
 //! Loading plans and encoding a run as one submission.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::GpuDevice;
 use super::commands::{Command, encode, poison};
@@ -22,6 +22,7 @@ pub struct GpuExecutor {
     readback: Readback,
     poison: bool,
     submissions: u64,
+    parameters_version: u64,
 }
 
 impl GpuExecutor {
@@ -46,6 +47,7 @@ impl GpuExecutor {
             readback: Readback::default(),
             poison: false,
             submissions: 0,
+            parameters_version: 0,
         })
     }
 
@@ -57,7 +59,9 @@ impl GpuExecutor {
     /// Bytes of all buffers that the executor holds: tests check that steps do not grow them.
     pub fn allocated_bytes(&self) -> u64 {
         let plans = self.plans.iter().flat_map(Loaded::all_buffers);
-        self.store.values().chain(&self.scratch).chain(plans).map(wgpu::Buffer::size).sum()
+        // Plans may share buffers.
+        let all: HashSet<_> = self.store.values().chain(&self.scratch).chain(plans).collect();
+        all.into_iter().map(wgpu::Buffer::size).sum()
     }
 
     /// Submits, and asks for the data of these reads.
@@ -77,12 +81,17 @@ impl Executor for GpuExecutor {
         &self.parameters
     }
 
+    fn parameters_version(&self) -> u64 {
+        self.parameters_version
+    }
+
     fn write_store(
         &mut self,
         space: Space,
         chunk: usize,
         data: &[f32],
     ) -> Result<(), ExecutorError> {
+        self.parameters_version += 1;
         self.gpu.queue.write_buffer(&self.store[&(space, chunk)], 0, bytemuck::cast_slice(data));
         self.gpu.check()
     }
@@ -150,6 +159,7 @@ impl Executor for GpuExecutor {
         micro: &[MicroInputs],
         reads: &[Source],
     ) -> Result<Vec<Ticket>, ExecutorError> {
+        self.parameters_version += u64::from(!self.plans[id.0].plan.update.is_empty());
         let mut encoder = self.begin(id, micro)?;
         let prepare = &self.plans[id.0].prepare;
         if !prepare.is_empty() {

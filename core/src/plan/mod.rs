@@ -26,7 +26,7 @@ pub struct Node {
 /// A run executes [`Plan::prepare`] once, [`Plan::micro`] once for each micro-batch, then
 /// [`Plan::update`] once.
 pub struct Plan {
-    /// Name for messages: `train`, `evaluate`, `generate`.
+    /// Name for messages: `train`, `evaluate`, `decode`.
     pub name: String,
     /// All tensors, indexed by [`TensorId`].
     pub tensors: Vec<TensorInfo>,

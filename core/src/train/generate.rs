@@ -28,9 +28,10 @@ pub enum GenerateError {
 
 /// Reads logits after texts, each in a row of a cache.
 ///
-/// A row remembers which tokens it has the keys and values of. Whoever asks gives the whole text each time; computed
-/// is what is new of it. A text of more tokens than `train.context_length` is seen from a later token on, as many
-/// halves of the context further as it takes: so it is computed again once in half a context, and not for each token.
+/// A row remembers the tokens whose keys and values it holds. A caller gives the whole text each time, and only its new
+/// tokens are computed. After a change of the parameters, every token is new. A text of more tokens than
+/// `train.context_length` is seen from a later token on, by as many halves of the context as needed. It is then computed
+/// again once in half a context, rather than for each token.
 #[derive(Clone, Debug)]
 pub struct Generator {
     fill: PlanId,
@@ -41,6 +42,8 @@ pub struct Generator {
     vocab: usize,
     /// By row: the tokens in the cache, from position 0 on.
     cached: Vec<Vec<u32>>,
+    /// Of the executor's parameters, those that the cache was computed with.
+    version: u64,
 }
 
 /// The next token of a row, to be computed.
@@ -77,7 +80,8 @@ impl Generator {
         let fill = fill_cache_plan(config, slots, rows);
         let fill = inputs::load_plan_sharing(executor, config, fill, Some(decode))?;
         let (vocab, cached) = (config.model.vocab_size, vec![Vec::new(); rows]);
-        Ok(Self { fill, decode, slots, context, vocab, cached })
+        let version = executor.parameters_version();
+        Ok(Self { fill, decode, slots, context, vocab, cached, version })
     }
 
     /// Texts that it reads side by side.
@@ -85,7 +89,7 @@ impl Generator {
         self.cached.len()
     }
 
-    /// Forgets what is in the cache: the weights are other ones.
+    /// Empties the cache.
     pub fn forget(&mut self) {
         self.cached.iter_mut().for_each(Vec::clear);
     }
@@ -110,6 +114,11 @@ impl Generator {
         texts: &[Option<&[u32]>],
     ) -> Result<Ticket, ExecutorError> {
         assert_eq!(texts.len(), self.rows());
+        let version = executor.parameters_version();
+        if self.version != version {
+            self.forget();
+            self.version = version;
+        }
         let (mut before, mut last) = (Vec::new(), Vec::new());
         let mut cached = std::mem::take(&mut self.cached);
         // Until the runs are submitted, nothing is known of the cache.
@@ -194,9 +203,10 @@ impl Generator {
         take_now(executor, ticket)
     }
 
-    /// Goes on with texts side by side, as many as there are rows, each with draws of its own, until its
-    /// tokenizer's end of text, `max_tokens` more, or a break of `each`, which gets every new token and the index of
-    /// its text. It waits: native apps.
+    /// Goes on with all of these texts, as many side by side as there are rows, each with draws of its own. A text
+    /// ends at the tokenizer's end of text, after `max_tokens` more tokens, or at a break of `each`. `each` gets the
+    /// index of a text with every new token of it, and with `None` at its end; a break there ends all texts. It waits:
+    /// native apps.
     ///
     /// # Errors
     /// An empty prompt, logits that are not finite, what the executor reports.
@@ -206,7 +216,7 @@ impl Generator {
         prompts: Vec<(Vec<u32>, Sampling)>,
         max_tokens: usize,
         tokenizer: &Tokenizer,
-        mut each: impl FnMut(usize, u32) -> ControlFlow<()>,
+        mut each: impl FnMut(usize, Option<u32>) -> ControlFlow<()>,
     ) -> Result<(), GenerateError> {
         struct Text {
             index: usize,
@@ -215,18 +225,24 @@ impl Generator {
             sampler: Sampler,
         }
         let stop = tokenizer.end_of_text();
-        let mut waiting = prompts.into_iter().enumerate().map(|(index, (mut tokens, sampling))| {
-            if tokens.is_empty() {
-                tokens.push(stop.ok_or(GenerateError::EmptyPrompt)?);
-            }
-            let sampler = Sampler::new(sampling, tokenizer.token_mask());
-            Ok::<_, GenerateError>(Text { index, tokens, left: max_tokens, sampler })
-        });
+        let mut waiting = prompts.into_iter().enumerate();
         let mut rows: Vec<Option<Text>> = (0..self.rows()).map(|_| None).collect();
         loop {
-            // A row whose text has ended goes to the next one.
-            for row in rows.iter_mut().filter(|row| row.as_ref().is_none_or(|it| it.left == 0)) {
-                *row = waiting.next().transpose()?.filter(|text| text.left > 0);
+            // A row whose text has ended goes to the next text.
+            for row in &mut rows {
+                while row.as_ref().is_none_or(|text| text.left == 0) {
+                    if let Some(ended) = row.take()
+                        && each(ended.index, None).is_break()
+                    {
+                        return Ok(());
+                    }
+                    let Some((index, (mut tokens, sampling))) = waiting.next() else { break };
+                    if tokens.is_empty() {
+                        tokens.push(stop.ok_or(GenerateError::EmptyPrompt)?);
+                    }
+                    let sampler = Sampler::new(sampling, tokenizer.token_mask());
+                    *row = Some(Text { index, tokens, left: max_tokens, sampler });
+                }
             }
             if rows.iter().all(Option::is_none) {
                 return Ok(());
@@ -238,13 +254,9 @@ impl Generator {
             for (row, logits) in rows.iter_mut().zip(logits.chunks_exact(self.vocab)) {
                 let Some(text) = row else { continue };
                 let token = text.sampler.draw(logits)?;
-                text.left -= 1;
-                if Some(token) == stop {
-                    text.left = 0;
-                    continue;
-                }
                 text.tokens.push(token);
-                if each(text.index, token).is_break() {
+                text.left -= 1;
+                if Some(token) == stop || each(text.index, Some(token)).is_break() {
                     text.left = 0;
                 }
             }
@@ -265,6 +277,7 @@ mod tests {
             context,
             vocab: 1,
             cached: Vec::new(),
+            version: 0,
         };
         let tokens: Vec<u32> = (0..40).collect();
         let begins = |context: usize, len: usize| generator(context).window(&tokens[..len])[0];

@@ -64,13 +64,18 @@ impl Sampler {
         if order.is_empty() {
             return Err(SamplingError::NoToken);
         }
-        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+        let by_logit = |&a: &usize, &b: &usize| logits[b].total_cmp(&logits[a]).then(a.cmp(&b));
         if self.sampling.temperature <= 0.0 {
-            return Ok(order[0] as u32);
+            let likeliest = order.iter().copied().min_by(by_logit);
+            return Ok(likeliest.expect("there are tokens") as u32);
         }
-        if self.sampling.top_k > 0 {
-            order.truncate(self.sampling.top_k);
+        // A vocabulary may be large: only what may be drawn is sorted.
+        let top_k = self.sampling.top_k;
+        if (1..order.len()).contains(&top_k) {
+            order.select_nth_unstable_by(top_k - 1, by_logit);
+            order.truncate(top_k);
         }
+        order.sort_unstable_by(by_logit);
         let largest = f64::from(logits[order[0]]);
         let mut weights: Vec<f64> = order
             .iter()

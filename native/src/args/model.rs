@@ -41,7 +41,7 @@ pub struct GenerateArgs {
     /// File of prompts: one a line, or JSONL with a field `prompt`; the output is JSONL, one object a prompt
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     pub prompts: Option<PathBuf>,
-    /// Read prompts from the standard input, one a line, and continue each
+    /// Open a prompt line, and continue each line; the system's folder for state keeps what is typed in a terminal
     #[arg(long, conflicts_with_all = ["prompt", "prompts"])]
     pub interactive: bool,
     /// Stop before this text; may be given more than once

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use indicatif::HumanCount;
 use nitp_core::config::BYTE_TOKENIZER;
 use nitp_core::data::Tokenizer;
 use nitp_core::data::tokenizer_training::train_bpe;
@@ -57,7 +58,10 @@ fn encode(tokenizer: &Path, data: &[PathBuf], out: Option<&Path>) -> Result<()> 
     };
     let texts = read(data)?;
     let encoded = tokenizer.encode_all(&texts)?;
-    outln!("{} documents; their {}.", thousands(texts.len() as f64), lengths(&texts, &encoded));
+    warn_of_loss(&tokenizer, &texts, &encoded);
+    let documents = HumanCount(texts.len() as u64);
+    let (s, its) = if texts.len() == 1 { ("", "its") } else { ("s", "their") };
+    outln!("{documents} document{s}; {its} {}.", lengths(&texts, &encoded));
     if let Some(out) = out {
         let ids = encoded.concat();
         let mut bytes = Vec::new();
@@ -68,6 +72,21 @@ fn encode(tokenizer: &Path, data: &[PathBuf], out: Option<&Path>) -> Result<()> 
         whole_file::write(out, &bytes)?;
     }
     Ok(())
+}
+
+/// Tells of text that no token holds.
+fn warn_of_loss(tokenizer: &Tokenizer, texts: &[String], encoded: &[Vec<u32>]) {
+    let unknown = encoded.iter().flatten().filter(|&&id| Some(id) == tokenizer.unknown()).count();
+    if unknown > 0 {
+        errln!("warning: {} of the tokens are the unknown token", HumanCount(unknown as u64));
+    }
+    let left_out: u64 = texts.iter().flat_map(|text| tokenizer.left_out(text).into_values()).sum();
+    if left_out > 0 {
+        errln!(
+            "warning: {} characters of the text have no token, and were left out",
+            HumanCount(left_out)
+        );
+    }
 }
 
 fn check_free(out: &Path, why: &str) -> Result<()> {

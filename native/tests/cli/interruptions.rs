@@ -199,3 +199,22 @@ fn two_processes_do_not_share_a_run() {
     child.wait().expect("it ends");
     assert!(error.contains("another process"), "{error}");
 }
+
+#[test]
+#[cfg(unix)]
+fn a_signal_ends_a_prompt_line() {
+    use std::io::{BufRead, BufReader};
+
+    let place = Place::new();
+    succeed(place.train("run", &["--steps", "1", "--device", "cpu"]));
+    let mut command = place.nitp(&["generate", "run", "--interactive", "--device", "cpu"]);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("it starts");
+    let mut line = String::new();
+    let stderr = child.stderr.take().expect("it is piped");
+    BufReader::new(stderr).read_line(&mut line).expect("it says how it is used");
+    assert!(line.contains("Ctrl-D"), "{line}");
+    // SAFETY: a child that was not waited for keeps its id.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+}

@@ -225,6 +225,7 @@ fn more_prompts_than_are_written_side_by_side_keep_their_order_and_their_draws()
     }
     // A text is the same whatever is written beside it.
     assert_eq!(lines(&prompts[8..], 3 + 8), all[8..]);
+    assert_eq!(lines(&prompts[5..], 3 + 5), all[5..]);
     assert_eq!(lines(&prompts[8..9], 3 + 8), all[8..9]);
 }
 
@@ -232,7 +233,7 @@ fn more_prompts_than_are_written_side_by_side_keep_their_order_and_their_draws()
 fn typed_lines_are_gone_on_with() {
     let place = Place::new();
     succeed(place.train("run", &["--steps", "4", "--device", "cpu"]));
-    let base = ["generate", "run", "--max-tokens", "6", "--device", "cpu"];
+    let base = ["generate", "run", "--max-tokens", "6", "--temperature", "0", "--device", "cpu"];
     let typed = |lines: &str| {
         place.write("typed.txt", lines);
         let mut command = place.nitp(&[&base[..], &["--interactive"]].concat());
@@ -240,23 +241,32 @@ fn typed_lines_are_gone_on_with() {
         command.stdin(file);
         succeed(command)
     };
-    let alone = |prompt: &str, seed: &str| {
-        succeed(place.nitp(&[&base[..], &["--prompt", prompt, "--seed", seed]].concat())).0
-    };
+    let alone = |prompt: &str| succeed(place.nitp(&[&base[..], &["--prompt", prompt]].concat())).0;
     let (out, err) = typed("Line\nThe tide");
-    assert_eq!(out.replace("> ", ""), alone("Line", "0") + &alone("The tide", "1"), "{out}");
+    assert_eq!(out, alone("Line") + &alone("The tide"));
     assert!(err.contains("Ctrl-D"), "{err}");
     // An empty line goes on with the last text.
     let (out, _) = typed("Line\n\n");
-    let first = alone("Line", "0");
-    let text = first.strip_suffix('\n').expect("a line");
-    assert_eq!(out.replace("> ", ""), first.clone() + &alone(text, "1"), "{out}");
-    let kept = String::from_utf8(place.read("cache/prompts")).expect("UTF-8");
-    assert!(kept.contains("The tide"), "{kept}");
-    let (out, _) = typed("");
-    assert_eq!(out.replace("> ", ""), "");
+    let longer = alone(alone("Line").trim_end_matches('\n'));
+    assert_eq!(out.replacen('\n', "", 1), longer);
+    let (out, err) = typed("\n");
+    assert!(out.is_empty() && err.contains("give a prompt"), "{out}{err}");
+    assert_eq!(typed("").0, "");
     let clash = place.nitp(&[&base[..], &["--interactive", "--prompt", "x"]].concat());
     contains_all(&fail(clash, 2), &["--interactive", "--prompt"]);
+}
+
+#[test]
+fn a_prompt_that_is_too_long_and_the_largest_seed() {
+    let place = Place::new();
+    succeed(place.train("run", &["--steps", "1", "--device", "cpu"]));
+    let prompt = "a".repeat(17);
+    let seed = u64::MAX.to_string();
+    place.write("prompts.txt", format!("{prompt}\nb\nc\n"));
+    let words = ["generate", "run", "--device=cpu", "--max-tokens=2", "--seed", &seed];
+    let (out, err) = succeed(place.nitp(&[&words[..], &["--prompts", "prompts.txt"]].concat()));
+    assert_eq!(out.lines().count(), 3);
+    contains_all(&err, &["17 tokens", "at most 16", "train.context_length"]);
 }
 
 fn contains_all(error: &str, parts: &[&str]) {

@@ -134,7 +134,8 @@ fn tokens_are_counted_and_their_ids_written() {
     place.write("t.json", word_piece().to_string());
     place.write("texts.jsonl", "{\"text\": \"sea sea\"}\n{\"text\": \"the sea\"}\n");
     let words = ["tokenizer", "encode", "t.json", "--data", "texts.jsonl", "--out", "ids.npy"];
-    let (out, _) = succeed(place.nitp(&words));
+    let (out, err) = succeed(place.nitp(&words));
+    assert!(err.contains("1 of the tokens are the unknown token"), "{err}");
     assert_eq!(out, "2 documents; their 14 bytes become 4 (3.50 bytes a token).\n");
     let bytes = place.read("ids.npy");
     let array = npyz::NpyFile::new(&bytes[..]).expect("an array");

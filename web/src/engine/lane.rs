@@ -34,8 +34,6 @@ pub struct Lane {
     /// A newer checkpoint.
     pub newest: Option<Box<Checkpoint>>,
     generator: Option<Generator>,
-    /// The step of the weights in the generator's cache.
-    generated_at: usize,
     prober: Option<Prober>,
     writing: Option<WritingJob>,
     next_writing: Option<WritingJob>,
@@ -96,7 +94,6 @@ impl Lane {
             kept,
             newest: None,
             generator: None,
-            generated_at: 0,
             prober: None,
             writing: None,
             next_writing: None,
@@ -197,16 +194,11 @@ impl Lane {
             self.writing = self.next_writing.take().or(self.writing.take());
         }
         let Some(job) = &mut self.writing else { return Ok(false) };
-        let steps = self.trainer.submitted();
         let executor = self.trainer.executor();
         let generator = match &mut self.generator {
             Some(generator) => generator,
             none => none.insert(Generator::new(executor, &self.config)?),
         };
-        // Cached keys and values of other weights are invalid.
-        if std::mem::replace(&mut self.generated_at, steps) != steps {
-            generator.forget();
-        }
         let Some(ticket) = job.ticket else {
             job.ticket = Some(generator.submit(executor, &job.tokens)?);
             return Ok(true);

@@ -1,4 +1,7 @@
 //! Generation with a cache of keys and values, beside computing the whole text again for each token.
+//!
+//! "Without" empties the cache before each token: the tokens before it go through the plan that fills the cache, 64 at a
+//! time, the last 64 padded.
 
 use std::time::Instant;
 

@@ -20,7 +20,9 @@ use crate::model::{Heads, Model};
 use crate::output::{self, errln, outln};
 use stops::Stops;
 
-/// Texts of a file that are written side by side: fixed, so that no text depends on how many there are.
+/// Texts of a file that are written side by side. The number is fixed, so that the text of a dense model does not depend
+/// on how many prompts there are. (An expert's tokens are multiplied together, so a mixture's numbers may differ in their
+/// last bits.)
 const ROWS: usize = 8;
 
 /// Writes text as it is drawn; of a file of prompts, a line a prompt.
@@ -31,14 +33,15 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     );
     let prompts = args.prompts.as_deref().map(read_prompts).transpose()?;
     let Model { config, tokenizer, weights, .. } = Model::open(&args.run, Heads::None)?;
+    let context = config.train.context_length;
     let encoded = match &prompts {
         // What is typed is not known yet.
         None if args.interactive => Vec::new(),
-        None => vec![encode(&tokenizer, &args.prompt)?],
+        None => vec![encode(&tokenizer, &args.prompt, context)?],
         Some(prompts) => (1..)
             .zip(prompts)
             .map(|(line, prompt)| {
-                encode(&tokenizer, prompt).with_context(|| format!("prompt {line}"))
+                encode(&tokenizer, prompt, context).with_context(|| format!("prompt {line}"))
             })
             .collect::<Result<_>>()?,
     };
@@ -48,19 +51,21 @@ pub fn run(args: GenerateArgs) -> Result<()> {
     let rows = if prompts.is_some() { ROWS } else { 1 };
     let generator = Generator::with_rows(executor, &config, rows)?;
     let mut writer = Writer { executor, generator, tokenizer: &tokenizer, args: &args };
-    let Some(prompts) = prompts else {
-        if args.interactive {
-            return interactive::run(&mut writer);
-        }
-        // What could not be written, because the disk is full or the reader went away, is told at the end.
-        if output::part(&args.prompt).is_break() {
-            return Ok(());
-        }
-        writer.write(encoded, args.seed, |_, part| output::part(part))?;
-        outln!("");
+    if args.interactive {
+        return interactive::run(&mut writer, context);
+    }
+    if let Some(prompts) = prompts {
+        return writer.write_lines(&prompts, encoded);
+    }
+    // What could not be written, because the disk is full or the reader went away, is told at the end.
+    if output::part(&args.prompt).is_break() {
         return Ok(());
-    };
-    writer.write_lines(&prompts, encoded)
+    }
+    writer.write(encoded, args.seed, |_, told| {
+        told.part.map_or(ControlFlow::Continue(()), output::part)
+    })?;
+    outln!("");
+    Ok(())
 }
 
 /// A line of what a file of prompts gives.
@@ -97,7 +102,8 @@ fn read_prompts(path: &Path) -> Result<Vec<String>> {
     Ok(prompts)
 }
 
-fn encode(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
+/// The tokens of a prompt; a warning tells of text that the model will not see.
+fn encode(tokenizer: &Tokenizer, prompt: &str, context: usize) -> Result<Vec<u32>> {
     let tokens = tokenizer.encode_prompt(prompt)?;
     let unknown = tokens.iter().filter(|&&token| Some(token) == tokenizer.unknown()).count();
     if unknown > 0 {
@@ -107,9 +113,16 @@ fn encode(tokenizer: &Tokenizer, prompt: &str) -> Result<Vec<u32>> {
             tokens.len()
         );
     }
+    if tokens.len() > context {
+        errln!(
+            "warning: the prompt has {} tokens, and the model sees at most {context} \
+             (train.context_length): it will not see the beginning",
+            tokens.len()
+        );
+    }
     ensure!(
         !tokens.is_empty() || tokenizer.end_of_text().is_some(),
-        "the tokenizer has no token that begins a text: give a --prompt"
+        "the tokenizer has no token that begins a text: give a prompt"
     );
     Ok(tokens)
 }
@@ -122,34 +135,45 @@ struct Writer<'a> {
     args: &'a GenerateArgs,
 }
 
+/// News of a text.
+struct Told<'a> {
+    /// The token that was drawn; none at the end of the text.
+    token: Option<u32>,
+    /// What can be shown of the text now; nothing more after a stop text.
+    part: Option<&'a str>,
+}
+
 /// A text that is being written.
 struct Text<'a> {
     stream: TextStream,
     stops: Stops<'a>,
-    ended: bool,
+    has_stopped: bool,
 }
 
 impl Text<'_> {
-    /// Hands on what can be told of the text so far.
-    fn pass(
-        &mut self,
-        text: &str,
-        mut each: impl FnMut(&str) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        let (text, has_stopped) = self.stops.push(text);
-        self.ended |= each(&text).is_break() || has_stopped;
-        if self.ended { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    /// What can be shown after this token, or at the end.
+    fn push(&mut self, token: Option<u32>) -> Option<String> {
+        if self.has_stopped {
+            return None;
+        }
+        let text = token.map_or_else(|| self.stream.finish(), |token| self.stream.push(token));
+        let (mut part, has_stopped) = self.stops.push(&text);
+        self.has_stopped = has_stopped;
+        if token.is_none() && !has_stopped {
+            part += &self.stops.finish();
+        }
+        Some(part)
     }
 }
 
 impl Writer<'_> {
-    /// Goes on with these prompts, each with a seed of its own from `seed` on. Hands on text as it is drawn, with the
-    /// index of its prompt, until the text's end, a stop text, or a break of `each`.
+    /// Goes on with these prompts, each with a seed of its own from `seed` on, until its end, a stop text, or a break of
+    /// `each`, which gets the index of a prompt with its news. A break at the end of a text ends all.
     fn write(
         &mut self,
         prompts: Vec<Vec<u32>>,
         seed: u64,
-        mut each: impl FnMut(usize, &str) -> ControlFlow<()>,
+        mut each: impl FnMut(usize, Told<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         let GenerateArgs { temperature, top_k, top_p, max_tokens, stop, .. } = self.args;
         let mut texts: Vec<Text<'_>> = prompts
@@ -157,46 +181,48 @@ impl Writer<'_> {
             .map(|prompt| Text {
                 stream: TextStream::after(self.tokenizer, prompt),
                 stops: Stops::at(stop),
-                ended: false,
+                has_stopped: false,
             })
             .collect();
-        let sampling =
-            |seed| Sampling { temperature: *temperature, top_k: *top_k, top_p: *top_p, seed };
-        let prompts = prompts.into_iter().zip(seed..).map(|(it, seed)| (it, sampling(seed)));
+        let prompts = (0..).zip(prompts).map(|(index, prompt)| {
+            let seed = seed.wrapping_add(index);
+            let sampling =
+                Sampling { temperature: *temperature, top_k: *top_k, top_p: *top_p, seed };
+            (prompt, sampling)
+        });
         self.generator.generate(
             self.executor,
             prompts.collect(),
             *max_tokens,
             self.tokenizer,
             |index, token| {
-                let part = texts[index].stream.push(token);
-                texts[index].pass(&part, |part| each(index, part))
+                let text = &mut texts[index];
+                let part = text.push(token);
+                let flow = each(index, Told { token, part: part.as_deref() });
+                // At the end, a stop text ends no other text.
+                if text.has_stopped && token.is_some() { ControlFlow::Break(()) } else { flow }
             },
         )?;
-        for (index, text) in texts.iter_mut().enumerate().filter(|(_, text)| !text.ended) {
-            let part = text.stream.finish();
-            if text.pass(&part, |part| each(index, part)).is_continue() {
-                let _ = each(index, &text.stops.finish());
-            }
-        }
         Ok(())
     }
 
-    /// Goes on with the prompts of a file, [`ROWS`] at a time, and writes a JSON object a prompt.
+    /// Goes on with the prompts of a file, and writes a JSON object a prompt, in the order of the file.
     fn write_lines(&mut self, prompts: &[String], encoded: Vec<Vec<u32>>) -> Result<()> {
-        let mut encoded = encoded.into_iter();
-        for (group, prompts) in prompts.chunks(ROWS).enumerate() {
-            let mut texts = vec![String::new(); prompts.len()];
-            // Each its own draws, and the same ones whatever else is in the file.
-            let seed = self.args.seed + (group * ROWS) as u64;
-            self.write(encoded.by_ref().take(ROWS).collect(), seed, |index, part| {
-                texts[index] += part;
-                ControlFlow::Continue(())
-            })?;
-            for (prompt, text) in prompts.iter().zip(&texts) {
-                outln!("{}", serde_json::to_string(&Continued { prompt, text })?);
+        let mut texts: Vec<(String, bool)> = vec![Default::default(); prompts.len()];
+        let mut written = 0;
+        // Each its own draws, and the same ones whatever else is in the file.
+        self.write(encoded, self.args.seed, |index, Told { token, part }| {
+            let (text, has_ended) = &mut texts[index];
+            text.push_str(part.unwrap_or_default());
+            *has_ended = token.is_none();
+            while let Some((text, true)) = texts.get(written) {
+                let line = Continued { prompt: &prompts[written], text };
+                let line = serde_json::to_string(&line).expect("two texts are JSON");
+                // Nobody reads what comes after a line that could not be written.
+                output::part(&(line + "\n"))?;
+                written += 1;
             }
-        }
-        Ok(())
+            ControlFlow::Continue(())
+        })
     }
 }

@@ -192,7 +192,7 @@ pub fn sample(trainer: &mut Trainer, config: &Config, tokenizer: &Tokenizer) {
             let mut written = Vec::new();
             let prompts = vec![(prompt, Sampling::default())];
             it.generate(executor, prompts, SAMPLE_TOKENS, tokenizer, |_, token| {
-                written.push(token);
+                written.extend(token);
                 ControlFlow::Continue(())
             })?;
             Ok(written)
