@@ -13,11 +13,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytemuck::NoUninit;
+use nitp_core::config::DataConfig;
 use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, TokenCorpus, Tokenised, Tokenizer};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::documents::{self, Found, Named, Source};
+use crate::documents::{self, Changes, Found, Named, Part, Source};
 use crate::{cache, whole_file};
 
 const MAGIC: [u8; 8] = *b"nitptok3";
@@ -31,7 +32,7 @@ const HEADER: usize = 64;
 /// Bytes of which one digest is taken; that of the file is the digest of those.
 const BLOCK: usize = 4 << 20;
 
-/// The tokens of all text behind `paths`, from the cache where it has them.
+/// The tokens of all text behind the paths of `data`, from the cache where it has them.
 ///
 /// `warn` hears what the user should know of the text, and of a cache that can't be used or
 /// written: the run goes on without.
@@ -39,15 +40,17 @@ const BLOCK: usize = 4 << 20;
 /// # Errors
 /// What [`documents`] says of files that can't be read, and the tokenizer of their text.
 pub fn corpus(
-    paths: &[String],
+    data: &DataConfig,
     named: Named<'_>,
     tokenizer: &Tokenizer,
     mut warn: impl FnMut(String),
 ) -> Result<TokenCorpus> {
     whole_file::clear_abandoned(&cache::folder());
-    let Found { sources, notes } = documents::find(paths, named)?;
+    let Found { sources, notes } = documents::find(&data.paths, named)?;
     notes.into_iter().for_each(&mut warn);
-    let digests: Vec<TextDigest> = sources.par_iter().map(Source::digest).collect::<Result<_>>()?;
+    let column = data.text_column.as_deref();
+    let digests: Vec<TextDigest> =
+        sources.par_iter().map(|source| source.digest(column)).collect::<Result<_>>()?;
     documents::equal_texts(&sources, &digests).into_iter().for_each(&mut warn);
     let mut fingerprint = fingerprint(tokenizer, &digests);
     let path = |fingerprint: &str| cache::folder().join(format!("{fingerprint}.tokens"));
@@ -57,7 +60,7 @@ pub fn corpus(
         Err(error) => warn(format!("the token cache is made anew: {error:#}")),
     }
     let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
-    let (read, replaced) = tokenize(sources, tokenizer, &mut builder)?;
+    let (read, changes) = tokenize(sources, column, tokenizer, &mut builder)?;
     if read != digests {
         // The name must be that of what was tokenised, whatever is there by now.
         fingerprint = self::fingerprint(tokenizer, &read);
@@ -69,7 +72,7 @@ pub fn corpus(
     }
     let mut tokenised = builder.finish();
     // Without names: the cache serves files of other names with the same text too.
-    tokenised.notes.extend(documents::replaced(replaced));
+    tokenised.notes.extend(changes.told());
     if let Err(error) = write(&path(&fingerprint), &tokenised) {
         warn(format!(
             "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to \
@@ -85,25 +88,47 @@ fn fingerprint(tokenizer: &Tokenizer, digests: &[TextDigest]) -> String {
     fingerprint.finish()
 }
 
-/// Tokenises all sources and gives the digests of the very text that was tokenised, with the number of documents
-/// in which something was replaced.
+/// Tokenises all sources and gives the digests of the very text that was tokenised.
 fn tokenize(
     sources: Vec<Source>,
+    column: Option<&str>,
     tokenizer: &Tokenizer,
     builder: &mut CorpusBuilder,
-) -> Result<(Vec<TextDigest>, usize)> {
-    let (mut digests, mut replaced) = (Vec::with_capacity(sources.len()), 0);
+) -> Result<(Vec<TextDigest>, Changes)> {
+    let (mut digests, mut changes) = (Vec::with_capacity(sources.len()), Changes::default());
     for source in sources {
-        let push = |texts| {
-            builder
+        let push = |part| match part {
+            Part::Texts(texts) => builder
                 .push_texts(tokenizer, texts)
-                .with_context(|| format!("tokenising {}", source.name()))
+                .with_context(|| format!("tokenising {}", source.name())),
+            Part::Tokens { ids, first } => {
+                check_ids(&ids, first, &source, tokenizer)?;
+                builder.push_ids(&ids);
+                Ok(())
+            }
         };
-        let (digest, in_documents) = documents::read(&source, push)?;
+        let (digest, of_source) = documents::read(&source, column, push)?;
+        builder.end_ids();
         digests.push(digest);
-        replaced += in_documents;
+        changes = changes.and(of_source);
     }
-    Ok((digests, replaced))
+    Ok((digests, changes))
+}
+
+/// Checks that the tokenizer has all ids, of which `first` come before these.
+fn check_ids(ids: &[u32], first: u64, source: &Source, tokenizer: &Tokenizer) -> Result<()> {
+    let vocab_size = tokenizer.vocab_size();
+    if let Some(place) = ids.iter().position(|&id| id as usize >= vocab_size) {
+        bail!(
+            "{}: the id {} at position {} is not below {vocab_size}, the vocabulary of \
+             data.tokenizer: give the tokenizer that made the ids. Files without llm.c's header \
+             hold ids of 16 bits",
+            source.name(),
+            ids[place],
+            first + place as u64
+        );
+    }
+    Ok(())
 }
 
 fn write(path: &Path, tokenised: &Tokenised) -> Result<()> {
@@ -249,12 +274,12 @@ mod tests {
         let tokenizer = Tokenizer::new("byte", 257).unwrap();
         fs::write(&path, "before").unwrap();
         let source = Source::File(path.clone());
-        let before = source.digest().unwrap();
+        let before = source.digest(None).unwrap();
         fs::write(&path, "after").unwrap();
         let mut builder = CorpusBuilder::new(None);
-        let (read, _) = tokenize(vec![source], &tokenizer, &mut builder).unwrap();
+        let (read, _) = tokenize(vec![source], None, &tokenizer, &mut builder).unwrap();
         assert_ne!(read, [before]);
-        assert_eq!(read, [Source::File(path).digest().unwrap()]);
+        assert_eq!(read, [Source::File(path).digest(None).unwrap()]);
         assert_eq!(builder.finish().tokens, b"after".map(u32::from));
     }
 }

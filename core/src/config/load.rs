@@ -113,6 +113,7 @@ impl Layers {
         full.model.moe = Some(MoeConfig { shared_expert_gate: true, ..MoeConfig::default() });
         full.model.rope_scaling = Some(RopeScaling::default());
         // What is written only where it is not the default.
+        full.data.text_column = Some("text".to_owned());
         (full.model.qkv_bias, full.model.qk_norm) = (true, true);
         (full.mtp.enabled, full.nextlat.enabled, full.top.enabled) = (true, true, true);
         let table = |config: &Config| {

@@ -154,9 +154,12 @@ pub struct GuiArgs {
 pub enum TokenizerCommand {
     /// Train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json
     Train {
-        /// Text files, JSONL files with a `text` field, or folders of them; also as .gz, and `-` for the standard input
+        /// Files of text, JSONL, Parquet or CSV, or folders of them, also as .gz or .zst; `-` is the standard input
         #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
         data: Vec<PathBuf>,
+        /// The column of Parquet, CSV and TSV files that holds the text [default: `text`, or `content`]
+        #[arg(long, value_name = "NAME")]
+        text_column: Option<String>,
         /// Number of tokens, 256 bytes and <|endoftext|> included
         #[arg(long, value_name = "N")]
         vocab_size: usize,

@@ -1,34 +1,40 @@
 //! `nitp tokenizer train`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use nitp_core::data::Tokenizer;
 use nitp_core::data::tokenizer_training::train_bpe;
 
 use crate::args::TokenizerCommand;
-use crate::documents::{self, Named};
+use crate::documents::{self, Named, Part};
 use crate::output::{outln, quoted};
 use crate::progress::thousands;
 use crate::whole_file;
 
 /// Trains a tokenizer.
 pub fn run(command: TokenizerCommand) -> Result<()> {
-    let TokenizerCommand::Train { data, vocab_size, out } = command;
+    let TokenizerCommand::Train { data, text_column, vocab_size, out } = command;
     ensure!(
         !out.exists(),
         "{} exists already, and runs may use it: give another --out",
         out.display()
     );
-    let mut texts = Vec::new();
+    let mut texts: Vec<String> = Vec::new();
     let warn = |text: String| crate::output::errln!("warning: {text}");
     let found = documents::find(&data, Named::Now)?;
     found.notes.into_iter().for_each(warn);
     for source in found.sources {
-        let keep = |some| {
-            texts.extend::<Vec<String>>(some);
-            Ok(())
+        let keep = |part| match part {
+            Part::Texts(some) => {
+                texts.extend(some);
+                Ok(())
+            }
+            Part::Tokens { .. } => bail!(
+                "{} holds token ids, and a tokenizer is trained on text: give the text itself",
+                source.name()
+            ),
         };
-        let (_, replaced) = documents::read(&source, keep)?;
-        documents::replaced(replaced).into_iter().for_each(warn);
+        let (_, changes) = documents::read(&source, text_column.as_deref(), keep)?;
+        changes.told().for_each(warn);
     }
     let bytes: usize = texts.iter().map(String::len).sum();
     let json = train_bpe(texts.iter().map(String::as_str), vocab_size)?;

@@ -1,11 +1,11 @@
-//! The one place where the `tokenizers` crate is called on what people feed it: its panics become
-//! errors, and their messages are not printed.
+//! The one place where crates that may panic on what people feed them are called (`tokenizers`, and `parquet` in the
+//! program): their panics become errors, and their messages are not printed.
 //!
 //! On wasm32 a panic aborts, so [`super::validate`] refuses what is known to panic before.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `work`, which calls the crate.
+/// Runs `work`, which calls such a crate.
 ///
 /// # Errors
 /// The message of its panic.
