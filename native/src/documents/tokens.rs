@@ -99,7 +99,7 @@ impl<'a> TokenFile<'a> {
         }
         let first = self.count;
         self.count += ids.len() as u64;
-        ids.iter().for_each(|id| self.sha256.update(id.to_le_bytes()));
+        self.sha256.update(ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
         Ok(Some((first, ids)))
     }
 

@@ -157,15 +157,69 @@ fn lists_are_not_text() {
     assert!(error.contains("the column `text` holds lists, not text"), "{error}");
 }
 
+/// The bytes with i32::MAX in the place of a number: that of so many numbers in the header of the first page, from 0.
+fn inflated(bytes: &[u8], number: usize) -> Vec<u8> {
+    let mut at = parquet_file::MAGIC.len();
+    for index in 0.. {
+        // The number of a field, before the fourth that of a struct too.
+        at += if index == 3 { 2 } else { 1 };
+        let len = 1 + bytes[at..].iter().take_while(|&&byte| byte & 0x80 != 0).count();
+        if index == number {
+            return [&bytes[..at], &HUGE, &bytes[at + len..]].concat();
+        }
+        at += len;
+    }
+    unreachable!("a page has many numbers")
+}
+
+/// i32::MAX as a number of variable length, with its sign.
+const HUGE: [u8; 5] = [0xfe, 0xff, 0xff, 0xff, 0xf];
+
 #[test]
 fn a_count_that_can_not_be_true_takes_no_memory() {
     // The root of the columns, with i32::MAX children.
-    let footer = [0x15, 4, 0x19, 0x1c, 0x48, 1, b'm', 0x15, 0xfe, 0xff, 0xff, 0xff, 0xf, 0, 0];
-    let bytes = [b"PAR1", &footer[..], &[footer.len() as u8, 0, 0, 0], b"PAR1"].concat();
-    let mut error = String::new();
-    let largest = allocations::largest(|| error = message("a.parquet", &bytes, None));
-    assert!(error.contains("lists other columns than it counts"), "{error}");
-    assert!(largest < 1 << 20, "{largest} bytes");
+    let footer = [&[0x15, 4, 0x19, 0x1c, 0x48, 1, b'm', 0x15][..], &HUGE, &[0, 0]].concat();
+    let footer = [b"PAR1", &footer[..], &[footer.len() as u8, 0, 0, 0], b"PAR1"].concat();
+    let schema = Arc::new(parse_message_type("message rows { required binary text; }").unwrap());
+    let written = |set: fn(WriterPropertiesBuilder) -> WriterPropertiesBuilder| {
+        let properties = Arc::new(set(WriterProperties::builder()).build());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema.clone(), properties).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let values: Vec<ByteArray> = ["the", "tide", "the", "tide"].map(Into::into).to_vec();
+        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.into_inner().unwrap()
+    };
+    let plain = written(|it| it.set_compression(Compression::SNAPPY));
+    assert_eq!(texts("a.parquet", &plain, None).unwrap().0.len(), 4);
+    let delta = |encoding| {
+        let bytes = match encoding {
+            1 => written(|it| {
+                it.set_dictionary_enabled(false).set_encoding(Encoding::DELTA_LENGTH_BYTE_ARRAY)
+            }),
+            _ => written(|it| {
+                it.set_dictionary_enabled(false).set_encoding(Encoding::DELTA_BYTE_ARRAY)
+            }),
+        };
+        // Blocks of 128 numbers in 4 parts, 4 numbers in all; the last such run in the page.
+        let at = bytes.windows(4).rposition(|it| it == [0x80, 1, 4, 4]).unwrap();
+        [&bytes[..at + 3], &HUGE, &bytes[at + 4..]].concat()
+    };
+    for (bytes, reason) in [
+        (footer, "lists other columns than it counts"),
+        (inflated(&plain, 1), "claims 2147483647 bytes"),
+        (inflated(&plain, 2), "is not whole"),
+        (inflated(&plain, 3), "claims 2147483647 entries"),
+        (delta(1), "the lengths of a page's texts are damaged"),
+        (delta(2), "the lengths of a page's texts are damaged"),
+    ] {
+        let mut error = String::new();
+        let largest = allocations::largest(|| error = message("a.parquet", &bytes, None));
+        assert!(error.contains(reason), "{error}");
+        assert!(largest < 1 << 20, "{largest} bytes: {error}");
+    }
 }
 
 #[test]
