@@ -63,7 +63,7 @@ impl<R: Read> Table<R> {
                 other => anyhow!("{name} can't be read as a table: {other:?}"),
             })?;
         let line = row.position().map_or(1, csv::Position::line);
-        let last = row.iter().last().filter(|value| value.ends_with(END));
+        let last = row.iter().next_back().filter(|value| value.ends_with(END));
         if !more || last.is_some() {
             ensure!(
                 row.len() == 1 && last == Some(END),

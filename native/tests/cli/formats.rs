@@ -85,12 +85,12 @@ fn token_ids_train_as_their_text_does() {
     };
     train("text", "text.txt");
     train("narrow", "train.bin");
-    let out = train("shards", "shards");
+    let out = train("sharded", "shards");
     assert!(out.contains("1 .bin without llm.c's header (model.bin)"), "{out}");
-    assert_eq!(fingerprint(&place, "narrow"), fingerprint(&place, "shards"));
+    assert_eq!(fingerprint(&place, "narrow"), fingerprint(&place, "sharded"));
     let weights =
         |run: &str| place.read(&format!("{run}/checkpoints/step-00000001/model.safetensors"));
-    assert!(weights("text") == weights("narrow") && weights("text") == weights("shards"));
+    assert!(weights("text") == weights("narrow") && weights("text") == weights("sharded"));
     succeed(place.nitp(&["generate", "narrow", "--prompt", "The", "--device", "cpu"]));
 
     place.write("foreign.bin", [&narrow[..40], &300u16.to_le_bytes(), &narrow].concat());

@@ -166,7 +166,7 @@ fn what_is_no_text_is_refused_in_short_words() {
     place.write("cut.txt.gz", &gz(long.as_bytes())[..40]);
     place.write("cut.zst", &zstd::encode_all(long.as_bytes(), 0).expect("zstd")[..12]);
     place.write("table.csv", "id,text\n1,a\n2\n");
-    place.write("garbage.parquet", &gz(long.as_bytes()));
+    place.write("garbage.parquet", gz(long.as_bytes()));
     for (path, parts) in [
         ("array.json", &["one JSON array", "jq -c '.[]'"][..]),
         ("list.jsonl", &["line 2: the field `text` is an array"]),

@@ -223,7 +223,7 @@ fn behind_delta_run(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
                 break; // parts without a number have no bytes
             }
             bytes = bytes.get((u64::from(width) * in_part / 8) as usize..)?;
-            left = left.checked_sub(in_part.max(1)).unwrap_or(0);
+            left = left.saturating_sub(in_part.max(1));
         }
     }
     Some(bytes)
