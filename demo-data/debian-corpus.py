@@ -139,7 +139,12 @@ def unpacked(packages: list[str], folder: Path) -> Path:
             return place
         found = subprocess.run(["apt-cache", "show", package], capture_output=True)
         if found.returncode == 0 and found.stdout:
-            subprocess.run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package], cwd=folder, check=True)
+            download = ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package]
+            if subprocess.run(download, cwd=folder).returncode != 0:
+                raise SystemExit(
+                    f"{package} could not be downloaded; the message of apt-get is above. If the lists of packages are "
+                    "older than the archive, the version in them is gone: run apt-get update, and then this script again"
+                )
             [archive] = folder.glob(f"{package}_*.deb")
             # Beside it and then renamed: what is there is whole.
             part = place.with_suffix(".part")

@@ -36,7 +36,11 @@ fn main() -> Result<()> {
     print!("{prompt}");
     let prompts = vec![(tokens, Sampling::default())];
     generator.generate(&mut executor, prompts, 200, &tokenizer, |_, token| {
-        print!("{}", token.map_or_else(|| stream.finish(), |token| stream.push(token)));
+        let text = match token {
+            Some(token) => stream.push(token),
+            None => stream.finish(),
+        };
+        print!("{text}");
         match io::stdout().flush() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),

@@ -21,7 +21,7 @@ pub fn config(args: &ConfigArgs) -> Result<Config> {
 /// Like [`config`], overridden by the options of `train` and `trace`. Paths become absolute, so that the run can be
 /// continued from any folder. `base` replaces the default preset.
 pub fn run_config(args: &RunArgs, base: Option<Config>) -> Result<Config> {
-    let mut config = layered(&args.config, base, &numbers(args))?;
+    let mut config = layered(&args.config, base, &single_keys(args))?;
     set_data(&mut config, &args.data)?;
     resolve_paths(&mut config);
     Ok(config)
@@ -29,9 +29,10 @@ pub fn run_config(args: &RunArgs, base: Option<Config>) -> Result<Config> {
 
 /// The common configuration of a comparison's arms; paths become absolute.
 pub fn lab_config(args: &LabArgs) -> Result<Config> {
-    let steps: Vec<String> =
-        args.steps.iter().map(|steps| format!("train.steps={steps}")).collect();
-    let mut config = layered(&args.config, None, &steps)?;
+    let steps = args.steps.map(|steps| format!("train.steps={steps}"));
+    let column = text_column(args.text_column.as_deref());
+    let keys: Vec<String> = steps.into_iter().chain(column).collect();
+    let mut config = layered(&args.config, None, &keys)?;
     set_data(&mut config, &args.data)?;
     resolve_paths(&mut config);
     Ok(config)
@@ -39,7 +40,7 @@ pub fn lab_config(args: &LabArgs) -> Result<Config> {
 
 /// The configuration of a resumed run, overridden by options.
 pub fn override_config(config: Config, args: &RunArgs) -> Result<Config> {
-    let sets: Vec<String> = args.config.sets.iter().cloned().chain(numbers(args)).collect();
+    let sets: Vec<String> = args.config.sets.iter().cloned().chain(single_keys(args)).collect();
     let mut config = load(config, None, &sets)?;
     set_data(&mut config, &args.data)?;
     resolve_paths(&mut config);
@@ -81,10 +82,16 @@ fn layered(args: &ConfigArgs, base: Option<Config>, last: &[String]) -> Result<C
     Ok(load(base, file, &sets)?)
 }
 
-fn numbers(args: &RunArgs) -> Vec<String> {
+/// The options that stand for one key each.
+fn single_keys(args: &RunArgs) -> Vec<String> {
     let steps = args.steps.map(|steps| format!("train.steps={steps}"));
     let seed = args.seed.map(|seed| format!("train.seed={seed}"));
-    steps.into_iter().chain(seed).collect()
+    steps.into_iter().chain(seed).chain(text_column(args.text_column.as_deref())).collect()
+}
+
+/// The key that `--text-column` stands for.
+pub fn text_column(name: Option<&str>) -> Option<String> {
+    name.map(|name| format!("data.text_column={}", toml::Value::from(name)))
 }
 
 fn set_data(config: &mut Config, data: &[PathBuf]) -> Result<()> {

@@ -11,11 +11,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytemuck::NoUninit;
+use nitp_core::config::DataConfig;
 use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, TokenCorpus, Tokenised, Tokenizer};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::documents::{self, Found, Named, Source};
+use crate::documents::{self, Changes, Found, Named, Part, Source};
 use crate::{cache, whole_file};
 
 const MAGIC: [u8; 8] = *b"nitptok3";
@@ -29,22 +30,25 @@ const HEADER: usize = 64;
 /// Bytes of a block. Each block has a digest, and the digest of the file is computed from them.
 const BLOCK: usize = 4 << 20;
 
-/// The tokens of all text in `paths`, from the cache if possible.
+/// The tokens of all text behind the paths of `data`, from the cache if possible.
+///
 /// `warn` gets notes about the text, and about a cache that can't be used or written. The run then continues without
 /// it.
 ///
 /// # Errors
 /// Errors of [`documents`] about files, and of the tokenizer about their text.
 pub fn corpus(
-    paths: &[String],
+    data: &DataConfig,
     named: Named<'_>,
     tokenizer: &Tokenizer,
     mut warn: impl FnMut(String),
 ) -> Result<TokenCorpus> {
     whole_file::clear_abandoned(&cache::folder());
-    let Found { sources, notes } = documents::find(paths, named)?;
+    let Found { sources, notes } = documents::find(&data.paths, named)?;
     notes.into_iter().for_each(&mut warn);
-    let digests: Vec<TextDigest> = sources.par_iter().map(Source::digest).collect::<Result<_>>()?;
+    let column = data.text_column.as_deref();
+    let digests: Vec<TextDigest> =
+        sources.par_iter().map(|source| source.digest(column)).collect::<Result<_>>()?;
     documents::equal_texts(&sources, &digests).into_iter().for_each(&mut warn);
     let mut fingerprint = fingerprint(tokenizer, &digests);
     let path = |fingerprint: &str| cache::folder().join(format!("{fingerprint}.tokens"));
@@ -54,7 +58,7 @@ pub fn corpus(
         Err(error) => warn(format!("the token cache is made anew: {error:#}")),
     }
     let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
-    let (read, replaced) = tokenize(sources, tokenizer, &mut builder)?;
+    let (read, changes) = tokenize(sources, column, tokenizer, &mut builder)?;
     if read != digests {
         // The name must belong to the text that was tokenised, even if the files have changed since.
         fingerprint = self::fingerprint(tokenizer, &read);
@@ -66,7 +70,7 @@ pub fn corpus(
     }
     let mut tokenised = builder.finish();
     // The notes contain no file names, because the cache also serves other files with the same text.
-    tokenised.notes.extend(documents::replaced(replaced));
+    tokenised.notes.extend(changes.told());
     if let Err(error) = write(&path(&fingerprint), &tokenised) {
         warn(format!(
             "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to a writable folder"
@@ -81,25 +85,47 @@ fn fingerprint(tokenizer: &Tokenizer, digests: &[TextDigest]) -> String {
     fingerprint.finish()
 }
 
-/// Tokenises all sources. Also returns the digests of exactly the text that was tokenised, and the number of documents
-/// with replaced characters.
+/// Tokenises all sources and gives the digests of exactly the text that was tokenised.
 fn tokenize(
     sources: Vec<Source>,
+    column: Option<&str>,
     tokenizer: &Tokenizer,
     builder: &mut CorpusBuilder,
-) -> Result<(Vec<TextDigest>, usize)> {
-    let (mut digests, mut replaced) = (Vec::with_capacity(sources.len()), 0);
+) -> Result<(Vec<TextDigest>, Changes)> {
+    let (mut digests, mut changes) = (Vec::with_capacity(sources.len()), Changes::default());
     for source in sources {
-        let push = |texts| {
-            builder
+        let push = |part| match part {
+            Part::Texts(texts) => builder
                 .push_texts(tokenizer, texts)
-                .with_context(|| format!("tokenising {}", source.name()))
+                .with_context(|| format!("tokenising {}", source.name())),
+            Part::Tokens { ids, first } => {
+                check_ids(&ids, first, &source, tokenizer)?;
+                builder.push_ids(&ids);
+                Ok(())
+            }
         };
-        let (digest, in_documents) = documents::read(&source, push)?;
+        let (digest, of_source) = documents::read(&source, column, push)?;
+        builder.end_ids();
         digests.push(digest);
-        replaced += in_documents;
+        changes = changes.and(of_source);
     }
-    Ok((digests, replaced))
+    Ok((digests, changes))
+}
+
+/// Checks that the tokenizer has all ids, of which `first` come before these.
+fn check_ids(ids: &[u32], first: u64, source: &Source, tokenizer: &Tokenizer) -> Result<()> {
+    let vocab_size = tokenizer.vocab_size();
+    if let Some(place) = ids.iter().position(|&id| id as usize >= vocab_size) {
+        bail!(
+            "{}: the id {} at position {} is not below {vocab_size}, the vocabulary of \
+             data.tokenizer: give the tokenizer that made the ids. Files without llm.c's header \
+             hold ids of 16 bits",
+            source.name(),
+            ids[place],
+            first + place as u64
+        );
+    }
+    Ok(())
 }
 
 fn write(path: &Path, tokenised: &Tokenised) -> Result<()> {
@@ -245,12 +271,12 @@ mod tests {
         let tokenizer = Tokenizer::new("byte", 257).unwrap();
         fs::write(&path, "before").unwrap();
         let source = Source::File(path.clone());
-        let before = source.digest().unwrap();
+        let before = source.digest(None).unwrap();
         fs::write(&path, "after").unwrap();
         let mut builder = CorpusBuilder::new(None);
-        let (read, _) = tokenize(vec![source], &tokenizer, &mut builder).unwrap();
+        let (read, _) = tokenize(vec![source], None, &tokenizer, &mut builder).unwrap();
         assert_ne!(read, [before]);
-        assert_eq!(read, [Source::File(path).digest().unwrap()]);
+        assert_eq!(read, [Source::File(path).digest(None).unwrap()]);
         assert_eq!(builder.finish().tokens, b"after".map(u32::from));
     }
 }

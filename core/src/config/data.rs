@@ -19,6 +19,11 @@ pub struct DataConfig {
     /// special token that has one of the usual names for it, "none" takes none: documents follow each other without a
     /// separator. Default "auto".
     pub end_of_text: String,
+    /// The column of Parquet, CSV and TSV files that holds the text. Left out, it is `text`, or `content` where there is
+    /// no `text`.
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "super::is_default"))]
+    pub text_column: Option<String>,
     /// Share of the text that is held out for evaluation and never trained on: at least 0, below
     /// 1; 0 holds nothing out and leaves a run without evaluations. Default 0.05.
     pub validation_fraction: f64,
@@ -39,6 +44,7 @@ impl Default for DataConfig {
             paths: vec!["demo-data/corpus.jsonl".to_owned()],
             tokenizer: "demo-data/tokenizer.json".to_owned(),
             end_of_text: AUTO_END_OF_TEXT.to_owned(),
+            text_column: None,
             validation_fraction: 0.05,
         }
     }
@@ -66,6 +72,13 @@ impl DataConfig {
             format!("{:?}", self.end_of_text),
             "it must be the content of a token, \"auto\" or \"none\"",
             "Set data.end_of_text = \"auto\"",
+        )?;
+        require(
+            cfg!(target_arch = "wasm32") || self.text_column.as_deref() != Some(""),
+            "data.text_column",
+            "\"\"",
+            "it must be the name of a column",
+            "Set data.text_column = \"text\"",
         )?;
         require_below_one("data.validation_fraction", self.validation_fraction)
     }

@@ -112,6 +112,7 @@ impl Layers {
         full.model.moe = Some(MoeConfig { shared_expert_gate: true, ..MoeConfig::default() });
         full.model.rope_scaling = Some(RopeScaling::default());
         // Keys that are written only if they differ from the default.
+        full.data.text_column = Some("text".to_owned());
         (full.model.qkv_bias, full.model.qk_norm) = (true, true);
         (full.mtp.enabled, full.nextlat.enabled, full.top.enabled) = (true, true, true);
         let table = |config: &Config| {

@@ -348,6 +348,7 @@ impl PaperRow {
                 tokenizer: "tokenizer.json".to_owned(),
                 end_of_text: AUTO_END_OF_TEXT.to_owned(),
                 validation_fraction: 0.001,
+                text_column: None,
             },
             ..Config::default()
         }

@@ -124,6 +124,8 @@ pub struct CorpusBuilder {
     end_of_text: Option<u32>,
     tokens: Vec<u32>,
     starts: Vec<u64>,
+    /// Whether the last document goes on with the next ids.
+    is_open: bool,
     /// Number of occurrences of each character without a token.
     left_out: BTreeMap<char, u64>,
 }
@@ -131,7 +133,8 @@ pub struct CorpusBuilder {
 impl CorpusBuilder {
     /// An empty corpus whose documents end with `end_of_text`, if given.
     pub fn new(end_of_text: Option<u32>) -> Self {
-        Self { end_of_text, tokens: Vec::new(), starts: Vec::new(), left_out: BTreeMap::new() }
+        let (tokens, starts, left_out) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { end_of_text, tokens, starts, is_open: false, left_out }
     }
 
     /// Appends a text's tokens. End-of-text tokens within a text divide it into several documents. A text without
@@ -143,6 +146,29 @@ impl CorpusBuilder {
                 self.tokens.extend_from_slice(document);
                 self.tokens.extend(self.end_of_text);
             }
+        }
+    }
+
+    /// Appends ids that go on those of the last call: their documents end with end-of-text tokens, and with
+    /// [`end_ids`](Self::end_ids).
+    pub fn push_ids(&mut self, ids: &[u32]) {
+        for &id in ids {
+            if Some(id) == self.end_of_text {
+                self.end_ids();
+                continue;
+            }
+            if !self.is_open {
+                self.starts.push(self.tokens.len() as u64);
+                self.is_open = true;
+            }
+            self.tokens.push(id);
+        }
+    }
+
+    /// Ends the document that the last ids are part of.
+    pub fn end_ids(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            self.tokens.extend(self.end_of_text);
         }
     }
 
@@ -235,6 +261,26 @@ mod tests {
         assert_eq!(documents, [0..3, 3..5, 5..8]);
         let owners: Vec<_> = (0..8).map(|i| corpus.document_of(i)).collect();
         assert_eq!(owners, [0, 0, 0, 1, 1, 2, 2, 2]);
+    }
+
+    #[test]
+    fn ids_in_parts_make_the_same_documents_as_whole_texts() {
+        let ids = [9, 1, 2, 9, 3, 9, 9, 4, 5];
+        for end_of_text in [Some(9), None] {
+            let mut whole = CorpusBuilder::new(end_of_text);
+            whole.push(&ids);
+            whole.push(&[6]);
+            let whole = whole.finish();
+            for cut in 0..=ids.len() {
+                let mut parts = CorpusBuilder::new(end_of_text);
+                parts.push_ids(&ids[..cut]);
+                parts.push_ids(&ids[cut..]);
+                parts.end_ids();
+                parts.end_ids();
+                parts.push(&[6]);
+                assert_eq!(parts.finish(), whole, "{cut}");
+            }
+        }
     }
 
     #[test]

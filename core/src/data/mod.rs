@@ -14,7 +14,9 @@ pub mod tokenizer_training;
 pub use batch::{Batch, IGNORED_LABEL};
 pub use corpus::{CorpusBuilder, TokenCorpus, Tokenised};
 pub use dataset::{DataError, Dataset};
-pub use documents::{DocumentError, Fingerprint, TextDigest, TextFile, documents};
+pub use documents::{
+    DocumentError, Fingerprint, Packing, TextDigest, TextFile, decoded, decompressed, documents,
+};
 pub use sampler::WindowSampler;
 pub use split::{Split, Stream, Window};
-pub use tokenizer::{HuggingFace, TextStream, Tokenizer, TokenizerError};
+pub use tokenizer::{HuggingFace, TextStream, Tokenizer, TokenizerError, contained};

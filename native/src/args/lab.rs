@@ -23,9 +23,12 @@ pub struct LabArgs {
     /// The configuration that all arms share
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Text files, JSONL files with a `text` field, or folders of such files; .gz is read too
+    /// Files of text, JSONL, Parquet, CSV or token ids, or folders of them, also as .gz or .zst
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
+    /// The column of Parquet, CSV and TSV files that holds the text [default: `text`, or `content`]
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
     /// Optimizer steps of each run
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,

@@ -151,15 +151,25 @@ pub struct GuiArgs {
     pub link: Option<String>,
 }
 
+/// Text for tokenizers.
+#[derive(Debug, Args)]
+pub struct TextArgs {
+    /// Files of text, JSONL, Parquet or CSV, or folders of them, also as .gz or .zst; `-` is the standard input
+    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    pub data: Vec<PathBuf>,
+    /// The column of Parquet, CSV and TSV files that holds the text [default: `text`, or `content`]
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+}
+
 /// Commands for tokenizers.
 #[derive(Debug, Subcommand)]
 pub enum TokenizerCommand {
     /// Train a byte-level BPE tokenizer and write it as a Hugging Face tokenizer.json
     Train {
-        /// Text files, JSONL files with a `text` field, or folders of such files; .gz is read too; `-` is the standard
-        /// input
-        #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
-        data: Vec<PathBuf>,
+        /// The text
+        #[command(flatten)]
+        text: TextArgs,
         /// Number of tokens, including the 256 bytes and <|endoftext|>
         #[arg(long, value_name = "N")]
         vocab_size: usize,
@@ -172,9 +182,9 @@ pub enum TokenizerCommand {
         /// A tokenizer.json, or the word `byte`
         #[arg(value_name = "tokenizer.json")]
         tokenizer: PathBuf,
-        /// Text files, JSONL files with a `text` field, or folders of them; also as .gz, and `-` for the standard input
-        #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
-        data: Vec<PathBuf>,
+        /// The text
+        #[command(flatten)]
+        text: TextArgs,
         /// A NumPy array of the ids of all documents, one after the other
         #[arg(long, value_name = "FILE.npy")]
         out: Option<PathBuf>,

@@ -15,6 +15,9 @@ pub struct EvalArgs {
     /// Text to evaluate on in full, instead of the run's held-out text; `-` is the standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
+    /// The column of Parquet, CSV and TSV files that holds the text [default: `text`, or `content`]
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
     /// Tasks to evaluate on, instead of text: JSONL files of multiple choice or cloze, or `demo` for the demo tasks
     #[arg(long, value_name = "FILE.jsonl", num_args = 1.., conflicts_with_all = ["data", "batches"])]
     pub task: Vec<PathBuf>,

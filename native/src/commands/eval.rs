@@ -33,6 +33,9 @@ pub fn run(args: EvalArgs) -> Result<()> {
         config.train.eval_batches = i32::MAX as usize;
     }
     leave_out_absent_heads(&mut config, &weights);
+    if args.text_column.is_some() {
+        config.data.text_column = args.text_column;
+    }
     let warn = |text: String| errln!("warning: {text}");
     let dataset = if args.data.is_empty() {
         ensure!(
@@ -44,7 +47,7 @@ pub fn run(args: EvalArgs) -> Result<()> {
             "Put the text back to evaluate on its held-out part, or evaluate on another text: nitp \
             eval RUN --data PATH",
         );
-        let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
+        let corpus = token_cache::corpus(&config.data, named, &tokenizer, warn)?;
         if state.as_ref().is_some_and(|it| it.data_fingerprint != corpus.fingerprint()) {
             errln!(
                 "warning: the data changed since the checkpoint: the held-out part may contain text \
@@ -54,12 +57,12 @@ pub fn run(args: EvalArgs) -> Result<()> {
         tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
         Dataset::new(&config, &tokenizer, corpus)?
     } else {
-        let paths = args
+        config.data.paths = args
             .data
             .iter()
             .map(|path| path.to_str().map(str::to_owned).context("a data path is not UTF-8"))
             .collect::<Result<Vec<_>>>()?;
-        let corpus = token_cache::corpus(&paths, Named::Now, &tokenizer, warn)?;
+        let corpus = token_cache::corpus(&config.data, Named::Now, &tokenizer, warn)?;
         tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
         Dataset::held_out_only(&config, &tokenizer, corpus)?
     };

@@ -1,17 +1,17 @@
 //! `nitp tokenizer`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::HumanCount;
 use nitp_core::config::BYTE_TOKENIZER;
 use nitp_core::data::Tokenizer;
 use nitp_core::data::tokenizer_training::train_bpe;
 use npyz::WriterBuilder;
 
-use crate::args::TokenizerCommand;
-use crate::documents::{self, Named};
+use crate::args::{TextArgs, TokenizerCommand};
+use crate::documents::{self, Named, Part};
 use crate::output::{errln, outln, quoted};
 use crate::progress::thousands;
 use crate::whole_file;
@@ -19,16 +19,16 @@ use crate::whole_file;
 /// Trains a tokenizer, or uses one.
 pub fn run(command: TokenizerCommand) -> Result<()> {
     match command {
-        TokenizerCommand::Train { data, vocab_size, out } => train(&data, vocab_size, &out),
-        TokenizerCommand::Encode { tokenizer, data, out } => {
-            encode(&tokenizer, &data, out.as_deref())
+        TokenizerCommand::Train { text, vocab_size, out } => train(&text, vocab_size, &out),
+        TokenizerCommand::Encode { tokenizer, text, out } => {
+            encode(&tokenizer, &text, out.as_deref())
         }
     }
 }
 
-fn train(data: &[PathBuf], vocab_size: usize, out: &Path) -> Result<()> {
+fn train(text: &TextArgs, vocab_size: usize, out: &Path) -> Result<()> {
     check_free(out, "and runs may use it")?;
-    let texts = read(data)?;
+    let texts = read(text)?;
     let json = train_bpe(texts.iter().map(String::as_str), vocab_size)?;
     whole_file::write(out, json.as_bytes())?;
     let encoded = Tokenizer::from_json(&json)?.encode_all(&texts)?;
@@ -45,7 +45,7 @@ fn train(data: &[PathBuf], vocab_size: usize, out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn encode(tokenizer: &Path, data: &[PathBuf], out: Option<&Path>) -> Result<()> {
+fn encode(tokenizer: &Path, text: &TextArgs, out: Option<&Path>) -> Result<()> {
     if let Some(out) = out {
         check_free(out, "and is not overwritten")?;
     }
@@ -56,7 +56,7 @@ fn encode(tokenizer: &Path, data: &[PathBuf], out: Option<&Path>) -> Result<()> 
         Tokenizer::from_json(&fs::read_to_string(tokenizer).with_context(named)?)
             .with_context(named)?
     };
-    let texts = read(data)?;
+    let texts = read(text)?;
     let encoded = tokenizer.encode_all(&texts)?;
     warn_of_loss(&tokenizer, &texts, &encoded);
     let documents = HumanCount(texts.len() as u64);
@@ -95,18 +95,23 @@ fn check_free(out: &Path, why: &str) -> Result<()> {
 }
 
 /// Every document of these files and folders.
-fn read(data: &[PathBuf]) -> Result<Vec<String>> {
-    let mut texts = Vec::new();
+fn read(TextArgs { data, text_column }: &TextArgs) -> Result<Vec<String>> {
+    let mut texts: Vec<String> = Vec::new();
     let warn = |text: String| errln!("warning: {text}");
     let found = documents::find(data, Named::Now)?;
     found.notes.into_iter().for_each(warn);
     for source in found.sources {
-        let keep = |some| {
-            texts.extend::<Vec<String>>(some);
-            Ok(())
+        let keep = |part| match part {
+            Part::Texts(some) => {
+                texts.extend(some);
+                Ok(())
+            }
+            Part::Tokens { .. } => {
+                bail!("{} holds token ids: give the text itself", source.name())
+            }
         };
-        let (_, replaced) = documents::read(&source, keep)?;
-        documents::replaced(replaced).into_iter().for_each(warn);
+        let (_, changes) = documents::read(&source, text_column.as_deref(), keep)?;
+        changes.told().for_each(warn);
     }
     Ok(texts)
 }

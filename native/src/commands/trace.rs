@@ -18,7 +18,7 @@ pub fn run(args: TraceArgs) -> Result<()> {
     let Beginning { config, tokenizer, weights, .. } = Beginning::of(&args.run)?;
     let weights = weights.unwrap_or_default();
     let warn = |text: String| errln!("warning: {text}");
-    let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, warn)?;
+    let corpus = token_cache::corpus(&config.data, Named::Now, &tokenizer, warn)?;
     tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let choice = device::choose_for(&args.run.device, &config, None)?;

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{BufRead, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use nitp_core::data::decompressed;
 use walkdir::{DirEntry, WalkDir};
 
-/// File name extensions that are read in a folder, and with `.gz` behind them; a file that is named
-/// itself may have any.
-const TEXT_EXTENSIONS: [&str; 5] = ["txt", "text", "md", "jsonl", "ndjson"];
+use super::content::{self, endings};
+use super::tokens;
 
 /// Most kinds of skipped files that are told apart.
 const MOST_KINDS: usize = 8;
@@ -28,6 +28,8 @@ enum Kind {
     Special,
     Empty,
     Hidden,
+    /// `.bin`, as many kinds of files are named.
+    Unmarked,
     Extension(String),
     NoExtension,
 }
@@ -81,10 +83,9 @@ pub fn files(path: &Path) -> Result<(Vec<PathBuf>, Option<String>)> {
     let note = skipped.told(path);
     ensure!(
         !files.is_empty(),
-        "the folder {} holds no text: files that end in .{} are read there, and those with .gz \
-         behind it{}",
+        "the folder {} holds no text: files that end in {} are read there{}",
         path.display(),
-        TEXT_EXTENSIONS.join(", ."),
+        endings(),
         note.map(|note| format!(" ({note})")).unwrap_or_default()
     );
     Ok((files, note))
@@ -96,26 +97,31 @@ fn is_hidden(entry: &DirEntry) -> bool {
 
 /// Why a file in a folder is not read, and where it is if that is a fault.
 fn fault(entry: &DirEntry) -> Option<(Kind, Option<PathBuf>)> {
-    let extension = |path: &Path| {
-        path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase())
-    };
     let path = entry.path();
-    let whole = extension(path);
-    let inner = match whole.as_deref() {
-        Some("gz") => path.file_stem().and_then(|stem| extension(Path::new(stem))),
-        _ => whole.clone(),
+    let (kind, is_packed) = content::kind(&entry.file_name().to_string_lossy());
+    // A Parquet file is read at its end first.
+    let kind = kind.filter(|&kind| kind != content::Kind::Parquet || !is_packed);
+    let Some(kind) = kind else {
+        let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
+        return Some((extension.map_or(Kind::NoExtension, Kind::Extension), None));
     };
-    if !inner.is_some_and(|inner| TEXT_EXTENSIONS.contains(&inner.as_str())) {
-        return Some((whole.map_or(Kind::NoExtension, Kind::Extension), None));
-    }
     if !entry.file_type().is_file() {
         return Some((Kind::Special, Some(path.to_owned())));
     }
     match File::open(path).and_then(|file| file.metadata()) {
         Err(_) => Some((Kind::Unreadable, Some(path.to_owned()))),
         // Empty files in a folder are no one's mistake.
-        Ok(metadata) => (metadata.len() == 0).then_some((Kind::Empty, None)),
+        Ok(metadata) if metadata.len() == 0 => Some((Kind::Empty, None)),
+        Ok(_) => (kind == content::Kind::Tokens && !has_header(path))
+            .then(|| (Kind::Unmarked, Some(path.to_owned()))),
     }
+}
+
+/// Whether a file begins as llm.c's token files do.
+fn has_header(path: &Path) -> bool {
+    let file = File::open(path).ok();
+    let bytes = file.and_then(|file| decompressed(&path.display().to_string(), file).ok());
+    bytes.is_some_and(|mut bytes| bytes.fill_buf().is_ok_and(tokens::has_header))
 }
 
 impl Skipped {
@@ -142,6 +148,7 @@ impl Skipped {
                     Kind::Special => plural(*count, "special file"),
                     Kind::Empty => plural(*count, "empty file"),
                     Kind::Hidden => format!("{count} hidden"),
+                    Kind::Unmarked => format!("{count} .bin without llm.c's header"),
                     Kind::Extension(extension) => format!("{count} .{extension}"),
                     Kind::NoExtension => plural(*count, "file") + " without an extension",
                 };

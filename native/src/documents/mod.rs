@@ -1,8 +1,13 @@
-//! Text on disk or out of a pipe as documents: text files, JSONL files with a `text` field, folders
-//! of both, compressed or not.
+//! Text on disk or out of a pipe as documents: text files, JSONL files with a `text` field, tables with a column of
+//! texts, token ids, folders of them all, compressed or not.
 
+mod content;
+mod csv_file;
 mod folder;
+mod parquet_file;
+mod rows;
 mod source;
+mod tokens;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -10,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use nitp_core::data::TextDigest;
+
+use content::Content;
 
 pub use source::Source;
 
@@ -42,7 +49,7 @@ pub struct Found {
 pub fn find(paths: &[impl AsRef<Path>], named: Named<'_>) -> Result<Found> {
     ensure!(
         !paths.is_empty(),
-        "no text to read: give --data with text files, JSONL files or folders, or set data.paths"
+        "no text to read: give --data with files or folders, or set data.paths"
     );
     let mut found = Found { sources: Vec::new(), notes: Vec::new() };
     let mut seen = Seen::default();
@@ -173,44 +180,104 @@ pub fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
     text
 }
 
-/// In how many documents a half of a surrogate pair was replaced, in words.
-pub fn replaced(documents: usize) -> Option<String> {
-    let ending = if documents == 1 { "" } else { "s" };
-    (documents > 0).then(|| {
-        format!(
-            "halves of surrogate pairs, which are no characters, became U+FFFD in {documents} \
-             document{ending} of the text"
-        )
-    })
+/// What was not taken from texts as it is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Changes {
+    /// Documents in which a half of a surrogate pair was replaced.
+    pub replaced: usize,
+    /// Rows of tables without a value in the column of the text.
+    pub nulls: usize,
 }
 
-/// Calls `each` with the documents of a source, some at a time, and gives the digest of what was
-/// read, with the number of documents in which a half of a surrogate pair was replaced.
+impl Changes {
+    /// With those of another file.
+    pub fn and(self, other: Self) -> Self {
+        Self { replaced: self.replaced + other.replaced, nulls: self.nulls + other.nulls }
+    }
+
+    /// In words.
+    pub fn told(self) -> impl Iterator<Item = String> {
+        let plural = |count: usize, noun: &str| match count {
+            1 => format!("1 {noun}"),
+            _ => format!("{count} {noun}s"),
+        };
+        let replaced = (self.replaced > 0).then(|| {
+            format!(
+                "halves of surrogate pairs, which are no characters, became U+FFFD in {} of the \
+                 text",
+                plural(self.replaced, "document")
+            )
+        });
+        let nulls = (self.nulls > 0).then(|| {
+            let rows = plural(self.nulls, "row");
+            format!("{rows} without a value (null) in the column of the text left out")
+        });
+        replaced.into_iter().chain(nulls)
+    }
+}
+
+/// Some of what a source holds.
+#[derive(Debug)]
+pub enum Part {
+    /// Documents.
+    Texts(Vec<String>),
+    /// Token ids, which go on those of the part before.
+    Tokens {
+        /// The ids.
+        ids: Vec<u32>,
+        /// How many ids of the source come before.
+        first: u64,
+    },
+}
+
+/// Calls `each` with the documents or tokens of a source, some at a time, and gives the digest of what was read. The
+/// texts of a table are in `column`.
 ///
 /// # Errors
 /// What holds no text, with its place, and the errors of `each`.
 pub fn read(
     source: &Source,
-    mut each: impl FnMut(Vec<String>) -> Result<()>,
-) -> Result<(TextDigest, usize)> {
+    column: Option<&str>,
+    mut each: impl FnMut(Part) -> Result<()>,
+) -> Result<(TextDigest, Changes)> {
+    match source.open(column)? {
+        Content::Text(mut file) => {
+            in_parts(file.by_ref().map(|text| Ok(text?)), &mut each)?;
+            let replaced = file.lone_surrogates();
+            Ok((file.digest()?, Changes { replaced, ..Changes::default() }))
+        }
+        Content::Rows(mut rows) => {
+            in_parts(rows.by_ref(), &mut each)?;
+            let nulls = rows.nulls();
+            Ok((rows.digest()?, Changes { nulls, ..Changes::default() }))
+        }
+        Content::Tokens(mut file) => {
+            while let Some((first, ids)) = file.next_some()? {
+                each(Part::Tokens { ids, first })?;
+            }
+            Ok((file.digest()?, Changes::default()))
+        }
+    }
+}
+
+fn in_parts(
+    texts: impl Iterator<Item = Result<String>>,
+    each: &mut impl FnMut(Part) -> Result<()>,
+) -> Result<()> {
     /// Documents are given on when they come to this many bytes: enough to be tokenised side by
     /// side.
     const SOME: usize = 4 << 20;
-    let mut file = source.open()?;
-    let (mut texts, mut bytes) = (Vec::new(), 0);
-    while let Some(text) = file.next().transpose()? {
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    for text in texts {
+        let text = text?;
         bytes += text.len();
-        texts.push(text);
+        some.push(text);
         if bytes >= SOME {
-            each(std::mem::take(&mut texts))?;
+            each(Part::Texts(std::mem::take(&mut some)))?;
             bytes = 0;
         }
     }
-    if !texts.is_empty() {
-        each(texts)?;
-    }
-    let replaced = file.lone_surrogates();
-    Ok((file.digest()?, replaced))
+    if some.is_empty() { Ok(()) } else { each(Part::Texts(some)) }
 }
 
 #[cfg(test)]

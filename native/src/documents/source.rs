@@ -5,7 +5,10 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use nitp_core::data::{TextDigest, TextFile};
+use bytes::Bytes;
+use nitp_core::data::TextDigest;
+
+use super::content::Content;
 
 /// A file, or what came out of a pipe: that can be read only once.
 #[derive(Debug)]
@@ -17,7 +20,7 @@ pub enum Source {
         /// As messages call it.
         name: String,
         /// All that came out of it.
-        bytes: Vec<u8>,
+        bytes: Bytes,
     },
 }
 
@@ -50,7 +53,7 @@ impl Source {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).with_context(|| format!("reading {name}"))?;
         ensure!(!bytes.is_empty(), "{name} is empty: there is nothing to train on");
-        Ok(Self::Pipe { name: name.to_owned(), bytes })
+        Ok(Self::Pipe { name: name.to_owned(), bytes: bytes.into() })
     }
 
     /// As messages call it.
@@ -61,26 +64,26 @@ impl Source {
         }
     }
 
-    /// Begins to read its documents.
+    /// Begins to read its documents; those of a table are in `column`.
     ///
     /// # Errors
     /// What the file system says, and first bytes that are no text.
-    pub fn open(&self) -> Result<TextFile<'_>> {
+    pub fn open(&self, column: Option<&str>) -> Result<Content> {
         let name = self.name();
         match self {
             Self::File(path) => {
                 let file = File::open(path).with_context(|| format!("reading {name}"))?;
-                Ok(TextFile::open(&name, file)?)
+                Content::open(&name, file, column)
             }
-            Self::Pipe { bytes, .. } => Ok(TextFile::open(&name, bytes.as_slice())?),
+            Self::Pipe { bytes, .. } => Content::open(&name, bytes.clone(), column),
         }
     }
 
     /// The digest of its text.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn digest(&self) -> Result<TextDigest> {
-        Ok(self.open()?.digest()?)
+    /// As [`open`](Self::open), and what can't be read.
+    pub fn digest(&self, column: Option<&str>) -> Result<TextDigest> {
+        self.open(column)?.digest()
     }
 }

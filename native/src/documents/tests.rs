@@ -1,5 +1,10 @@
 use super::*;
 
+mod allocations;
+mod damaged;
+mod ids;
+mod tables;
+
 fn names(found: &Found, folder: &Path) -> Vec<String> {
     let name = |source: &Source| match source {
         Source::File(path) => path.strip_prefix(folder).unwrap().display().to_string(),
@@ -15,16 +20,31 @@ fn a_folder_gives_its_text_in_order_and_tells_what_it_skipped() {
     for name in ["b.txt", "a.jsonl", "e.NDJSON", "f.txt.gz", "image.png", "c.png", "g.tar.gz"] {
         write(name, "{}");
     }
+    for name in ["h.parquet", "i.csv.zst", "j.tsv", "k.bin", "l.parquet.gz"] {
+        write(name, "{}");
+    }
+    fs::write(folder.path().join("m.bin"), ids::header(20240520, 1, 1)).unwrap();
     write(".hidden.txt", "x");
     write("Makefile", "x");
     write("empty.txt", "");
     fs::create_dir(folder.path().join("c")).unwrap();
     write("c/d.md", "x");
     let found = find(&[folder.path()], Named::Now).unwrap();
-    let expected = ["a.jsonl", "b.txt", "c/d.md", "e.NDJSON", "f.txt.gz"];
+    let expected = [
+        "a.jsonl",
+        "b.txt",
+        "c/d.md",
+        "e.NDJSON",
+        "f.txt.gz",
+        "h.parquet",
+        "i.csv.zst",
+        "j.tsv",
+        "m.bin",
+    ];
     assert_eq!(names(&found, folder.path()), expected);
     let note = found.notes.join("\n");
-    let expected = "1 empty file, 1 hidden, 1 .gz, 2 .png, 1 file without an extension";
+    let expected = "1 empty file, 1 hidden, 1 .bin without llm.c's header (k.bin), 2 .gz, 2 .png, \
+                    1 file without an extension";
     assert!(note.starts_with("skipped in ") && note.ends_with(expected), "{note}");
     let error = find(&[folder.path().join("nowhere")], Named::Now).unwrap_err();
     assert!(error.to_string().contains("nowhere"));
@@ -68,7 +88,7 @@ fn a_file_that_is_given_twice_is_used_once() {
     assert!(note.contains("used once") && note.matches("a.txt").count() == 2, "{note}");
     fs::write(folder.path().join("b.txt"), "x").unwrap();
     let found = find(&[folder.path()], Named::Now).unwrap();
-    let digests: Vec<_> = found.sources.iter().map(|source| source.digest().unwrap()).collect();
+    let digests: Vec<_> = found.sources.iter().map(|source| source.digest(None).unwrap()).collect();
     let note = equal_texts(&found.sources, &digests).unwrap();
     assert!(note.contains("a.txt and") && note.contains("b.txt"), "{note}");
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::RunArgs;
 use crate::output::quoted;
-use crate::whole_file;
+use crate::{settings, whole_file};
 
 /// `start.json` of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,8 @@ impl Start {
     /// A start from this checkpoint. The arguments override its run's configuration; the result is `config`.
     pub fn of_branch(checkpoint: &Path, args: &RunArgs, config: &Config) -> Option<Self> {
         let steps = args.steps.map(|steps| format!("train.steps={steps}"));
-        let sets = args.config.sets.iter().cloned().chain(steps).collect();
+        let column = settings::text_column(args.text_column.as_deref());
+        let sets = args.config.sets.iter().cloned().chain(steps).chain(column).collect();
         let data = if args.data.is_empty() { Vec::new() } else { config.data.paths.clone() };
         Some(Self::Checkpoint { path: absolute(checkpoint)?, sets, data })
     }

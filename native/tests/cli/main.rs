@@ -2,6 +2,7 @@
 
 mod bench;
 mod errors;
+mod formats;
 mod harness;
 mod inspect;
 mod interchange;

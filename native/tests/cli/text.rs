@@ -61,12 +61,15 @@ fn one_text_has_one_name_however_it_is_saved() {
         format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect()
     };
     place.write("text.txt.gz", gz(&text));
+    place.write("text.txt.zst", zstd::encode_all(&text[..], 0).expect("it is compressed"));
     place.write("two-members.gz", [gz(&text[..99]), gz(&text[99..])].concat());
     place.write("marked.txt", [&b"\xef\xbb\xbf"[..], &text].concat());
     place.write("little.txt", utf16(u16::to_le_bytes));
     place.write("big.txt", utf16(u16::to_be_bytes));
     train(&place, "plain", &["text.txt"]);
-    for data in ["text.txt.gz", "two-members.gz", "marked.txt", "little.txt", "big.txt"] {
+    let others =
+        ["text.txt.gz", "text.txt.zst", "two-members.gz", "marked.txt", "little.txt", "big.txt"];
+    for data in others {
         let run = format!("run-{data}");
         train(&place, &run, &[data]);
         assert_eq!(fingerprint(&place, &run), fingerprint(&place, "plain"), "{data}");
@@ -161,12 +164,18 @@ fn what_is_no_text_is_refused_in_short_words() {
     place.write("long.jsonl", format!("[\"{long}\"]\n"));
     place.write("gbk.txt", b"ab\n\xc4\xe3\xba\xc3\n");
     place.write("cut.txt.gz", &gz(long.as_bytes())[..40]);
+    place.write("cut.zst", &zstd::encode_all(long.as_bytes(), 0).expect("zstd")[..12]);
+    place.write("table.csv", "id,text\n1,a\n2\n");
+    place.write("garbage.parquet", gz(long.as_bytes()));
     for (path, parts) in [
         ("array.json", &["one JSON array", "jq -c '.[]'"][..]),
         ("list.jsonl", &["line 2: the field `text` is an array"]),
         ("long.jsonl", &["line 1: the line is an array"]),
         ("gbk.txt", &["line 2", "0xc4", "iconv -f ENCODING"]),
         ("cut.txt.gz", &["cut.txt.gz", "cut short"]),
+        ("cut.zst", &["cut.zst", "cut short"]),
+        ("table.csv", &["line 3", "1 values"]),
+        ("garbage.parquet", &["does not begin as one"]),
     ] {
         let error = fail(place.train("run", &[ONE_STEP, &["--data", path]].concat()), 1);
         for part in parts {

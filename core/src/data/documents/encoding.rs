@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::compressed::peek;
 use super::error::{DocumentError, Fault};
-use super::gzip::peek;
 
 /// Bytes of UTF-16 that are decoded at once.
 const CHUNK: usize = 64 * 1024;
@@ -13,6 +13,7 @@ const KINDS: &[(&[u8], &str, &str)] = &[
     (&[0xff, 0xfe, 0, 0], "UTF-32", "convert it with `iconv -f UTF-32 -t UTF-8`"),
     (&[0, 0, 0xfe, 0xff], "UTF-32", "convert it with `iconv -f UTF-32 -t UTF-8`"),
     (b"PK\x03\x04", "a zip archive (or a document that is one)", "unpack it, and give its text"),
+    // Where it is not decompressed.
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "pipe it: `zstd -dc FILE | nitp … --data -`"),
     (b"\xfd7zXZ\0", "compressed by xz", "pipe it: `xz -dc FILE | nitp … --data -`"),
     (b"BZh91AY", "compressed by bzip2", "pipe it: `bzip2 -dc FILE | nitp … --data -`"),

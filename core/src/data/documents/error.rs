@@ -24,14 +24,16 @@ pub enum DocumentError {
         /// What was said.
         reason: String,
     },
-    /// The gz data are damaged.
+    /// The compressed data are damaged.
     #[error(
-        "{name} can't be decompressed to its end: {reason}. Get or make the .gz file again; \
-         `gzip -t` checks one"
+        "{name} can't be decompressed to its end: {reason}. Get or make the {} file again; `{} -t` \
+         checks one", packing.ending(), packing.program()
     )]
-    Gzip {
+    Compressed {
         /// The file.
         name: String,
+        /// The format.
+        packing: Packing,
         /// What the decoder said.
         reason: String,
     },
@@ -121,12 +123,40 @@ pub enum DocumentError {
     },
 }
 
+/// A format of compressed files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// gz.
+    Gzip,
+    /// zstd.
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+impl Packing {
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Gzip => ".gz",
+            #[cfg(feature = "zstd")]
+            Self::Zstd => ".zst",
+        }
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            #[cfg(feature = "zstd")]
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// What a layer between the bytes and the documents found; it passes through readers as an
 /// [`io::Error`].
 #[derive(Debug, Error)]
 pub(super) enum Fault {
-    #[error("{0}")]
-    Gzip(String),
+    #[error("{reason}")]
+    Compressed { packing: Packing, reason: String },
     #[error("{kind}")]
     Kind { kind: &'static str, advice: &'static str },
     #[error("not UTF-16")]
@@ -140,11 +170,12 @@ impl From<Fault> for io::Error {
 }
 
 impl DocumentError {
-    /// What a reader said of the file `name`.
-    pub(super) fn of(name: &str, error: io::Error) -> Self {
+    /// The error that a reader of [`decompressed`](super::decompressed()) or [`decoded`](super::decoded()) bytes of the
+    /// file `name` gave.
+    pub fn of(name: &str, error: io::Error) -> Self {
         let name = name.to_owned();
         match error.downcast::<Fault>() {
-            Ok(Fault::Gzip(reason)) => Self::Gzip { name, reason },
+            Ok(Fault::Compressed { packing, reason }) => Self::Compressed { name, packing, reason },
             Ok(Fault::Kind { kind, advice }) => Self::Kind { name, kind, advice },
             Ok(Fault::Utf16 { line, at }) => Self::Utf16 { name, line, at },
             Err(error) => Self::Read { name, reason: error.to_string() },

@@ -5,16 +5,39 @@ use sha2::{Digest, Sha256};
 use super::super::tokenizer::Tokenizer;
 use super::format::Format;
 
-/// The digest of a file's text and format. Equal ones are of equal documents.
+/// The digest of a file's text and of the way to cut it into documents. Equal ones are of equal documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TextDigest {
-    format: Format,
+    content: Content,
     sha256: [u8; 32],
+}
+
+/// What a digest is of. The numbers are part of the names of runs' data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Content {
+    Text = 0,
+    JsonLines = 1,
+    Rows = 2,
+    Tokens = 3,
 }
 
 impl TextDigest {
     pub(super) fn new(format: Format, sha256: Sha256) -> Self {
-        Self { format, sha256: sha256.finalize().into() }
+        let content = match format {
+            Format::Text => Content::Text,
+            Format::JsonLines => Content::JsonLines,
+        };
+        Self { content, sha256: sha256.finalize().into() }
+    }
+
+    /// That of a table's texts: the SHA-256 of each text behind its length in bytes, a u64 in little-endian order.
+    pub fn of_rows(sha256: [u8; 32]) -> Self {
+        Self { content: Content::Rows, sha256 }
+    }
+
+    /// That of token ids: their SHA-256 as u32 in little-endian order.
+    pub fn of_tokens(sha256: [u8; 32]) -> Self {
+        Self { content: Content::Tokens, sha256 }
     }
 }
 
@@ -33,7 +56,7 @@ impl Fingerprint {
 
     /// Adds the next file.
     pub fn add(&mut self, digest: &TextDigest) {
-        self.0.update([u8::from(digest.format == Format::JsonLines)]);
+        self.0.update([digest.content as u8]);
         self.0.update(digest.sha256);
     }
 

@@ -49,7 +49,7 @@ pub(super) fn format<'a>(
 
 fn ending(name: &str) -> Ending {
     let name = name.to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let name = unpacked_name(&name);
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
     match file.rsplit_once('.').map(|(_, ending)| ending) {
         Some("txt" | "text" | "md") => Ending::Text,
@@ -57,6 +57,14 @@ fn ending(name: &str) -> Ending {
         Some("json") => Ending::Json,
         _ => Ending::Other,
     }
+}
+
+/// The name of a file without the ending that says how it is compressed.
+fn unpacked_name(name: &str) -> &str {
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    #[cfg(feature = "zstd")]
+    let name = name.strip_suffix(".zst").unwrap_or(name);
+    name
 }
 
 /// White space, and the line behind it if that may be JSON.

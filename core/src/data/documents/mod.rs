@@ -1,21 +1,21 @@
 //! The documents in a file's bytes, wherever they come from.
 //!
-//! Bytes are decompressed ([`gzip`]) and decoded to UTF-8 ([`encoding`]) as they are read, then cut
+//! Bytes are decompressed ([`compressed`]) and decoded to UTF-8 ([`encoding`]) as they are read, then cut
 //! into documents by their `format`. The digest is of that UTF-8, so a text keeps its
 //! name when it is compressed or saved in UTF-16.
 
+mod compressed;
 mod encoding;
 mod error;
 mod fingerprint;
 mod format;
-mod gzip;
 mod json_lines;
 
 use std::io::{self, BufRead, Read};
 
 use sha2::{Digest, Sha256};
 
-pub use error::DocumentError;
+pub use error::{DocumentError, Packing};
 pub use fingerprint::{Fingerprint, TextDigest};
 
 use encoding::Position;
@@ -43,9 +43,7 @@ impl<'a> TextFile<'a> {
     /// If the first bytes are no text, or the file can't be read.
     pub fn open(name: &str, bytes: impl Read + 'a) -> Result<Self, DocumentError> {
         let name = error::shortened(name);
-        let text = gzip::decompressed(bytes)
-            .and_then(encoding::decoded)
-            .map_err(|error| DocumentError::of(&name, error))?;
+        let text = decoded(&name, bytes)?;
         let (format, text) = format::format(&name, text)?;
         Ok(Self {
             name,
@@ -129,6 +127,30 @@ pub fn documents(name: &str, bytes: &[u8]) -> Result<(Vec<String>, TextDigest), 
     let mut file = TextFile::open(name, bytes)?;
     let documents = file.by_ref().collect::<Result<_, _>>()?;
     Ok((documents, file.digest()?))
+}
+
+/// The bytes of the file `name`, decompressed as they are read if they are compressed.
+///
+/// # Errors
+/// If the first bytes can't be read; readers give errors for [`DocumentError::of`].
+pub fn decompressed<'a>(
+    name: &str,
+    bytes: impl Read + 'a,
+) -> Result<Box<dyn BufRead + 'a>, DocumentError> {
+    compressed::decompressed(bytes).map_err(|error| DocumentError::of(name, error))
+}
+
+/// As [`decompressed()`], decoded to UTF-8 without a byte order mark; bytes that are no UTF-8 pass as they are.
+///
+/// # Errors
+/// As [`decompressed()`], and first bytes that are no text.
+pub fn decoded<'a>(
+    name: &str,
+    bytes: impl Read + 'a,
+) -> Result<Box<dyn BufRead + 'a>, DocumentError> {
+    compressed::decompressed(bytes)
+        .and_then(encoding::decoded)
+        .map_err(|error| DocumentError::of(name, error))
 }
 
 /// A text whose digest is taken of what is read.

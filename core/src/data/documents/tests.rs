@@ -72,6 +72,31 @@ fn encodings_of_unicode_become_the_same_text_with_the_same_digest() {
     assert!(documents("a.txt", line.as_bytes()).unwrap().1 != plain.1);
 }
 
+#[test]
+#[cfg(feature = "zstd")]
+fn zstd_is_decompressed_and_faults_are_named() {
+    let text = "Früh am Morgen\n".repeat(9000);
+    let pack = |text: &str| zstd::encode_all(text.as_bytes(), 0).unwrap();
+    let plain = documents("a.txt", text.as_bytes()).unwrap();
+    let packed = pack(&text);
+    // As `pzstd` writes: a frame that is skipped, with a length in it, before each frame.
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0], &[1, 2, 3, 4][..]].concat();
+    let two = [pack(&text[..999]), pack(&text[999..])].concat();
+    for bytes in [packed.clone(), two, [skipped, packed.clone()].concat()] {
+        assert!(documents("a.txt.zst", &bytes).unwrap() == plain);
+    }
+    assert_eq!(read("a.jsonl.zst", &pack("{\"text\": \"x\"}\n")), ["x"]);
+    let cut = message("a.txt.zst", &packed[..packed.len() - 9]);
+    assert!(cut.contains("a.txt.zst") && cut.contains("cut short"), "{cut}");
+    let mut flipped = packed.clone();
+    flipped[packed.len() / 2] ^= 0xff;
+    let flipped = message("a.txt.zst", &flipped);
+    assert!(flipped.contains("can't be decompressed") && flipped.contains("zstd -t"), "{flipped}");
+    let bomb = pack(&" ".repeat(300 << 20));
+    let error = TextFile::open("a.zst", &bomb[..]).unwrap().digest().unwrap_err().to_string();
+    assert!(error.contains("more than 200 times as many"), "{error}");
+}
+
 /// Checkpoints keep it: it must not change for the same text.
 #[test]
 fn the_fingerprint_of_a_run_stays() {

@@ -28,6 +28,7 @@ use bytes::{BYTES, byte_json};
 
 pub use error::TokenizerError;
 pub use hugging_face::HuggingFace;
+pub use safe::contained;
 pub use streaming::TextStream;
 
 /// Turns text into token ids below [`Tokenizer::vocab_size`] and back.

@@ -1,11 +1,11 @@
-//! The only place that calls the `tokenizers` crate on users' input. Panics of the crate become errors, and their
-//! messages are not printed.
+//! The only place that calls crates which may panic on users' input: `tokenizers`, and `parquet` in the program. Panics
+//! become errors, and their messages are not printed.
 //!
 //! On wasm32 a panic aborts, so [`super::validate`] rejects inputs that are known to panic before.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `work`, which calls the crate.
+/// Runs `work`, which calls such a crate.
 ///
 /// # Errors
 /// The message of its panic.

@@ -156,7 +156,10 @@ impl Text<'_> {
         if self.has_stopped {
             return None;
         }
-        let text = token.map_or_else(|| self.stream.finish(), |token| self.stream.push(token));
+        let text = match token {
+            Some(token) => self.stream.push(token),
+            None => self.stream.finish(),
+        };
         let (mut part, has_stopped) = self.stops.push(&text);
         self.has_stopped = has_stopped;
         if token.is_none() && !has_stopped {

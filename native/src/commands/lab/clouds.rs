@@ -80,7 +80,7 @@ pub fn of_arms(
 fn cloud(run: &Path, device: &Device) -> Result<Option<Cloud>> {
     // Hidden states don't depend on the objective.
     let Model { config, tokenizer, weights, .. } = Model::open(run, Heads::None)?;
-    let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, |_| {})?;
+    let corpus = token_cache::corpus(&config.data, Named::Now, &tokenizer, |_| {})?;
     let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let mut executor = device.again().executor(&config)?;
     let executor = executor.as_mut();

@@ -113,7 +113,7 @@ fn run(args: &LabArgs, mut base: Config, arms: Vec<Arm>) -> Result<()> {
     look_often(&mut base);
     ensure!(
         !base.data.paths.is_empty(),
-        "no text to train on: give --data with text files, JSONL files or folders, or set data.paths"
+        "no text to train on: give --data with files or folders, or set data.paths"
     );
     let first = base.train.seed;
     let experiment = Experiment {

@@ -131,6 +131,7 @@ fn train(
         run: RunArgs {
             config,
             data: Vec::new(),
+            text_column: None,
             steps: (!has_checkpoint).then_some(train.steps),
             seed: (!has_checkpoint).then_some(run.seed),
             device: device.clone(),
@@ -161,7 +162,7 @@ fn train(
 /// computed again.
 fn batches(config: &Config, steps: usize) -> Result<Batches> {
     let tokenizer = train::beginning::tokenizer(config)?;
-    let corpus = token_cache::corpus(&config.data.paths, Named::Now, &tokenizer, |_| {})?;
+    let corpus = token_cache::corpus(&config.data, Named::Now, &tokenizer, |_| {})?;
     let dataset = Dataset::new(config, &tokenizer, corpus)?;
     let mut hash = Sha256::new();
     for step in 0..steps {

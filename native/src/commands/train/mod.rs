@@ -92,7 +92,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
     let Plan { config, tokenizer, start, done, machine, folder, kept } = plan;
     ensure!(
         !config.data.paths.is_empty(),
-        "no text to train on: give --data with text files, JSONL files or folders, or set data.paths"
+        "no text to train on: give --data with files or folders, or set data.paths"
     );
     let steps = config.train.steps;
     if done == steps {
@@ -121,7 +121,7 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
         _ => Named::Now,
     };
     let warn = |text| warnings.push(text);
-    let corpus = token_cache::corpus(&config.data.paths, named, &tokenizer, warn)?;
+    let corpus = token_cache::corpus(&config.data, named, &tokenizer, warn)?;
     warnings.extend(tokenizer.check_corpus(&corpus));
     let fingerprint = corpus.fingerprint().to_owned();
     if let Start::Checkpoint(checkpoint) = &start {

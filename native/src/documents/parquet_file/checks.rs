@@ -1,0 +1,230 @@
+//! Whether the numbers in a Parquet file can be true: the crate takes memory for many of them before it reads what they
+//! count, and where there is less memory the process ends.
+
+use parquet::basic::{Compression, Encoding};
+use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::ChunkReader;
+
+use super::thrift::{Item, items, varint};
+
+/// Groups lie at most this deep in each other.
+const MOST_DEPTH: usize = 100;
+
+/// A page may have this many bytes, whatever it is compressed to: writers make pages of a megabyte, or of one text.
+const PAGE: u64 = 16 << 20;
+
+/// A larger page may have so many times its compressed bytes.
+const MOST: u64 = 256;
+
+/// Bytes of a page's header that are read at first, and at most: it may hold the least and the greatest text.
+const HEADER: (u64, u64) = (4096, 64 << 20);
+
+/// Checks that the tree of columns in a footer is one.
+///
+/// # Errors
+/// What is wrong with the footer.
+pub fn footer(bytes: &[u8]) -> Result<(), String> {
+    let mut children: Vec<i64> = Vec::new();
+    let whole = items(bytes, |path, item| match (path, item) {
+        ([2], Item::Struct) => children.push(0),
+        ([2, 5], Item::Number(count)) => children.last_mut().into_iter().for_each(|it| *it = count),
+        _ => {}
+    });
+    whole.ok_or("its footer is damaged")?;
+    let total = children.iter().try_fold(1, |sum: i64, &count| sum.checked_add(count));
+    if children.iter().any(|&count| count < 0) || total != Some(children.len() as i64) {
+        return Err("its footer lists other columns than it counts".to_owned());
+    }
+    let mut open: Vec<i64> = Vec::new();
+    for count in children {
+        while open.last() == Some(&0) {
+            open.pop();
+        }
+        open.last_mut().into_iter().for_each(|left| *left -= 1);
+        open.push(count);
+        if open.len() > MOST_DEPTH {
+            return Err(format!("its columns lie more than {MOST_DEPTH} groups deep"));
+        }
+    }
+    Ok(())
+}
+
+/// What the header of a page says.
+#[derive(Debug, Default)]
+struct Header {
+    /// Bytes of the page.
+    unpacked: i64,
+    /// Bytes of the page as they are in the file.
+    packed: i64,
+    /// Values of a page of data.
+    values: i64,
+    /// Values of a dictionary.
+    entries: i64,
+}
+
+/// Checks the headers of all pages of a column in a row group of `rows`.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn pages(
+    file: &impl ChunkReader,
+    chunk: &ColumnChunkMetaData,
+    rows: i64,
+) -> Result<(), String> {
+    if let codec @ (Compression::BROTLI(_) | Compression::LZO) = chunk.compression() {
+        return Err(format!(
+            "the column is compressed by {codec}. Write it with zstd, snappy, gzip, lz4 or none"
+        ));
+    }
+    let (mut at, len) = chunk.byte_range();
+    let end = at.checked_add(len).filter(|&end| end <= file.len());
+    let end = end.ok_or("it ends before its pages do")?;
+    let mut values = 0i64;
+    while at < end {
+        let (header, len) = header(file, at, end)?;
+        at += len;
+        let (unpacked, packed) = (header.unpacked, header.packed);
+        if packed < 0 || packed as u64 > end - at || unpacked < 0 {
+            return Err(format!("the page before byte {at} is not whole"));
+        }
+        at += packed as u64;
+        if unpacked as u64 > PAGE.max((packed as u64).saturating_mul(MOST)) {
+            return Err(format!(
+                "the page before byte {at} claims {unpacked} bytes, compressed to {packed}"
+            ));
+        }
+        // Each entry has its length, of four bytes, before it.
+        if header.entries < 0 || header.entries > unpacked / 4 {
+            return Err(format!(
+                "the page before byte {at} claims {} entries in {unpacked} bytes",
+                header.entries
+            ));
+        }
+        values = values.checked_add(header.values.max(0)).ok_or("its pages overflow")?;
+    }
+    if values != rows {
+        return Err(format!("the pages of {rows} rows have {values} values"));
+    }
+    Ok(())
+}
+
+/// The header at `at`, and its length.
+fn header(file: &impl ChunkReader, at: u64, end: u64) -> Result<(Header, u64), String> {
+    let (mut window, most) = HEADER;
+    loop {
+        let len = window.min(end - at);
+        let bytes = file.get_bytes(at, len as usize).map_err(|error| error.to_string())?;
+        let mut header = Header::default();
+        let whole = items(&bytes, |path, item| {
+            let Item::Number(number) = item else { return };
+            match path {
+                [2] => header.unpacked = number,
+                [3] => header.packed = number,
+                [5 | 8, 1] => header.values = number,
+                [7, 1] => header.entries = number,
+                _ => {}
+            }
+        });
+        match whole {
+            Some(len) => return Ok((header, len as u64)),
+            None if len == window && window < most => window *= 16,
+            None => return Err(format!("the header of the page at byte {at} is damaged")),
+        }
+    }
+}
+
+/// A reader of pages that checks what is known of them only when they are decompressed: the lengths in delta encodings.
+pub struct Checked<P> {
+    /// Of the pages.
+    pub pages: P,
+    /// Whether a page has levels before its values that say which are null.
+    pub has_levels: bool,
+}
+
+impl<P: PageReader> Iterator for Checked<P> {
+    type Item = ParquetResult<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl<P: PageReader> PageReader for Checked<P> {
+    fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
+        let page = self.pages.get_next_page()?;
+        match &page {
+            Some(page) if !self.is_sound(page) => {
+                Err(ParquetError::General("the lengths of a page's texts are damaged".to_owned()))
+            }
+            _ => Ok(page),
+        }
+    }
+
+    fn peek_next_page(&mut self) -> ParquetResult<Option<PageMetadata>> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> ParquetResult<()> {
+        self.pages.skip_next_page()
+    }
+
+    fn at_record_boundary(&mut self) -> ParquetResult<bool> {
+        self.pages.at_record_boundary()
+    }
+}
+
+impl<P: PageReader> Checked<P> {
+    fn is_sound(&self, page: &Page) -> bool {
+        let (bytes, encoding): (&[u8], _) = match page {
+            Page::DataPage { buf, encoding, .. } => (buf, encoding),
+            Page::DataPageV2 { buf, encoding, .. } => (buf, encoding),
+            Page::DictionaryPage { .. } => return true,
+        };
+        let runs = match encoding {
+            Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
+            Encoding::DELTA_BYTE_ARRAY => 2,
+            _ => return true,
+        };
+        let levels = match page {
+            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
+                Some(*def_levels_byte_len as usize + *rep_levels_byte_len as usize)
+            }
+            _ if !self.has_levels => Some(0),
+            _ => bytes.first_chunk().map(|&len| 4 + u32::from_le_bytes(len) as usize),
+        };
+        let mut values = levels.and_then(|levels| bytes.get(levels..));
+        let most = u64::from(page.num_values());
+        for _ in 0..runs {
+            values = values.and_then(|values| behind_delta_run(values, most));
+        }
+        values.is_some()
+    }
+}
+
+/// What follows numbers in the encoding `DELTA_BINARY_PACKED`; `None` if they are not whole or more than `most`.
+fn behind_delta_run(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
+    /// Writers take 128 numbers a block.
+    const MOST_IN_BLOCK: u64 = 1 << 16;
+    let (block, parts) = (varint(&mut bytes)?, varint(&mut bytes)?);
+    let (total, _first) = (varint(&mut bytes)?, varint(&mut bytes)?);
+    if total > most || block > MOST_IN_BLOCK || parts == 0 || block % parts != 0 {
+        return None;
+    }
+    let in_part = block / parts;
+    let mut left = total.saturating_sub(1);
+    while left > 0 {
+        let _least = varint(&mut bytes)?;
+        let (widths, rest) = bytes.split_at_checked(parts as usize)?;
+        bytes = rest;
+        for &width in widths {
+            if left == 0 {
+                break; // parts without a number have no bytes
+            }
+            bytes = bytes.get((u64::from(width) * in_part / 8) as usize..)?;
+            left = left.saturating_sub(in_part.max(1));
+        }
+    }
+    Some(bytes)
+}
