@@ -72,7 +72,8 @@ def kinds(corpus: list[str]) -> dict[str, Tokenizer]:
     made["BPE with prefix and byte fallback, Llama 2"] = Tokenizer.from_str(json.dumps(bare))
     made["Unigram, Metaspace"] = it = Tokenizer(models.Unigram())
     it.normalizer, it.pre_tokenizer = normalizers.NFKC(), pre_tokenizers.Metaspace()
-    it.train_from_iterator(corpus, trainers.UnigramTrainer(vocab_size=VOCABULARY, special_tokens=["<unk>", "</s>"], unk_token="<unk>"))
+    # Every character that it is trained on has to be a token: it is trained on prose and code alone.
+    it.train_from_iterator(corpus[:2], trainers.UnigramTrainer(vocab_size=VOCABULARY, special_tokens=["<unk>", "</s>"], unk_token="<unk>"))
     made["WordPiece"] = it = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     it.normalizer, it.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     it.train_from_iterator(corpus, trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=["[UNK]", "[CLS]", "[SEP]"]))
