@@ -24,6 +24,8 @@ pub(super) struct Loaded {
     pub(super) micro: Vec<Command>,
     pub(super) update: Vec<Command>,
     inputs: Vec<Inputs>,
+    /// Whether its kept tensors are in buffers of another plan.
+    borrows_kept: bool,
 }
 
 impl Loaded {
@@ -58,12 +60,15 @@ impl Loaded {
             }
         }
         let (prepare, micro, update) = (Vec::new(), Vec::new(), Vec::new());
-        Self { plan, layout, buffers, prepare, micro, update, inputs }
+        let borrows_kept = kept_by.is_some();
+        Self { plan, layout, buffers, prepare, micro, update, inputs, borrows_kept }
     }
 
-    /// All its buffers.
+    /// All its buffers, without those of another plan.
     pub(super) fn all_buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
-        self.buffers.values().chain(self.inputs.iter().map(|inputs| &inputs.staging))
+        let is_own = |space: &Space| !(self.borrows_kept && matches!(space, Space::Kept(_)));
+        let own = self.buffers.iter().filter(move |((space, _), _)| is_own(space));
+        own.map(|(_, buffer)| buffer).chain(self.inputs.iter().map(|inputs| &inputs.staging))
     }
 
     /// Encodes the copy of a micro-batch's inputs to the buffers that the plan reads.

@@ -1,6 +1,6 @@
 //! Loading plans and encoding a run as one submission.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::GpuDevice;
 use super::commands::{Command, encode, poison};
@@ -59,9 +59,7 @@ impl GpuExecutor {
     /// Bytes of all buffers that the executor holds: tests check that steps do not grow them.
     pub fn allocated_bytes(&self) -> u64 {
         let plans = self.plans.iter().flat_map(Loaded::all_buffers);
-        // Plans may share buffers.
-        let all: HashSet<_> = self.store.values().chain(&self.scratch).chain(plans).collect();
-        all.into_iter().map(wgpu::Buffer::size).sum()
+        self.store.values().chain(&self.scratch).chain(plans).map(wgpu::Buffer::size).sum()
     }
 
     /// Submits, and asks for the data of these reads.
