@@ -37,7 +37,7 @@ def texts() -> list[str]:
     planes = [(0x20, 0x7F), (0xA0, 0x530), (0x590, 0x700), (0x900, 0xE00), (0x3040, 0x3100), (0x4E00, 0x9FFF)]
     planes += [(0xAC00, 0xD7A4), (0x1F300, 0x1F700), (0x300, 0x370), (0x2000, 0x2070)]
     words = []
-    for _ in range(30_000):
+    for _ in range(33_000):
         low, high = draw.choice(planes)
         words.append("".join(chr(draw.randrange(low, high)) for _ in range(draw.randrange(1, 8))))
     mixed = "".join(word + draw.choice([" ", " ", "  ", "\n", "\t", "\r\n", ""]) for word in words)
