@@ -400,7 +400,7 @@ fn spoiled_lines_of_a_log_are_told_and_stop_nothing() {
 fn a_run_beyond_the_steps_asked_for_is_told_as_it_is() {
     let place = short_run();
     let (out, _) = succeed(place.nitp(&["train", "--resume", "run", "--steps", "3"]));
-    contains(&out, &["at step 4 already", "to have 3", "above 4"]);
+    contains(&out, &["at step 4 already", "beyond --steps 3", "above 4"]);
     let (out, _) = succeed(place.nitp(&["train", "--resume", "run", "--steps", "4"]));
     contains(&out, &["complete: step 4 of 4"]);
 }
