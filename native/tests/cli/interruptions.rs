@@ -210,6 +210,8 @@ fn a_signal_ends_a_prompt_line() {
     let mut command = place.nitp(&["generate", "run", "--interactive", "--device", "cpu"]);
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = piped.spawn().expect("it starts");
+    // Kept open: at its end, the program would end by itself.
+    let _stdin = child.stdin.take();
     let mut line = String::new();
     let stderr = child.stderr.take().expect("it is piped");
     BufReader::new(stderr).read_line(&mut line).expect("it says how it is used");
