@@ -3,11 +3,9 @@
 
 mod advice;
 mod args;
-mod cache;
 mod checkpoints;
 mod commands;
 mod device;
-mod documents;
 mod figures;
 mod history;
 mod hugging_face;
@@ -22,9 +20,7 @@ mod run_folder;
 mod settings;
 mod signals;
 mod tensorboard;
-mod token_cache;
 mod tuning;
-mod whole_file;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
@@ -60,6 +56,7 @@ fn main() -> ExitCode {
         Command::Devices => commands::devices::run(),
         Command::Doctor => commands::doctor::run(),
         Command::Tokenizer(command) => commands::tokenizer::run(command),
+        Command::Data(command) => commands::data::run(command),
         Command::Trace(args) => commands::trace::run(args),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Gui(args) => commands::gui::run(&args),

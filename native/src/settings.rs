@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nitp_core::config::{BYTE_TOKENIZER, Config, load, preset};
 
 use crate::args::{ConfigArgs, LabArgs, RunArgs};
-use crate::documents::is_standard_input;
+use nitp_files::documents::is_standard_input;
 use crate::hugging_face;
 
 /// The root of the source tree, where the default configuration finds the demo data if the program runs in another

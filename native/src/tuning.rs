@@ -12,7 +12,7 @@ use nitp_core::train::tune;
 use crate::args::Tune;
 use crate::output::errln;
 use crate::reasons::reasons;
-use crate::{cache, whole_file};
+use nitp_files::{cache, whole_file};
 
 /// Time limit of the measurements. A later run measures the rest.
 const TIME: Duration = Duration::from_secs(60);

@@ -1,18 +1,23 @@
 //! A corpus as one stream of tokens with document boundaries.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{ControlFlow, Range};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::shards::Tokens;
 use super::tokenizer::{Tokenizer, TokenizerError, listed};
 
 /// Tokens of all documents, one after the other, and the start of each document.
 ///
 /// If the tokenizer has an end-of-text token, every document ends with it.
 pub struct TokenCorpus {
-    tokenised: Tokenised,
+    tokens: Tokens,
+    starts: Vec<u64>,
+    notes: Vec<String>,
     end_of_text: Option<u32>,
     fingerprint: String,
 }
@@ -31,7 +36,7 @@ pub struct Tokenised {
 impl fmt::Debug for TokenCorpus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCorpus")
-            .field("tokens", &self.tokens().len())
+            .field("tokens", &self.len())
             .field("documents", &self.documents())
             .field("fingerprint", &self.fingerprint)
             .finish()
@@ -44,12 +49,26 @@ impl TokenCorpus {
     /// # Panics
     /// If the starts are not ascending positions in the tokens, from 0.
     pub fn new(tokenised: Tokenised, end_of_text: Option<u32>, fingerprint: String) -> Self {
-        let Tokenised { tokens, starts, .. } = &tokenised;
+        let Tokenised { tokens, starts, notes } = tokenised;
+        Self::stored(Tokens::Memory(tokens), starts, notes, end_of_text, fingerprint)
+    }
+
+    /// Like [`new`](Self::new), for tokens wherever they are stored.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn stored(
+        tokens: Tokens,
+        starts: Vec<u64>,
+        notes: Vec<String>,
+        end_of_text: Option<u32>,
+        fingerprint: String,
+    ) -> Self {
         assert!(starts.first().is_none_or(|&first| first == 0), "documents start at 0");
         assert!(starts.windows(2).all(|pair| pair[0] < pair[1]), "documents have tokens");
         let end = starts.last().map_or(0, |&last| last + 1);
         assert!(end as usize <= tokens.len(), "documents start within the tokens");
-        Self { tokenised, end_of_text, fingerprint }
+        Self { tokens, starts, notes, end_of_text, fingerprint }
     }
 
     /// A corpus in memory, with one document for each text. Its fingerprint is the SHA-256 of the tokens and the
@@ -63,8 +82,7 @@ impl TokenCorpus {
     ) -> Result<Self, TokenizerError> {
         let mut builder = CorpusBuilder::new(tokenizer.end_of_text());
         for text in texts {
-            builder.note_left_out(tokenizer.left_out(text));
-            builder.push_text(tokenizer, text)?;
+            builder.push_texts(tokenizer, vec![text.to_owned()], false)?;
         }
         let tokenised = builder.finish();
         let digest = Sha256::new()
@@ -80,31 +98,54 @@ impl TokenCorpus {
         Self { fingerprint, ..self }
     }
 
-    /// All tokens.
-    pub fn tokens(&self) -> &[u32] {
-        &self.tokenised.tokens
+    /// Number of tokens.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there are no tokens.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tokens at these positions.
+    ///
+    /// # Panics
+    /// If the range is not within the corpus.
+    pub fn tokens(&self, range: Range<usize>) -> Cow<'_, [u32]> {
+        self.tokens.get(range)
+    }
+
+    /// Number of positions that hold `token`.
+    pub fn count(&self, token: u32) -> usize {
+        const SOME: usize = 1 << 20;
+        let firsts: Vec<usize> = (0..self.len()).step_by(SOME).collect();
+        let counts = firsts.into_par_iter().map(|first| {
+            let tokens = self.tokens(first..self.len().min(first + SOME));
+            tokens.iter().filter(|&&it| it == token).count()
+        });
+        counts.sum()
     }
 
     /// Notes for the user about the texts.
     pub fn notes(&self) -> &[String] {
-        &self.tokenised.notes
+        &self.notes
     }
 
     /// Number of documents.
     pub fn documents(&self) -> usize {
-        self.tokenised.starts.len()
+        self.starts.len()
     }
 
     /// Positions of the tokens of document `index`.
-    pub fn document(&self, index: usize) -> std::ops::Range<usize> {
-        let starts = &self.tokenised.starts;
-        let end = starts.get(index + 1).map_or(self.tokens().len(), |&start| start as usize);
-        starts[index] as usize..end
+    pub fn document(&self, index: usize) -> Range<usize> {
+        let end = self.starts.get(index + 1).map_or(self.len(), |&start| start as usize);
+        self.starts[index] as usize..end
     }
 
     /// The document that the token at `position` belongs to.
     pub fn document_of(&self, position: usize) -> usize {
-        self.tokenised.starts.partition_point(|&start| start as usize <= position) - 1
+        self.starts.partition_point(|&start| start as usize <= position) - 1
     }
 
     /// The token that ends each document, if the tokenizer has one.
@@ -126,6 +167,8 @@ pub struct CorpusBuilder {
     starts: Vec<u64>,
     /// Whether the last document goes on with the next ids.
     is_open: bool,
+    /// The end of a text that goes on, not tokenised yet.
+    rest: String,
     /// Number of occurrences of each character without a token.
     left_out: BTreeMap<char, u64>,
 }
@@ -133,8 +176,14 @@ pub struct CorpusBuilder {
 impl CorpusBuilder {
     /// An empty corpus whose documents end with `end_of_text`, if given.
     pub fn new(end_of_text: Option<u32>) -> Self {
-        let (tokens, starts, left_out) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { end_of_text, tokens, starts, is_open: false, left_out }
+        Self {
+            end_of_text,
+            tokens: Vec::new(),
+            starts: Vec::new(),
+            is_open: false,
+            rest: String::new(),
+            left_out: BTreeMap::new(),
+        }
     }
 
     /// Appends a text's tokens. End-of-text tokens within a text divide it into several documents. A text without
@@ -152,16 +201,16 @@ impl CorpusBuilder {
     /// Appends ids that go on those of the last call: their documents end with end-of-text tokens, and with
     /// [`end_ids`](Self::end_ids).
     pub fn push_ids(&mut self, ids: &[u32]) {
-        for &id in ids {
-            if Some(id) == self.end_of_text {
-                self.end_ids();
-                continue;
-            }
-            if !self.is_open {
+        let end_of_text = self.end_of_text;
+        let mut documents = ids.split(|&id| Some(id) == end_of_text).peekable();
+        while let Some(document) = documents.next() {
+            if !document.is_empty() && !std::mem::replace(&mut self.is_open, true) {
                 self.starts.push(self.tokens.len() as u64);
-                self.is_open = true;
             }
-            self.tokens.push(id);
+            self.tokens.extend_from_slice(document);
+            if documents.peek().is_some() {
+                self.end_ids();
+            }
         }
     }
 
@@ -172,27 +221,62 @@ impl CorpusBuilder {
         }
     }
 
-    /// Tokenises texts in parallel, and appends them.
+    /// Whether the last text, or the last document of ids, has not ended.
+    pub fn is_open(&self) -> bool {
+        self.is_open || !self.rest.is_empty()
+    }
+
+    /// Tokenises texts in parallel, and appends them. With `continues`, the last text goes on with the first text of the
+    /// next call: a text that is read in parts takes no memory beyond its tokens and a part.
     ///
     /// # Errors
     /// If the tokenizer has no token for a part of a text.
     pub fn push_texts(
         &mut self,
         tokenizer: &Tokenizer,
-        texts: Vec<String>,
+        mut texts: Vec<String>,
+        continues: bool,
     ) -> Result<(), TokenizerError> {
-        let left_out: Vec<_> = texts.par_iter().map(|text| tokenizer.left_out(text)).collect();
-        left_out.into_iter().for_each(|it| self.note_left_out(it));
-        match texts.as_slice() {
-            [text] => self.push_text(tokenizer, text),
-            _ if matches!(tokenizer, Tokenizer::Byte { .. }) => {
-                texts.iter().try_for_each(|text| self.push_text(tokenizer, text))
-            }
-            _ => {
+        if self.is_open() && !texts.is_empty() {
+            let first = texts.remove(0);
+            self.push_part(tokenizer, first, continues && texts.is_empty())?;
+        }
+        let open = if continues { texts.pop() } else { None };
+        match <[String; 1]>::try_from(texts) {
+            // A long text is tokenised in parallel by its parts.
+            Ok([text]) => self.push_part(tokenizer, text, false)?,
+            Err(texts) => {
+                let left_out: Vec<_> =
+                    texts.par_iter().map(|text| tokenizer.left_out(text)).collect();
+                left_out.into_iter().for_each(|it| self.note_left_out(it));
                 tokenizer.encode_all(&texts)?.iter().for_each(|tokens| self.push(tokens));
-                Ok(())
             }
         }
+        open.map_or(Ok(()), |text| self.push_part(tokenizer, text, true))
+    }
+
+    /// Appends a part of a text, the last unless it `continues`.
+    fn push_part(
+        &mut self,
+        tokenizer: &Tokenizer,
+        part: String,
+        continues: bool,
+    ) -> Result<(), TokenizerError> {
+        let mut text = std::mem::take(&mut self.rest);
+        if text.is_empty() { text = part } else { text += &part }
+        let end = if continues {
+            tokenizer.encode_open(&text, |tokens| self.push_ids(tokens))?
+        } else {
+            tokenizer.encode_parts(&text, |tokens| {
+                self.push_ids(tokens);
+                ControlFlow::Continue(())
+            })?;
+            self.end_ids();
+            text.len()
+        };
+        self.note_left_out(tokenizer.left_out(&text[..end]));
+        text[end..].clone_into(&mut self.rest);
+        Ok(())
     }
 
     fn note_left_out(&mut self, left_out: BTreeMap<char, u64>) {
@@ -201,28 +285,43 @@ impl CorpusBuilder {
         }
     }
 
-    /// Like [`push_texts`](Self::push_texts), for one text. If possible, tokens are written directly to their place, so
-    /// that a large text takes no memory beyond its tokens.
-    fn push_text(&mut self, tokenizer: &Tokenizer, text: &str) -> Result<(), TokenizerError> {
-        if let Tokenizer::Byte { .. } = tokenizer {
-            // Bytes are never the end-of-text token.
-            if !text.is_empty() {
-                self.starts.push(self.tokens.len() as u64);
-                self.tokens.extend(text.bytes().map(u32::from));
-                self.tokens.extend(self.end_of_text);
-            }
-            return Ok(());
-        }
-        let tokens = tokenizer.encode(text)?;
-        let is_one = self.end_of_text.is_none_or(|end| !tokens.contains(&end));
-        if self.tokens.is_empty() && is_one && !tokens.is_empty() {
-            self.starts.push(0);
-            self.tokens = tokens;
-            self.tokens.extend(self.end_of_text);
-        } else {
-            self.push(&tokens);
-        }
-        Ok(())
+    /// Number of tokens so far, less those that were taken.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether there are no tokens.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// Number of documents that start in these tokens.
+    pub fn documents(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Takes the first tokens away, and the positions among them at which documents start. The positions of the other
+    /// tokens then count from the first of these.
+    ///
+    /// # Panics
+    /// If there are fewer tokens.
+    pub fn take(&mut self, tokens: usize) -> (Vec<u32>, Vec<u64>) {
+        let rest = self.tokens.split_off(tokens);
+        let later = self.starts.partition_point(|&start| (start as usize) < tokens);
+        let mut rest_starts = self.starts.split_off(later);
+        rest_starts.iter_mut().for_each(|start| *start -= tokens as u64);
+        (std::mem::replace(&mut self.tokens, rest), std::mem::replace(&mut self.starts, rest_starts))
+    }
+
+    /// Number of occurrences so far of each character that has no token and was left out.
+    pub fn left_out(&self) -> &BTreeMap<char, u64> {
+        &self.left_out
+    }
+
+    /// Adds to the counts of [`left_out`](Self::left_out).
+    pub fn with_left_out(mut self, left_out: BTreeMap<char, u64>) -> Self {
+        self.note_left_out(left_out);
+        self
     }
 
     /// The result for all texts.
@@ -245,6 +344,7 @@ impl CorpusBuilder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tokenizer_training::{END_OF_TEXT, train_bpe};
     use super::*;
 
     #[test]
@@ -296,14 +396,68 @@ mod tests {
                     let (mut together, mut single) = (expected.clone(), expected.clone());
                     for text in &texts {
                         expected.push(&tokenizer.encode(text).unwrap());
-                        single.push_texts(tokenizer, vec![text.clone()]).unwrap();
+                        single.push_texts(tokenizer, vec![text.clone()], false).unwrap();
                     }
-                    together.push_texts(tokenizer, texts.clone()).unwrap();
+                    together.push_texts(tokenizer, texts.clone(), false).unwrap();
                     let expected = expected.finish();
                     assert_eq!(single.finish(), expected, "{texts:?}");
                     assert_eq!(together.finish(), expected, "{texts:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_text_in_parts_has_the_tokens_of_the_whole() {
+        let words = ["Tide ", "and\n\n", "time, ", "wait  for ", "no_one. ", "42 boats\n", "né 😀 "];
+        let long: String = (0..60_000usize).map(|i| words[i * i % 97 % 7]).collect();
+        let json = train_bpe(std::iter::once(long.as_str()), 280).unwrap();
+        let end_of_text = format!("ab{END_OF_TEXT}cd");
+        let texts = [long.as_str(), "short", "", end_of_text.as_str(), &long[..200_000]];
+        for tokenizer in [Tokenizer::new("byte", 257).unwrap(), Tokenizer::from_json(&json).unwrap()] {
+            let mut whole = CorpusBuilder::new(tokenizer.end_of_text());
+            texts.iter().for_each(|text| whole.push(&tokenizer.encode(text).unwrap()));
+            let whole = whole.finish();
+            for size in [70_000, 100_001, 1 << 20] {
+                let mut parts = CorpusBuilder::new(tokenizer.end_of_text());
+                for text in texts {
+                    let mut rest = text;
+                    loop {
+                        let end = rest.floor_char_boundary(size);
+                        let (part, next) = rest.split_at(end);
+                        let continues = !next.is_empty();
+                        parts.push_texts(&tokenizer, vec![part.to_owned()], continues).unwrap();
+                        assert!(parts.rest.len() < 70_000, "{}", parts.rest.len());
+                        rest = next;
+                        if !continues {
+                            break;
+                        }
+                    }
+                }
+                assert!(!parts.is_open());
+                assert_eq!(parts.finish(), whole, "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_that_are_taken_in_turns_are_those_of_the_whole() {
+        let push = |builder: &mut CorpusBuilder| {
+            builder.push(&[1, 2, 3]);
+            builder.push_ids(&[4, 9, 5]);
+        };
+        let mut whole = CorpusBuilder::new(Some(9));
+        push(&mut whole);
+        let whole = whole.finish();
+        for first in 0..=whole.tokens.len() {
+            let mut builder = CorpusBuilder::new(Some(9));
+            push(&mut builder);
+            let (tokens, starts) = builder.take(first);
+            assert_eq!(tokens, whole.tokens[..first]);
+            let rest = builder.finish();
+            assert_eq!(rest.tokens, whole.tokens[first..]);
+            let later = rest.starts.iter().map(|start| start + first as u64);
+            assert_eq!(starts.into_iter().chain(later).collect::<Vec<_>>(), whole.starts);
         }
     }
 

@@ -101,7 +101,7 @@ impl Dataset {
         let split = Split::new(&corpus, config.data.validation_fraction);
         let (tokens, needed) = (split.train.len(), config.train.context_length + 1);
         if tokens < needed {
-            let total = corpus.tokens().len();
+            let total = corpus.len();
             return Err(DataError::TrainingTooShort { tokens, total, needed });
         }
         let evaluates = config.data.validation_fraction > 0.0;
@@ -137,7 +137,7 @@ impl Dataset {
         let train = &config.train;
         let (tokens, needed) = (split.held_out.len(), train.context_length + 1);
         if evaluates && tokens < needed {
-            let total = corpus.tokens().len();
+            let total = corpus.len();
             return Err(DataError::HeldOutTooShort { tokens, total, needed });
         }
         let validation_rows = if evaluates {

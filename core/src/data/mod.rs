@@ -7,6 +7,7 @@ mod corpus;
 mod dataset;
 mod documents;
 mod sampler;
+mod shards;
 mod split;
 mod tokenizer;
 pub mod tokenizer_training;
@@ -15,8 +16,9 @@ pub use batch::{Batch, IGNORED_LABEL};
 pub use corpus::{CorpusBuilder, TokenCorpus, Tokenised};
 pub use dataset::{DataError, Dataset};
 pub use documents::{
-    DocumentError, Fingerprint, Packing, TextDigest, TextFile, decoded, decompressed, documents,
+    DocumentError, Fingerprint, Packing, Piece, TextDigest, TextFile, decoded, decompressed, documents,
 };
 pub use sampler::WindowSampler;
+pub use shards::{Shard, ShardError, Shards, SharedBytes, Tokens};
 pub use split::{Split, Stream, Window};
 pub use tokenizer::{HuggingFace, TextStream, Tokenizer, TokenizerError, contained};

@@ -41,7 +41,7 @@ impl Split {
     /// the fraction in this way, the end of the corpus is held out instead: the end of the last document, then of the
     /// one before it, and of all documents equal to these.
     pub fn new(corpus: &TokenCorpus, fraction: f64) -> Self {
-        let total = corpus.tokens().len();
+        let total = corpus.len();
         let budget = (fraction * total as f64).round() as usize;
         let order = if budget == 0 { Vec::new() } else { by_contents(corpus) };
         let held_out = choose(corpus, &order, budget);
@@ -63,7 +63,7 @@ impl Split {
 
     /// Holds out everything, for a corpus for evaluation only.
     pub fn held_out_only(corpus: &TokenCorpus) -> Self {
-        let all = 0..corpus.tokens().len();
+        let all = 0..corpus.len();
         Self { train: Stream::default(), held_out: Stream::new([all].into_iter()) }
     }
 }
@@ -73,8 +73,8 @@ fn by_contents(corpus: &TokenCorpus) -> Vec<([u8; 32], usize)> {
     let mut order: Vec<([u8; 32], usize)> = (0..corpus.documents())
         .into_par_iter()
         .map(|index| {
-            let document = &corpus.tokens()[corpus.document(index)];
-            (Sha256::digest(bytemuck::cast_slice(document)).into(), index)
+            let document = corpus.tokens(corpus.document(index));
+            (Sha256::digest(bytemuck::cast_slice(&document)).into(), index)
         })
         .collect();
     order.sort_unstable();
@@ -153,7 +153,7 @@ impl Stream {
             let skipped = first + window.tokens.len() - (self.ends[part] - range.len());
             let from = range.start + skipped;
             let to = range.end.min(from + len - window.tokens.len());
-            window.tokens.extend_from_slice(&corpus.tokens()[from..to]);
+            window.tokens.extend_from_slice(&corpus.tokens(from..to));
             let mut position = from;
             while position < to {
                 let document = corpus.document_of(position);
@@ -191,8 +191,8 @@ mod tests {
         let lens: Vec<usize> = (0..400).map(|i| 5 + i * 7 % 40).collect();
         let corpus = corpus(&lens, |i, j| (i * 100 + j) as u32);
         let Split { train, held_out } = Split::new(&corpus, 0.1);
-        assert_eq!(train.len() + held_out.len(), corpus.tokens().len());
-        let share = held_out.len() as f64 / corpus.tokens().len() as f64;
+        assert_eq!(train.len() + held_out.len(), corpus.len());
+        let share = held_out.len() as f64 / corpus.len() as f64;
         assert!((0.09..=0.1).contains(&share), "{share}");
         let documents = |stream: &Stream| -> HashSet<usize> {
             all(stream, &corpus).documents.into_iter().collect()
@@ -230,8 +230,8 @@ mod tests {
             let corpus = corpus(lens, |i, j| (i * 1000 + j) as u32);
             let Split { train, held_out } = Split::new(&corpus, 0.1);
             assert_eq!((train.len(), held_out.len()), (900, 100));
-            assert_eq!(all(&train, &corpus).tokens, corpus.tokens()[..900]);
-            assert_eq!(all(&held_out, &corpus).tokens, corpus.tokens()[900..]);
+            assert_eq!(all(&train, &corpus).tokens, *corpus.tokens(0..900));
+            assert_eq!(all(&held_out, &corpus).tokens, *corpus.tokens(900..corpus.len()));
         }
     }
 
@@ -244,7 +244,7 @@ mod tests {
             // The long ones are equal.
             let corpus = corpus(lens, |i, j| if lens[i] == 40 { 9000 } else { j as u32 });
             let split = Split::new(&corpus, 0.1);
-            assert_eq!(split.train.len() + split.held_out.len(), corpus.tokens().len());
+            assert_eq!(split.train.len() + split.held_out.len(), corpus.len());
             assert_eq!(split.held_out.len(), held_out);
             let tokens = |stream: &Stream| -> HashSet<u32> {
                 all(stream, &corpus).tokens.into_iter().collect()

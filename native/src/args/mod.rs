@@ -1,6 +1,7 @@
 //! The command line: commands, and options that several commands share.
 
 mod bench;
+mod data;
 mod lab;
 mod model;
 mod train;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use bench::{BenchArgs, BenchWhat, Factors};
+pub use data::{DataCommand, PrepareArgs};
 pub use lab::{AblateArgs, CompareArgs, LabArgs, MatchBy, SweepArgs, ViewArgs};
 pub use model::{EmbedArgs, EvalArgs, ExportArgs, GenerateArgs, ImportArgs, ProbeArgs, WeightType};
 pub use train::{RunArgs, TraceArgs, TrainArgs};
@@ -75,6 +77,9 @@ pub enum Command {
     /// Train or use a tokenizer
     #[command(subcommand)]
     Tokenizer(TokenizerCommand),
+    /// Prepare large texts for training, or describe prepared ones
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Train a few steps and write a receipt (inputs, weights, gradients, losses) for a check in any framework
     Trace(TraceArgs),
     /// Time ops and training steps, and compare them with the machine's peak

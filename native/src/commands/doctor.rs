@@ -12,7 +12,8 @@ use walkdir::WalkDir;
 
 use super::devices;
 use crate::output::outln;
-use crate::{cache, device};
+use crate::device;
+use nitp_files::cache;
 
 /// Free space below which a checkpoint or the token cache may not fit.
 const LITTLE_DISK: u64 = 1 << 30;

@@ -14,10 +14,11 @@ use serde_json::Value;
 
 use crate::args::EvalArgs;
 use crate::commands::tasks;
-use crate::documents::Named;
+use nitp_files::documents::Named;
 use crate::model::{Heads, Model};
 use crate::output::{errln, outln};
-use crate::{device, token_cache};
+use crate::device;
+use nitp_files::token_cache;
 
 /// Evaluates a run.
 pub fn run(args: EvalArgs) -> Result<()> {

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub mod bench;
+pub mod data;
 pub mod devices;
 pub mod doctor;
 pub mod eval;

@@ -1,20 +1,18 @@
 //! `nitp tokenizer`.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use indicatif::HumanCount;
-use nitp_core::config::BYTE_TOKENIZER;
 use nitp_core::data::Tokenizer;
 use nitp_core::data::tokenizer_training::train_bpe;
 use npyz::WriterBuilder;
 
 use crate::args::{TextArgs, TokenizerCommand};
-use crate::documents::{self, Named, Part};
+use nitp_files::documents::{self, Named, Part};
 use crate::output::{errln, outln, quoted};
 use crate::progress::thousands;
-use crate::whole_file;
+use nitp_files::whole_file;
 
 /// Trains a tokenizer, or uses one.
 pub fn run(command: TokenizerCommand) -> Result<()> {
@@ -49,13 +47,7 @@ fn encode(tokenizer: &Path, text: &TextArgs, out: Option<&Path>) -> Result<()> {
     if let Some(out) = out {
         check_free(out, "and is not overwritten")?;
     }
-    let tokenizer = if tokenizer.as_os_str() == BYTE_TOKENIZER {
-        Tokenizer::new(BYTE_TOKENIZER, usize::MAX)?
-    } else {
-        let named = || format!("reading {}", tokenizer.display());
-        Tokenizer::from_json(&fs::read_to_string(tokenizer).with_context(named)?)
-            .with_context(named)?
-    };
+    let tokenizer = super::data::tokenizer(tokenizer)?;
     let texts = read(text)?;
     let encoded = tokenizer.encode_all(&texts)?;
     warn_of_loss(&tokenizer, &texts, &encoded);
@@ -101,8 +93,16 @@ fn read(TextArgs { data, text_column }: &TextArgs) -> Result<Vec<String>> {
     let found = documents::find(data, Named::Now)?;
     found.notes.into_iter().for_each(warn);
     for source in found.sources {
+        // Whether the last text goes on.
+        let mut is_open = false;
         let keep = |part| match part {
-            Part::Texts(some) => {
+            Part::Texts { texts: some, continues } => {
+                let mut some = some.into_iter();
+                if std::mem::replace(&mut is_open, continues)
+                    && let (Some(text), Some(next)) = (texts.last_mut(), some.next())
+                {
+                    *text += &next;
+                }
                 texts.extend(some);
                 Ok(())
             }

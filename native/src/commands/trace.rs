@@ -6,9 +6,10 @@ use nitp_core::train::Trace;
 
 use super::train::beginning::Beginning;
 use crate::args::TraceArgs;
-use crate::documents::Named;
+use nitp_files::documents::Named;
 use crate::output::{errln, outln, quoted};
-use crate::{device, token_cache, whole_file};
+use crate::device;
+use nitp_files::{token_cache, whole_file};
 
 /// Number of traced steps without `--steps`: the first steps of the run as configured.
 const DEFAULT_STEPS: usize = 10;

@@ -21,7 +21,7 @@ use crate::hugging_face::{self, NamedFile};
 use crate::machine::Machine;
 use crate::output::{errln, quoted};
 use crate::reasons::reasons;
-use crate::whole_file;
+use nitp_files::whole_file;
 
 /// The default folder of runs.
 pub const RUNS: &str = "runs";

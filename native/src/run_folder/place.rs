@@ -14,7 +14,7 @@ use crate::checkpoints::{Checkpoints, UNFINISHED};
 use crate::hugging_face;
 use crate::output::quoted;
 use crate::tensorboard;
-use crate::whole_file::is_unfinished;
+use nitp_files::whole_file::is_unfinished;
 
 /// Checks that a new run can be made at `out`: nothing exists there, or only a run that ended before its first
 /// checkpoint and that no process uses.

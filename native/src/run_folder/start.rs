@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::RunArgs;
 use crate::output::quoted;
-use crate::{settings, whole_file};
+use crate::settings;
+use nitp_files::whole_file;
 
 /// `start.json` of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

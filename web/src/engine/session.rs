@@ -212,7 +212,7 @@ impl Session {
             config: self.experiment.config.clone(),
             lanes: self.experiment.lanes.clone(),
             text: self.corpus.name.clone(),
-            tokens: dataset.corpus().tokens().len(),
+            tokens: dataset.corpus().len(),
             documents: dataset.corpus().documents(),
             held_out: dataset.split().held_out.len(),
             vocabulary: self.vocabulary.clone(),

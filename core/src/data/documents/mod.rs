@@ -24,15 +24,26 @@ use format::Format;
 /// A file that is being read: an iterator of its documents, each read when it is asked for.
 ///
 /// A text is one document; each line of JSONL is one. The last item is an error where none of them
-/// held any text.
+/// held any text. [`next_piece`](TextFile::next_piece) divides long texts.
 pub struct TextFile<'a> {
     name: String,
     format: Format,
     text: Hashing<'a>,
     position: Position,
+    /// Bytes that were read and are no whole character yet.
+    rest: Vec<u8>,
     lone_surrogates: usize,
     has_text: bool,
     ended: bool,
+}
+
+/// A document, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The text.
+    pub text: String,
+    /// Whether the document goes on in the next piece.
+    pub continues: bool,
 }
 
 impl<'a> TextFile<'a> {
@@ -50,6 +61,7 @@ impl<'a> TextFile<'a> {
             format,
             text: Hashing { text, sha256: Sha256::new() },
             position: Position::default(),
+            rest: Vec::new(),
             lone_surrogates: 0,
             has_text: false,
             ended: false,
@@ -71,23 +83,63 @@ impl<'a> TextFile<'a> {
         self.lone_surrogates
     }
 
-    fn next_document(&mut self) -> Result<Option<String>, DocumentError> {
+    /// The next document, or the next part of a text of more than about `most` bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// Those of the iterator.
+    pub fn next_piece(&mut self, most: usize) -> Result<Option<Piece>, DocumentError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let piece = match self.format {
+            Format::Text => self.text_piece(most),
+            Format::JsonLines => {
+                let text = self.json_line();
+                text.map(|text| text.map(|text| Piece { text, continues: false }))
+            }
+        };
+        self.has_text |= matches!(&piece, Ok(Some(piece)) if !piece.text.is_empty());
+        self.ended = match &piece {
+            Ok(Some(piece)) => self.format == Format::Text && !piece.continues,
+            _ => true,
+        };
+        match piece {
+            Ok(None) if !self.has_text => Err(DocumentError::Empty { name: self.name.clone() }),
+            piece => piece,
+        }
+    }
+
+    fn text_piece(&mut self, most: usize) -> Result<Option<Piece>, DocumentError> {
+        let mut bytes = std::mem::take(&mut self.rest);
+        let read = self.text.by_ref().take(most as u64).read_to_end(&mut bytes);
+        read.map_err(|error| DocumentError::of(&self.name, error))?;
+        let at_end = self.text.fill_buf().map_err(|error| DocumentError::of(&self.name, error))?;
+        let continues = !at_end.is_empty();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if continues && let Err(error) = std::str::from_utf8(&bytes) && error.error_len().is_none()
+        {
+            self.rest = bytes.split_off(error.valid_up_to());
+        }
+        let start = self.position;
+        self.position.pass(&bytes);
+        let text = encoding::utf8(&self.name, bytes, start)?;
+        Ok(Some(Piece { text, continues }))
+    }
+
+    fn json_line(&mut self) -> Result<Option<String>, DocumentError> {
         loop {
             let mut bytes = Vec::new();
-            match self.format {
-                Format::Text => self.text.read_to_end(&mut bytes),
-                Format::JsonLines => self.text.read_until(b'\n', &mut bytes),
-            }
-            .map_err(|error| DocumentError::of(&self.name, error))?;
+            self.text
+                .read_until(b'\n', &mut bytes)
+                .map_err(|error| DocumentError::of(&self.name, error))?;
             if bytes.is_empty() {
                 return Ok(None);
             }
             let start = self.position;
             self.position.pass(&bytes);
             let text = encoding::utf8(&self.name, bytes, start)?;
-            if self.format == Format::Text {
-                return Ok(Some(text));
-            }
             if text.trim().is_empty() {
                 continue;
             }
@@ -106,16 +158,8 @@ impl Iterator for TextFile<'_> {
     type Item = Result<String, DocumentError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let next = self.next_document();
-        self.has_text |= matches!(&next, Ok(Some(text)) if !text.is_empty());
-        self.ended = !matches!(next, Ok(Some(_)));
-        match next.transpose() {
-            None if !self.has_text => Some(Err(DocumentError::Empty { name: self.name.clone() })),
-            item => item,
-        }
+        let piece = self.next_piece(usize::MAX).transpose()?;
+        Some(piece.map(|piece| piece.text))
     }
 }
 

@@ -148,7 +148,28 @@ impl HuggingFace {
         text: &str,
         each: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
     ) -> Result<(), TokenizerError> {
-        for pieces in self.cuts.pieces(text).chunks(PIECES) {
+        self.encode_pieces(&self.cuts.pieces(text), each)
+    }
+
+    /// Passes the tokens of the first part of `text`, which goes on in text that is not read yet, to `each`, and gives
+    /// the start of the part whose tokens may depend on that text.
+    pub fn encode_open(
+        &self,
+        text: &str,
+        each: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
+    ) -> Result<usize, TokenizerError> {
+        let pieces = self.cuts.pieces(text);
+        let (last, whole) = pieces.split_last().expect("a text has pieces");
+        self.encode_pieces(whole, each)?;
+        Ok(text.len() - last.len())
+    }
+
+    fn encode_pieces(
+        &self,
+        pieces: &[&str],
+        each: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
+    ) -> Result<(), TokenizerError> {
+        for pieces in pieces.chunks(PIECES) {
             let tokens: Vec<Vec<u32>> = pieces
                 .into_par_iter()
                 .map(|piece| self.encode_piece(piece))

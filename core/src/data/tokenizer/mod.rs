@@ -150,6 +150,27 @@ impl Tokenizer {
         }
     }
 
+    /// Like [`Tokenizer::encode_parts`], for the beginning of a text that goes on in text not read yet. Gives the start of
+    /// the part of `text` that was not encoded, because its tokens may depend on that text: it belongs before the text
+    /// that is read next. A tokenizer whose structure allows no cuts encodes nothing.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_open(
+        &self,
+        text: &str,
+        mut each: impl FnMut(&[u32]),
+    ) -> Result<usize, TokenizerError> {
+        let mut each = |tokens: &[u32]| {
+            each(tokens);
+            ControlFlow::Continue(())
+        };
+        match self {
+            Self::Byte { .. } => self.encode_parts(text, each).map(|()| text.len()),
+            Self::HuggingFace(it) => it.encode_open(text, &mut each),
+        }
+    }
+
     /// Token ids of a prompt.
     ///
     /// # Errors
@@ -273,16 +294,16 @@ impl Tokenizer {
     /// characters, documents that are joined because there is no end-of-text token, an ignored dropout.
     pub fn check_corpus(&self, corpus: &TokenCorpus) -> Vec<String> {
         let mut warnings = corpus.notes().to_vec();
-        let tokens = corpus.tokens();
+        let tokens = corpus.len();
         if let Some(unknown) = self.unknown() {
-            let count = tokens.iter().filter(|&&token| token == unknown).count();
+            let count = corpus.count(unknown);
             if count > 0 {
                 warnings.push(format!(
                     "{count} of {} tokens of the text ({}) are the unknown token: the tokenizer has no \
                      other token for this text, so the model can't learn it. Use a byte-level \
                      tokenizer, or one trained on such text",
-                    tokens.len(),
-                    percent(count as f64 / tokens.len() as f64)
+                    tokens,
+                    percent(count as f64 / tokens as f64)
                 ));
             }
         }

@@ -14,11 +14,11 @@ use super::run::Outcome;
 use crate::args::DeviceArgs;
 use crate::commands::eval::write_weights;
 use crate::device::{self, Device};
-use crate::documents::Named;
+use nitp_files::documents::Named;
 use crate::figures::charts::scatter;
 use crate::figures::curves::{Group, Panel};
 use crate::model::{Heads, Model};
-use crate::{token_cache, whole_file};
+use nitp_files::{token_cache, whole_file};
 
 /// Largest number of points in a picture.
 const MOST_POINTS: usize = 512;

@@ -13,7 +13,7 @@ use super::arms::Arm;
 use crate::args::MatchBy;
 use crate::output::quoted;
 use crate::run_folder::RUNS;
-use crate::whole_file;
+use nitp_files::whole_file;
 
 const EXPERIMENT: &str = "experiment.json";
 const CONFIG: &str = "config.toml";

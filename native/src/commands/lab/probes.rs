@@ -15,7 +15,7 @@ use crate::args::LabArgs;
 use crate::commands::probe::examples::Examples;
 use crate::commands::probe::{self, Probed};
 use crate::output::outln;
-use crate::whole_file;
+use nitp_files::whole_file;
 
 /// The result of a probe, and the digest of its examples.
 #[derive(Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use crate::figures::curves::{self, Group};
 use crate::figures::lines::{Series, X, Y};
 use crate::figures::page;
 use crate::history::History;
-use crate::whole_file;
+use nitp_files::whole_file;
 
 /// Writes `report.html`, `report.json`, `runs.csv` and `curves.csv`; each whole or not at all.
 ///

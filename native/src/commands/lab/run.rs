@@ -16,11 +16,11 @@ use sha2::{Digest, Sha256};
 use super::experiment::{Experiment, Folder, Run};
 use crate::args::{ConfigArgs, DeviceArgs, RunArgs, TrainArgs};
 use crate::commands::train::{self, Told};
-use crate::documents::Named;
+use nitp_files::documents::Named;
 use crate::output::outln;
 use crate::progress::thousands;
 use crate::run_folder;
-use crate::{token_cache, whole_file};
+use nitp_files::{token_cache, whole_file};
 
 /// How a run ended: `seed-N.json` next to its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -14,7 +14,8 @@ use crate::commands::tasks::scores::TaskScores;
 use crate::commands::tasks::{self, files};
 use crate::output::{errln, outln};
 use crate::reasons::reasons;
-use crate::{settings, whole_file};
+use crate::settings;
+use nitp_files::whole_file;
 
 /// Scores of a run, and the digest of the tasks.
 #[derive(Serialize, Deserialize)]

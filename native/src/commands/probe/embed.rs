@@ -6,7 +6,7 @@ use super::examples::Examples;
 use super::{Subject, Weights, layers, tokens};
 use crate::args::EmbedArgs;
 use crate::output::outln;
-use crate::whole_file;
+use nitp_files::whole_file;
 
 /// `nitp embed`.
 ///

@@ -9,7 +9,8 @@ use crate::args::TrainArgs;
 use crate::machine::Machine;
 use crate::output::quoted;
 use crate::run_folder::{self, Saved};
-use crate::{checkpoints, documents, settings};
+use crate::{checkpoints, settings};
+use nitp_files::documents;
 
 /// The plan for a continued run.
 ///

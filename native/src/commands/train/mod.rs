@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::args::TrainArgs;
 use crate::device::Device;
-use crate::documents::Named;
+use nitp_files::documents::Named;
 use crate::hugging_face::NamedFile;
 use crate::log::Log;
 use crate::machine::Machine;
@@ -24,7 +24,8 @@ use crate::output::outln;
 use crate::progress::Progress;
 use crate::run_folder::{self, RunFolder};
 use crate::tensorboard::Board;
-use crate::{device, memory, settings, signals, token_cache};
+use crate::{device, memory, settings, signals};
+use nitp_files::token_cache;
 use beginning::Beginning;
 use going_on::{check_data, resume};
 use told::{Summary, about, farewell, sample};

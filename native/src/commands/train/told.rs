@@ -41,7 +41,7 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
     let corpus = dataset.corpus();
     let held_out = dataset.split().held_out.len();
     let trained = train.steps as f64 * train.tokens_per_step() as f64;
-    let epochs = trained / (corpus.tokens().len() - held_out) as f64;
+    let epochs = trained / (corpus.len() - held_out) as f64;
     let vocabulary = match tokenizer {
         Tokenizer::Byte { .. } => "bytes".to_owned(),
         Tokenizer::HuggingFace(_) => {
@@ -65,7 +65,7 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
             "data",
             format!(
                 "{} tokens in {} document{} ({vocabulary}), {} of them held out",
-                thousands(corpus.tokens().len() as f64),
+                thousands(corpus.len() as f64),
                 thousands(corpus.documents() as f64),
                 if corpus.documents() == 1 { "" } else { "s" },
                 thousands(held_out as f64),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::args::ViewArgs;
 use crate::output::{errln, outln};
-use crate::whole_file;
+use nitp_files::whole_file;
 
 /// Shows runs.
 ///

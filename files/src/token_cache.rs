@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::documents::{self, Changes, Found, Named, Part, Source};
-use crate::{cache, whole_file};
+use crate::{cache, prepared, whole_file};
 
 const MAGIC: [u8; 8] = *b"nitptok3";
 
@@ -43,6 +43,9 @@ pub fn corpus(
     tokenizer: &Tokenizer,
     mut warn: impl FnMut(String),
 ) -> Result<TokenCorpus> {
+    if let Some(folder) = prepared_folder(&data.paths)? {
+        return prepared::open(folder, tokenizer);
+    }
     whole_file::clear_abandoned(&cache::folder());
     let Found { sources, notes } = documents::find(&data.paths, named)?;
     notes.into_iter().for_each(&mut warn);
@@ -79,6 +82,23 @@ pub fn corpus(
     Ok(TokenCorpus::new(tokenised, tokenizer.end_of_text(), fingerprint))
 }
 
+/// The prepared folder among the paths, which is then the only one.
+fn prepared_folder(paths: &[String]) -> Result<Option<&Path>> {
+    let mut paths = paths.iter().map(Path::new);
+    let Some(folder) = paths.clone().find(|path| prepared::is_prepared(path)) else {
+        return Ok(None);
+    };
+    let other = paths.find(|&path| path != folder);
+    ensure!(
+        other.is_none(),
+        "{} holds prepared tokens, which are not joined with other text ({}): prepare all of it together, or give both \
+         as sources of data.mixture",
+        folder.display(),
+        other.unwrap_or(folder).display()
+    );
+    Ok(Some(folder))
+}
+
 fn fingerprint(tokenizer: &Tokenizer, digests: &[TextDigest]) -> String {
     let mut fingerprint = Fingerprint::new(tokenizer);
     digests.iter().for_each(|digest| fingerprint.add(digest));
@@ -95,8 +115,8 @@ fn tokenize(
     let (mut digests, mut changes) = (Vec::with_capacity(sources.len()), Changes::default());
     for source in sources {
         let push = |part| match part {
-            Part::Texts(texts) => builder
-                .push_texts(tokenizer, texts)
+            Part::Texts { texts, continues } => builder
+                .push_texts(tokenizer, texts, continues)
                 .with_context(|| format!("tokenising {}", source.name())),
             Part::Tokens { ids, first } => {
                 check_ids(&ids, first, &source, tokenizer)?;
@@ -113,7 +133,7 @@ fn tokenize(
 }
 
 /// Checks that the tokenizer has all ids, of which `first` come before these.
-fn check_ids(ids: &[u32], first: u64, source: &Source, tokenizer: &Tokenizer) -> Result<()> {
+pub(crate) fn check_ids(ids: &[u32], first: u64, source: &Source, tokenizer: &Tokenizer) -> Result<()> {
     let vocab_size = tokenizer.vocab_size();
     if let Some(place) = ids.iter().position(|&id| id as usize >= vocab_size) {
         bail!(
@@ -232,7 +252,8 @@ mod tests {
         let tokenised = Tokenised { tokens: vec![1, 2, 256, 3, 256], starts: vec![0, 3], notes };
         write(&path, &tokenised).unwrap();
         let corpus = open().unwrap().unwrap();
-        assert_eq!((corpus.tokens(), corpus.notes()), (&*tokenised.tokens, &*tokenised.notes));
+        assert_eq!(*corpus.tokens(0..corpus.len()), *tokenised.tokens);
+        assert_eq!(corpus.notes(), tokenised.notes);
         assert_eq!((corpus.documents(), corpus.document(1)), (2, 3..5));
         let whole = fs::read(&path).unwrap();
         for len in 0..whole.len() {

@@ -4,6 +4,7 @@
 mod content;
 mod csv_file;
 mod folder;
+mod meter;
 mod parquet_file;
 mod rows;
 mod source;
@@ -14,10 +15,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
-use nitp_core::data::TextDigest;
+use nitp_core::data::{Piece, TextDigest};
 
 use content::Content;
 
+pub use meter::Meter;
 pub use source::Source;
 
 /// The path that stands for the standard input.
@@ -219,8 +221,13 @@ impl Changes {
 /// Some of what a source holds.
 #[derive(Debug)]
 pub enum Part {
-    /// Documents.
-    Texts(Vec<String>),
+    /// Documents, in order.
+    Texts {
+        /// The texts.
+        texts: Vec<String>,
+        /// Whether the last text goes on in the next part.
+        continues: bool,
+    },
     /// Token ids, which go on those of the part before.
     Tokens {
         /// The ids.
@@ -238,16 +245,33 @@ pub enum Part {
 pub fn read(
     source: &Source,
     column: Option<&str>,
+    each: impl FnMut(Part) -> Result<()>,
+) -> Result<(TextDigest, Changes)> {
+    read_metered(source, column, &Meter::default(), each)
+}
+
+/// Like [`read()`], and counts the bytes of the source as they are read.
+///
+/// # Errors
+/// As [`read()`].
+pub fn read_metered(
+    source: &Source,
+    column: Option<&str>,
+    meter: &Meter,
     mut each: impl FnMut(Part) -> Result<()>,
 ) -> Result<(TextDigest, Changes)> {
-    match source.open(column)? {
+    match source.open(column, meter)? {
         Content::Text(mut file) => {
-            in_parts(file.by_ref().map(|text| Ok(text?)), &mut each)?;
+            in_parts(|| Ok(file.next_piece(PART)?), &mut each)?;
             let replaced = file.lone_surrogates();
             Ok((file.digest()?, Changes { replaced, ..Changes::default() }))
         }
         Content::Rows(mut rows) => {
-            in_parts(rows.by_ref(), &mut each)?;
+            let next = || {
+                let text = rows.next().transpose()?;
+                Ok(text.map(|text| Piece { text, continues: false }))
+            };
+            in_parts(next, &mut each)?;
             let nulls = rows.nulls();
             Ok((rows.digest()?, Changes { nulls, ..Changes::default() }))
         }
@@ -260,24 +284,23 @@ pub fn read(
     }
 }
 
+/// Bytes of text in a part, about: enough to be tokenised side by side.
+const PART: usize = 8 << 20;
+
 fn in_parts(
-    texts: impl Iterator<Item = Result<String>>,
+    mut next: impl FnMut() -> Result<Option<Piece>>,
     each: &mut impl FnMut(Part) -> Result<()>,
 ) -> Result<()> {
-    /// Documents are given on when they come to this many bytes: enough to be tokenised side by
-    /// side.
-    const SOME: usize = 4 << 20;
-    let (mut some, mut bytes) = (Vec::new(), 0);
-    for text in texts {
-        let text = text?;
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    while let Some(Piece { text, continues }) = next()? {
         bytes += text.len();
-        some.push(text);
-        if bytes >= SOME {
-            each(Part::Texts(std::mem::take(&mut some)))?;
+        texts.push(text);
+        if continues || bytes >= PART {
+            each(Part::Texts { texts: std::mem::take(&mut texts), continues })?;
             bytes = 0;
         }
     }
-    if some.is_empty() { Ok(()) } else { each(Part::Texts(some)) }
+    if texts.is_empty() { Ok(()) } else { each(Part::Texts { texts, continues: false }) }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use nitp_core::data::TextDigest;
 
 use super::content::Content;
+use super::meter::{Meter, Metered};
 
 /// A file, or what came out of a pipe: that can be read only once.
 #[derive(Debug)]
@@ -64,18 +65,32 @@ impl Source {
         }
     }
 
-    /// Begins to read its documents; those of a table are in `column`.
+    /// Its bytes, compressed as they are.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn size(&self) -> Result<u64> {
+        match self {
+            Self::File(path) => {
+                let metadata = path.metadata();
+                Ok(metadata.with_context(|| format!("reading {}", path.display()))?.len())
+            }
+            Self::Pipe { bytes, .. } => Ok(bytes.len() as u64),
+        }
+    }
+
+    /// Begins to read its documents; those of a table are in `column`. The meter counts its bytes.
     ///
     /// # Errors
     /// What the file system says, and first bytes that are no text.
-    pub fn open(&self, column: Option<&str>) -> Result<Content> {
+    pub fn open(&self, column: Option<&str>, meter: &Meter) -> Result<Content> {
         let name = self.name();
         match self {
             Self::File(path) => {
                 let file = File::open(path).with_context(|| format!("reading {name}"))?;
-                Content::open(&name, file, column)
+                Content::open(&name, Metered(file, meter.clone()), column)
             }
-            Self::Pipe { bytes, .. } => Content::open(&name, bytes.clone(), column),
+            Self::Pipe { bytes, .. } => Content::open(&name, Metered(bytes.clone(), meter.clone()), column),
         }
     }
 
@@ -84,6 +99,6 @@ impl Source {
     /// # Errors
     /// As [`open`](Self::open), and what can't be read.
     pub fn digest(&self, column: Option<&str>) -> Result<TextDigest> {
-        self.open(column)?.digest()
+        self.open(column, &Meter::default())?.digest()
     }
 }

@@ -1,0 +1,294 @@
+//! Writes a prepared folder: one thread reads text, the others tokenise it, and one writes shards.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, Tokenizer};
+
+use super::index::{Index, SourceEntry, State, TOKENIZER, identity};
+use super::shard_writer::{self, Job};
+use super::text_reader::{self, Message};
+use crate::documents::{self, Changes, Meter, Part, Source};
+use crate::token_cache::check_ids;
+use crate::whole_file;
+
+/// Held while a folder is written.
+const LOCK: &str = ".lock";
+
+/// How to prepare text.
+#[derive(Debug)]
+pub struct Options<'a> {
+    /// The tokenizer, with its end-of-text token.
+    pub tokenizer: &'a Tokenizer,
+    /// Whether the tokenizer is written beside the shards: not if it is known by its name.
+    pub keep_tokenizer: bool,
+    /// The column of tables that holds the text.
+    pub text_column: Option<&'a str>,
+    /// Tokens of each shard but the last.
+    pub shard_tokens: usize,
+}
+
+/// How far a preparation is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Bytes of the files so far, compressed as they are.
+    pub bytes: u64,
+    /// Tokens so far.
+    pub tokens: u64,
+}
+
+/// Tokenises `sources` into a prepared folder, and gives its index. If an earlier preparation of the same text did not
+/// end, this one goes on where it stopped.
+///
+/// `told` gets the progress, and `warn` notes about the text.
+///
+/// # Errors
+/// A folder with other files, another preparation of the same folder at the same time, other options or another text
+/// than those of the earlier preparation; errors about the text, the tokenizer and the file system. Shards that were
+/// written before stay.
+pub fn prepare(
+    sources: &[Source],
+    folder: &Path,
+    options: &Options<'_>,
+    mut told: impl FnMut(Progress),
+    mut warn: impl FnMut(String),
+) -> Result<Index> {
+    ensure!(options.shard_tokens > 0, "a shard needs at least one token");
+    let (index, _lock) = begin(folder, options)?;
+    let state = index.state.clone().unwrap_or_default();
+    let (text, parts) = sync_channel(1);
+    let (shards, jobs) = sync_channel(1);
+    let meter = Meter::default();
+    let (made, written) = thread::scope(|scope| {
+        let (column, start, meter) = (options.text_column, &state, &meter);
+        let reader = scope.spawn(move || text_reader::read(sources, column, start, meter, &text));
+        let skip = index.tokens - state.tokens;
+        let writer = scope.spawn(move || shard_writer::write(folder, index, &jobs));
+        let mut maker = Maker::new(sources, options, state.clone(), skip, shards);
+        let made = parts.iter().try_for_each(|message| {
+            maker.take(message)?;
+            told(Progress { bytes: meter.bytes(), tokens: maker.position() });
+            Ok(())
+        });
+        // A reader that waits for room ends when no one receives any more.
+        drop(parts);
+        let read = reader.join().expect("the reader does not panic");
+        // The reader's error ends the parts. An error here ends the reader, whose error then says no more.
+        let made = made.and_then(|()| read).and_then(|()| maker.finish());
+        (made, writer.join().expect("the writer does not panic"))
+    });
+    // The writer's error ends the others, so that it comes first.
+    let (mut index, made) = (written?, made?);
+    ensure!(index.tokens > 0, "the text has no tokens");
+    documents::equal_texts(sources, &made.digests).into_iter().for_each(&mut warn);
+    let mut fingerprint = Fingerprint::new(options.tokenizer);
+    made.digests.iter().for_each(|digest| fingerprint.add(digest));
+    index.fingerprint = Some(fingerprint.finish());
+    index.notes = made.notes;
+    index.sources = made.sources;
+    index.state = None;
+    index.write(folder)?;
+    Ok(index)
+}
+
+/// Makes or continues a folder, and locks it.
+fn begin(folder: &Path, options: &Options<'_>) -> Result<(Index, File)> {
+    let name = folder.display();
+    fs::create_dir_all(folder).with_context(|| format!("creating {name}"))?;
+    let path = folder.join(LOCK);
+    let is_new = Index::read(folder)?.is_none();
+    if is_new {
+        let other = fs::read_dir(folder)?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .find(|it| ![LOCK, TOKENIZER].contains(&it.as_str()) && !whole_file::is_unfinished(it));
+        if let Some(other) = other {
+            bail!("{name} holds other files ({other}): give a new or empty folder as --out");
+        }
+    }
+    let lock = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
+    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        bail!("another process prepares text in {name}: wait for its end, or give another --out");
+    }
+    whole_file::clear_abandoned(folder);
+    // Read under the lock: another process may just have ended.
+    let Some(index) = Index::read(folder)? else {
+        let index = Index::new(options.tokenizer, options.shard_tokens);
+        if options.keep_tokenizer {
+            let json = options.tokenizer.to_json();
+            whole_file::write(&folder.join(TOKENIZER), json.as_bytes())?;
+        }
+        index.write(folder)?;
+        return Ok((index, lock));
+    };
+    ensure!(
+        index.fingerprint.is_none(),
+        "{name} is prepared already ({} tokens): train on it with --data, or give another --out",
+        index.tokens
+    );
+    ensure!(
+        index.tokenizer == identity(options.tokenizer),
+        "{name} was begun with another tokenizer or end-of-text token: give the same, or another --out"
+    );
+    ensure!(
+        index.shard_tokens == options.shard_tokens,
+        "{name} was begun with --shard-tokens {}: give the same, or another --out",
+        index.shard_tokens
+    );
+    Ok((index, lock))
+}
+
+/// Makes shards from text.
+struct Maker<'a> {
+    sources: &'a [Source],
+    options: &'a Options<'a>,
+    builder: CorpusBuilder,
+    /// The last place at which no document was open.
+    place: State,
+    /// Parts so far, and their digest.
+    parts: u64,
+    sha256: String,
+    /// Tokens that the shards before the beginning hold already.
+    skip: u64,
+    /// Tokens and documents that left the builder.
+    tokens: u64,
+    documents: u64,
+    text_bytes: u64,
+    finished: Vec<SourceEntry>,
+    digests: Vec<TextDigest>,
+    changes: Changes,
+    to: SyncSender<Job>,
+}
+
+/// What is known at the end.
+struct Made {
+    digests: Vec<TextDigest>,
+    sources: Vec<SourceEntry>,
+    notes: Vec<String>,
+}
+
+impl<'a> Maker<'a> {
+    fn new(
+        sources: &'a [Source],
+        options: &'a Options<'a>,
+        place: State,
+        skip: u64,
+        to: SyncSender<Job>,
+    ) -> Self {
+        let builder = CorpusBuilder::new(options.tokenizer.end_of_text());
+        Self {
+            sources,
+            options,
+            builder: builder.with_left_out(place.left_out.clone()),
+            parts: place.parts,
+            sha256: place.sha256.clone(),
+            skip,
+            tokens: place.tokens,
+            documents: place.documents,
+            text_bytes: place.text_bytes,
+            finished: place.sources.clone(),
+            place,
+            digests: Vec::new(),
+            changes: Changes::default(),
+            to,
+        }
+    }
+
+    /// Tokens so far.
+    fn position(&self) -> u64 {
+        self.tokens + self.builder.len() as u64
+    }
+
+    fn take(&mut self, message: Message) -> Result<()> {
+        let source = &self.sources[self.digests.len()];
+        match message {
+            Message::Part { part, sha256 } => {
+                let tokenizer = self.options.tokenizer;
+                match part {
+                    Part::Texts { texts, continues } => {
+                        self.text_bytes += texts.iter().map(|text| text.len() as u64).sum::<u64>();
+                        self.builder
+                            .push_texts(tokenizer, texts, continues)
+                            .with_context(|| format!("tokenising {}", source.name()))?;
+                    }
+                    Part::Tokens { ids, first } => {
+                        check_ids(&ids, first, source, tokenizer)?;
+                        self.builder.push_ids(&ids);
+                    }
+                }
+                self.parts += 1;
+                self.sha256 = sha256;
+            }
+            Message::End { digest, changes } => {
+                self.builder.end_ids();
+                self.digests.push(digest);
+                self.changes = self.changes.and(changes);
+                // The files before the place are counted already.
+                if self.digests.len() > self.finished.len() {
+                    self.finished.push(self.count(source.name()));
+                    self.text_bytes = 0;
+                }
+            }
+        }
+        self.give()?;
+        if !self.builder.is_open() {
+            self.place = State {
+                parts: self.parts,
+                sha256: self.sha256.clone(),
+                tokens: self.position(),
+                documents: self.documents + self.builder.documents() as u64,
+                left_out: self.builder.left_out().clone(),
+                sources: self.finished.clone(),
+                text_bytes: self.text_bytes,
+            };
+        }
+        Ok(())
+    }
+
+    /// The counts of the file that ended: of all so far, less those of the files before it.
+    fn count(&self, name: String) -> SourceEntry {
+        let before = |count: fn(&SourceEntry) -> u64| self.finished.iter().map(count).sum::<u64>();
+        let tokens = self.position();
+        let documents = self.documents + self.builder.documents() as u64;
+        SourceEntry {
+            name,
+            text_bytes: self.text_bytes,
+            tokens: tokens - before(|it| it.tokens),
+            documents: documents - before(|it| it.documents),
+        }
+    }
+
+    /// Gives all whole shards to the writer.
+    fn give(&mut self) -> Result<()> {
+        let known = self.skip.min(self.builder.len() as u64) as usize;
+        if known > 0 {
+            self.skip -= known as u64;
+            let (tokens, starts) = self.builder.take(known);
+            self.tokens += tokens.len() as u64;
+            self.documents += starts.len() as u64;
+        }
+        while self.builder.len() >= self.options.shard_tokens {
+            self.give_shard(self.options.shard_tokens)?;
+        }
+        Ok(())
+    }
+
+    fn give_shard(&mut self, tokens: usize) -> Result<()> {
+        let (tokens, starts) = self.builder.take(tokens);
+        self.tokens += tokens.len() as u64;
+        self.documents += starts.len() as u64;
+        let job = Job { tokens, starts, state: self.place.clone() };
+        self.to.send(job).map_err(|_| anyhow!("no more shards can be written"))
+    }
+
+    fn finish(mut self) -> Result<Made> {
+        if !self.builder.is_empty() {
+            self.give_shard(self.builder.len())?;
+        }
+        let mut notes = self.builder.finish().notes;
+        notes.extend(self.changes.told());
+        Ok(Made { digests: self.digests, sources: self.finished, notes })
+    }
+}
