@@ -11,8 +11,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytemuck::NoUninit;
-use nitp_core::config::DataConfig;
-use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, TokenCorpus, Tokenised, Tokenizer};
+use nitp_core::config::{Config, DataConfig};
+use nitp_core::data::{
+    CorpusBuilder, Dataset, Fingerprint, TextDigest, TokenCorpus, Tokenised, Tokenizer,
+};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -82,6 +84,45 @@ pub fn corpus(
     Ok(TokenCorpus::new(tokenised, tokenizer.end_of_text(), fingerprint))
 }
 
+/// The corpora of `data`: one for each path if `data.weights` mixes them, or one of all paths.
+///
+/// # Errors
+/// As [`corpus`].
+pub fn corpora(
+    data: &DataConfig,
+    named: Named<'_>,
+    tokenizer: &Tokenizer,
+    mut warn: impl FnMut(String),
+) -> Result<Vec<TokenCorpus>> {
+    if data.weights.is_empty() {
+        return Ok(vec![corpus(data, named, tokenizer, warn)?]);
+    }
+    let paths = data.paths.iter();
+    let one = |path: &String| DataConfig { paths: vec![path.clone()], ..data.clone() };
+    paths.map(|path| corpus(&one(path), named, tokenizer, &mut warn)).collect()
+}
+
+/// Batches of the text of a configuration, and notes about the text.
+///
+/// # Errors
+/// As [`corpus`], and text that is too short.
+pub fn dataset(
+    config: &Config,
+    named: Named<'_>,
+    tokenizer: &Tokenizer,
+    mut warn: impl FnMut(String),
+) -> Result<Dataset> {
+    let mut corpora = corpora(&config.data, named, tokenizer, &mut warn)?;
+    corpora.iter().flat_map(|corpus| tokenizer.check_corpus(corpus)).for_each(warn);
+    Ok(match corpora.pop() {
+        Some(corpus) if config.data.weights.is_empty() => Dataset::new(config, tokenizer, corpus)?,
+        last => {
+            corpora.extend(last);
+            Dataset::mixed(config, tokenizer, corpora)?
+        }
+    })
+}
+
 /// The prepared folder among the paths, which is then the only one.
 fn prepared_folder(paths: &[String]) -> Result<Option<&Path>> {
     let mut paths = paths.iter().map(Path::new);
@@ -91,8 +132,8 @@ fn prepared_folder(paths: &[String]) -> Result<Option<&Path>> {
     let other = paths.find(|&path| path != folder);
     ensure!(
         other.is_none(),
-        "{} holds prepared tokens, which are not joined with other text ({}): prepare all of it together, or give both \
-         as sources of data.mixture",
+        "{} holds prepared tokens, which are not joined with other text ({}): prepare all of it together, or mix \
+         both with --weights",
         folder.display(),
         other.unwrap_or(folder).display()
     );
@@ -133,7 +174,12 @@ fn tokenize(
 }
 
 /// Checks that the tokenizer has all ids, of which `first` come before these.
-pub(crate) fn check_ids(ids: &[u32], first: u64, source: &Source, tokenizer: &Tokenizer) -> Result<()> {
+pub(crate) fn check_ids(
+    ids: &[u32],
+    first: u64,
+    source: &Source,
+    tokenizer: &Tokenizer,
+) -> Result<()> {
     let vocab_size = tokenizer.vocab_size();
     if let Some(place) = ids.iter().position(|&id| id as usize >= vocab_size) {
         bail!(

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use nitp_core::config::{BYTE_TOKENIZER, Config, load, preset};
 
 use crate::args::{ConfigArgs, LabArgs, RunArgs};
-use nitp_files::documents::is_standard_input;
 use crate::hugging_face;
+use nitp_files::documents::is_standard_input;
 
 /// The root of the source tree, where the default configuration finds the demo data if the program runs in another
 /// folder.
@@ -22,7 +22,7 @@ pub fn config(args: &ConfigArgs) -> Result<Config> {
 /// continued from any folder. `base` replaces the default preset.
 pub fn run_config(args: &RunArgs, base: Option<Config>) -> Result<Config> {
     let mut config = layered(&args.config, base, &single_keys(args))?;
-    set_data(&mut config, &args.data)?;
+    set_data(&mut config, &args.data, &args.weights)?;
     resolve_paths(&mut config);
     Ok(config)
 }
@@ -33,7 +33,7 @@ pub fn lab_config(args: &LabArgs) -> Result<Config> {
     let column = text_column(args.text_column.as_deref());
     let keys: Vec<String> = steps.into_iter().chain(column).collect();
     let mut config = layered(&args.config, None, &keys)?;
-    set_data(&mut config, &args.data)?;
+    set_data(&mut config, &args.data, &args.weights)?;
     resolve_paths(&mut config);
     Ok(config)
 }
@@ -42,7 +42,7 @@ pub fn lab_config(args: &LabArgs) -> Result<Config> {
 pub fn override_config(config: Config, args: &RunArgs) -> Result<Config> {
     let sets: Vec<String> = args.config.sets.iter().cloned().chain(single_keys(args)).collect();
     let mut config = load(config, None, &sets)?;
-    set_data(&mut config, &args.data)?;
+    set_data(&mut config, &args.data, &args.weights)?;
     resolve_paths(&mut config);
     Ok(config)
 }
@@ -94,9 +94,13 @@ pub fn text_column(name: Option<&str>) -> Option<String> {
     name.map(|name| format!("data.text_column={}", toml::Value::from(name)))
 }
 
-fn set_data(config: &mut Config, data: &[PathBuf]) -> Result<()> {
+fn set_data(config: &mut Config, data: &[PathBuf], weights: &[f64]) -> Result<()> {
     if data.is_empty() {
         return Ok(());
+    }
+    // Those of other paths, unless as many.
+    if !weights.is_empty() || config.data.weights.len() != data.len() {
+        config.data.weights = weights.to_vec();
     }
     config.data.paths = data
         .iter()
@@ -106,7 +110,7 @@ fn set_data(config: &mut Config, data: &[PathBuf]) -> Result<()> {
             })
         })
         .collect::<Result<_>>()?;
-    Ok(())
+    Ok(config.validate()?)
 }
 
 fn resolve_paths(config: &mut Config) {

@@ -13,6 +13,11 @@ pub struct DataConfig {
     /// input. Default `["demo-data/corpus.jsonl"]`; the paper's presets leave it empty, because
     /// their text is not part of this project.
     pub paths: Vec<String>,
+    /// One weight for each of `paths`, which then are the texts of a mixture: each row of a batch is from one of them,
+    /// and the rows are divided by weight, whatever the sizes of the texts. Left out, all paths are one text.
+    #[cfg_attr(target_arch = "wasm32", serde(skip))]
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "super::is_default"))]
+    pub weights: Vec<f64>,
     /// "byte", or the path of a Hugging Face `tokenizer.json`. Default "demo-data/tokenizer.json".
     pub tokenizer: String,
     /// The token that ends a document, by its content, such as "<|im_end|>"; "auto" takes the
@@ -42,6 +47,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             paths: vec!["demo-data/corpus.jsonl".to_owned()],
+            weights: Vec::new(),
             tokenizer: "demo-data/tokenizer.json".to_owned(),
             end_of_text: AUTO_END_OF_TEXT.to_owned(),
             text_column: None,
@@ -58,6 +64,21 @@ impl DataConfig {
             format!("{:?}", self.paths),
             "each of its entries must name a file or a folder",
             "Remove the empty entry",
+        )?;
+        let weights = &self.weights;
+        require(
+            cfg!(target_arch = "wasm32") || weights.is_empty() || weights.len() == self.paths.len(),
+            "data.weights",
+            format!("{weights:?}"),
+            format!("it must have one weight for each of the {} data.paths", self.paths.len()),
+            "Give as many weights as paths, or leave data.weights out",
+        )?;
+        require(
+            cfg!(target_arch = "wasm32") || weights.iter().all(|it| it.is_finite() && *it > 0.0),
+            "data.weights",
+            format!("{weights:?}"),
+            "each weight must be a number above 0",
+            "Leave out the text whose weight is 0",
         )?;
         require(
             !self.tokenizer.trim().is_empty(),

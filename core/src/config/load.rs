@@ -113,6 +113,7 @@ impl Layers {
         full.model.rope_scaling = Some(RopeScaling::default());
         // Keys that are written only if they differ from the default.
         full.data.text_column = Some("text".to_owned());
+        full.data.weights = vec![1.0];
         (full.model.qkv_bias, full.model.qk_norm) = (true, true);
         (full.mtp.enabled, full.nextlat.enabled, full.top.enabled) = (true, true, true);
         let table = |config: &Config| {
@@ -290,6 +291,9 @@ fn expected(path: &[&str], known: &Value, found: Option<&Value>, refusal: &str) 
         Value::Integer(_) => "expected a whole number of at least 0".to_owned(),
         Value::Float(_) => "expected a number".to_owned(),
         Value::Boolean(_) => "expected true or false".to_owned(),
+        Value::Array(items) if items.first().is_some_and(Value::is_float) => {
+            "expected a list of numbers, such as [0.7, 0.3]".to_owned()
+        }
         Value::Array(_) => {
             "expected a list of strings, such as [\"a.txt\", \"b.jsonl\"]".to_owned()
         }

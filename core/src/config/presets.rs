@@ -349,6 +349,7 @@ impl PaperRow {
                 end_of_text: AUTO_END_OF_TEXT.to_owned(),
                 validation_fraction: 0.001,
                 text_column: None,
+                weights: Vec::new(),
             },
             ..Config::default()
         }

@@ -263,7 +263,11 @@ impl CorpusBuilder {
         continues: bool,
     ) -> Result<(), TokenizerError> {
         let mut text = std::mem::take(&mut self.rest);
-        if text.is_empty() { text = part } else { text += &part }
+        if text.is_empty() {
+            text = part
+        } else {
+            text += &part
+        }
         let end = if continues {
             tokenizer.encode_open(&text, |tokens| self.push_ids(tokens))?
         } else {
@@ -310,7 +314,10 @@ impl CorpusBuilder {
         let later = self.starts.partition_point(|&start| (start as usize) < tokens);
         let mut rest_starts = self.starts.split_off(later);
         rest_starts.iter_mut().for_each(|start| *start -= tokens as u64);
-        (std::mem::replace(&mut self.tokens, rest), std::mem::replace(&mut self.starts, rest_starts))
+        (
+            std::mem::replace(&mut self.tokens, rest),
+            std::mem::replace(&mut self.starts, rest_starts),
+        )
     }
 
     /// Number of occurrences so far of each character that has no token and was left out.
@@ -409,12 +416,15 @@ mod tests {
 
     #[test]
     fn a_text_in_parts_has_the_tokens_of_the_whole() {
-        let words = ["Tide ", "and\n\n", "time, ", "wait  for ", "no_one. ", "42 boats\n", "né 😀 "];
+        let words =
+            ["Tide ", "and\n\n", "time, ", "wait  for ", "no_one. ", "42 boats\n", "né 😀 "];
         let long: String = (0..60_000usize).map(|i| words[i * i % 97 % 7]).collect();
         let json = train_bpe(std::iter::once(long.as_str()), 280).unwrap();
         let end_of_text = format!("ab{END_OF_TEXT}cd");
         let texts = [long.as_str(), "short", "", end_of_text.as_str(), &long[..200_000]];
-        for tokenizer in [Tokenizer::new("byte", 257).unwrap(), Tokenizer::from_json(&json).unwrap()] {
+        for tokenizer in
+            [Tokenizer::new("byte", 257).unwrap(), Tokenizer::from_json(&json).unwrap()]
+        {
             let mut whole = CorpusBuilder::new(tokenizer.end_of_text());
             texts.iter().for_each(|text| whole.push(&tokenizer.encode(text).unwrap()));
             let whole = whole.finish();

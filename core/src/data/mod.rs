@@ -14,9 +14,10 @@ pub mod tokenizer_training;
 
 pub use batch::{Batch, IGNORED_LABEL};
 pub use corpus::{CorpusBuilder, TokenCorpus, Tokenised};
-pub use dataset::{DataError, Dataset};
+pub use dataset::{DataError, Dataset, Source};
 pub use documents::{
-    DocumentError, Fingerprint, Packing, Piece, TextDigest, TextFile, decoded, decompressed, documents,
+    DocumentError, Fingerprint, Packing, Piece, TextDigest, TextFile, decoded, decompressed,
+    documents,
 };
 pub use sampler::WindowSampler;
 pub use shards::{Shard, ShardError, Shards, SharedBytes, Tokens};

@@ -42,7 +42,7 @@ impl WindowSampler {
 /// Image of `index` under a permutation of `0..len` chosen by `key`: a Feistel network over the least even number of
 /// bits that holds `len`, applied again until the result is below `len` (Black & Rogaway 2002, "Ciphers with arbitrary
 /// finite domains").
-fn permute(key: u64, index: u64, len: u64) -> u64 {
+pub(super) fn permute(key: u64, index: u64, len: u64) -> u64 {
     const ROUNDS: u64 = 8;
     let half = (64 - (len - 1).leading_zeros()).div_ceil(2).max(1);
     let mask = (1 << half) - 1;
@@ -60,7 +60,7 @@ fn permute(key: u64, index: u64, len: u64) -> u64 {
 }
 
 /// The finaliser of splitmix64: every bit of the input affects every bit of the output.
-fn mix(value: u64) -> u64 {
+pub(super) fn mix(value: u64) -> u64 {
     let z = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -37,7 +37,9 @@ pub enum ShardError {
         found: String,
     },
     /// The starts of documents are not ascending positions within the tokens.
-    #[error("document {index} starts at {start}, which is not between the start before it and the last token")]
+    #[error(
+        "document {index} starts at {start}, which is not between the start before it and the last token"
+    )]
     Start {
         /// The document.
         index: usize,
@@ -45,7 +47,9 @@ pub enum ShardError {
         start: u64,
     },
     /// A token id is not in the vocabulary.
-    #[error("the token at position {position} is {id}, which is not below {vocab_size}, the size of the vocabulary")]
+    #[error(
+        "the token at position {position} is {id}, which is not below {vocab_size}, the size of the vocabulary"
+    )]
     Id {
         /// Position within the shard.
         position: usize,
@@ -78,7 +82,8 @@ impl Shard {
     /// If a token is not in the vocabulary.
     pub fn to_bytes(tokens: &[u32], starts: &[u64], vocab_size: usize) -> Vec<u8> {
         let (dtype, bytes): (_, Vec<u8>) = if vocab_size <= 1 << 16 {
-            let narrow = |&id| u16::try_from(id).expect("the id is in the vocabulary").to_le_bytes();
+            let narrow =
+                |&id| u16::try_from(id).expect("the id is in the vocabulary").to_le_bytes();
             (Dtype::U16, tokens.iter().flat_map(narrow).collect())
         } else {
             (Dtype::U32, tokens.iter().flat_map(|id| id.to_le_bytes()).collect())
@@ -158,9 +163,13 @@ impl Shard {
     /// Some of the tokens.
     fn tokens(&self, range: Range<usize>) -> Cow<'_, [u32]> {
         let width = if self.wide { 4 } else { 2 };
-        let bytes = &(*self.bytes).as_ref()[self.at.clone()][range.start * width..range.end * width];
+        let bytes =
+            &(*self.bytes).as_ref()[self.at.clone()][range.start * width..range.end * width];
         if !self.wide {
-            return bytes.chunks_exact(2).map(|id| u16::from_le_bytes([id[0], id[1]]).into()).collect();
+            return bytes
+                .chunks_exact(2)
+                .map(|id| u16::from_le_bytes([id[0], id[1]]).into())
+                .collect();
         }
         match bytemuck::try_cast_slice(bytes) {
             Ok(tokens) if cfg!(target_endian = "little") => Cow::Borrowed(tokens),
@@ -243,7 +252,8 @@ impl Tokens {
             return shards[first].tokens(within(first));
         }
         let mut all = Vec::with_capacity(range.len());
-        (first..=last).for_each(|index| all.extend_from_slice(&shards[index].tokens(within(index))));
+        (first..=last)
+            .for_each(|index| all.extend_from_slice(&shards[index].tokens(within(index))));
         Cow::Owned(all)
     }
 }

@@ -33,7 +33,7 @@ impl BatchSource for Dataset {
         self.validation_batch(index)
     }
     fn fingerprint(&self) -> &str {
-        self.corpus().fingerprint()
+        self.fingerprint()
     }
 }
 

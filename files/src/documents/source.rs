@@ -90,7 +90,9 @@ impl Source {
                 let file = File::open(path).with_context(|| format!("reading {name}"))?;
                 Content::open(&name, Metered(file, meter.clone()), column)
             }
-            Self::Pipe { bytes, .. } => Content::open(&name, Metered(bytes.clone(), meter.clone()), column),
+            Self::Pipe { bytes, .. } => {
+                Content::open(&name, Metered(bytes.clone(), meter.clone()), column)
+            }
         }
     }
 

@@ -134,7 +134,9 @@ impl Index {
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(INDEX);
         let text = match fs::read_to_string(&path) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
                 return Ok(None);
             }
             text => text.with_context(|| format!("reading {}", path.display()))?,
@@ -190,7 +192,8 @@ impl Index {
             self.shards.iter().try_fold(0u64, |sum, shard| sum.checked_add(count(shard) as u64))
         };
         ensure!(
-            sum(|it| it.tokens) == Some(self.tokens) && sum(|it| it.documents) == Some(self.documents),
+            sum(|it| it.tokens) == Some(self.tokens)
+                && sum(|it| it.documents) == Some(self.documents),
             "its counts are not the sums of those of its shards"
         );
         if let Some(state) = &self.state {

@@ -66,7 +66,8 @@ fn complete_index(folder: &Path) -> Result<(Index, String)> {
 /// The tokens of all shards, and the positions at which documents start.
 fn shards(folder: &Path, index: &Index) -> Result<(Shards, Vec<u64>)> {
     let open = |shard| read(folder, shard, index.vocab_size);
-    let shards: Vec<(Shard, Vec<u64>)> = index.shards.par_iter().map(open).collect::<Result<_>>()?;
+    let shards: Vec<(Shard, Vec<u64>)> =
+        index.shards.par_iter().map(open).collect::<Result<_>>()?;
     let mut starts = Vec::new();
     for (number, (_, of_shard)) in shards.iter().enumerate() {
         let before = (number * index.shard_tokens) as u64;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use nitp_core::config::DataConfig;
-use nitp_core::data::{TokenCorpus, Tokenizer};
 use nitp_core::data::tokenizer_training::train_bpe;
+use nitp_core::data::{TokenCorpus, Tokenizer};
 use tempfile::TempDir;
 
 use super::index::file_name;
@@ -24,7 +24,8 @@ struct Text {
 impl Text {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let words = ["tide ", "and\n\n", "time, ", "wait  for ", "no_one. ", "42 boats\n", "né 😀 "];
+        let words =
+            ["tide ", "and\n\n", "time, ", "wait  for ", "no_one. ", "42 boats\n", "né 😀 "];
         let long: String = (0..40_000usize).map(|i| words[i * i % 97 % 7]).collect();
         let lines: String = (0..3000)
             .map(|i| format!("{{\"text\": \"line {} of {}\"}}\n", i % 700, words[i % 3].trim()))
@@ -48,7 +49,12 @@ impl Text {
     }
 
     fn options(&self, shard_tokens: usize) -> Options<'_> {
-        Options { tokenizer: &self.tokenizer, keep_tokenizer: true, text_column: None, shard_tokens }
+        Options {
+            tokenizer: &self.tokenizer,
+            keep_tokenizer: true,
+            text_column: None,
+            shard_tokens,
+        }
     }
 
     fn prepare(&self, name: &str, shard_tokens: usize) -> Result<Index> {
@@ -91,7 +97,10 @@ fn a_prepared_text_is_the_text() {
         assert_eq!(sums(|it| it.tokens), expected.len() as u64);
         assert_eq!(sums(|it| it.documents), expected.documents() as u64);
         assert_eq!(index.sources[0].documents, 3000);
-        assert_eq!(fs::read_to_string(text.out(&name).join(TOKENIZER)).unwrap(), text.tokenizer.to_json());
+        assert_eq!(
+            fs::read_to_string(text.out(&name).join(TOKENIZER)).unwrap(),
+            text.tokenizer.to_json()
+        );
         let error = text.corpus(&[folder, text.paths[0].clone()]).unwrap_err().to_string();
         assert!(error.contains("not joined with other text"), "{error}");
     }

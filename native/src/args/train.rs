@@ -15,6 +15,9 @@ pub struct RunArgs {
     /// Files of text, JSONL, Parquet, CSV or token ids, or folders of them, also as .gz or .zst; `-` is the standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
+    /// Mix the texts of --data: a weight for each path, by which the rows of the batches are divided
+    #[arg(long, value_name = "WEIGHT", num_args = 1.., requires = "data")]
+    pub weights: Vec<f64>,
     /// The column of Parquet, CSV and TSV files that holds the text [default: `text`, or `content`]
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,

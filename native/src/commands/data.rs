@@ -65,7 +65,9 @@ fn prepare(args: &PrepareArgs) -> Result<()> {
         "auto" => String::new(),
         other => format!(" --set data.end_of_text={}", quoted(Path::new(other))),
     };
-    outln!("Train on them: nitp train --data {out} --set data.tokenizer={tokenizer}{end_of_text} \\");
+    outln!(
+        "Train on them: nitp train --data {out} --set data.tokenizer={tokenizer}{end_of_text} \\"
+    );
     outln!("    --set model.vocab_size={}", index.vocab_size);
     Ok(())
 }

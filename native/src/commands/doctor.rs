@@ -11,8 +11,8 @@ use sysinfo::{Disks, System};
 use walkdir::WalkDir;
 
 use super::devices;
-use crate::output::outln;
 use crate::device;
+use crate::output::outln;
 use nitp_files::cache;
 
 /// Free space below which a checkpoint or the token cache may not fit.

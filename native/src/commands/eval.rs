@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use crate::args::EvalArgs;
 use crate::commands::tasks;
-use nitp_files::documents::Named;
+use crate::device;
 use crate::model::{Heads, Model};
 use crate::output::{errln, outln};
-use crate::device;
+use nitp_files::documents::Named;
 use nitp_files::token_cache;
 
 /// Evaluates a run.
@@ -48,16 +48,16 @@ pub fn run(args: EvalArgs) -> Result<()> {
             "Put the text back to evaluate on its held-out part, or evaluate on another text: nitp \
             eval RUN --data PATH",
         );
-        let corpus = token_cache::corpus(&config.data, named, &tokenizer, warn)?;
-        if state.as_ref().is_some_and(|it| it.data_fingerprint != corpus.fingerprint()) {
+        let dataset = token_cache::dataset(&config, named, &tokenizer, warn)?;
+        if state.as_ref().is_some_and(|it| it.data_fingerprint != dataset.fingerprint()) {
             errln!(
                 "warning: the data changed since the checkpoint: the held-out part may contain text \
                 that the model was trained on"
             );
         }
-        tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
-        Dataset::new(&config, &tokenizer, corpus)?
+        dataset
     } else {
+        config.data.weights.clear();
         config.data.paths = args
             .data
             .iter()

@@ -9,9 +9,9 @@ use nitp_core::data::tokenizer_training::train_bpe;
 use npyz::WriterBuilder;
 
 use crate::args::{TextArgs, TokenizerCommand};
-use nitp_files::documents::{self, Named, Part};
 use crate::output::{errln, outln, quoted};
 use crate::progress::thousands;
+use nitp_files::documents::{self, Named, Part};
 use nitp_files::whole_file;
 
 /// Trains a tokenizer, or uses one.

@@ -1,14 +1,13 @@
 //! `nitp trace`.
 
 use anyhow::Result;
-use nitp_core::data::Dataset;
 use nitp_core::train::Trace;
 
 use super::train::beginning::Beginning;
 use crate::args::TraceArgs;
-use nitp_files::documents::Named;
-use crate::output::{errln, outln, quoted};
 use crate::device;
+use crate::output::{errln, outln, quoted};
+use nitp_files::documents::Named;
 use nitp_files::{token_cache, whole_file};
 
 /// Number of traced steps without `--steps`: the first steps of the run as configured.
@@ -19,9 +18,7 @@ pub fn run(args: TraceArgs) -> Result<()> {
     let Beginning { config, tokenizer, weights, .. } = Beginning::of(&args.run)?;
     let weights = weights.unwrap_or_default();
     let warn = |text: String| errln!("warning: {text}");
-    let corpus = token_cache::corpus(&config.data, Named::Now, &tokenizer, warn)?;
-    tokenizer.check_corpus(&corpus).into_iter().for_each(warn);
-    let dataset = Dataset::new(&config, &tokenizer, corpus)?;
+    let dataset = token_cache::dataset(&config, Named::Now, &tokenizer, warn)?;
     let choice = device::choose_for(&args.run.device, &config, None)?;
     outln!("{}", choice.why);
     let mut executor = choice.device.executor_for_steps(&config)?;

@@ -31,6 +31,9 @@ pub enum Start {
         sets: Vec<String>,
         /// The text, if it was given again; absolute paths.
         data: Vec<String>,
+        /// The weights of these texts, if they are mixed.
+        #[serde(default)]
+        weights: Vec<f64>,
     },
 }
 
@@ -49,7 +52,8 @@ impl Start {
         let column = settings::text_column(args.text_column.as_deref());
         let sets = args.config.sets.iter().cloned().chain(steps).chain(column).collect();
         let data = if args.data.is_empty() { Vec::new() } else { config.data.paths.clone() };
-        Some(Self::Checkpoint { path: absolute(checkpoint)?, sets, data })
+        let weights = args.weights.clone();
+        Some(Self::Checkpoint { path: absolute(checkpoint)?, sets, data, weights })
     }
 
     /// Writes it, whole or not at all.
@@ -77,7 +81,7 @@ impl Start {
                 let path = quoted(Path::new(path));
                 format!("nitp train --config {config} --init {path} --out {out}")
             }
-            Self::Checkpoint { path, sets, data } => {
+            Self::Checkpoint { path, sets, data, weights } => {
                 let path = quoted(Path::new(path));
                 let mut command = format!("nitp train --resume {path} --out {out}");
                 for set in sets {
@@ -88,6 +92,10 @@ impl Start {
                     for path in data {
                         command += &format!(" {}", quoted(Path::new(path)));
                     }
+                }
+                if !weights.is_empty() {
+                    command += " --weights";
+                    weights.iter().for_each(|weight| command += &format!(" {weight}"));
                 }
                 command
             }
@@ -122,12 +130,13 @@ mod tests {
         let branch = Start::Checkpoint {
             path: "/r/checkpoints/step-00000004".to_owned(),
             sets: vec!["train.steps=9".to_owned()],
-            data: vec!["/my text".to_owned()],
+            data: vec!["/my text".to_owned(), "b".to_owned()],
+            weights: vec![0.7, 2.0],
         };
         assert_eq!(
             command(branch),
             "nitp train --resume /r/checkpoints/step-00000004 --out 'a run' --set \
-             'train.steps=9' --data '/my text'"
+             'train.steps=9' --data '/my text' b --weights 0.7 2"
         );
     }
 }

@@ -10,6 +10,7 @@ mod interruptions;
 mod lab;
 mod limits;
 mod precision;
+mod prepared;
 mod probe;
 mod receipts;
 mod runs;

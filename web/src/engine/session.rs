@@ -212,9 +212,9 @@ impl Session {
             config: self.experiment.config.clone(),
             lanes: self.experiment.lanes.clone(),
             text: self.corpus.name.clone(),
-            tokens: dataset.corpus().len(),
-            documents: dataset.corpus().documents(),
-            held_out: dataset.split().held_out.len(),
+            tokens: dataset.tokens(),
+            documents: dataset.documents(),
+            held_out: dataset.held_out_tokens(),
             vocabulary: self.vocabulary.clone(),
             points: self.points.clone(),
             continued,
@@ -373,7 +373,7 @@ fn lane_config(config: &Config, lane: protocol::Lane) -> Config {
 }
 
 fn check_text(checkpoint: &Checkpoint, corpus: &Corpus) -> Result<(), Failure> {
-    if checkpoint.state.data_fingerprint == corpus.dataset.corpus().fingerprint() {
+    if checkpoint.state.data_fingerprint == corpus.dataset.fingerprint() {
         return Ok(());
     }
     Err(Failure::Input(format!(

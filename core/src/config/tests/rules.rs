@@ -59,6 +59,8 @@ train.keep_checkpoints=0 | train.keep_checkpoints = 0 | from 1 to
 data.paths=["a", " "] | data.paths = ["a", " "] | name a file
 data.tokenizer="" | data.tokenizer = "" | "byte"
 data.text_column="" | data.text_column = "" | name of a column
+data.weights=[0.5] ; data.paths=["a", "b"] | data.weights = [0.5] | one weight for each of the 2
+data.weights=[0] ; data.paths=["a"] | data.weights = [0.0] | above 0
 data.validation_fraction=1 | data.validation_fraction = 1 | below 1
 data.tokenizer=byte ; model.vocab_size=255 | model.vocab_size = 255 | at least 256
 model.hidden_size=2000000000 | model.hidden_size = 2000000000 | with model.vocab_size = 1024, the embedding would have up to 2.0e12 numbers

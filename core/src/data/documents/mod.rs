@@ -118,7 +118,9 @@ impl<'a> TextFile<'a> {
         if bytes.is_empty() {
             return Ok(None);
         }
-        if continues && let Err(error) = std::str::from_utf8(&bytes) && error.error_len().is_none()
+        if continues
+            && let Err(error) = std::str::from_utf8(&bytes)
+            && error.error_len().is_none()
         {
             self.rest = bytes.split_off(error.valid_up_to());
         }

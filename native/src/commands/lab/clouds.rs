@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use nitp_core::data::Dataset;
 use nitp_core::geometry::geometry;
 use nitp_core::train::{BatchSource, Evaluator};
 use serde::{Deserialize, Serialize};
@@ -14,10 +13,10 @@ use super::run::Outcome;
 use crate::args::DeviceArgs;
 use crate::commands::eval::write_weights;
 use crate::device::{self, Device};
-use nitp_files::documents::Named;
 use crate::figures::charts::scatter;
 use crate::figures::curves::{Group, Panel};
 use crate::model::{Heads, Model};
+use nitp_files::documents::Named;
 use nitp_files::{token_cache, whole_file};
 
 /// Largest number of points in a picture.
@@ -80,8 +79,7 @@ pub fn of_arms(
 fn cloud(run: &Path, device: &Device) -> Result<Option<Cloud>> {
     // Hidden states don't depend on the objective.
     let Model { config, tokenizer, weights, .. } = Model::open(run, Heads::None)?;
-    let corpus = token_cache::corpus(&config.data, Named::Now, &tokenizer, |_| {})?;
-    let dataset = Dataset::new(&config, &tokenizer, corpus)?;
+    let dataset = token_cache::dataset(&config, Named::Now, &tokenizer, |_| {})?;
     let mut executor = device.again().executor(&config)?;
     let executor = executor.as_mut();
     write_weights(executor, &config, &weights)?;

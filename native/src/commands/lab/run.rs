@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use nitp_core::config::Config;
-use nitp_core::data::Dataset;
 use nitp_core::train::{EvaluationEvent, Event, GeometryEvent, TrainError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,10 +15,10 @@ use sha2::{Digest, Sha256};
 use super::experiment::{Experiment, Folder, Run};
 use crate::args::{ConfigArgs, DeviceArgs, RunArgs, TrainArgs};
 use crate::commands::train::{self, Told};
-use nitp_files::documents::Named;
 use crate::output::outln;
 use crate::progress::thousands;
 use crate::run_folder;
+use nitp_files::documents::Named;
 use nitp_files::{token_cache, whole_file};
 
 /// How a run ended: `seed-N.json` next to its folder.
@@ -132,6 +131,7 @@ fn train(
             config,
             data: Vec::new(),
             text_column: None,
+            weights: Vec::new(),
             steps: (!has_checkpoint).then_some(train.steps),
             seed: (!has_checkpoint).then_some(run.seed),
             device: device.clone(),
@@ -162,8 +162,7 @@ fn train(
 /// computed again.
 fn batches(config: &Config, steps: usize) -> Result<Batches> {
     let tokenizer = train::beginning::tokenizer(config)?;
-    let corpus = token_cache::corpus(&config.data, Named::Now, &tokenizer, |_| {})?;
-    let dataset = Dataset::new(config, &tokenizer, corpus)?;
+    let dataset = token_cache::dataset(config, Named::Now, &tokenizer, |_| {})?;
     let mut hash = Sha256::new();
     for step in 0..steps {
         for micro in 0..config.train.gradient_accumulation_steps {

@@ -68,6 +68,7 @@ fn check_unchanged(old: &Config, new: &Config) -> Result<()> {
             ("train.gradient_accumulation_steps", train.gradient_accumulation_steps.to_string()),
             ("train.seed", train.seed.to_string()),
             ("data.validation_fraction", data.validation_fraction.to_string()),
+            ("data.weights", format!("{:?}", data.weights)),
             ("data.tokenizer", data.tokenizer.clone()),
             ("data.end_of_text", data.end_of_text.clone()),
         ]

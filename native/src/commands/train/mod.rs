@@ -10,13 +10,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use nitp_core::config::{Config, parameter_counts};
-use nitp_core::data::{Dataset, Tokenizer};
+use nitp_core::data::Tokenizer;
 use nitp_core::train::{Event, Start, Trainer};
 use serde::Serialize;
 
 use crate::args::TrainArgs;
 use crate::device::Device;
-use nitp_files::documents::Named;
 use crate::hugging_face::NamedFile;
 use crate::log::Log;
 use crate::machine::Machine;
@@ -25,9 +24,10 @@ use crate::progress::Progress;
 use crate::run_folder::{self, RunFolder};
 use crate::tensorboard::Board;
 use crate::{device, memory, settings, signals};
-use nitp_files::token_cache;
 use beginning::Beginning;
 use going_on::{check_data, resume};
+use nitp_files::documents::Named;
+use nitp_files::token_cache;
 use told::{Summary, about, farewell, sample};
 
 /// The start of a run.
@@ -122,13 +122,11 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
         _ => Named::Now,
     };
     let warn = |text| warnings.push(text);
-    let corpus = token_cache::corpus(&config.data, named, &tokenizer, warn)?;
-    warnings.extend(tokenizer.check_corpus(&corpus));
-    let fingerprint = corpus.fingerprint().to_owned();
+    let dataset = token_cache::dataset(&config, named, &tokenizer, warn)?;
+    let fingerprint = dataset.fingerprint().to_owned();
     if let Start::Checkpoint(checkpoint) = &start {
         check_data(checkpoint, &fingerprint, &config)?;
     }
-    let dataset = Dataset::new(&config, &tokenizer, corpus)?;
     let choice = device::choose_for(&args.run.device, &config, machine.as_ref())?;
     let about = about(&config, &choice.why, &tokenizer, &dataset);
     if matches!(choice.device, Device::Cpu) {

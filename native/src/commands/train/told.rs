@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use console::style;
 use nitp_core::config::{Config, parameter_counts};
-use nitp_core::data::{Dataset, Tokenizer};
+use nitp_core::data::{Dataset, Source, Tokenizer};
 use nitp_core::train::{
     EvaluationEvent, Event, Generator, GeometryEvent, Sampling, StepEvent, Trainer,
 };
@@ -38,10 +38,12 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
         (all, _) => format!(" + {} of heads, in training only", short(all as f64)),
     };
     let objective = objective(config);
-    let corpus = dataset.corpus();
-    let held_out = dataset.split().held_out.len();
     let trained = train.steps as f64 * train.tokens_per_step() as f64;
-    let epochs = trained / (corpus.len() - held_out) as f64;
+    // A mixture has epochs of each text.
+    let epochs = match dataset.sources() {
+        [source] => format!(": {:.1} epochs", epochs(source, trained)),
+        _ => String::new(),
+    };
     let vocabulary = match tokenizer {
         Tokenizer::Byte { .. } => "bytes".to_owned(),
         Tokenizer::HuggingFace(_) => {
@@ -65,16 +67,17 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
             "data",
             format!(
                 "{} tokens in {} document{} ({vocabulary}), {} of them held out",
-                thousands(corpus.len() as f64),
-                thousands(corpus.documents() as f64),
-                if corpus.documents() == 1 { "" } else { "s" },
-                thousands(held_out as f64),
+                thousands(dataset.tokens() as f64),
+                thousands(dataset.documents() as f64),
+                if dataset.documents() == 1 { "" } else { "s" },
+                thousands(dataset.held_out_tokens() as f64),
             ),
         ),
+        mixture(config, dataset, trained),
         line(
             "train",
             format!(
-                "{objective}, {} steps of {} tokens: {epochs:.1} epochs",
+                "{objective}, {} steps of {} tokens{epochs}",
                 thousands(train.steps as f64),
                 thousands(train.tokens_per_step() as f64)
             ),
@@ -83,6 +86,29 @@ pub fn about(config: &Config, device: &str, tokenizer: &Tokenizer, dataset: &Dat
     .concat()
     .trim_end()
     .to_owned()
+}
+
+/// How often `trained` tokens of a text are the whole of it.
+fn epochs(source: &Source, trained: f64) -> f64 {
+    trained / source.split.train.len() as f64
+}
+
+/// The texts of a mixture, a line for each.
+fn mixture(config: &Config, dataset: &Dataset, trained: f64) -> String {
+    let texts = dataset.sources().iter().zip(dataset.shares()).zip(&config.data.paths);
+    if dataset.sources().len() == 1 {
+        return String::new();
+    }
+    texts
+        .map(|((source, share), path)| {
+            format!(
+                "          {:>5.1} % of the rows from {path}: {} tokens, {:.1} epochs\n",
+                100.0 * share,
+                thousands(source.corpus.len() as f64),
+                epochs(source, share * trained)
+            )
+        })
+        .collect()
 }
 
 /// The terms of the loss, except the balance loss.
