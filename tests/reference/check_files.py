@@ -6,8 +6,8 @@
 Needs pyarrow, pandas, tokenizers and zstandard. Where polars, duckdb, fastparquet or datasets are installed, they write
 files too. Files that hold no text must give an error, which names the file and what is wrong: `--show` prints these.
 
-Documents are compared through `tokenizer encode`, with a tokenizer that puts a character before each document. Token ids
-are compared through the cache of `train --steps 1`. Exits with 1 where something differs.
+Documents are compared through `tokenizer encode`, with a tokenizer that puts a character before each document. Token
+ids are compared through the cache of `train --steps 1`. Exits with 1 where something differs.
 """
 
 import argparse
@@ -103,7 +103,9 @@ class Checks:
         out = self.path("ids.npy")
         pipe = data if isinstance(data, bytes) else None
         shown = "-" if pipe is not None else data
-        return self.run("tokenizer", "encode", self.folder / "marks.json", "--data", shown, "--out", out, *options, pipe=pipe), out
+        return self.run(
+            "tokenizer", "encode", self.folder / "marks.json", "--data", shown, "--out", out, *options, pipe=pipe
+        ), out
 
     def good(self, what: str, data: Path | bytes, texts: list[str], *options: str, warning: str = "") -> None:
         """That `data`, a path or the bytes of a pipe, is read as `texts`."""
@@ -152,7 +154,9 @@ class Checks:
         }
         options = [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
         out = self.path("run")
-        return self.run("train", "--preset", "nano", "--device", "cpu", "--steps", 1, *options, "--out", out, "--data", *data)
+        return self.run(
+            "train", "--preset", "nano", "--device", "cpu", "--steps", 1, *options, "--out", out, "--data", *data
+        )
 
     def ids(self, what: str, data: list[Path], documents: list[list[int]], *tokens: object) -> None:
         """That the ids in files are read as `documents`, each behind the last one's end-of-text token."""
@@ -221,16 +225,27 @@ def parquet(checks: Checks) -> None:
         "content defined chunks": {"use_content_defined_chunking": True},
         "one row a group": {"row_group_size": 1},
         "a dictionary that becomes too large": {"dictionary_pagesize_limit": 64, "write_batch_size": 1},
-        "no statistics, checksums, an index": {"write_statistics": False, "write_page_checksum": True, "write_page_index": True},
+        "no statistics, checksums, an index": {
+            "write_statistics": False,
+            "write_page_checksum": True,
+            "write_page_index": True,
+        },
         "a bloom filter": {"bloom_filter_options": {"text": {"ndv": 100, "fpp": 0.01}}},
         "flavor spark": {"flavor": "spark"},
     }
     for what, options in ways.items():
         checks.good(what, written("a.parquet", whole, **options), kept, warning="2 rows")
-    for encoding, version in itertools.product(["PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"], ["1.0", "2.0"]):
+    for encoding, version in itertools.product(
+        ["PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"], ["1.0", "2.0"]
+    ):
         options = {"use_dictionary": False, "column_encoding": {"text": encoding}, "data_page_version": version}
         checks.good(encoding, written("a.parquet", whole, **options), kept, warning="2 rows")
-        checks.good(f"{encoding}, small pages", written("a.pq", whole, **options, **DATA_PAGE, write_batch_size=2), kept, warning="2 rows")
+        checks.good(
+            f"{encoding}, small pages",
+            written("a.pq", whole, **options, **DATA_PAGE, write_batch_size=2),
+            kept,
+            warning="2 rows",
+        )
 
     required = pa.table([pa.array(TEXTS)], pa.schema([pa.field("text", pa.string(), nullable=False)]))
     checks.good("a required column", written("a.parquet", required), TEXTS)
@@ -246,7 +261,14 @@ def parquet(checks: Checks) -> None:
     holes = [None if n % 4 == 0 else row for n, row in enumerate(nested)]
     holes = pa.table({"meta": pa.array(holes, whole["meta"].type)})
     expected = [text for n, text in enumerate(inner) if n % 4]
-    checks.good("a column in a struct with nulls", written("a.parquet", holes), expected, "--text-column", "meta.deep.text", warning="rows without")
+    checks.good(
+        "a column in a struct with nulls",
+        written("a.parquet", holes),
+        expected,
+        "--text-column",
+        "meta.deep.text",
+        warning="rows without",
+    )
     path = checks.path("a.parquet")
     with pq.ParquetWriter(path, required.schema) as writer:
         for part in (required.slice(0, 3), required.slice(0, 0), required.slice(3)):
@@ -259,15 +281,26 @@ def parquet(checks: Checks) -> None:
     long = ["".join(map(chr, np.random.default_rng(0).integers(32, 127, 20_000_000))), "short"]
     checks.good("a text of 20 MB", written("a.parquet", pa.table({"text": long}), compression="zstd"), long)
     parts = checks.path("parts")
-    pq.write_to_dataset(pa.table({"text": TEXTS, "lang": ["en", "de"] * (len(TEXTS) // 2)}), parts, partition_cols=["lang"])
+    pq.write_to_dataset(
+        pa.table({"text": TEXTS, "lang": ["en", "de"] * (len(TEXTS) // 2)}), parts, partition_cols=["lang"]
+    )
     checks.good("a folder of partitions", parts, TEXTS[1::2] + TEXTS[::2])
 
     checks.begin("Parquet without a text")
     checks.bad("brotli", written("a.parquet", whole, compression="brotli"), "BROTLI", "zstd, snappy, gzip, lz4 or none")
     of_lists = pa.table({"text": [["a", "b"], ["c"]]})
     checks.bad("lists of texts", written("a.parquet", of_lists), "`text.list.element`", "--text-column")
-    checks.bad("lists of texts, by their name", written("a.parquet", of_lists), "lists", options=("--text-column", "text.list.element"))
-    checks.bad("a map", written("a.parquet", pa.table({"text": pa.array([[("a", "b")]], pa.map_(pa.string(), pa.string()))})), "a.parquet")
+    checks.bad(
+        "lists of texts, by their name",
+        written("a.parquet", of_lists),
+        "lists",
+        options=("--text-column", "text.list.element"),
+    )
+    checks.bad(
+        "a map",
+        written("a.parquet", pa.table({"text": pa.array([[("a", "b")]], pa.map_(pa.string(), pa.string()))})),
+        "a.parquet",
+    )
     checks.bad("a struct", written("a.parquet", pa.table({"text": [{"en": "a"}]})), "`text.en`", "--text-column")
     values = {
         "numbers": pa.array([1, 2]),
@@ -279,9 +312,17 @@ def parquet(checks: Checks) -> None:
         "bytes of fixed length": pa.array([b"ab", b"cd"], pa.binary(2)),
         "bytes that are not UTF-8": pa.array([b"a", b"\xff"]),
     }
-    expected = {"bytes that are not UTF-8": ("row 2", "UTF-8"), "empty texts": ("no text",), "nulls of text": ("no text",)}
+    expected = {
+        "bytes that are not UTF-8": ("row 2", "UTF-8"),
+        "empty texts": ("no text",),
+        "nulls of text": ("no text",),
+    }
     for what, column in values.items():
-        checks.bad(what, written("a.parquet", pa.table({"text": column})), *expected.get(what, ("`text` holds", "--text-column")))
+        checks.bad(
+            what,
+            written("a.parquet", pa.table({"text": column})),
+            *expected.get(what, ("`text` holds", "--text-column")),
+        )
     checks.bad("no rows", written("a.parquet", required.slice(0, 0)), "no text")
     checks.bad("no columns", written("a.parquet", pa.table({})), "no column")
     other = written("a.parquet", pa.table({"Text": ["a"], "body": ["b"]}))
@@ -328,7 +369,9 @@ def other_writers(checks: Checks) -> None:
         kept = [text for text in plain["text"] if isinstance(text, str)]
         for codec, version in itertools.product(("uncompressed", "snappy", "gzip", "zstd", "lz4_raw"), ("V1", "V2")):
             path = checks.path("a.parquet")
-            duckdb.sql(f"copy (select * from plain) to '{path}' (format parquet, codec '{codec}', parquet_version '{version}')")
+            duckdb.sql(
+                f"copy (select * from plain) to '{path}' (format parquet, codec '{codec}', parquet_version '{version}')"
+            )
             checks.good(f"duckdb, {codec}, {version}", path, kept, warning="1 row ")
     if "datasets" in names:
         import datasets
@@ -557,8 +600,19 @@ def shards(checks: Checks) -> None:
             path = checks.path("train.bin")
             ids.astype(np.uint16).tofile(path)
             checks.ids("nanoGPT, tofile", [path], docs, *tokens)
-            checks.bad_ids("an id that is too large", llm_c("a.bin", np.append(ids, size), llama), tokens, f"the id {size}", f"position {len(ids)}")
-        checks.bad_ids(f"{name}, a header that counts more", llm_c("a.bin", ids, llama, count=len(ids) + 1), tokens, "header counts")
+            checks.bad_ids(
+                "an id that is too large",
+                llm_c("a.bin", np.append(ids, size), llama),
+                tokens,
+                f"the id {size}",
+                f"position {len(ids)}",
+            )
+        checks.bad_ids(
+            f"{name}, a header that counts more",
+            llm_c("a.bin", ids, llama, count=len(ids) + 1),
+            tokens,
+            "header counts",
+        )
         checks.bad_ids(f"{name}, another version", llm_c("a.bin", ids, llama, version=3), tokens, "the version 3")
         cut = llm_c("a.bin", ids, llama)
         cut.write_bytes(cut.read_bytes()[:-1])
