@@ -20,7 +20,7 @@ pub struct Described {
 }
 
 impl Described {
-    /// Whether `model` is an import of this model. An import may have removed a gate of zeros and shared experts of
+    /// Whether `model` is an import of this model. An import may have removed a gate of 1/2 and shared experts of
     /// zeros.
     pub fn is_of(&self, model: &ModelConfig) -> bool {
         let mut own = self.model.clone();

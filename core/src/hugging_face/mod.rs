@@ -7,7 +7,7 @@
 //! | with a mixture of experts | `Qwen2MoeForCausalLM` |
 //!
 //! Names of tensors are the same on both sides. There is one difference: Qwen2Moe multiplies the result of its shared
-//! expert by a gate, sigmoid(w x). A model without this gate is exported with a gate of zeros, whose value is 1/2 for
+//! expert by a gate, sigmoid(w x). A model without this gate is exported with a gate whose value is 1/2 for
 //! every token, and with the shared expert's last matrix doubled; [`import()`] halves it again. Doubling and halving
 //! are exact.
 

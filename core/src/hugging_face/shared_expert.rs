@@ -1,9 +1,13 @@
-//! The shared expert of Qwen2Moe and the gate that multiplies its result. With weights of zeros, the gate is sigmoid(0)
-//! = 1/2 for every token.
+//! The shared expert of Qwen2Moe and the gate that multiplies its result. With weights of 2^-64, the gate
+//! is exactly 1/2 for every token: sigmoid(x) rounds to 1/2 for all |x| < 2^-25. Weights of zeros would do, too, but
+//! llama.cpp computes sigmoid(x) as silu(x) / x, which is not a number at 0. In f16 they become zeros all the same.
 
 use super::describe::WIDTH_WITHOUT_SHARED_EXPERT;
 use crate::config::ModelConfig;
 use crate::train::{Tensor, Tensors};
+
+/// The weights of a gate that is 1/2 for every token.
+const HALF: f32 = 1.0 / (1u128 << 64) as f32;
 
 /// Names of a block's tensors.
 struct Names {
@@ -27,7 +31,7 @@ fn blocks(model: &ModelConfig) -> Vec<Names> {
         .collect()
 }
 
-/// Adds a gate of zeros to blocks without a gate, and doubles the results of their shared experts. A model without
+/// Adds a gate of 1/2 to blocks without a gate, and doubles the results of their shared experts. A model without
 /// shared experts gets shared experts of zeros.
 pub(super) fn add_gates(model: &ModelConfig, weights: &mut Tensors) {
     let width = model.hidden_size;
@@ -37,7 +41,7 @@ pub(super) fn add_gates(model: &ModelConfig, weights: &mut Tensors) {
         if weights.contains_key(&gate) {
             continue;
         }
-        weights.insert(gate, zeros([1, width]));
+        weights.insert(gate, Tensor { shape: vec![1, width], data: vec![HALF; width] });
         match weights.get_mut(&matrices[2]) {
             Some(down) => down.data.iter_mut().for_each(|value| *value *= 2.0),
             None => {
@@ -51,13 +55,16 @@ pub(super) fn add_gates(model: &ModelConfig, weights: &mut Tensors) {
     }
 }
 
-/// If all gates are zeros, removes them and halves the results of the shared experts. Then also removes shared experts
+/// If all gates are 1/2, removes them and halves the results of the shared experts. Then also removes shared experts
 /// of zeros.
 pub(super) fn remove_gates(model: &mut ModelConfig, weights: &mut Tensors) {
     let is_zero = |tensor: &Tensor| tensor.data.iter().all(|&value| value == 0.0);
     let (blocks, Some(moe)) = (blocks(model), &mut model.moe) else { return };
     let are_zeros = |name: &String| weights.get(name).is_some_and(is_zero);
-    if blocks.is_empty() || !blocks.iter().all(|names| are_zeros(&names.gate)) {
+    let is_half = |gate: &Tensor| gate.data.iter().all(|&value| value == 0.0 || value == HALF);
+    if blocks.is_empty()
+        || !blocks.iter().all(|names| weights.get(&names.gate).is_some_and(is_half))
+    {
         return;
     }
     let without_shared = blocks.iter().flat_map(|names| &names.matrices).all(are_zeros);

@@ -1,6 +1,6 @@
 //! The texts in a column of a CSV or TSV file.
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Cursor, Read};
 
 use anyhow::{Result, anyhow, bail, ensure};
 use csv::{ByteRecord, ErrorKind, Reader, ReaderBuilder};
@@ -27,8 +27,8 @@ pub fn texts<'a>(
         .delimiter(delimiter)
         .has_headers(false)
         .flexible(true)
-        .from_reader(text.chain(std::io::Cursor::new(end)));
-    let mut table = Table { name: name.to_owned(), reader, columns: 0, place: 0 };
+        .from_reader(LineEnds { text: text.chain(Cursor::new(end)), last: 0, crlf: None });
+    let mut table = Table { name: name.to_owned(), reader, line: 1, columns: 0, place: 0 };
     let Some(header) = table.next_row()? else { return Ok(None.into_iter().flatten()) };
     let columns: Vec<String> =
         header.iter().map(|column| String::from_utf8_lossy(column).into_owned()).collect();
@@ -43,9 +43,33 @@ pub fn texts<'a>(
     Ok(Some(table).into_iter().flatten())
 }
 
+/// Notes how the first line of a file ends.
+struct LineEnds<R> {
+    text: R,
+    /// The last byte that was read.
+    last: u8,
+    crlf: Option<bool>,
+}
+
+impl<R: Read> Read for LineEnds<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let len = self.text.read(to)?;
+        if self.crlf.is_none()
+            && let Some(end) = to[..len].iter().position(|&byte| byte == b'\n')
+        {
+            let before = if end == 0 { self.last } else { to[end - 1] };
+            self.crlf = Some(before == b'\r');
+        }
+        self.last = to[..len].last().copied().unwrap_or(self.last);
+        Ok(len)
+    }
+}
+
 struct Table<R> {
     name: String,
-    reader: Reader<R>,
+    reader: Reader<LineEnds<R>>,
+    /// The line on which the last row begins.
+    line: u64,
     /// As many as the header has; 0 before it is read.
     columns: usize,
     /// Of the text among them.
@@ -62,8 +86,13 @@ impl<R: Read> Table<R> {
                 ErrorKind::Io(error) => DocumentError::of(name, error).into(),
                 other => anyhow!("{name} can't be read as a table: {other:?}"),
             })?;
-        let line = row.position().map_or(1, csv::Position::line);
         let last = row.iter().next_back().filter(|value| value.ends_with(END));
+        // The crate counts the line breaks so far. Those of the row itself are within its values, and one behind them,
+        // unless the crate has stopped between the two characters of `\r\n`, or at the end of the file.
+        let within = row.iter().flatten().filter(|&&byte| byte == b'\n').count() as u64;
+        let behind = u64::from(last.is_none() && self.reader.get_ref().crlf == Some(false));
+        self.line = self.reader.position().line().saturating_sub(within + behind).max(1);
+        let line = self.line;
         if !more || last.is_some() {
             ensure!(
                 row.len() == 1 && last == Some(END),
@@ -90,7 +119,7 @@ impl<R: Read> Table<R> {
                 "{}, line {}: the text is not UTF-8. Convert the file with `iconv -f ENCODING -t \
                  UTF-8`, where ENCODING is the name of the encoding that it was saved in",
                 self.name,
-                row.position().map_or(1, csv::Position::line)
+                self.line
             )
         })?;
         Ok(Some(text))

@@ -118,6 +118,19 @@ pub fn text_column(name: &str, asked: Option<&str>, columns: &[String]) -> Resul
     })
 }
 
+/// The first column below the one that is asked for, or below the usual ones, where that column has parts.
+pub fn nested<'a>(columns: &'a [String], asked: Option<&str>) -> Option<&'a str> {
+    let below = |wanted: &str| {
+        let is_below =
+            |column: &&String| column.strip_prefix(wanted).is_some_and(|it| it.starts_with('.'));
+        columns.iter().find(is_below).map(String::as_str)
+    };
+    match asked {
+        Some(asked) => below(asked),
+        None => USUAL.iter().find_map(|usual| below(usual)),
+    }
+}
+
 /// A column's name as messages show it.
 pub fn shown(column: &str) -> String {
     const MOST: usize = 40;

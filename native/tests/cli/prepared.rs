@@ -50,7 +50,10 @@ fn what_a_run_can_not_take_is_said() {
     let error = fail(place.nitp(&prepare("tokens", &[])), 1);
     assert!(error.contains("is prepared already"), "{error}");
     let error = fail(place.train("run", &[FEW, &["--data", "tokens", "text.txt"]].concat()), 1);
-    assert!(error.contains("not joined with other text (") && error.contains("text.txt"), "{error}");
+    assert!(
+        error.contains("not joined with other text (") && error.contains("text.txt"),
+        "{error}"
+    );
     let other = ["--data", "tokens", "--set", "data.end_of_text=none"];
     let error = fail(place.train("run", &[FEW, &other].concat()), 1);
     assert!(
@@ -162,10 +165,7 @@ fn texts_are_mixed_by_weight() {
     succeed(place.nitp(&prepare("tokens", &[])));
     let with_tokens = ["--data", "tokens", "other.txt", "--weights", "3", "1"];
     succeed(
-        place.train(
-            "with-tokens",
-            &[FEW, &with_tokens[..], &["--set", "train.steps=6"]].concat(),
-        ),
+        place.train("with-tokens", &[FEW, &with_tokens[..], &["--set", "train.steps=6"]].concat()),
     );
     place.assert_same_end("mixed", "with-tokens", 6);
     let error = fail(

@@ -17,7 +17,7 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescriptor;
 
-use super::rows::{shown, text_column};
+use super::rows::{nested, shown, text_column};
 use checks::Checked;
 
 /// First and last bytes of every file.
@@ -53,7 +53,19 @@ impl<R: ChunkReader + 'static> Texts<R> {
         let schema = metadata.file_metadata().schema_descr();
         let columns: Vec<String> =
             schema.columns().iter().map(|column| column.path().string()).collect();
-        let column = text_column(name, column, &columns)?;
+        let column = match text_column(name, column, &columns) {
+            Ok(place) => place,
+            // The columns of a list, a map or a struct are below it.
+            Err(error) => match nested(&columns, column) {
+                Some(inner) => bail!(
+                    "{name}: the column {} holds lists or other values of several parts (such as {}), not texts: \
+                     write its texts as a column of their own",
+                    shown(inner.split('.').next().unwrap_or(inner)),
+                    shown(inner)
+                ),
+                None => return Err(error),
+            },
+        };
         if let Some(kind) = other_than_text(&schema.column(column)) {
             bail!(
                 "{name}: the column {} holds {kind}, not text: name another with --text-column \

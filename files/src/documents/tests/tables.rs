@@ -260,12 +260,29 @@ fn rows_that_are_none_of_a_table_are_named() {
     assert!(missing.contains("no column `text`, but `id`, `body`"), "{missing}");
     let long = message("a.csv", format!("{}\n", "a,".repeat(50_000)).as_bytes(), None);
     assert!(long.contains("more"), "{long}");
-    let row = message("a.csv", b"id,text\n1,\"a\nb\"\n2,a,b\n", None);
-    assert!(row.contains("line 4: the row has 3 values, but the header names 2 columns"), "{row}");
-    let open = message("a.csv", b"id,text\n1,a\n2,\"b\n3,c\n", None);
-    assert!(open.contains("line 3") && open.contains("quotation mark"), "{open}");
-    let latin = message("a.csv", b"text\na\ncaf\xe9\n", None);
-    assert!(latin.contains("line 3") && latin.contains("UTF-8"), "{latin}");
+    // Also behind empty lines, and with the line ends of Windows.
+    for end in ["\n", "\r\n"] {
+        let named = |text: &[u8]| {
+            let text = String::from_utf8_lossy(text).replace('\n', end);
+            message(
+                "a.csv",
+                &text
+                    .bytes()
+                    .map(|byte| if byte == b'~' { 0xe9 } else { byte })
+                    .collect::<Vec<u8>>(),
+                None,
+            )
+        };
+        let row = named(b"id,text\n1,\"a\nb\"\n\n\n2,a,b\n");
+        assert!(
+            row.contains("line 6: the row has 3 values, but the header names 2 columns"),
+            "{row}"
+        );
+        let open = named(b"id,text\n1,a\n2,\"b\n3,c\n");
+        assert!(open.contains("line 3") && open.contains("quotation mark"), "{open}");
+        let latin = named(b"text\na\ncaf~\n");
+        assert!(latin.contains("line 3") && latin.contains("UTF-8"), "{latin}");
+    }
     for empty in [&b""[..], b"\n\n", b"text\n", b"text"] {
         assert!(message("a.csv", empty, None).contains("holds no text"), "{empty:?}");
     }
