@@ -9,8 +9,8 @@ use super::error::{ConfigError, require, require_below_one};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// Text files, folders of them, and JSONL files with a `text` field; "-" is the standard
-    /// input. Default `["demo-data/corpus.jsonl"]`; the paper's presets leave it empty, because
+    /// Files of text, JSONL, Parquet, CSV or token ids, folders of them, or a folder of `nitp data prepare`; "-" is the
+    /// standard input. Default `["demo-data/corpus.jsonl"]`; the paper's presets leave it empty, because
     /// their text is not part of this project.
     pub paths: Vec<String>,
     /// One weight for each of `paths`, which then are the texts of a mixture: each row of a batch is from one of them,
@@ -33,6 +33,9 @@ pub struct DataConfig {
     /// 1; 0 holds nothing out and leaves a run without evaluations. Default 0.05.
     pub validation_fraction: f64,
 }
+
+/// Most texts of a mixture: each has at least one of a thousand rows.
+const MOST_TEXTS: usize = 1000;
 
 /// The value of [`DataConfig::tokenizer`] that makes each of the 256 bytes a token.
 pub const BYTE_TOKENIZER: &str = "byte";
@@ -79,6 +82,13 @@ impl DataConfig {
             format!("{weights:?}"),
             "each weight must be a number above 0",
             "Leave out the text whose weight is 0",
+        )?;
+        require(
+            cfg!(target_arch = "wasm32") || weights.len() <= MOST_TEXTS,
+            "data.weights",
+            format!("{} weights", weights.len()),
+            format!("at most {MOST_TEXTS} texts can be mixed"),
+            "Join texts in a folder, which is one text",
         )?;
         require(
             !self.tokenizer.trim().is_empty(),

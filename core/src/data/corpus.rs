@@ -279,7 +279,8 @@ impl CorpusBuilder {
             text.len()
         };
         self.note_left_out(tokenizer.left_out(&text[..end]));
-        text[end..].clone_into(&mut self.rest);
+        // A tokenizer without cuts keeps all of it, and no copy is made.
+        self.rest = if end == 0 && continues { text } else { text[end..].to_owned() };
         Ok(())
     }
 

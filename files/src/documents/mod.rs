@@ -19,6 +19,8 @@ use nitp_core::data::{Piece, TextDigest};
 
 use content::Content;
 
+use crate::prepared::is_prepared;
+
 pub use meter::Meter;
 pub use source::Source;
 
@@ -68,6 +70,11 @@ pub fn find(paths: &[impl AsRef<Path>], named: Named<'_>) -> Result<Found> {
         }
         let metadata = fs::metadata(path).map_err(|error| cannot_read(path, &error, named))?;
         if metadata.is_dir() {
+            ensure!(
+                !is_prepared(path),
+                "{} holds prepared tokens, which only training and evaluation read: give the text itself",
+                path.display()
+            );
             let (files, note) = folder::files(path)?;
             found.notes.extend(note);
             let new = files.into_iter().filter(|file| seen.is_new(file, canonical(file)));

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nitp_core::data::{Fingerprint, Tokenizer};
 use serde::{Deserialize, Serialize};
 
@@ -141,26 +141,21 @@ impl Index {
             }
             text => text.with_context(|| format!("reading {}", path.display()))?,
         };
-        #[derive(Deserialize)]
-        struct Head {
-            format: String,
-            version: u32,
-        }
-        match serde_json::from_str::<Head>(&text) {
-            Ok(head) if head.format == FORMAT && head.version != VERSION => bail!(
-                "{} has version {} of its format, and this program knows version {VERSION}: prepare \
-                 the text again with `nitp data prepare`",
-                path.display(),
-                head.version
-            ),
-            Ok(head) if head.format == FORMAT => {}
-            _ => bail!(
-                "{} is no index of token shards: `nitp data prepare` writes one",
-                path.display()
-            ),
-        }
-        let index: Self = serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged: prepare the text again", path.display()))?;
+        let name = path.display();
+        ensure!(
+            is_named(&text),
+            "{name} is no index of token shards: `nitp data prepare` writes one"
+        );
+        let damaged = || format!("{name} is damaged: prepare the text again");
+        let value: serde_json::Value = serde_json::from_str(&text).with_context(damaged)?;
+        let version = value.get("version").and_then(serde_json::Value::as_u64);
+        ensure!(
+            version.is_none_or(|version| version == u64::from(VERSION)),
+            "{name} has version {} of its format, and this program knows version {VERSION}: prepare the text again with \
+             `nitp data prepare`",
+            version.unwrap_or_default()
+        );
+        let index: Self = serde_json::from_value(value).with_context(damaged)?;
         index.check().with_context(|| format!("{} is damaged", path.display()))?;
         Ok(Some(index))
     }
@@ -213,9 +208,12 @@ impl Index {
 
 /// Whether `path` is a prepared folder.
 pub fn is_prepared(path: &Path) -> bool {
-    let text = fs::read(path.join(INDEX)).unwrap_or_default();
-    let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    value.get("format").and_then(serde_json::Value::as_str) == Some(FORMAT)
+    fs::read_to_string(path.join(INDEX)).is_ok_and(|text| is_named(&text))
+}
+
+/// Whether a text names the format; it may be damaged.
+fn is_named(text: &str) -> bool {
+    text.contains(&format!("{FORMAT:?}"))
 }
 
 /// The file of a shard.

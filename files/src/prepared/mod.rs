@@ -5,6 +5,7 @@
 //! tokenizer.json             the tokenizer, unless it is `byte`
 //! tokens-00000.safetensors   the first `shard_tokens` tokens; `nitp_core::data::Shard`
 //! tokens-00001.safetensors   ...
+//! .lock                      held while the folder is written
 //! ```
 //!
 //! [`prepare()`] writes such a folder from texts of any size; [`open()`] maps it into memory.

@@ -21,14 +21,18 @@ use crate::hex;
 pub fn open(folder: &Path, tokenizer: &Tokenizer) -> Result<TokenCorpus> {
     let (index, fingerprint) = complete_index(folder)?;
     if index.tokenizer != index::identity(tokenizer) {
-        let tokenizer = folder.join(TOKENIZER);
-        let given = match tokenizer.exists() {
-            true => format!("data.tokenizer={}", tokenizer.display()),
+        let file = folder.join(TOKENIZER);
+        let given = match file.exists() {
+            true => format!("data.tokenizer={}", file.display()),
             false => format!("data.tokenizer=byte and model.vocab_size={}", index.vocab_size),
         };
+        let end_of_text = match index.end_of_text {
+            None => "none".to_owned(),
+            Some(id) => tokenizer.token(id).unwrap_or_else(|| format!("the token {id}")),
+        };
         bail!(
-            "{} was prepared with another tokenizer, or another data.end_of_text, than the run has: set {given}, or \
-             prepare the text again with the tokenizer of the run",
+            "{} was prepared with another tokenizer, or another data.end_of_text, than the run has: set {given} and \
+             data.end_of_text={end_of_text}, or prepare the text again with the tokenizer of the run",
             folder.display()
         );
     }
@@ -64,7 +68,10 @@ fn complete_index(folder: &Path) -> Result<(Index, String)> {
 }
 
 /// The tokens of all shards, and the positions at which documents start.
-fn shards(folder: &Path, index: &Index) -> Result<(Shards, Vec<u64>)> {
+///
+/// # Errors
+/// If a shard is missing, cut short or damaged.
+pub fn shards(folder: &Path, index: &Index) -> Result<(Shards, Vec<u64>)> {
     let open = |shard| read(folder, shard, index.vocab_size);
     let shards: Vec<(Shard, Vec<u64>)> =
         index.shards.par_iter().map(open).collect::<Result<_>>()?;
@@ -74,7 +81,7 @@ fn shards(folder: &Path, index: &Index) -> Result<(Shards, Vec<u64>)> {
         starts.extend(of_shard.iter().map(|start| before + start));
     }
     ensure!(
-        starts.first() == Some(&0),
+        starts.first() == Some(&0) || shards.is_empty(),
         "{} is damaged: its first document does not start at its first token",
         folder.display()
     );

@@ -6,9 +6,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, Tokenizer};
+use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, Tokenizer, Tokens};
 
 use super::index::{Index, SourceEntry, State, TOKENIZER, identity};
+use super::open;
 use super::shard_writer::{self, Job};
 use super::text_reader::{self, Message};
 use crate::documents::{self, Changes, Meter, Part, Source};
@@ -59,15 +60,16 @@ pub fn prepare(
     ensure!(options.shard_tokens > 0, "a shard needs at least one token");
     let (index, _lock) = begin(folder, options)?;
     let state = index.state.clone().unwrap_or_default();
+    let (shards, starts) = open::shards(folder, &index)?;
+    let known = Known { tokens: Tokens::Shards(shards), starts };
     let (text, parts) = sync_channel(1);
-    let (shards, jobs) = sync_channel(1);
+    let (to_writer, jobs) = sync_channel(1);
     let meter = Meter::default();
     let (made, written) = thread::scope(|scope| {
         let (column, start, meter) = (options.text_column, &state, &meter);
         let reader = scope.spawn(move || text_reader::read(sources, column, start, meter, &text));
-        let skip = index.tokens - state.tokens;
         let writer = scope.spawn(move || shard_writer::write(folder, index, &jobs));
-        let mut maker = Maker::new(sources, options, state.clone(), skip, shards);
+        let mut maker = Maker::new(sources, options, state.clone(), &known, to_writer);
         let made = parts.iter().try_for_each(|message| {
             maker.take(message)?;
             told(Progress { bytes: meter.bytes(), tokens: maker.position() });
@@ -101,9 +103,13 @@ fn begin(folder: &Path, options: &Options<'_>) -> Result<(Index, File)> {
     let path = folder.join(LOCK);
     let is_new = Index::read(folder)?.is_none();
     if is_new {
+        // A preparation may have ended between the tokenizer and the index.
+        let is_tokenizer = fs::read(folder.join(TOKENIZER))
+            .is_ok_and(|it| it == options.tokenizer.to_json().into_bytes());
         let other = fs::read_dir(folder)?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .find(|it| ![LOCK, TOKENIZER].contains(&it.as_str()) && !whole_file::is_unfinished(it));
+            .filter(|name| name != LOCK && !whole_file::is_unfinished(name))
+            .find(|name| name != TOKENIZER || !is_tokenizer);
         if let Some(other) = other {
             bail!("{name} holds other files ({other}): give a new or empty folder as --out");
         }
@@ -150,8 +156,8 @@ struct Maker<'a> {
     /// Parts so far, and their digest.
     parts: u64,
     sha256: String,
-    /// Tokens that the shards before the beginning hold already.
-    skip: u64,
+    /// The tokens of earlier shards.
+    known: &'a Known,
     /// Tokens and documents that left the builder.
     tokens: u64,
     documents: u64,
@@ -160,6 +166,24 @@ struct Maker<'a> {
     digests: Vec<TextDigest>,
     changes: Changes,
     to: SyncSender<Job>,
+}
+
+/// The tokens that shards hold already, and the starts of their documents.
+struct Known {
+    tokens: Tokens,
+    starts: Vec<u64>,
+}
+
+impl Known {
+    /// Whether the tokens from `first` on are these, and documents start at these positions among them.
+    fn is(&self, first: usize, tokens: &[u32], starts: &[u64]) -> bool {
+        let end = first + tokens.len();
+        let part =
+            |position: usize| self.starts.partition_point(|&start| (start as usize) < position);
+        let known = &self.starts[part(first)..part(end)];
+        let starts = starts.iter().map(|start| first as u64 + start);
+        *self.tokens.get(first..end) == *tokens && known.iter().copied().eq(starts)
+    }
 }
 
 /// What is known at the end.
@@ -174,7 +198,7 @@ impl<'a> Maker<'a> {
         sources: &'a [Source],
         options: &'a Options<'a>,
         place: State,
-        skip: u64,
+        known: &'a Known,
         to: SyncSender<Job>,
     ) -> Self {
         let builder = CorpusBuilder::new(options.tokenizer.end_of_text());
@@ -184,7 +208,7 @@ impl<'a> Maker<'a> {
             builder: builder.with_left_out(place.left_out.clone()),
             parts: place.parts,
             sha256: place.sha256.clone(),
-            skip,
+            known,
             tokens: place.tokens,
             documents: place.documents,
             text_bytes: place.text_bytes,
@@ -262,12 +286,13 @@ impl<'a> Maker<'a> {
 
     /// Gives all whole shards to the writer.
     fn give(&mut self) -> Result<()> {
-        let known = self.skip.min(self.builder.len() as u64) as usize;
+        let first = self.tokens as usize;
+        let known = self.known.tokens.len().saturating_sub(first).min(self.builder.len());
         if known > 0 {
-            self.skip -= known as u64;
             let (tokens, starts) = self.builder.take(known);
             self.tokens += tokens.len() as u64;
             self.documents += starts.len() as u64;
+            ensure!(self.known.is(first, &tokens, &starts), text_reader::changed());
         }
         while self.builder.len() >= self.options.shard_tokens {
             self.give_shard(self.options.shard_tokens)?;

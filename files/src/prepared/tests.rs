@@ -160,6 +160,22 @@ fn another_text_or_other_options_do_not_go_on() {
     let error = text.prepare("stopped", 1000).unwrap_err().to_string();
     assert!(error.contains("the text has changed"), "{error}");
     assert!(files(&out) == before);
+    // Text of the document in which the shards end, and so not before the place at which it goes on.
+    fs::remove_dir_all(&out).unwrap();
+    let text = Text::new();
+    let (long, out) = (fs::read_to_string(&text.paths[1]).unwrap(), text.out("stopped"));
+    stop_after(&text, 60);
+    fs::write(&text.paths[1], long.replacen("time", "Time", 1)).unwrap();
+    let before = files(&out);
+    let error = text.prepare("stopped", 1000).unwrap_err().to_string();
+    assert!(error.contains("the text has changed"), "{error}");
+    assert!(files(&out) == before);
+    fs::write(&text.paths[1], long).unwrap();
+    assert!(text.prepare("stopped", 1000).unwrap().fingerprint.is_some());
+    fs::create_dir(text.out("tokenizers")).unwrap();
+    fs::write(text.out("tokenizers").join(TOKENIZER), "mine").unwrap();
+    let error = text.prepare("tokenizers", 1000).unwrap_err().to_string();
+    assert!(error.contains("holds other files (tokenizer.json)"), "{error}");
     fs::write(text.out("other"), "x").unwrap();
     fs::create_dir(text.out("used")).unwrap();
     fs::write(text.out("used").join("notes.txt"), "mine").unwrap();
@@ -230,7 +246,8 @@ fn damaged_folders_are_named() {
         ("\"shard_tokens\": 10000", "\"shard_tokens\": 9999", "each shard has 9999"),
         ("\"documents\"", "\"papers\"", "is damaged"),
         ("nitp-tokens", "others", "no index of token shards"),
-        ("{", "", "no index of token shards"),
+        ("{", "", "index.json is damaged"),
+        ("\"shards\"", "\"shards", "index.json is damaged"),
     ] {
         fs::write(folder.join(INDEX), index.replacen(from, to, 1)).unwrap();
         fails(expected);

@@ -64,7 +64,8 @@ pub fn read(
     Ok(())
 }
 
-fn changed() -> &'static str {
+/// What to say of another text.
+pub fn changed() -> &'static str {
     "the text has changed since the preparation began: prepare it in another folder, with another --out"
 }
 

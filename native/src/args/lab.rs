@@ -23,7 +23,8 @@ pub struct LabArgs {
     /// The configuration that all arms share
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Files of text, JSONL, Parquet, CSV or token ids, or folders of them, also as .gz or .zst
+    /// Files of text, JSONL, Parquet, CSV or token ids, folders of them, also as .gz or .zst, or a
+    /// folder of `nitp data prepare`
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// Mix the texts of --data: a weight for each path, by which the rows of the batches are divided

@@ -156,10 +156,10 @@ pub struct GuiArgs {
     pub link: Option<String>,
 }
 
-/// Text for tokenizers.
+/// Text to tokenise.
 #[derive(Debug, Args)]
 pub struct TextArgs {
-    /// Files of text, JSONL, Parquet or CSV, or folders of them, also as .gz or .zst; `-` is the standard input
+    /// Files of text, JSONL, Parquet, CSV or token ids, or folders of them, also as .gz or .zst; `-` is the standard input
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub data: Vec<PathBuf>,
     /// The column of Parquet, CSV and TSV files that holds the text [default: `text`, or `content`]

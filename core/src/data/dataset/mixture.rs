@@ -2,7 +2,7 @@
 
 use super::super::sampler::{mix, permute};
 
-/// Rows in which the shares are exact.
+/// Rows in which the shares are exact, and so the most texts of a mixture.
 const PERIOD: u64 = 1000;
 
 /// Which of several texts each row of a run is from. Each period of 1000 rows has as many rows of a text as its weight
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_exact_in_each_period_and_each_text_is_read_in_order() {
+    fn shares_are_exact_in_each_period_and_no_row_of_a_text_is_left_out() {
         let mixture = Mixture::new(7, &[0.7, 1e-9, 2.0]);
         let mut next = [0; 3];
         let mut orders = Vec::new();

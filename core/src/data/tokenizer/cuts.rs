@@ -52,6 +52,11 @@ impl Cuts {
         })
     }
 
+    /// Whether there are safe places.
+    pub fn exist(&self) -> bool {
+        self.space.is_some() || self.line_break
+    }
+
     /// Whether a text can be cut after every line break between two visible ASCII characters.
     pub fn after_line_breaks(&self) -> bool {
         self.line_break
@@ -66,7 +71,7 @@ impl Cuts {
     pub fn pieces_of<'a>(&self, text: &'a str, size: usize) -> Vec<&'a str> {
         let mut pieces = Vec::new();
         let mut first = 0;
-        while (self.space.is_some() || self.line_break) && text.len() - first > size {
+        while self.exist() && text.len() - first > size {
             // Spaces and line breaks are one byte, so that each is the end of a character.
             let from = first + size;
             let Some((end, next)) = text.as_bytes()[from..]

@@ -158,6 +158,9 @@ impl HuggingFace {
         text: &str,
         each: &mut dyn FnMut(&[u32]) -> ControlFlow<()>,
     ) -> Result<usize, TokenizerError> {
+        if !self.cuts.exist() {
+            return Ok(0);
+        }
         let pieces = self.cuts.pieces(text);
         let (last, whole) = pieces.split_last().expect("a text has pieces");
         self.encode_pieces(whole, each)?;

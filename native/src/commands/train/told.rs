@@ -102,7 +102,7 @@ fn mixture(config: &Config, dataset: &Dataset, trained: f64) -> String {
     texts
         .map(|((source, share), path)| {
             format!(
-                "          {:>5.1} % of the rows from {path}: {} tokens, {:.1} epochs\n",
+                "          {:.1} % of the rows from {path}: {} tokens, {:.1} epochs\n",
                 100.0 * share,
                 thousands(source.corpus.len() as f64),
                 epochs(source, share * trained)
