@@ -6,9 +6,7 @@ use std::{env, fs};
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    // A package holds its own copy, by the link `shaders`; where Git makes no links, it is a file.
-    let places = [root.join("shaders"), root.join("../shaders")];
-    let shaders = places.into_iter().find(|place| place.is_dir()).expect("there are shaders");
+    let shaders = root.join("shaders");
     println!("cargo::rerun-if-changed={}", shaders.display());
     let mut text = table("SHADERS", &shaders);
     text += &table("SNIPPETS", &shaders.join("include"));

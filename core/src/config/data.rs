@@ -74,21 +74,21 @@ impl DataConfig {
             "data.weights",
             format!("{weights:?}"),
             format!("it must have one weight for each of the {} data.paths", self.paths.len()),
-            "Give as many weights as paths, or leave data.weights out",
+            "Set as many weights as paths, or leave data.weights out",
         )?;
         require(
             cfg!(target_arch = "wasm32") || weights.iter().all(|it| it.is_finite() && *it > 0.0),
             "data.weights",
             format!("{weights:?}"),
             "each weight must be a number above 0",
-            "Leave out the text whose weight is 0",
+            "Set each to a number above 0, or leave the text out",
         )?;
         require(
             cfg!(target_arch = "wasm32") || weights.len() <= MOST_TEXTS,
             "data.weights",
             format!("{} weights", weights.len()),
             format!("at most {MOST_TEXTS} texts can be mixed"),
-            "Join texts in a folder, which is one text",
+            "Set fewer paths: a folder of texts is one text",
         )?;
         require(
             !self.tokenizer.trim().is_empty(),

@@ -342,7 +342,7 @@ fn newest(folder: &Path) -> Option<SystemTime> {
 /// Serves a folder from a thread.
 fn serve(folder: PathBuf) -> (Arc<Server>, String) {
     let built = newest(&folder).expect("there is no page: run `cargo xtask web`");
-    for sources in ["web/src", "core/src", "shaders", "index.html"] {
+    for sources in ["web/src", "core/src", "core/shaders", "index.html"] {
         assert!(
             newest(&root().join(sources)) <= Some(built),
             "run `cargo xtask web`: the page is old"
