@@ -65,7 +65,10 @@ impl Tools {
 /// # Errors
 /// If the system is not Debian, the user is not root, or apt fails.
 pub fn ensure<'a>(tools: impl IntoIterator<Item = &'a Tools>) -> Result<()> {
-    let missing: Vec<&str> = tools.into_iter().flat_map(|tool| tool.missing()).copied().collect();
+    // Two stages may need the same tool.
+    let wanted: Vec<&Tools> = tools.into_iter().collect();
+    let wanted = Tools::ALL.iter().filter(|tool| wanted.contains(tool));
+    let missing: Vec<&str> = wanted.flat_map(|tool| tool.missing()).copied().collect();
     if missing.is_empty() {
         return Ok(());
     }
