@@ -30,7 +30,8 @@ enum Chore {
         /// Run only this stage
         stage: Option<ci::Stage>,
     },
-    /// Install the tools for the checks: a Vulkan driver, a wasm32 toolchain, npm, Chromium
+    /// Install the tools for the checks (a Vulkan driver, a wasm32 toolchain, npm, Chromium), or print apt's commands
+    /// for users who are not root
     Setup,
     /// Build the page into target/web/dist
     Web,
@@ -110,7 +111,11 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::DemoData => ci::succeed(&mut cargo_run("demo-data")),
         Chore::Ci { stage } => ci::run(stage),
-        Chore::Setup => setup::ensure(Tools::ALL),
+        Chore::Setup => {
+            setup::ensure(Tools::ALL)?;
+            println!("All tools for the checks are installed.");
+            Ok(())
+        }
         Chore::Web => web::run(),
         Chore::Serve { port } => {
             web::run()?;

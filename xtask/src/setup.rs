@@ -14,6 +14,9 @@ const DRIVER_FOLDERS: [&str; 2] = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d
 /// Debian's Rust for wasm32, for machines on which rustup cannot add the target.
 const WASM_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
+/// apt's command for the packages. What they recommend, the checks do not need.
+const INSTALL: [&str; 2] = ["install", "--no-install-recommends"];
+
 /// How this machine builds for wasm32.
 pub enum WasmToolchain {
     /// The target is installed for the current toolchain.
@@ -60,13 +63,16 @@ impl Tools {
 /// Installs the missing ones.
 ///
 /// # Errors
-/// If the system is not Debian, or apt fails.
+/// If the system is not Debian, the user is not root, or apt fails.
 pub fn ensure<'a>(tools: impl IntoIterator<Item = &'a Tools>) -> Result<()> {
-    let missing: Vec<&str> = tools.into_iter().flat_map(|tool| tool.missing()).copied().collect();
+    // Two stages may need the same tool.
+    let wanted: Vec<&Tools> = tools.into_iter().collect();
+    let wanted = Tools::ALL.iter().filter(|tool| wanted.contains(tool));
+    let missing: Vec<&str> = wanted.flat_map(|tool| tool.missing()).copied().collect();
     if missing.is_empty() {
         return Ok(());
     }
-    println!("==> installing {}", missing.join(", "));
+    println!("==> missing: {}", missing.join(", "));
     install(&missing)
 }
 
@@ -127,11 +133,10 @@ pub fn wasm_toolchain() -> Option<WasmToolchain> {
     .then_some(WasmToolchain::Debian)
 }
 
+/// Whether rustup is here and adds the target. It says itself what it loads, or why it cannot.
 fn rustup_adds_target() -> bool {
     Command::new("rustup")
         .args(["target", "add", "wasm32-unknown-unknown"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
 }
@@ -142,23 +147,27 @@ fn has_vulkan() -> bool {
         .any(|folder| std::fs::read_dir(folder).is_ok_and(|mut drivers| drivers.next().is_some()))
 }
 
+/// Installs Debian packages, as root. Anyone else is told the commands: nothing here asks for another user's rights.
 fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
-    if Command::new("apt-get").arg("--version").stdout(Stdio::null()).status().is_err() {
+    if !has_program("apt-get") {
         bail!("this needs {list}; install your system's packages of that kind and run it again");
     }
-    let mut prefix: Vec<&str> = vec!["apt-get"];
     if !is_root() {
-        prefix.insert(0, "sudo");
+        bail!(
+            "only root may install packages. Run these commands as root, and then this one again:\n\n  \
+             apt-get update\n  apt-get {} {list}",
+            INSTALL.join(" ")
+        );
     }
     let run = |arguments: &[&str]| {
-        let mut command = Command::new(prefix[0]);
-        succeed(command.args(&prefix[1..]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+        let mut command = Command::new("apt-get");
+        succeed(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
     };
     run(&["update", "--quiet"])?;
-    let mut arguments = vec!["install", "--quiet", "--yes", "--no-install-recommends"];
-    arguments.extend(packages);
-    run(&arguments)
+    // With --yes, apt would also remove packages that conflict, such as Debian's rustup with its rustc-web.
+    let unasked = ["--quiet", "--yes", "--no-remove"];
+    run(&[&INSTALL, &unasked[..], packages].concat())
 }
 
 fn is_root() -> bool {
