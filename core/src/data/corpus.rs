@@ -350,7 +350,7 @@ impl CorpusBuilder {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tokenizers"))]
 mod tests {
     use super::super::tokenizer_training::{END_OF_TEXT, train_bpe};
     use super::*;

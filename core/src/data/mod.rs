@@ -10,6 +10,7 @@ mod sampler;
 mod shards;
 mod split;
 mod tokenizer;
+#[cfg(feature = "tokenizers")]
 pub mod tokenizer_training;
 
 pub use batch::{Batch, IGNORED_LABEL};

@@ -12,7 +12,7 @@ use tokenizers::{AddedToken, Model, NormalizerWrapper, TokenizerBuilder};
 use crate::config::MAX_VOCAB;
 
 /// The token that ends a document; it always has id 0, before the 256 bytes.
-pub const END_OF_TEXT: &str = "<|endoftext|>";
+pub use super::tokenizer::END_OF_TEXT;
 
 /// The smallest vocabulary: 256 bytes and [`END_OF_TEXT`], with no merge at all.
 pub const MIN_VOCAB_SIZE: usize = 257;

@@ -79,7 +79,7 @@ pub fn prepare(
         drop(parts);
         let read = reader.join().expect("the reader does not panic");
         // The reader's error ends the parts. An error here ends the reader, whose error then says no more.
-        let made = made.and_then(|()| read).and_then(|()| maker.finish());
+        let made = made.and(read).and_then(|()| maker.finish());
         (made, writer.join().expect("the writer does not panic"))
     });
     // The writer's error ends the others, so that it comes first.

@@ -1,16 +1,21 @@
 //! Errors of tokenizers and of texts for them.
 
-use thiserror::Error;
+use std::error::Error;
 
 /// A tokenizer that can't be used, or a text that it can't encode.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
     /// The text is no `tokenizer.json`.
     #[error(
         "not a Hugging Face tokenizer.json: {0}. Give the file that the tokenizers library saves \
          (`nitp tokenizer train` makes one), or set data.tokenizer = \"byte\""
     )]
-    Syntax(#[source] tokenizers::Error),
+    Syntax(#[source] Box<dyn Error + Send + Sync>),
+    /// The program has only the byte tokenizer.
+    #[error(
+        "this program was built without tokenizers (the feature `tokenizers` of nitp-core): set data.tokenizer = \"byte\""
+    )]
+    Absent,
     /// A part of the file that would make the library panic or take all memory.
     #[error(
         "the tokenizer.json can't be used: {place}: {reason}. Correct the file, or use another \
@@ -64,7 +69,7 @@ pub enum TokenizerError {
         /// The beginning of the text.
         text: String,
         /// The library's error.
-        source: tokenizers::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// Characters without a token.
     #[error(

@@ -20,6 +20,8 @@ use super::growth::Growth;
 use super::safe::contained;
 use super::validate;
 
+pub use super::decoding_steps::Steps;
+
 /// Pieces that are tokenised in parallel before their ids are passed on.
 const PIECES: usize = 64;
 
@@ -263,9 +265,9 @@ impl HuggingFace {
         self.tokenizer.id_to_token(id).filter(|token| !special.is_special_token(token))
     }
 
-    /// The decoder.
-    pub fn decoder(&self) -> Option<&DecoderWrapper> {
-        self.tokenizer.get_decoder()
+    /// The steps of its decoder, if all are known.
+    pub fn decoding_steps(&self) -> Option<Steps> {
+        Steps::of(self.tokenizer.get_decoder())
     }
 
     /// The bytes that a token of a byte-level vocabulary represents; its own UTF-8 bytes if it has other characters.
@@ -341,7 +343,7 @@ impl HuggingFace {
         if token.len() == 6 && token.starts_with("<0x") && token.ends_with('>') {
             return 1; // a byte that has no other token
         }
-        let length = match self.decoder() {
+        let length = match self.tokenizer.get_decoder() {
             // One character represents one byte.
             Some(decoder) if is_byte_level(decoder) => token.chars().count(),
             Some(decoder) => {

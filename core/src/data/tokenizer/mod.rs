@@ -1,18 +1,29 @@
 //! Conversion between text and token ids: by bytes, or by a Hugging Face `tokenizer.json`.
 
 mod bytes;
+#[cfg(feature = "tokenizers")]
 mod cuts;
+#[cfg(feature = "tokenizers")]
+mod decoding_steps;
+#[cfg(feature = "tokenizers")]
 mod end_of_text;
 mod error;
+#[cfg(feature = "tokenizers")]
 mod expression;
+#[cfg(feature = "tokenizers")]
 mod growth;
+#[cfg_attr(not(feature = "tokenizers"), path = "absent.rs")]
 mod hugging_face;
+#[cfg(feature = "tokenizers")]
 mod precompiled;
 mod safe;
+#[cfg(feature = "tokenizers")]
 mod splits;
 mod streaming;
-#[cfg(test)]
+#[cfg(all(test, feature = "tokenizers"))]
 mod tests;
+mod utf8;
+#[cfg(feature = "tokenizers")]
 mod validate;
 
 use std::collections::BTreeMap;
@@ -22,9 +33,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::corpus::TokenCorpus;
-use super::tokenizer_training::END_OF_TEXT;
 use crate::config::{AUTO_END_OF_TEXT, BYTE_TOKENIZER, NO_END_OF_TEXT};
 use bytes::{BYTES, byte_json};
+
+pub use bytes::END_OF_TEXT;
 
 pub use error::TokenizerError;
 pub use hugging_face::HuggingFace;
