@@ -109,12 +109,12 @@ fn a_prepared_text_is_the_text() {
 #[test]
 fn a_stopped_preparation_goes_on_and_ends_with_the_same_files() {
     let text = Text::new();
-    let whole = text.prepare("whole", 1000).unwrap();
+    let whole = text.prepare("whole", 4000).unwrap();
     let expected = files(&text.out("whole"));
-    let again = text.prepare("whole", 1000).unwrap_err().to_string();
+    let again = text.prepare("whole", 4000).unwrap_err().to_string();
     assert!(again.contains("is prepared already"), "{again}");
     // As if the process had been killed after each of the shards, in turn.
-    for shards in (0..whole.shards.len()).step_by(7) {
+    for shards in (0..whole.shards.len()).step_by(3) {
         let out = text.out("stopped");
         let mut left: Vec<_> = expected.clone();
         left.retain(|(name, _)| name == TOKENIZER || name < &file_name(shards));
@@ -122,7 +122,7 @@ fn a_stopped_preparation_goes_on_and_ends_with_the_same_files() {
         assert!(stopped.fingerprint.is_none() && stopped.shards.len() == shards);
         let error = format!("{:#}", open(&out, &text.tokenizer).unwrap_err());
         assert!(error.contains("has not ended"), "{error}");
-        let index = text.prepare("stopped", 1000).unwrap();
+        let index = text.prepare("stopped", 4000).unwrap();
         assert_eq!(index, whole, "{shards}");
         assert!(files(&out) == expected, "{shards}");
         fs::remove_dir_all(out).unwrap();
@@ -134,11 +134,11 @@ fn stop_after(text: &Text, shards: usize) -> Index {
     let out = text.out("stopped");
     // The name of the next shard is taken by a folder, which no file can replace.
     fs::create_dir_all(&out).unwrap();
-    Index::new(&text.tokenizer, 1000).write(&out).unwrap();
+    Index::new(&text.tokenizer, 4000).write(&out).unwrap();
     fs::write(out.join(TOKENIZER), text.tokenizer.to_json()).unwrap();
     let blocked = out.join(file_name(shards));
     fs::create_dir(&blocked).unwrap();
-    let error = format!("{:#}", text.prepare("stopped", 1000).unwrap_err());
+    let error = format!("{:#}", text.prepare("stopped", 4000).unwrap_err());
     assert!(error.contains(&file_name(shards)), "{error}");
     fs::remove_dir(&blocked).unwrap();
     Index::read(&out).unwrap().unwrap()
@@ -147,31 +147,31 @@ fn stop_after(text: &Text, shards: usize) -> Index {
 #[test]
 fn another_text_or_other_options_do_not_go_on() {
     let text = Text::new();
-    stop_after(&text, 40);
+    stop_after(&text, 10);
     let error = text.prepare("stopped", 999).unwrap_err().to_string();
-    assert!(error.contains("begun with --shard-tokens 1000"), "{error}");
+    assert!(error.contains("begun with --shard-tokens 4000"), "{error}");
     let other = Tokenizer::new("byte", 257).unwrap();
-    let options = Options { tokenizer: &other, ..text.options(1000) };
+    let options = Options { tokenizer: &other, ..text.options(4000) };
     let out = text.out("stopped");
     let result = prepare(&text.sources(), &out, &options, |_| {}, |_| {});
     assert!(result.unwrap_err().to_string().contains("begun with another tokenizer"));
     fs::write(&text.paths[0], "{\"text\": \"another\"}\n").unwrap();
     let before = files(&out);
-    let error = text.prepare("stopped", 1000).unwrap_err().to_string();
+    let error = text.prepare("stopped", 4000).unwrap_err().to_string();
     assert!(error.contains("the text has changed"), "{error}");
     assert!(files(&out) == before);
     // Text of the document in which the shards end, and so not before the place at which it goes on.
     fs::remove_dir_all(&out).unwrap();
     let text = Text::new();
     let (long, out) = (fs::read_to_string(&text.paths[1]).unwrap(), text.out("stopped"));
-    stop_after(&text, 60);
+    stop_after(&text, 15);
     fs::write(&text.paths[1], long.replacen("time", "Time", 1)).unwrap();
     let before = files(&out);
-    let error = text.prepare("stopped", 1000).unwrap_err().to_string();
+    let error = text.prepare("stopped", 4000).unwrap_err().to_string();
     assert!(error.contains("the text has changed"), "{error}");
     assert!(files(&out) == before);
     fs::write(&text.paths[1], long).unwrap();
-    assert!(text.prepare("stopped", 1000).unwrap().fingerprint.is_some());
+    assert!(text.prepare("stopped", 4000).unwrap().fingerprint.is_some());
     fs::create_dir(text.out("tokenizers")).unwrap();
     fs::write(text.out("tokenizers").join(TOKENIZER), "mine").unwrap();
     let error = text.prepare("tokenizers", 1000).unwrap_err().to_string();
@@ -195,13 +195,13 @@ fn another_text_or_other_options_do_not_go_on() {
 fn bad_text_leaves_the_shards_before_it() {
     let text = Text::new();
     fs::write(&text.paths[2], 60_000u16.to_le_bytes()).unwrap();
-    let error = format!("{:#}", text.prepare("bad", 1000).unwrap_err());
+    let error = format!("{:#}", text.prepare("bad", 4000).unwrap_err());
     assert!(error.contains("c.bin") && error.contains("60000"), "{error}");
     let index = Index::read(&text.out("bad")).unwrap().unwrap();
-    assert!(index.shards.len() > 40 && index.fingerprint.is_none());
+    assert!(index.shards.len() > 10 && index.fingerprint.is_none());
     // Mended, it goes on.
     fs::write(&text.paths[2], 200u16.to_le_bytes()).unwrap();
-    assert!(text.prepare("bad", 1000).unwrap().fingerprint.is_some());
+    assert!(text.prepare("bad", 4000).unwrap().fingerprint.is_some());
     // An error of `told` can't happen; that of the text comes before a half-filled shard is written.
     fs::write(&text.paths[0], "{\"text\": 3}\n").unwrap();
     let calls = Cell::new(0);

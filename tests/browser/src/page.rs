@@ -418,7 +418,7 @@ fn a_screen_reader_finds_and_sets_everything() {
     let hash = browser.script("return location.hash");
     assert!(hash.as_str().unwrap_or_default().contains("train.seed=7"), "{hash}");
     browser.press(&[], '6');
-    browser.click("Go on with it");
+    browser.click("Continue the text");
     let said = || browser.script("return document.getElementById('mirror').textContent");
     let begin = Instant::now();
     while !said().as_str().unwrap_or_default().contains("Likeliest tokens after") {

@@ -28,7 +28,7 @@ impl App {
             let (words, about) = match self.known.phase {
                 _ if self.preparing => ("Preparing…", "Reading the text and making the models"),
                 Phase::Empty => ("▶ Start", "Train both models (Space)"),
-                Phase::Finished => ("▶ Start anew", "Train both models from the beginning"),
+                Phase::Finished => ("▶ Restart", "Train both models from the beginning"),
                 Phase::Paused => ("▶ Continue", "Continue both (Space)"),
                 Phase::Running => ("Pause", "Pause both (Space)"),
             };
@@ -45,7 +45,7 @@ impl App {
             }
             if matches!(self.known.phase, Phase::Paused | Phase::Running) {
                 let about = "From step 0, with the current settings";
-                if ui.button("Start anew").on_hover_text(about).clicked() {
+                if ui.button("Restart").on_hover_text(about).clicked() {
                     self.start(usize::MAX);
                 }
             }
@@ -55,7 +55,7 @@ impl App {
         if self.has_changed() && !self.preparing {
             ui.colored_label(
                 ui.visuals().warn_fg_color,
-                "The settings differ from those of the runs shown: \"Start anew\" applies them, \
+                "The settings differ from those of the runs shown: \"Restart\" applies them, \
                  \"Continue\" keeps the old ones.",
             );
         }
@@ -134,7 +134,7 @@ fn message(ui: &mut Ui, color: egui::Color32, text: &str) -> bool {
         .show(ui, |ui| {
             ui.horizontal_top(|ui| {
                 let close =
-                    ui.button("×").accessible_name("Put away").on_hover_text("Put away").clicked();
+                    ui.button("×").accessible_name("Close").on_hover_text("Close").clicked();
                 ui.add(egui::Label::new(RichText::new(text).color(color)).wrap());
                 close
             })

@@ -13,14 +13,14 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     let Some(moe) = moe else {
         ui.label(
             "This model is dense. For experts, choose the preset tiny-moe, or switch on \"Mixture of \
-             experts\" under Model, and start anew.",
+             experts\" under Model, and press Restart.",
         );
         return;
     };
     let dark = ui.visuals().dark_mode;
     ui.label(format!(
-        "From block {} on, each token goes to {} of {} experts. With equal loads a row has one colour: \
-         the balance loss pushes towards that.",
+        "From block {} on, each token goes to {} of {} experts. The balance loss pushes towards equal \
+         loads, which give a row one colour.",
         moe.first_k_dense_replace + 1,
         moe.num_experts_per_tok,
         moe.num_experts

@@ -123,7 +123,7 @@ fn spectrum(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
         "Spectrum",
         |ui| drop(ui.strong("Spectrum")),
         |ui| {
-            ui.small("Share of the variance along each principal axis, on a log scale. A steep fall: few directions do all the work.");
+            ui.small("Share of the variance along each principal axis, on a log scale. A steep fall means that few directions hold most of the variance.");
             log_plot("spectrum", "axis").legend(Legend::default()).show(ui, |plot| {
                 for (lane, it) in shown {
                     let total: f32 = it.geometry.spectrum.iter().sum();
@@ -146,7 +146,7 @@ fn cosines(ui: &mut Ui, shown: &[(Lane, &Snapshot)], dark: bool) {
         "Cosines of pairs",
         |ui| drop(ui.strong("Cosines of pairs")),
         |ui| {
-            ui.small("How alike two hidden states are, over all pairs of the shown tokens: -1 opposite, 0 unrelated, 1 the same way.");
+            ui.small("Cosine similarity of hidden states, over all pairs of the shown tokens: -1 for opposite directions, 0 for orthogonal ones, 1 for the same direction.");
             quiet_plot("cosines", 190.0)
                 .legend(Legend::default())
                 .include_x(-1.0)

@@ -156,8 +156,8 @@ impl Runs {
 pub fn show(ui: &mut Ui, runs: &mut Runs, known: &Known, host: &mut dyn Host) -> Option<String> {
     let mut chosen = None;
     ui.label(
-        "The runs under way, and those of this visit that they took the place of: overlay their \
-         curves, or go back to their settings.",
+        "The current runs and the earlier runs of this visit. Overlay their curves, or return to the settings \
+         of a run.",
     );
     if known.histories.is_empty() {
         ui.weak("There are none yet: press Start.");

@@ -20,9 +20,9 @@ const FLAT: f64 = 1e-4;
 /// The tab.
 pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     ui.label(
-        "Next-token prediction only pins down what the unembedding reads. In every other direction \
-         the loss is flat: the hidden state may drift there, and states may fall together. NITP \
-         asks the same state for something more, and that bends the flat directions upwards.",
+        "The next-token loss depends on a hidden state only through the logits. In directions that hardly \
+         change the logits, the loss is flat: a hidden state may drift there, and different states may \
+         become alike. The NITP loss depends on the same hidden state, and adds curvature in flat directions.",
     );
     look::text_field(ui, look, known);
     let narrow = ui.available_width() < 560.0;
@@ -39,14 +39,14 @@ pub fn show(ui: &mut Ui, look: &mut Look, known: &Known) {
     }
     ui.add_space(6.0);
     ui.small(
-        "Read it so: each place on the x axis is a direction in which the hidden state h of the chosen \
-         token could move, sorted by how much the next-token loss cares. The blue line is that \
-         curvature, the spectrum of W^T (diag p - p p^T) W; where it dives, the loss is flat (the \
-         paper's Theorem 3.2 calls these directions unconstrained). The orange line adds NITP's \
-         curvature, computed exactly through its head, along the same directions; the thin one is the \
-         spectrum of NITP's Hessian by itself, along its own directions. The dashed line is \
-         \u{3bb}s/r\u{b2} of Lemma 3.1: what every direction orthogonal to the prediction gains in the \
-         prediction's own space. Negative curvatures are left out of a log scale.",
+        "Each place on the x axis is a direction in which the hidden state h of the chosen token can move. \
+         Directions are sorted by the curvature of the next-token loss, the blue line: the eigenvalues of \
+         W^T (diag p - p p^T) W. Where the blue line falls, the loss is flat; Theorem 3.2 of the paper calls \
+         these directions unconstrained. The orange line is the sum with NITP's curvature in the same \
+         directions, computed through NITP's head. The thin orange line has the eigenvalues of NITP's own \
+         Hessian. The dashed line is \u{3bb}s/r\u{b2} of Lemma 3.1: the curvature that NITP adds, in the \
+         space of the prediction, in every direction orthogonal to the prediction. A log scale can't show \
+         negative curvatures.",
     );
 }
 
@@ -111,12 +111,12 @@ fn one(ui: &mut Ui, lane: Lane, look: &mut Look, known: &Known) {
             ));
         }
         None if lane == Lane::Ntp => {
-            ui.label("Nothing lifts them: this model trains without NITP.");
+            ui.label("This model trains without NITP, so that no other loss adds curvature.");
         }
         None => {
             ui.label(
-                "Its lift is shown for the cosine loss at the post-norm state, and for a token \
-                 that has a successor.",
+                "NITP's curvature is shown for the cosine loss at the post-norm state, and for a token that \
+                 has a next token.",
             );
         }
     }

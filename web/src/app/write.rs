@@ -28,7 +28,7 @@ pub fn show(ui: &mut Ui, write: &mut Write, known: &Known) -> Option<Command> {
     ui.add(field).labelled_by(label.id);
     ui.horizontal_wrapped(|ui| {
         let ready = known.phase != Phase::Empty;
-        let button = egui::Button::new("Go on with it");
+        let button = egui::Button::new("Continue the text");
         let about = "Samples from the likeliest tokens that together reach 95 %. During training the \
                      weights change between tokens: pause first for the text of one step.";
         if ui.add_enabled(ready, button).on_hover_text(about).clicked() {

@@ -123,7 +123,7 @@ fn a_visitor_starts_and_looks_around() {
         ("Hidden states", "Colour by"),
         ("Why it works", "directions have a next-token curvature below"),
         ("Experts", "This model is dense"),
-        ("Text", "Go on with it"),
+        ("Text", "Continue the text"),
         ("Runs", "The runs under way"),
     ] {
         visit.press(tab);
@@ -140,7 +140,7 @@ fn a_prompt_is_gone_on_with_by_both() {
     visit.until("Finished");
     visit.harness.key_press(Key::Num6);
     visit.harness.run_steps(2);
-    visit.press("Go on with it");
+    visit.press("Continue the text");
     visit.harness.run_steps(200);
     for lane in Lane::ALL {
         let written = &visit.harness.state().known.written[&lane];
@@ -223,7 +223,7 @@ fn runs_that_are_left_are_listed_and_taken_along() {
     visit.until("Ready");
     visit.press("▶ Start");
     visit.until("Finished");
-    visit.press("▶ Start anew");
+    visit.press("▶ Restart");
     visit.until("Finished");
     visit.press("Runs");
     assert!(visit.shows("held-out loss"));
@@ -287,7 +287,7 @@ fn what_is_wrong_can_be_read_and_put_away() {
     let mut visit = Visit::new("preset=mimi", [1280.0, 900.0]);
     visit.until("Ready");
     assert!(visit.shows("The link can't be followed"));
-    visit.press("Put away");
+    visit.press("Close");
     assert!(!visit.shows("The link can't be followed"));
     let short = vec![File { name: "short.txt".to_owned(), bytes: b"one two".to_vec() }];
     visit.seen.borrow_mut().chosen.push((Choice::Text, short));
