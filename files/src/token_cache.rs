@@ -5,6 +5,7 @@
 //! mapped: the check reads all of it anyway, and a mapped file that another process truncates would kill this process.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -43,10 +44,20 @@ pub fn corpus(
     data: &DataConfig,
     named: Named<'_>,
     tokenizer: &Tokenizer,
-    mut warn: impl FnMut(String),
+    warn: impl FnMut(String),
 ) -> Result<TokenCorpus> {
+    Ok(corpus_and_digests(data, named, tokenizer, warn)?.0)
+}
+
+/// Like [`corpus`], with the digest of each file; none of prepared text.
+fn corpus_and_digests(
+    data: &DataConfig,
+    named: Named<'_>,
+    tokenizer: &Tokenizer,
+    mut warn: impl FnMut(String),
+) -> Result<(TokenCorpus, Vec<(String, TextDigest)>)> {
     if let Some(folder) = prepared_folder(&data.paths)? {
-        return prepared::open(folder, tokenizer);
+        return Ok((prepared::open(folder, tokenizer)?, Vec::new()));
     }
     whole_file::clear_abandoned(&cache::folder());
     let Found { sources, notes } = documents::find(&data.paths, named)?;
@@ -55,10 +66,11 @@ pub fn corpus(
     let digests: Vec<TextDigest> =
         sources.par_iter().map(|source| source.digest(column)).collect::<Result<_>>()?;
     documents::equal_texts(&sources, &digests).into_iter().for_each(&mut warn);
+    let names: Vec<String> = sources.iter().map(Source::name).collect();
     let mut fingerprint = fingerprint(tokenizer, &digests);
     let path = |fingerprint: &str| cache::folder().join(format!("{fingerprint}.tokens"));
     match open(&path(&fingerprint), tokenizer, &fingerprint) {
-        Ok(Some(corpus)) => return Ok(corpus),
+        Ok(Some(corpus)) => return Ok((corpus, names.into_iter().zip(digests).collect())),
         Ok(None) => {}
         Err(error) => warn(format!("the token cache is made anew: {error:#}")),
     }
@@ -81,7 +93,8 @@ pub fn corpus(
             "the tokens could not be cached and stay in memory ({error:#}); set NITP_CACHE_DIR to a writable folder"
         ));
     }
-    Ok(TokenCorpus::new(tokenised, tokenizer.end_of_text(), fingerprint))
+    let corpus = TokenCorpus::new(tokenised, tokenizer.end_of_text(), fingerprint);
+    Ok((corpus, names.into_iter().zip(read).collect()))
 }
 
 /// The corpora of `data`: one for each path if `data.weights` mixes them, or one of all paths.
@@ -97,9 +110,22 @@ pub fn corpora(
     if data.weights.is_empty() {
         return Ok(vec![corpus(data, named, tokenizer, warn)?]);
     }
-    let paths = data.paths.iter();
-    let one = |path: &String| DataConfig { paths: vec![path.clone()], ..data.clone() };
-    paths.map(|path| corpus(&one(path), named, tokenizer, &mut warn)).collect()
+    let (mut corpora, mut known) = (Vec::new(), HashMap::new());
+    for (number, path) in data.paths.iter().enumerate() {
+        let one = DataConfig { paths: vec![path.clone()], ..data.clone() };
+        let (corpus, files) = corpus_and_digests(&one, named, tokenizer, &mut warn)?;
+        corpora.push(corpus);
+        for (name, digest) in files {
+            let (first, of) = known.entry(digest).or_insert_with(|| (name.clone(), number));
+            if *of != number {
+                warn(format!(
+                    "{first} and {name} hold the same text, and belong to two texts of the mixture. Some of it may be \
+                     held out in one and trained on in the other: give it once, with a larger weight"
+                ));
+            }
+        }
+    }
+    Ok(corpora)
 }
 
 /// Batches of the text of a configuration, and notes about the text.
@@ -132,8 +158,8 @@ fn prepared_folder(paths: &[String]) -> Result<Option<&Path>> {
     let other = paths.find(|&path| path != folder);
     ensure!(
         other.is_none(),
-        "{} holds prepared tokens, which are not joined with other text ({}): prepare all of it together, or mix \
-         both with --weights",
+        "{} holds prepared tokens, which are not joined with other text ({}): give one of them, or prepare all \
+         of the text together",
         folder.display(),
         other.unwrap_or(folder).display()
     );

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use nitp_core::config::{BYTE_TOKENIZER, Config, load, preset};
+use nitp_core::config::{BYTE_TOKENIZER, Config, overlay, preset};
 
 use crate::args::{ConfigArgs, LabArgs, RunArgs};
 use crate::hugging_face;
@@ -15,7 +15,9 @@ const SOURCE_TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The preset, the file and the `--set`s.
 pub fn config(args: &ConfigArgs) -> Result<Config> {
-    layered(args, None, &[])
+    let config = layered(args, None, &[])?;
+    config.validate()?;
+    Ok(config)
 }
 
 /// Like [`config`], overridden by the options of `train` and `trace`. Paths become absolute, so that the run can be
@@ -41,7 +43,7 @@ pub fn lab_config(args: &LabArgs) -> Result<Config> {
 /// The configuration of a resumed run, overridden by options.
 pub fn override_config(config: Config, args: &RunArgs) -> Result<Config> {
     let sets: Vec<String> = args.config.sets.iter().cloned().chain(single_keys(args)).collect();
-    let mut config = load(config, None, &sets)?;
+    let mut config = overlay(config, None, &sets)?;
     set_data(&mut config, &args.data, &args.weights)?;
     resolve_paths(&mut config);
     Ok(config)
@@ -79,7 +81,7 @@ fn layered(args: &ConfigArgs, base: Option<Config>, last: &[String]) -> Result<C
     };
     let file = text.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
     let sets: Vec<String> = args.sets.iter().chain(last).cloned().collect();
-    Ok(load(base, file, &sets)?)
+    Ok(overlay(base, file, &sets)?)
 }
 
 /// The options that stand for one key each.
@@ -96,7 +98,7 @@ pub fn text_column(name: Option<&str>) -> Option<String> {
 
 fn set_data(config: &mut Config, data: &[PathBuf], weights: &[f64]) -> Result<()> {
     if data.is_empty() {
-        return Ok(());
+        return Ok(config.validate()?);
     }
     // Those of other paths, unless as many.
     if !weights.is_empty() || config.data.weights.len() != data.len() {

@@ -31,6 +31,20 @@ pub fn load(
     toml_text: Option<(&str, &str)>,
     sets: &[String],
 ) -> Result<Config, ConfigError> {
+    let config = overlay(base, toml_text, sets)?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// Like [`load()`], for a configuration that is not complete yet and not validated.
+///
+/// # Errors
+/// Those of [`load()`], but not those of [`Config::validate`].
+pub fn overlay(
+    base: Config,
+    toml_text: Option<(&str, &str)>,
+    sets: &[String],
+) -> Result<Config, ConfigError> {
     let mut layers = Layers::over(&base)?;
     if let Some((name, text)) = toml_text {
         let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
@@ -42,9 +56,7 @@ pub fn load(
     for set in sets {
         layers.lay_set(set)?;
     }
-    let config = layers.config()?;
-    config.validate()?;
-    Ok(config)
+    layers.config()
 }
 
 /// Name of the base configuration in messages.

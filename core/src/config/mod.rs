@@ -25,7 +25,7 @@ pub use cost::{FlopsPerToken, ParameterCounts, flops_per_token, parameter_counts
 pub use data::{AUTO_END_OF_TEXT, BYTE_TOKENIZER, DataConfig, NO_END_OF_TEXT};
 pub use error::ConfigError;
 pub use limits::MAX_VOCAB;
-pub use load::load;
+pub use load::{load, overlay};
 pub use model::{MAX_HEAD_DIM, ModelConfig, MoeConfig};
 pub use nitp::{NitpConfig, NitpLoss, Projector, Regularizer, Shift, Source};
 pub use presets::{preset, preset_names};

@@ -91,9 +91,9 @@ pub struct SourceEntry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Parts of the text before the place.
+    /// Parts of the text before the place, and ends of files.
     pub parts: u64,
-    /// Digest of these parts.
+    /// Digest of them.
     pub sha256: String,
     /// Their tokens.
     pub tokens: u64,
@@ -191,8 +191,25 @@ impl Index {
                 && sum(|it| it.documents) == Some(self.documents),
             "its counts are not the sums of those of its shards"
         );
+        let of_files = |count: fn(&SourceEntry) -> u64, sources: &[SourceEntry]| {
+            sources.iter().try_fold(0u64, |sum, source| sum.checked_add(count(source)))
+        };
+        let counts =
+            |sources| (of_files(|it| it.tokens, sources), of_files(|it| it.documents, sources));
+        if self.fingerprint.is_some() {
+            ensure!(
+                counts(&self.sources) == (Some(self.tokens), Some(self.documents)),
+                "its counts are not the sums of those of the text's files"
+            );
+        }
         if let Some(state) = &self.state {
-            ensure!(state.tokens <= self.tokens, "its state lies beyond its shards");
+            let (tokens, documents) = counts(&state.sources);
+            ensure!(
+                state.tokens <= self.tokens
+                    && tokens.is_some_and(|tokens| tokens <= state.tokens)
+                    && documents.is_some_and(|documents| documents <= state.documents),
+                "its state does not agree with its shards"
+            );
         }
         Ok(())
     }

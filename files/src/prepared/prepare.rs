@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, Tokenizer, Tokens};
 
-use super::index::{Index, SourceEntry, State, TOKENIZER, identity};
+use super::index::{INDEX, Index, SourceEntry, State, TOKENIZER, identity};
 use super::open;
 use super::shard_writer::{self, Job};
 use super::text_reader::{self, Message};
@@ -58,7 +58,7 @@ pub fn prepare(
     mut warn: impl FnMut(String),
 ) -> Result<Index> {
     ensure!(options.shard_tokens > 0, "a shard needs at least one token");
-    let (index, _lock) = begin(folder, options)?;
+    let (index, _lock) = begin(folder, options, &mut warn)?;
     let state = index.state.clone().unwrap_or_default();
     let (shards, starts) = open::shards(folder, &index)?;
     let known = Known { tokens: Tokens::Shards(shards), starts };
@@ -97,26 +97,29 @@ pub fn prepare(
 }
 
 /// Makes or continues a folder, and locks it.
-fn begin(folder: &Path, options: &Options<'_>) -> Result<(Index, File)> {
+fn begin(
+    folder: &Path,
+    options: &Options<'_>,
+    warn: &mut impl FnMut(String),
+) -> Result<(Index, File)> {
     let name = folder.display();
     fs::create_dir_all(folder).with_context(|| format!("creating {name}"))?;
-    let path = folder.join(LOCK);
-    let is_new = Index::read(folder)?.is_none();
-    if is_new {
-        // A preparation may have ended between the tokenizer and the index.
-        let is_tokenizer = fs::read(folder.join(TOKENIZER))
-            .is_ok_and(|it| it == options.tokenizer.to_json().into_bytes());
-        let other = fs::read_dir(folder)?
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name != LOCK && !whole_file::is_unfinished(name))
-            .find(|name| name != TOKENIZER || !is_tokenizer);
-        if let Some(other) = other {
-            bail!("{name} holds other files ({other}): give a new or empty folder as --out");
-        }
+    match Index::read(folder)? {
+        Some(index) => check_open(folder, &index)?,
+        None => check_free(folder, options)?,
     }
+    let path = folder.join(LOCK);
     let lock = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
-    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-        bail!("another process prepares text in {name}: wait for its end, or give another --out");
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "another process prepares text in {name}: wait for its end, or give another --out"
+            )
+        }
+        Err(TryLockError::Error(_)) => warn(format!(
+            "the file system of {name} has no locks: make sure that no other process prepares text there"
+        )),
     }
     whole_file::clear_abandoned(folder);
     // Read under the lock: another process may just have ended.
@@ -129,11 +132,7 @@ fn begin(folder: &Path, options: &Options<'_>) -> Result<(Index, File)> {
         index.write(folder)?;
         return Ok((index, lock));
     };
-    ensure!(
-        index.fingerprint.is_none(),
-        "{name} is prepared already ({} tokens): train on it with --data, or give another --out",
-        index.tokens
-    );
+    check_open(folder, &index)?;
     ensure!(
         index.tokenizer == identity(options.tokenizer),
         "{name} was begun with another tokenizer or end-of-text token: give the same, or another --out"
@@ -146,14 +145,45 @@ fn begin(folder: &Path, options: &Options<'_>) -> Result<(Index, File)> {
     Ok((index, lock))
 }
 
+/// Checks that the preparation of a folder has not ended.
+fn check_open(folder: &Path, index: &Index) -> Result<()> {
+    ensure!(
+        index.fingerprint.is_none(),
+        "{} is prepared already ({} tokens): train on it with --data, or give another --out",
+        folder.display(),
+        index.tokens
+    );
+    Ok(())
+}
+
+/// Checks that a folder without an index has no files of others.
+fn check_free(folder: &Path, options: &Options<'_>) -> Result<()> {
+    // A preparation may have ended between the tokenizer and the index.
+    let json = fs::read(folder.join(TOKENIZER)).unwrap_or_default();
+    let is_tokenizer = json == options.tokenizer.to_json().into_bytes();
+    let other = fs::read_dir(folder)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| ![LOCK, INDEX].contains(&name.as_str()) && !whole_file::is_unfinished(name))
+        .find(|name| name != TOKENIZER || !is_tokenizer);
+    match other {
+        Some(other) => bail!(
+            "{} holds other files ({other}): give a new or empty folder as --out",
+            folder.display()
+        ),
+        None => Ok(()),
+    }
+}
+
 /// Makes shards from text.
 struct Maker<'a> {
     sources: &'a [Source],
     options: &'a Options<'a>,
     builder: CorpusBuilder,
-    /// The last place at which no document was open.
+    /// The last place at which no document was open, without the files before it.
     place: State,
-    /// Parts so far, and their digest.
+    /// Files that ended before the place.
+    files_before: usize,
+    /// Parts and ends of files so far, and their digest.
     parts: u64,
     sha256: String,
     /// The tokens of earlier shards.
@@ -163,6 +193,8 @@ struct Maker<'a> {
     documents: u64,
     text_bytes: u64,
     finished: Vec<SourceEntry>,
+    /// Tokens and documents of the files that have ended.
+    counted: (u64, u64),
     digests: Vec<TextDigest>,
     changes: Changes,
     to: SyncSender<Job>,
@@ -197,7 +229,7 @@ impl<'a> Maker<'a> {
     fn new(
         sources: &'a [Source],
         options: &'a Options<'a>,
-        place: State,
+        mut place: State,
         known: &'a Known,
         to: SyncSender<Job>,
     ) -> Self {
@@ -212,7 +244,12 @@ impl<'a> Maker<'a> {
             tokens: place.tokens,
             documents: place.documents,
             text_bytes: place.text_bytes,
-            finished: place.sources.clone(),
+            counted: place
+                .sources
+                .iter()
+                .fold((0, 0), |sum, it| (sum.0 + it.tokens, sum.1 + it.documents)),
+            files_before: place.sources.len(),
+            finished: std::mem::take(&mut place.sources),
             place,
             digests: Vec::new(),
             changes: Changes::default(),
@@ -245,15 +282,19 @@ impl<'a> Maker<'a> {
                 self.parts += 1;
                 self.sha256 = sha256;
             }
-            Message::End { digest, changes } => {
+            Message::End { sha256, digest, changes } => {
                 self.builder.end_ids();
-                self.digests.push(digest);
                 self.changes = self.changes.and(changes);
-                // The files before the place are counted already.
-                if self.digests.len() > self.finished.len() {
-                    self.finished.push(self.count(source.name()));
-                    self.text_bytes = 0;
+                match sha256 {
+                    Some(sha256) => {
+                        self.parts += 1;
+                        self.sha256 = sha256;
+                        self.count(source.name());
+                    }
+                    // A file before the place is counted already, and may have another name now.
+                    None => self.finished[self.digests.len()].name = source.name(),
                 }
+                self.digests.push(digest);
             }
         }
         self.give()?;
@@ -264,24 +305,25 @@ impl<'a> Maker<'a> {
                 tokens: self.position(),
                 documents: self.documents + self.builder.documents() as u64,
                 left_out: self.builder.left_out().clone(),
-                sources: self.finished.clone(),
+                sources: Vec::new(),
                 text_bytes: self.text_bytes,
             };
+            self.files_before = self.finished.len();
         }
         Ok(())
     }
 
-    /// The counts of the file that ended: of all so far, less those of the files before it.
-    fn count(&self, name: String) -> SourceEntry {
-        let before = |count: fn(&SourceEntry) -> u64| self.finished.iter().map(count).sum::<u64>();
-        let tokens = self.position();
+    /// Counts the file that has ended.
+    fn count(&mut self, name: String) {
         let documents = self.documents + self.builder.documents() as u64;
-        SourceEntry {
+        let all = (self.position(), documents);
+        self.finished.push(SourceEntry {
             name,
-            text_bytes: self.text_bytes,
-            tokens: tokens - before(|it| it.tokens),
-            documents: documents - before(|it| it.documents),
-        }
+            text_bytes: std::mem::take(&mut self.text_bytes),
+            tokens: all.0 - self.counted.0,
+            documents: all.1 - self.counted.1,
+        });
+        self.counted = all;
     }
 
     /// Gives all whole shards to the writer.
@@ -304,11 +346,14 @@ impl<'a> Maker<'a> {
         let (tokens, starts) = self.builder.take(tokens);
         self.tokens += tokens.len() as u64;
         self.documents += starts.len() as u64;
-        let job = Job { tokens, starts, state: self.place.clone() };
+        let sources = self.finished[..self.files_before].to_vec();
+        let job = Job { tokens, starts, state: State { sources, ..self.place.clone() } };
         self.to.send(job).map_err(|_| anyhow!("no more shards can be written"))
     }
 
     fn finish(mut self) -> Result<Made> {
+        // The text may have lost its end.
+        ensure!(self.position() >= self.known.tokens.len() as u64, text_reader::changed());
         if !self.builder.is_empty() {
             self.give_shard(self.builder.len())?;
         }

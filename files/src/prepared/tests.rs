@@ -255,3 +255,53 @@ fn damaged_folders_are_named() {
     fs::remove_file(folder.join(INDEX)).unwrap();
     fails("holds no prepared tokens");
 }
+
+#[test]
+fn a_text_that_lost_its_end_does_not_go_on() {
+    let text = Text::new();
+    stop_after(&text, 15);
+    let whole = fs::read_to_string(&text.paths[1]).unwrap();
+    let fails = |sources: &[Source]| {
+        let out = text.out("stopped");
+        let before = files(&out);
+        let error = prepare(sources, &out, &text.options(4000), |_| {}, |_| {}).unwrap_err();
+        assert!(error.to_string().contains("the text has changed"), "{error}");
+        assert!(files(&out) == before);
+    };
+    // The last files, and the end of the file in which the shards end.
+    fails(&text.sources()[..1]);
+    fs::write(&text.paths[1], &whole[..whole.len() / 10]).unwrap();
+    fails(&text.sources()[..2]);
+    // The same bytes in other files.
+    fs::write(&text.paths[1], &whole).unwrap();
+    let lines = fs::read_to_string(&text.paths[0]).unwrap();
+    let (first, second) =
+        lines.split_at(lines.len() / 2 + lines[lines.len() / 2..].find('\n').unwrap() + 1);
+    for (name, part) in [("a.jsonl", first), ("a2.jsonl", second)] {
+        fs::write(text.folder.path().join(name), part).unwrap();
+    }
+    let paths = [&text.paths[..1], &[text.out("a2.jsonl").display().to_string()], &text.paths[1..]];
+    fails(&documents::find(&paths.concat(), Named::Now).unwrap().sources);
+    // Renamed, it is the same text.
+    fs::write(&text.paths[0], &lines).unwrap();
+    let renamed = text.out("renamed.jsonl");
+    fs::rename(&text.paths[0], &renamed).unwrap();
+    let paths = [&[renamed.display().to_string()], &text.paths[1..]].concat();
+    let sources = documents::find(&paths, Named::Now).unwrap().sources;
+    let index =
+        prepare(&sources, &text.out("stopped"), &text.options(4000), |_| {}, |_| {}).unwrap();
+    assert_eq!(index.sources[0].name, paths[0]);
+    assert_eq!(index.sources[0].documents, 3000);
+}
+
+#[test]
+fn an_index_whose_counts_disagree_is_damaged() {
+    let text = Text::new();
+    let index = text.prepare("whole", 10_000).unwrap();
+    let folder = text.out("whole");
+    let mut other = index.clone();
+    other.sources[0].tokens += 1;
+    other.write(&folder).unwrap();
+    let error = format!("{:#}", Index::read(&folder).unwrap_err());
+    assert!(error.contains("not the sums of those of the text's files"), "{error}");
+}

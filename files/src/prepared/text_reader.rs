@@ -22,6 +22,8 @@ pub enum Message {
     },
     /// The end of a file.
     End {
+        /// Digest of everything up to here; none for a file that ended before the place.
+        sha256: Option<String>,
         /// Digest of its text.
         digest: TextDigest,
         /// What was not taken as it is there.
@@ -40,47 +42,69 @@ pub fn read(
     meter: &Meter,
     to: &SyncSender<Message>,
 ) -> Result<()> {
-    let (mut sha256, mut parts) = (Sha256::new(), 0);
+    let mut text = TextSoFar { sha256: Sha256::new(), parts: 0, state };
     for source in sources {
-        let mut is_open = true;
         let (digest, changes) = documents::read_metered(source, column, meter, |part| {
-            hash(&mut sha256, &part);
-            parts += 1;
-            let so_far = hex(&sha256.clone().finalize());
-            if parts == state.parts {
-                ensure!(so_far == state.sha256, changed());
-            }
-            if parts > state.parts {
-                is_open = to.send(Message::Part { part, sha256: so_far }).is_ok();
-                ensure!(is_open, "the preparation has ended");
+            text.hash(&part);
+            if let Some(sha256) = text.pass()? {
+                let sent = to.send(Message::Part { part, sha256 });
+                ensure!(sent.is_ok(), "the preparation has ended");
             }
             Ok(())
         })?;
-        if to.send(Message::End { digest, changes }).is_err() {
+        // Later parts are those of another file.
+        text.sha256.update([3]);
+        text.sha256.update(digest.to_bytes());
+        let sha256 = text.pass()?;
+        if to.send(Message::End { sha256, digest, changes }).is_err() {
             return Ok(());
         }
     }
-    ensure!(parts >= state.parts, changed());
+    ensure!(text.parts >= state.parts, changed());
     Ok(())
+}
+
+/// What was read so far.
+struct TextSoFar<'a> {
+    sha256: Sha256,
+    /// Parts, and ends of files.
+    parts: u64,
+    state: &'a State,
+}
+
+impl TextSoFar<'_> {
+    /// Counts a part, or the end of a file. Gives the digest up to there if it is behind the place.
+    ///
+    /// # Errors
+    /// If the text before the place has changed.
+    fn pass(&mut self) -> Result<Option<String>> {
+        self.parts += 1;
+        let sha256 = hex(&self.sha256.clone().finalize());
+        if self.parts == self.state.parts {
+            ensure!(sha256 == self.state.sha256, changed());
+        }
+        Ok((self.parts > self.state.parts).then_some(sha256))
+    }
+
+    fn hash(&mut self, part: &Part) {
+        let sha256 = &mut self.sha256;
+        match part {
+            Part::Texts { texts, continues } => {
+                sha256.update([u8::from(*continues)]);
+                for text in texts {
+                    sha256.update((text.len() as u64).to_le_bytes());
+                    sha256.update(text);
+                }
+            }
+            Part::Tokens { ids, .. } => {
+                sha256.update([2]);
+                sha256.update(bytemuck::cast_slice(ids));
+            }
+        }
+    }
 }
 
 /// What to say of another text.
 pub fn changed() -> &'static str {
     "the text has changed since the preparation began: prepare it in another folder, with another --out"
-}
-
-fn hash(sha256: &mut Sha256, part: &Part) {
-    match part {
-        Part::Texts { texts, continues } => {
-            sha256.update([u8::from(*continues)]);
-            for text in texts {
-                sha256.update((text.len() as u64).to_le_bytes());
-                sha256.update(text);
-            }
-        }
-        Part::Tokens { ids, .. } => {
-            sha256.update([2]);
-            sha256.update(bytemuck::cast_slice(ids));
-        }
-    }
 }

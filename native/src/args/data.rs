@@ -1,5 +1,6 @@
 //! Options of `data`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -51,9 +52,10 @@ pub struct PrepareArgs {
 }
 
 fn shard_tokens(text: &str) -> Result<usize, String> {
-    const MOST: usize = 1 << 30;
+    /// Below, shards are more work than text; above, they take much memory.
+    const POSSIBLE: RangeInclusive<usize> = 1000..=1 << 28;
     match text.parse() {
-        Ok(tokens) if (1..=MOST).contains(&tokens) => Ok(tokens),
-        _ => Err(format!("it must be a number from 1 to {MOST}")),
+        Ok(tokens) if POSSIBLE.contains(&tokens) => Ok(tokens),
+        _ => Err(format!("it must be a number from {} to {}", POSSIBLE.start(), POSSIBLE.end())),
     }
 }

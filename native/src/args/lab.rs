@@ -28,7 +28,7 @@ pub struct LabArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// Mix the texts of --data: a weight for each path, by which the rows of the batches are divided
-    #[arg(long, value_name = "WEIGHT", num_args = 1.., requires = "data")]
+    #[arg(long, value_name = "WEIGHT", num_args = 1.., requires = "data", allow_negative_numbers = true)]
     pub weights: Vec<f64>,
     /// The column of Parquet, CSV and TSV files that holds the text [default: `text`, or `content`]
     #[arg(long, value_name = "NAME")]

@@ -9,7 +9,8 @@ use crate::harness::{Place, fail, succeed};
 /// The tokenizer of prepared bytes ends documents with the token 256.
 const FEW: &[&str] = &["--device", "cpu", "--steps", "4", "--set", "model.vocab_size=257"];
 
-const SIX: [&str; 6] = ["--device", "cpu", "--steps", "6", "--set", "model.vocab_size=257"];
+/// As FEW, with two more steps.
+const SIX: &[&str] = &["--device", "cpu", "--steps", "6", "--set", "model.vocab_size=257"];
 
 fn prepare<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let prepare =
@@ -166,7 +167,7 @@ fn texts_are_mixed_by_weight() {
     // A prepared text can be one of them, and counts as its text does.
     succeed(place.nitp(&prepare("tokens", &[])));
     let with_tokens = ["--data", "tokens", "other.txt", "--weights", "3", "1"];
-    succeed(place.train("with-tokens", &[&SIX[..], &with_tokens[..]].concat()));
+    succeed(place.train("with-tokens", &[SIX, &with_tokens[..]].concat()));
     place.assert_same_end("mixed", "with-tokens", 6);
     let error = fail(
         place.train("bad", &[FEW, &["--data", "text.txt", "other.txt", "--weights", "1"]].concat()),
@@ -176,6 +177,16 @@ fn texts_are_mixed_by_weight() {
         error.contains("data.weights = [1.0]") && error.contains("each of the 2 data.paths"),
         "{error}"
     );
+    let set = ["--data", "text.txt", "other.txt", "--set", "data.weights=[3.0, 1.0]"];
+    succeed(place.train("set", &[SIX, &set[..]].concat()));
+    place.assert_same_end("mixed", "set", 6);
+    let negative = ["--data", "text.txt", "other.txt", "--weights", "1", "-1"];
+    let error = fail(place.train("bad", &[FEW, &negative].concat()), 1);
+    assert!(error.contains("must be a number above 0"), "{error}");
+    place.write("twice.txt", place.read("text.txt"));
+    let twice = ["--data", "text.txt", "twice.txt", "--weights", "1", "1"];
+    let (out, warnings) = succeed(place.train("twice", &[FEW, &twice].concat()));
+    assert!((out + &warnings).contains("hold the same text, and belong to two texts"));
     place.write("short.txt", "short");
     let error = fail(
         place.train(

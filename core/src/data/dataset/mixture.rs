@@ -46,8 +46,11 @@ impl Mixture {
 
 /// `total` rows divided by weight (largest remainders), at least one for each.
 pub fn shares(weights: &[f64], total: usize) -> Vec<usize> {
-    let sum: f64 = weights.iter().sum();
-    let exact: Vec<f64> = weights.iter().map(|weight| weight / sum * total as f64).collect();
+    // By the largest first, so that the sum is finite.
+    let largest = weights.iter().copied().fold(0.0, f64::max);
+    let sum: f64 = weights.iter().map(|weight| weight / largest).sum();
+    let exact: Vec<f64> =
+        weights.iter().map(|weight| weight / largest / sum * total as f64).collect();
     let mut rows: Vec<usize> = exact.iter().map(|&rows| (rows as usize).max(1)).collect();
     let rest = |rows: &[usize], i: usize| exact[i] - rows[i] as f64;
     loop {

@@ -144,9 +144,14 @@ impl Dataset {
         let of_source = |(index, source): (usize, &Source)| {
             let tokens = source.split.held_out.len();
             let rows = validation_rows(tokens, train.context_length, wanted[index]);
-            rows.into_iter().map(move |row| (index, row))
+            let count = rows.len() as f64;
+            let place = move |i: usize| (i as f64 + 0.5) / count;
+            rows.into_iter().enumerate().map(move |(i, row)| (place(i), (index, row)))
         };
-        let mut validation_rows: Vec<_> = sources.iter().enumerate().flat_map(of_source).collect();
+        let mut placed: Vec<_> = sources.iter().enumerate().flat_map(of_source).collect();
+        // Geometry is measured on the first rows, which are to be a mixture as all rows are.
+        placed.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut validation_rows: Vec<_> = placed.into_iter().map(|(_, row)| row).collect();
         let padding = Row { start: 0, from: train.context_length };
         validation_rows.resize(validation_rows.len().next_multiple_of(rows), (0, padding));
         Self {

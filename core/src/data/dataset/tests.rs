@@ -194,6 +194,7 @@ fn a_mixture_has_rows_of_each_text_by_weight_and_in_its_own_order() {
     let rows: Vec<bool> =
         batches.flat_map(|it| it.input_ids.chunks(8).map(is_letters).collect::<Vec<_>>()).collect();
     assert_eq!((rows.len(), rows.iter().filter(|&&it| it).count()), (12, 3));
+    assert_eq!(rows[..4].iter().filter(|&&it| it).count(), 1);
     let other = Config {
         data: crate::config::DataConfig { weights: vec![1.0, 1.0], ..config.data.clone() },
         ..config.clone()

@@ -35,6 +35,13 @@ impl TextDigest {
         Self { content: Content::Rows, sha256 }
     }
 
+    /// The kind of the content, and the SHA-256.
+    pub fn to_bytes(&self) -> [u8; 33] {
+        let mut bytes = [self.content as u8; 33];
+        bytes[1..].copy_from_slice(&self.sha256);
+        bytes
+    }
+
     /// That of token ids: their SHA-256 as u32 in little-endian order.
     pub fn of_tokens(sha256: [u8; 32]) -> Self {
         Self { content: Content::Tokens, sha256 }
@@ -56,8 +63,7 @@ impl Fingerprint {
 
     /// Adds the next file.
     pub fn add(&mut self, digest: &TextDigest) {
-        self.0.update([digest.content as u8]);
-        self.0.update(digest.sha256);
+        self.0.update(digest.to_bytes());
     }
 
     /// In hexadecimal.
