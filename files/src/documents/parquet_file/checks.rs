@@ -64,7 +64,7 @@ struct Header {
     entries: i64,
 }
 
-/// Checks the headers of all pages of a column in a row group of `rows`.
+/// Checks the headers of all pages of a column in a row group of `rows`, and gives the bytes of the largest page.
 ///
 /// # Errors
 /// What is wrong with them.
@@ -72,7 +72,7 @@ pub fn pages(
     file: &impl ChunkReader,
     chunk: &ColumnChunkMetaData,
     rows: i64,
-) -> Result<(), String> {
+) -> Result<u64, String> {
     if let codec @ (Compression::BROTLI(_) | Compression::LZO) = chunk.compression() {
         return Err(format!(
             "the column is compressed by {codec}. Write it with zstd, snappy, gzip, lz4 or none"
@@ -81,7 +81,7 @@ pub fn pages(
     let (mut at, len) = chunk.byte_range();
     let end = at.checked_add(len).filter(|&end| end <= file.len());
     let end = end.ok_or("it ends before its pages do")?;
-    let mut values = 0i64;
+    let (mut values, mut largest) = (0i64, 0);
     while at < end {
         let (header, len) = header(file, at, end)?;
         at += len;
@@ -95,10 +95,14 @@ pub fn pages(
                 "the page before byte {at} claims {unpacked} bytes, compressed to {packed}"
             ));
         }
+        largest = largest.max(unpacked.max(packed) as u64);
+        // The crate does not look at the first number if a page is not compressed.
+        let bytes =
+            if chunk.compression() == Compression::UNCOMPRESSED { packed } else { unpacked };
         // Each entry has its length, of four bytes, before it.
-        if header.entries < 0 || header.entries > unpacked / 4 {
+        if header.entries < 0 || header.entries > bytes / 4 {
             return Err(format!(
-                "the page before byte {at} claims {} entries in {unpacked} bytes",
+                "the page before byte {at} claims {} entries in {bytes} bytes",
                 header.entries
             ));
         }
@@ -107,7 +111,7 @@ pub fn pages(
     if values != rows {
         return Err(format!("the pages of {rows} rows have {values} values"));
     }
-    Ok(())
+    Ok(largest)
 }
 
 /// The header at `at`, and its length.
@@ -155,7 +159,7 @@ impl<P: PageReader> PageReader for Checked<P> {
     fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
         let page = self.pages.get_next_page()?;
         match &page {
-            Some(page) if !self.is_sound(page) => {
+            Some(page) if !is_sound(page, self.has_levels) => {
                 Err(ParquetError::General("the lengths of a page's texts are damaged".to_owned()))
             }
             _ => Ok(page),
@@ -175,32 +179,32 @@ impl<P: PageReader> PageReader for Checked<P> {
     }
 }
 
-impl<P: PageReader> Checked<P> {
-    fn is_sound(&self, page: &Page) -> bool {
-        let (bytes, encoding): (&[u8], _) = match page {
-            Page::DataPage { buf, encoding, .. } => (buf, encoding),
-            Page::DataPageV2 { buf, encoding, .. } => (buf, encoding),
-            Page::DictionaryPage { .. } => return true,
-        };
-        let runs = match encoding {
-            Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
-            Encoding::DELTA_BYTE_ARRAY => 2,
-            _ => return true,
-        };
-        let levels = match page {
-            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
-                Some(*def_levels_byte_len as usize + *rep_levels_byte_len as usize)
-            }
-            _ if !self.has_levels => Some(0),
-            _ => bytes.first_chunk().map(|&len| 4 + u32::from_le_bytes(len) as usize),
-        };
-        let mut values = levels.and_then(|levels| bytes.get(levels..));
-        let most = u64::from(page.num_values());
-        for _ in 0..runs {
-            values = values.and_then(|values| behind_delta_run(values, most));
+/// Whether the lengths of a page's texts, in delta encodings, are whole and not too many.
+fn is_sound(page: &Page, has_levels: bool) -> bool {
+    let (bytes, encoding): (&[u8], _) = match page {
+        Page::DataPage { buf, encoding, .. } => (buf, encoding),
+        Page::DataPageV2 { buf, encoding, .. } => (buf, encoding),
+        Page::DictionaryPage { .. } => return true,
+    };
+    let runs = match encoding {
+        Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
+        Encoding::DELTA_BYTE_ARRAY => 2,
+        _ => return true,
+    };
+    let levels = match page {
+        Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
+            Some(*def_levels_byte_len as usize + *rep_levels_byte_len as usize)
         }
-        values.is_some()
+        _ if !has_levels => Some(0),
+        _ => bytes.first_chunk().map(|&len| 4 + u32::from_le_bytes(len) as usize),
+    };
+    let mut values = levels.and_then(|levels| bytes.get(levels..));
+    // A length takes four bytes when it is read, and hardly any in the page if it is that of the text before.
+    let most = u64::from(page.num_values()).min(PAGE / 4);
+    for _ in 0..runs {
+        values = values.and_then(|values| behind_delta_run(values, most));
     }
+    values.is_some()
 }
 
 /// What follows numbers in the encoding `DELTA_BINARY_PACKED`; `None` if they are not whole or more than `most`.
@@ -227,4 +231,32 @@ fn behind_delta_run(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
         }
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_that_are_hardly_any_bytes_are_not_too_many() {
+        // Blocks of 2^16 lengths, each in one part and without a bit for any: all are that of the text before.
+        let page = |total: u32| {
+            let mut bytes = vec![0x80, 0x80, 4, 1];
+            bytes.extend(
+                (0..5).map(|i| (total >> (7 * i)) as u8 & 0x7f | if i < 4 { 0x80 } else { 0 }),
+            );
+            bytes.push(0);
+            bytes.resize(bytes.len() + 2 * total.div_ceil(1 << 16) as usize, 0);
+            Page::DataPage {
+                buf: bytes.into(),
+                num_values: total,
+                encoding: Encoding::DELTA_LENGTH_BYTE_ARRAY,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            }
+        };
+        assert!(is_sound(&page(1 << 20), false));
+        assert!(!is_sound(&page(1 << 28), false));
+    }
 }
