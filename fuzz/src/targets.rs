@@ -1,5 +1,5 @@
-//! What the fuzz targets do: each reads bytes as files of one kind, and reads back what was accepted. All of it is
-//! public, because the ordinary tests compile this file as well.
+//! What the fuzz targets do: each reads bytes as files of one kind, reads back what was accepted, and says whether
+//! anything was. The ordinary tests compile this file as well.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -13,7 +13,7 @@ use nitp_files::documents::{self, Source};
 use nitp_files::prepared::Index;
 
 /// Every target, by name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, fn(&[u8]) -> bool); 6] = [
     ("safetensors", safetensors),
     ("tokenizer", tokenizer),
     ("config", config),
@@ -58,23 +58,27 @@ pub fn archive(tensors: &Tensors) -> Vec<u8> {
 const WITHOUT_DIGESTS: &[u8] = br#"{"version": 1, "step": 0, "tokens": 0, "val_loss": null, "best": null, "data_fingerprint": ""}"#;
 
 /// Weights, moments, and the description of a checkpoint.
-pub fn safetensors(bytes: &[u8]) {
+pub fn safetensors(bytes: &[u8]) -> bool {
     static ARCHIVES: LazyLock<[Vec<u8>; 2]> =
         LazyLock::new(|| MODELS.each_ref().map(|config| archive(&weights(config))));
+    let mut accepted = Manifest::read("it", bytes).is_ok();
     for (config, model) in MODELS.iter().zip(&*ARCHIVES) {
         if let Ok(weights) = read_weights("it", config, bytes) {
+            accepted = true;
             let again = read_weights("it", config, &archive(&weights));
             assert!(again.is_ok_and(|it| it == weights), "weights are read back");
         }
         let mut simplified = config.clone();
         let read = |_: &str| Ok::<_, HuggingFaceError>(bytes.to_vec());
         if let Ok(weights) = import("it", &mut simplified, &["it".to_owned()], read) {
+            accepted = true;
             let again = read_weights("it", &simplified, &archive(&weights));
             assert!(again.is_ok_and(|it| it == weights), "imported weights are read back");
         }
         let origin = Origin { path: "it", step: None };
         let checkpoint = Checkpoint::from_files(origin, config, model, bytes, WITHOUT_DIGESTS);
         if let Ok(checkpoint) = checkpoint {
+            accepted = true;
             let files: Vec<_> = checkpoint.to_files().map(|(_, bytes)| bytes).collect();
             let again = Checkpoint::from_files(origin, config, &files[0], &files[1], &files[2]);
             let again = again.expect("a checkpoint is read back");
@@ -82,16 +86,16 @@ pub fn safetensors(bytes: &[u8]) {
             assert!(again.to_files().map(|(_, bytes)| bytes).eq(files), "it is the same");
         }
     }
-    _ = Manifest::read("it", bytes);
+    accepted
 }
 
 /// A `tokenizer.json`.
-pub fn tokenizer(bytes: &[u8]) {
+pub fn tokenizer(bytes: &[u8]) -> bool {
     const TEXT: &str = "The tide, 1999: \u{fc}nd\n\n\tb\u{f4}ats \u{6f6e} \u{1F600}. it's<s>\r\n ";
     /// A limit as models have, but a small one: a row of the vocabulary takes some time.
     const MOST_TOKENS: usize = 1 << 12;
-    let Ok(json) = str::from_utf8(bytes) else { return };
-    let Ok(tokenizer) = Tokenizer::new(json, MOST_TOKENS) else { return };
+    let Ok(json) = str::from_utf8(bytes) else { return false };
+    let Ok(tokenizer) = Tokenizer::new(json, MOST_TOKENS) else { return false };
     let vocab_size = tokenizer.vocab_size();
     assert_eq!(tokenizer.token_mask().len(), vocab_size);
     assert_eq!(tokenizer.token_bytes().len(), vocab_size);
@@ -109,12 +113,15 @@ pub fn tokenizer(bytes: &[u8]) {
     _ = tokenizer.decode(&all);
     let again = Tokenizer::new(&tokenizer.to_json(), MOST_TOKENS).expect("it is read back");
     assert_eq!(again.identity(), tokenizer.identity());
+    true
 }
 
 /// A configuration, a `config.json`, and an index of files of weights.
-pub fn config(bytes: &[u8]) {
-    let Ok(text) = str::from_utf8(bytes) else { return };
+pub fn config(bytes: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(bytes) else { return false };
+    let mut accepted = indexed_files("it", text).is_ok();
     if let Ok(config) = Config::from_toml(text) {
+        accepted = true;
         let again = Config::from_toml(&config.to_toml());
         assert_eq!(again.as_ref(), Ok(&config), "it is read back");
         _ = parameter_counts(&config);
@@ -123,16 +130,19 @@ pub fn config(bytes: &[u8]) {
     if let Ok(described) = describe("it", text) {
         let config = Config { model: described.model.clone(), ..Config::default() };
         if config.validate().is_ok() {
+            accepted = true;
             assert!(described.is_of(&config.model), "a model is that of its own description");
         }
     }
-    _ = indexed_files("it", text);
+    accepted
 }
 
 /// A shard of tokens, and the index of prepared text.
-pub fn shard(bytes: &[u8]) {
+pub fn shard(bytes: &[u8]) -> bool {
     const VOCAB_SIZE: usize = 300;
+    let mut accepted = false;
     if let Ok((shard, starts)) = Shard::parse(Arc::new(bytes.to_vec()), VOCAB_SIZE) {
+        accepted = true;
         let len = shard.len();
         let tokens = Tokens::Shards(Shards::new(vec![shard])).get(0..len).into_owned();
         let again = Shard::to_bytes(&tokens, &starts, VOCAB_SIZE);
@@ -144,14 +154,16 @@ pub fn shard(bytes: &[u8]) {
     if let Ok(text) = str::from_utf8(bytes)
         && let Ok(index) = Index::parse("it", text)
     {
+        accepted = true;
         let again = serde_json::to_string(&index).expect("an index is JSON");
         assert_eq!(Index::parse("it", &again).expect("it is read back"), index);
     }
+    accepted
 }
 
 /// A Parquet file.
-pub fn parquet(bytes: &[u8]) {
-    read("a.parquet", bytes);
+pub fn parquet(bytes: &[u8]) -> bool {
+    read("a.parquet", bytes)
 }
 
 /// Names of files of text, of tables, and of token ids.
@@ -171,15 +183,17 @@ pub const NAMES: [&str; 12] = [
 ];
 
 /// A file of text, a table, or token ids. The first byte tells the name.
-pub fn documents(bytes: &[u8]) {
-    let Some((&first, bytes)) = bytes.split_first() else { return };
-    read(NAMES[usize::from(first) % NAMES.len()], bytes);
+pub fn documents(bytes: &[u8]) -> bool {
+    let Some((&first, bytes)) = bytes.split_first() else { return false };
+    read(NAMES[usize::from(first) % NAMES.len()], bytes)
 }
 
 /// Reads it in parts, and for its digest.
-fn read(name: &str, bytes: &[u8]) {
+fn read(name: &str, bytes: &[u8]) -> bool {
     let source = Source::Pipe { name: name.to_owned(), bytes: bytes.to_vec().into() };
-    if let Ok((digest, _)) = documents::read(&source, None, |_| Ok(())) {
-        assert!(source.digest(None).is_ok_and(|it| it == digest), "it has one digest");
+    let read = documents::read(&source, None, |_| Ok(()));
+    if let Ok((digest, _)) = &read {
+        assert!(source.digest(None).is_ok_and(|it| it == *digest), "it has one digest");
     }
+    read.is_ok()
 }

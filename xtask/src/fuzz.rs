@@ -12,7 +12,7 @@ use crate::setup;
 const PLACE: &str = "fuzz";
 
 /// Seconds for one input; most take a thousandth of one.
-const TIMEOUT: u32 = 30;
+const TIMEOUT: u32 = 10;
 
 /// Megabytes for the process. fuzz/src/limit.rs has a lower limit, for what Rust code asks for.
 const MEMORY: u32 = 1024;

@@ -21,18 +21,80 @@ const MOST: u64 = 256;
 /// Bytes of a page's header that are read at first, and at most: it may hold the least and the greatest text.
 const HEADER: (u64, u64) = (4096, 64 << 20);
 
+/// The kinds of the fields of structs, by the fields that lead to a struct: a letter for each field, from 1 on, as in
+/// [`Item::Field`]. The crate reads these fields as values of their kinds, whatever kinds they say they have, and would
+/// go on at another place than the checks.
+type Kinds = [(&'static [i16], &'static str)];
+
+/// Those of the footer.
+const FOOTER: &Kinds = &[
+    (&[], "nlnllblsb"),
+    // Columns, with what they hold.
+    (&[2], "nnnbnnnnns"),
+    (&[2, 10], "ssssssss-ssssssssss"),
+    (&[2, 10, 5], "nn"),
+    (&[2, 10, 7], "fs"),
+    (&[2, 10, 7, 2], "sss"),
+    (&[2, 10, 8], "fs"),
+    (&[2, 10, 8, 2], "sss"),
+    (&[2, 10, 10], "yf"),
+    (&[2, 10, 16], "y"),
+    (&[2, 10, 17], "b"),
+    (&[2, 10, 18], "bn"),
+    // Row groups, and their columns.
+    (&[4], "lnnlnnn"),
+    (&[4, 1], "bnsnnnnsb"),
+    (&[4, 1, 3], "nllnnnnlnnnslnnss"),
+    (&[4, 1, 3, 8], "bb"),
+    (&[4, 1, 3, 12], STATISTICS),
+    (&[4, 1, 3, 13], "nnn"),
+    (&[4, 1, 3, 16], "nll"),
+    (&[4, 1, 3, 17], "sl"),
+    (&[4, 1, 3, 17, 1], "dddddddd"),
+    (&[4, 4], "nff"),
+    // Metadata, and the order of columns.
+    (&[5], "bb"),
+    (&[7], "sss"),
+];
+
+/// Those of the header of a page.
+const PAGE_HEADER: &Kinds = &[
+    (&[], "nnnnssss"),
+    (&[5], "nnnns"),
+    (&[5, 5], STATISTICS),
+    (&[7], "nnf"),
+    (&[8], "nnnnnnfs"),
+    (&[8, 8], STATISTICS),
+];
+
+const STATISTICS: &str = "bbnnbbffn";
+
+/// Whether an item is no field whose kind is known and another.
+fn has_its_kind(kinds: &Kinds, path: &[i16], item: Item) -> bool {
+    let (Item::Field(kind), Some((&id, before))) = (item, path.split_last()) else { return true };
+    let known = kinds.iter().find(|(path, _)| *path == before).map_or("", |(_, letters)| letters);
+    let place = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+    place.and_then(|place| known.chars().nth(place)).is_none_or(|it| it == kind || it == '-')
+}
+
 /// Checks that the tree of columns in a footer is one.
 ///
 /// # Errors
 /// What is wrong with the footer.
 pub fn footer(bytes: &[u8]) -> Result<(), String> {
     let mut children: Vec<i64> = Vec::new();
-    let whole = items(bytes, |path, item| match (path, item) {
-        ([2], Item::Struct) => children.push(0),
-        ([2, 5], Item::Number(count)) => children.last_mut().into_iter().for_each(|it| *it = count),
-        _ => {}
+    let mut kinds_fit = true;
+    let whole = items(bytes, |path, item| {
+        kinds_fit &= has_its_kind(FOOTER, path, item);
+        match (path, item) {
+            ([2], Item::Struct) => children.push(0),
+            ([2, 5], Item::Number(count)) => {
+                children.last_mut().into_iter().for_each(|it| *it = count);
+            }
+            _ => {}
+        }
     });
-    whole.ok_or("its footer is damaged")?;
+    whole.filter(|_| kinds_fit).ok_or("its footer is damaged")?;
     let total = children.iter().try_fold(1, |sum: i64, &count| sum.checked_add(count));
     if children.iter().any(|&count| count < 0) || total != Some(children.len() as i64) {
         return Err("its footer lists other columns than it counts".to_owned());
@@ -121,7 +183,9 @@ fn header(file: &impl ChunkReader, at: u64, end: u64) -> Result<(Header, u64), S
         let len = window.min(end - at);
         let bytes = file.get_bytes(at, len as usize).map_err(|error| error.to_string())?;
         let mut header = Header::default();
+        let mut kinds_fit = true;
         let whole = items(&bytes, |path, item| {
+            kinds_fit &= has_its_kind(PAGE_HEADER, path, item);
             let Item::Number(number) = item else { return };
             match path {
                 [2] => header.unpacked = number,
@@ -132,9 +196,9 @@ fn header(file: &impl ChunkReader, at: u64, end: u64) -> Result<(Header, u64), S
             }
         });
         match whole {
-            Some(len) => return Ok((header, len as u64)),
+            Some(len) if kinds_fit => return Ok((header, len as u64)),
             None if len == window && window < most => window *= 16,
-            None => return Err(format!("the header of the page at byte {at} is damaged")),
+            _ => return Err(format!("the header of the page at byte {at} is damaged")),
         }
     }
 }
@@ -236,6 +300,16 @@ fn behind_delta_run(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_other_kinds_are_damage() {
+        // The version: a number, then a text.
+        assert_eq!(
+            footer(&[0x15, 2, 0]).unwrap_err(),
+            "its footer lists other columns than it counts"
+        );
+        assert_eq!(footer(&[0x18, 0, 0]).unwrap_err(), "its footer is damaged");
+    }
 
     #[test]
     fn lengths_that_are_hardly_any_bytes_are_not_too_many() {
