@@ -1,7 +1,6 @@
 //! Runs the fuzz targets of fuzz/: each reads mutated files of one kind, as cargo-fuzz builds it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
