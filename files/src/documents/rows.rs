@@ -9,7 +9,8 @@ use super::listed;
 /// The columns that hold the text where no other is asked for, the likeliest first.
 const USUAL: [&str; 2] = ["text", "content"];
 
-/// A table whose texts make up this many times the bytes of its file holds none: it is made to fill a memory.
+/// A table whose texts make up this many times the bytes of its file holds none: it is made to fill a memory. A row
+/// counts as one byte more, because one without a text takes time.
 const MOST: u64 = 200;
 
 /// From this many bytes of text on.
@@ -23,6 +24,8 @@ pub struct Rows<'a> {
     size: u64,
     /// Bytes of the texts so far.
     bytes: u64,
+    /// Rows so far.
+    rows: u64,
     sha256: Sha256,
     nulls: usize,
     ended: bool,
@@ -36,7 +39,7 @@ impl<'a> Rows<'a> {
         texts: impl Iterator<Item = Result<Option<String>>> + 'a,
     ) -> Self {
         let (name, texts) = (name.to_owned(), Box::new(texts));
-        Self { name, texts, size, bytes: 0, sha256: Sha256::new(), nulls: 0, ended: false }
+        Self { name, texts, size, bytes: 0, rows: 0, sha256: Sha256::new(), nulls: 0, ended: false }
     }
 
     /// Rows so far that had no value.
@@ -55,26 +58,30 @@ impl<'a> Rows<'a> {
 
     fn next_text(&mut self) -> Result<Option<String>> {
         loop {
-            match self.texts.next().transpose()? {
-                Some(Some(text)) => {
-                    self.bytes += text.len() as u64;
-                    ensure!(
-                        self.bytes <= MOST_FROM || self.bytes / MOST <= self.size,
-                        "the {} bytes of {} became more than {MOST} times as much text, which no \
-                         table of texts does. If it is meant so, write the texts as JSONL",
-                        self.size,
-                        self.name
-                    );
-                    self.sha256.update((text.len() as u64).to_le_bytes());
-                    self.sha256.update(&text);
-                    return Ok(Some(text));
-                }
-                Some(None) => self.nulls += 1,
+            let text = match self.texts.next().transpose()? {
+                Some(text) => text,
                 None if self.bytes == 0 => {
                     return Err(DocumentError::Empty { name: self.name.clone() }.into());
                 }
                 None => return Ok(None),
-            }
+            };
+            self.rows += 1;
+            self.bytes += text.as_ref().map_or(0, |text| text.len() as u64);
+            let sum = self.bytes + self.rows;
+            ensure!(
+                sum <= MOST_FROM || sum / MOST <= self.size,
+                "the {} bytes of {} became more than {MOST} times as much text, or rows, which no \
+                 table of texts does. If it is meant so, write the texts as JSONL",
+                self.size,
+                self.name
+            );
+            let Some(text) = text else {
+                self.nulls += 1;
+                continue;
+            };
+            self.sha256.update((text.len() as u64).to_le_bytes());
+            self.sha256.update(&text);
+            return Ok(Some(text));
         }
     }
 }

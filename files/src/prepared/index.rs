@@ -141,13 +141,20 @@ impl Index {
             }
             text => text.with_context(|| format!("reading {}", path.display()))?,
         };
-        let name = path.display();
+        Self::parse(&path.display().to_string(), &text).map(Some)
+    }
+
+    /// The index in the text of the file `name`.
+    ///
+    /// # Errors
+    /// If it is no index of this version.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
         ensure!(
-            is_named(&text),
+            is_named(text),
             "{name} is no index of token shards: `nitp data prepare` writes one"
         );
         let damaged = || format!("{name} is damaged: prepare the text again");
-        let value: serde_json::Value = serde_json::from_str(&text).with_context(damaged)?;
+        let value: serde_json::Value = serde_json::from_str(text).with_context(damaged)?;
         let version = value.get("version").and_then(serde_json::Value::as_u64);
         ensure!(
             version.is_none_or(|version| version == u64::from(VERSION)),
@@ -156,8 +163,8 @@ impl Index {
             version.unwrap_or_default()
         );
         let index: Self = serde_json::from_value(value).with_context(damaged)?;
-        index.check().with_context(|| format!("{} is damaged", path.display()))?;
-        Ok(Some(index))
+        index.check().with_context(|| format!("{name} is damaged"))?;
+        Ok(index)
     }
 
     fn check(&self) -> Result<()> {

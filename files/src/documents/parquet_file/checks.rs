@@ -21,18 +21,80 @@ const MOST: u64 = 256;
 /// Bytes of a page's header that are read at first, and at most: it may hold the least and the greatest text.
 const HEADER: (u64, u64) = (4096, 64 << 20);
 
+/// The kinds of the fields of structs, by the fields that lead to a struct: a letter for each field, from 1 on, as in
+/// [`Item::Field`]. The crate reads these fields as values of their kinds, whatever kinds they say they have, and would
+/// go on at another place than the checks.
+type Kinds = [(&'static [i16], &'static str)];
+
+/// Those of the footer.
+const FOOTER: &Kinds = &[
+    (&[], "nlnllblsb"),
+    // Columns, with what they hold.
+    (&[2], "nnnbnnnnns"),
+    (&[2, 10], "ssssssss-ssssssssss"),
+    (&[2, 10, 5], "nn"),
+    (&[2, 10, 7], "fs"),
+    (&[2, 10, 7, 2], "sss"),
+    (&[2, 10, 8], "fs"),
+    (&[2, 10, 8, 2], "sss"),
+    (&[2, 10, 10], "yf"),
+    (&[2, 10, 16], "y"),
+    (&[2, 10, 17], "b"),
+    (&[2, 10, 18], "bn"),
+    // Row groups, and their columns.
+    (&[4], "lnnlnnn"),
+    (&[4, 1], "bnsnnnnsb"),
+    (&[4, 1, 3], "nllnnnnlnnnslnnss"),
+    (&[4, 1, 3, 8], "bb"),
+    (&[4, 1, 3, 12], STATISTICS),
+    (&[4, 1, 3, 13], "nnn"),
+    (&[4, 1, 3, 16], "nll"),
+    (&[4, 1, 3, 17], "sl"),
+    (&[4, 1, 3, 17, 1], "dddddddd"),
+    (&[4, 4], "nff"),
+    // Metadata, and the order of columns.
+    (&[5], "bb"),
+    (&[7], "sss"),
+];
+
+/// Those of the header of a page.
+const PAGE_HEADER: &Kinds = &[
+    (&[], "nnnnssss"),
+    (&[5], "nnnns"),
+    (&[5, 5], STATISTICS),
+    (&[7], "nnf"),
+    (&[8], "nnnnnnfs"),
+    (&[8, 8], STATISTICS),
+];
+
+const STATISTICS: &str = "bbnnbbffn";
+
+/// Whether an item is no field whose kind is known and another.
+fn has_its_kind(kinds: &Kinds, path: &[i16], item: Item) -> bool {
+    let (Item::Field(kind), Some((&id, before))) = (item, path.split_last()) else { return true };
+    let known = kinds.iter().find(|(path, _)| *path == before).map_or("", |(_, letters)| letters);
+    let place = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+    place.and_then(|place| known.chars().nth(place)).is_none_or(|it| it == kind || it == '-')
+}
+
 /// Checks that the tree of columns in a footer is one.
 ///
 /// # Errors
 /// What is wrong with the footer.
 pub fn footer(bytes: &[u8]) -> Result<(), String> {
     let mut children: Vec<i64> = Vec::new();
-    let whole = items(bytes, |path, item| match (path, item) {
-        ([2], Item::Struct) => children.push(0),
-        ([2, 5], Item::Number(count)) => children.last_mut().into_iter().for_each(|it| *it = count),
-        _ => {}
+    let mut kinds_fit = true;
+    let whole = items(bytes, |path, item| {
+        kinds_fit &= has_its_kind(FOOTER, path, item);
+        match (path, item) {
+            ([2], Item::Struct) => children.push(0),
+            ([2, 5], Item::Number(count)) => {
+                children.last_mut().into_iter().for_each(|it| *it = count);
+            }
+            _ => {}
+        }
     });
-    whole.ok_or("its footer is damaged")?;
+    whole.filter(|_| kinds_fit).ok_or("its footer is damaged")?;
     let total = children.iter().try_fold(1, |sum: i64, &count| sum.checked_add(count));
     if children.iter().any(|&count| count < 0) || total != Some(children.len() as i64) {
         return Err("its footer lists other columns than it counts".to_owned());
@@ -64,7 +126,7 @@ struct Header {
     entries: i64,
 }
 
-/// Checks the headers of all pages of a column in a row group of `rows`.
+/// Checks the headers of all pages of a column in a row group of `rows`, and gives the bytes of the largest page.
 ///
 /// # Errors
 /// What is wrong with them.
@@ -72,7 +134,7 @@ pub fn pages(
     file: &impl ChunkReader,
     chunk: &ColumnChunkMetaData,
     rows: i64,
-) -> Result<(), String> {
+) -> Result<u64, String> {
     if let codec @ (Compression::BROTLI(_) | Compression::LZO) = chunk.compression() {
         return Err(format!(
             "the column is compressed by {codec}. Write it with zstd, snappy, gzip, lz4 or none"
@@ -81,7 +143,7 @@ pub fn pages(
     let (mut at, len) = chunk.byte_range();
     let end = at.checked_add(len).filter(|&end| end <= file.len());
     let end = end.ok_or("it ends before its pages do")?;
-    let mut values = 0i64;
+    let (mut values, mut largest) = (0i64, 0);
     while at < end {
         let (header, len) = header(file, at, end)?;
         at += len;
@@ -95,10 +157,14 @@ pub fn pages(
                 "the page before byte {at} claims {unpacked} bytes, compressed to {packed}"
             ));
         }
+        largest = largest.max(unpacked.max(packed) as u64);
+        // The crate does not look at the first number if a page is not compressed.
+        let bytes =
+            if chunk.compression() == Compression::UNCOMPRESSED { packed } else { unpacked };
         // Each entry has its length, of four bytes, before it.
-        if header.entries < 0 || header.entries > unpacked / 4 {
+        if header.entries < 0 || header.entries > bytes / 4 {
             return Err(format!(
-                "the page before byte {at} claims {} entries in {unpacked} bytes",
+                "the page before byte {at} claims {} entries in {bytes} bytes",
                 header.entries
             ));
         }
@@ -107,7 +173,7 @@ pub fn pages(
     if values != rows {
         return Err(format!("the pages of {rows} rows have {values} values"));
     }
-    Ok(())
+    Ok(largest)
 }
 
 /// The header at `at`, and its length.
@@ -117,7 +183,9 @@ fn header(file: &impl ChunkReader, at: u64, end: u64) -> Result<(Header, u64), S
         let len = window.min(end - at);
         let bytes = file.get_bytes(at, len as usize).map_err(|error| error.to_string())?;
         let mut header = Header::default();
+        let mut kinds_fit = true;
         let whole = items(&bytes, |path, item| {
+            kinds_fit &= has_its_kind(PAGE_HEADER, path, item);
             let Item::Number(number) = item else { return };
             match path {
                 [2] => header.unpacked = number,
@@ -128,9 +196,9 @@ fn header(file: &impl ChunkReader, at: u64, end: u64) -> Result<(Header, u64), S
             }
         });
         match whole {
-            Some(len) => return Ok((header, len as u64)),
+            Some(len) if kinds_fit => return Ok((header, len as u64)),
             None if len == window && window < most => window *= 16,
-            None => return Err(format!("the header of the page at byte {at} is damaged")),
+            _ => return Err(format!("the header of the page at byte {at} is damaged")),
         }
     }
 }
@@ -155,7 +223,7 @@ impl<P: PageReader> PageReader for Checked<P> {
     fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
         let page = self.pages.get_next_page()?;
         match &page {
-            Some(page) if !self.is_sound(page) => {
+            Some(page) if !is_sound(page, self.has_levels) => {
                 Err(ParquetError::General("the lengths of a page's texts are damaged".to_owned()))
             }
             _ => Ok(page),
@@ -175,32 +243,32 @@ impl<P: PageReader> PageReader for Checked<P> {
     }
 }
 
-impl<P: PageReader> Checked<P> {
-    fn is_sound(&self, page: &Page) -> bool {
-        let (bytes, encoding): (&[u8], _) = match page {
-            Page::DataPage { buf, encoding, .. } => (buf, encoding),
-            Page::DataPageV2 { buf, encoding, .. } => (buf, encoding),
-            Page::DictionaryPage { .. } => return true,
-        };
-        let runs = match encoding {
-            Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
-            Encoding::DELTA_BYTE_ARRAY => 2,
-            _ => return true,
-        };
-        let levels = match page {
-            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
-                Some(*def_levels_byte_len as usize + *rep_levels_byte_len as usize)
-            }
-            _ if !self.has_levels => Some(0),
-            _ => bytes.first_chunk().map(|&len| 4 + u32::from_le_bytes(len) as usize),
-        };
-        let mut values = levels.and_then(|levels| bytes.get(levels..));
-        let most = u64::from(page.num_values());
-        for _ in 0..runs {
-            values = values.and_then(|values| behind_delta_run(values, most));
+/// Whether the lengths of a page's texts, in delta encodings, are whole and not too many.
+fn is_sound(page: &Page, has_levels: bool) -> bool {
+    let (bytes, encoding): (&[u8], _) = match page {
+        Page::DataPage { buf, encoding, .. } => (buf, encoding),
+        Page::DataPageV2 { buf, encoding, .. } => (buf, encoding),
+        Page::DictionaryPage { .. } => return true,
+    };
+    let runs = match encoding {
+        Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
+        Encoding::DELTA_BYTE_ARRAY => 2,
+        _ => return true,
+    };
+    let levels = match page {
+        Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
+            Some(*def_levels_byte_len as usize + *rep_levels_byte_len as usize)
         }
-        values.is_some()
+        _ if !has_levels => Some(0),
+        _ => bytes.first_chunk().map(|&len| 4 + u32::from_le_bytes(len) as usize),
+    };
+    let mut values = levels.and_then(|levels| bytes.get(levels..));
+    // A length takes four bytes when it is read, and hardly any in the page if it is that of the text before.
+    let most = u64::from(page.num_values()).min(PAGE / 4);
+    for _ in 0..runs {
+        values = values.and_then(|values| behind_delta_run(values, most));
     }
+    values.is_some()
 }
 
 /// What follows numbers in the encoding `DELTA_BINARY_PACKED`; `None` if they are not whole or more than `most`.
@@ -227,4 +295,42 @@ fn behind_delta_run(mut bytes: &[u8], most: u64) -> Option<&[u8]> {
         }
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_other_kinds_are_damage() {
+        // The version: a number, then a text.
+        assert_eq!(
+            footer(&[0x15, 2, 0]).unwrap_err(),
+            "its footer lists other columns than it counts"
+        );
+        assert_eq!(footer(&[0x18, 0, 0]).unwrap_err(), "its footer is damaged");
+    }
+
+    #[test]
+    fn lengths_that_are_hardly_any_bytes_are_not_too_many() {
+        // Blocks of 2^16 lengths, each in one part and without a bit for any: all are that of the text before.
+        let page = |total: u32| {
+            let mut bytes = vec![0x80, 0x80, 4, 1];
+            bytes.extend(
+                (0..5).map(|i| (total >> (7 * i)) as u8 & 0x7f | if i < 4 { 0x80 } else { 0 }),
+            );
+            bytes.push(0);
+            bytes.resize(bytes.len() + 2 * total.div_ceil(1 << 16) as usize, 0);
+            Page::DataPage {
+                buf: bytes.into(),
+                num_values: total,
+                encoding: Encoding::DELTA_LENGTH_BYTE_ARRAY,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            }
+        };
+        assert!(is_sound(&page(1 << 20), false));
+        assert!(!is_sound(&page(1 << 28), false));
+    }
 }

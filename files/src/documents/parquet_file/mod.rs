@@ -23,8 +23,12 @@ use checks::Checked;
 /// First and last bytes of every file.
 pub const MAGIC: &[u8] = b"PAR1";
 
-/// Rows that are decoded at once: each may hold a text as large as a page.
+/// Rows that are decoded at once.
 const BATCH: usize = 64;
+
+/// Bytes of rows that are decoded at once: each may hold a text as large as a page, if the page has what it shares with
+/// the text before only once.
+const BATCH_BYTES: u64 = 64 << 20;
 
 /// The texts of a column, `None` for a null.
 pub struct Texts<R> {
@@ -38,6 +42,8 @@ pub struct Texts<R> {
     reader: Option<ColumnReaderImpl<ByteArrayType>>,
     /// Rows of the current group that are not read yet.
     left: usize,
+    /// Rows of the current group that are decoded at once.
+    at_once: usize,
     batch: std::vec::IntoIter<Option<ByteArray>>,
     /// Rows before that which is given next.
     row: u64,
@@ -74,8 +80,18 @@ impl<R: ChunkReader + 'static> Texts<R> {
             );
         }
         let (name, file) = (name.to_owned(), Arc::new(file));
-        let batch = Vec::new().into_iter();
-        Ok(Self { name, file, metadata, column, group: 0, reader: None, left: 0, batch, row: 0 })
+        Ok(Self {
+            name,
+            file,
+            metadata,
+            column,
+            group: 0,
+            reader: None,
+            left: 0,
+            at_once: BATCH,
+            batch: Vec::new().into_iter(),
+            row: 0,
+        })
     }
 
     fn next_text(&mut self) -> Result<Option<Option<String>>> {
@@ -98,25 +114,27 @@ impl<R: ChunkReader + 'static> Texts<R> {
     }
 
     fn open_group(&mut self) -> Result<()> {
-        let (reader, rows) = guarded(&self.name, || {
+        let (reader, rows, largest) = guarded(&self.name, || {
             let group = self.metadata.row_group(self.group);
             let (chunk, rows) = (group.column(self.column), group.num_rows());
-            checks::pages(&*self.file, chunk, rows)?;
+            let largest = checks::pages(&*self.file, chunk, rows)?;
             let pages = SerializedPageReader::new(self.file.clone(), chunk, rows as usize, None);
             let pages = pages.map_err(|error| error.to_string())?;
             let column = chunk.column_descr_ptr();
             let has_levels = column.max_def_level() > 0;
             let reader = get_column_reader(column, Box::new(Checked { pages, has_levels }));
-            Ok((get_typed_column_reader(reader), rows as usize))
+            Ok((get_typed_column_reader(reader), rows as usize, largest))
         })?;
         (self.reader, self.left) = (Some(reader), rows);
+        self.at_once = (BATCH_BYTES / largest.max(1)).clamp(1, BATCH as u64) as usize;
         self.group += 1;
         Ok(())
     }
 
     fn read_batch(&mut self) -> Result<()> {
         let Some(reader) = &mut self.reader else { return Ok(()) };
-        let (most, whole) = (self.left.min(BATCH), self.metadata.file_metadata().schema_descr());
+        let (most, whole) =
+            (self.left.min(self.at_once), self.metadata.file_metadata().schema_descr());
         let whole = whole.column(self.column).max_def_level();
         let (count, values) = guarded(&self.name, || {
             let (mut levels, mut values) = (Vec::new(), Vec::new());

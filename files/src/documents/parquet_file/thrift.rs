@@ -1,12 +1,18 @@
 //! Thrift's compact protocol, just as far as the numbers in the headers of Parquet are checked before the crate
 //! `parquet` takes memory for them. What the fields mean, the caller knows.
 
+/// A letter for each kind of values, by the number of the kind: none, flags (true and false), byte, numbers of 16, 32
+/// and 64 bits, which are written in the same way, double, bytes, lists (also as sets), map, struct.
+const KINDS: [char; 13] = ['-', 'f', 'f', 'y', 'n', 'n', 'n', 'd', 'b', 'l', 'l', 'm', 's'];
+
 /// Structs and lists lie at most this deep in each other; Parquet needs fewer than ten levels.
 const MOST_LEVELS: usize = 32;
 
 /// What lies in a struct.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Item {
+    /// The beginning of a field, with a letter for its kind, of [`KINDS`].
+    Field(char),
     /// A number.
     Number(i64),
     /// The beginning of a list of so many elements.
@@ -76,6 +82,8 @@ impl Compact<'_> {
                 delta => id.checked_add(i16::from(delta))?,
             };
             self.path.push(id);
+            let kind = KINDS.get(usize::from(head & 0xf))?;
+            (self.each)(&self.path, Item::Field(*kind));
             match head & 0xf {
                 1 | 2 => {} // true and false have no bytes of their own
                 kind => self.value(kind, false)?,
@@ -86,7 +94,10 @@ impl Compact<'_> {
 
     fn value(&mut self, kind: u8, in_list: bool) -> Option<()> {
         match kind {
-            1..=3 => self.skip(1),
+            // The crate takes true and false to have no bytes in lists either, and so would count to any number. No
+            // header has such a list.
+            1 | 2 => None,
+            3 => self.skip(1),
             4..=6 => {
                 let number = self.number()?;
                 (self.each)(&self.path, Item::Number(number));
@@ -153,8 +164,12 @@ mod tests {
         let bytes =
             [0x15, 3, 0x18, 2, b'a', b'b', 0x19, 0x2c, 0x15, 0xd8, 4, 0, 0x15, 1, 0, 1, 40, 0, 99];
         let mut found = Vec::new();
-        let len = items(&bytes, |path, item| found.push((path.to_vec(), item)));
-        assert_eq!(len, Some(bytes.len() - 1));
+        let mut kinds = String::new();
+        let len = items(&bytes, |path, item| match item {
+            Item::Field(kind) => kinds.push(kind),
+            _ => found.push((path.to_vec(), item)),
+        });
+        assert_eq!((len, kinds.as_str()), (Some(bytes.len() - 1), "nblnnf"));
         let expected = [
             (vec![1], Item::Number(-2)),
             (vec![3], Item::List(2)),
@@ -169,5 +184,7 @@ mod tests {
         }
         assert_eq!(items(&[0x1c; 100_000], |_, _| {}), None, "structs in structs");
         assert_eq!(items(&[0x19, 0xf5, 0xff, 0xff, 0xff, 0xff, 0xf], |_, _| {}), None);
+        let flags = [[0x19, 0x11, 0].as_slice(), &[0x1b, 1, 0x31, 0, 0], &[0x1b, 1, 0x23, 0, 0]];
+        assert!(flags.iter().all(|bytes| items(bytes, |_, _| {}).is_none()));
     }
 }

@@ -223,6 +223,31 @@ fn a_count_that_can_not_be_true_takes_no_memory() {
 }
 
 #[test]
+fn few_of_long_texts_are_decoded_at_once() {
+    // In this encoding, a page has what a text shares with the one before only once.
+    let long = "tide ".repeat(1 << 20);
+    let schema = Arc::new(parse_message_type("message rows { required binary text; }").unwrap());
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()));
+    let mut writer =
+        SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties.build())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let values = vec![ByteArray::from(long.as_str()); 32];
+    column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    let bytes = writer.into_inner().unwrap();
+    let held = allocations::most_held(|| {
+        let Content::Rows(rows) = opened("a.parquet", &bytes, None).unwrap() else { panic!() };
+        assert_eq!(rows.map(|text| text.unwrap().len()).sum::<usize>(), 32 * long.len());
+    });
+    assert!(held < 100 << 20, "{held} bytes");
+}
+
+#[test]
 fn csv_and_tsv_give_a_column() {
     let expected = ["The \"tide\",\nturns", "Früh", ""];
     let csv = "id,text\r\n1,\"The \"\"tide\"\",\nturns\"\r\n\r\n2,Früh\n3,\n";
