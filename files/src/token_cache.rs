@@ -15,6 +15,7 @@ use bytemuck::NoUninit;
 use nitp_core::config::{Config, DataConfig};
 use nitp_core::data::{
     CorpusBuilder, Dataset, Fingerprint, TextDigest, TokenCorpus, Tokenised, Tokenizer,
+    fingerprint_of,
 };
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -101,7 +102,7 @@ fn corpus_and_digests(
 ///
 /// # Errors
 /// As [`corpus`].
-pub fn corpora(
+fn corpora(
     data: &DataConfig,
     named: Named<'_>,
     tokenizer: &Tokenizer,
@@ -128,7 +129,49 @@ pub fn corpora(
     Ok(corpora)
 }
 
-/// Batches of the text of a configuration, and notes about the text.
+/// The text of a configuration.
+#[derive(Debug)]
+pub struct Text {
+    corpora: Vec<TokenCorpus>,
+    fingerprint: String,
+}
+
+impl Text {
+    /// Reads it; `warn` gets notes about it.
+    ///
+    /// # Errors
+    /// As [`corpus`].
+    pub fn read(
+        data: &DataConfig,
+        named: Named<'_>,
+        tokenizer: &Tokenizer,
+        mut warn: impl FnMut(String),
+    ) -> Result<Self> {
+        let corpora = corpora(data, named, tokenizer, &mut warn)?;
+        corpora.iter().flat_map(|corpus| tokenizer.check_corpus(corpus)).for_each(warn);
+        let fingerprint = fingerprint_of(corpora.iter(), &data.weights);
+        Ok(Self { corpora, fingerprint })
+    }
+
+    /// The digest by which a run recognises it.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Its batches.
+    ///
+    /// # Errors
+    /// If it is too short.
+    pub fn dataset(mut self, config: &Config, tokenizer: &Tokenizer) -> Result<Dataset> {
+        let single = if config.data.weights.is_empty() { self.corpora.pop() } else { None };
+        Ok(match single {
+            Some(corpus) => Dataset::new(config, tokenizer, corpus)?,
+            None => Dataset::mixed(config, tokenizer, self.corpora)?,
+        })
+    }
+}
+
+/// Batches of the text of a configuration; `warn` gets notes about the text.
 ///
 /// # Errors
 /// As [`corpus`], and text that is too short.
@@ -136,17 +179,9 @@ pub fn dataset(
     config: &Config,
     named: Named<'_>,
     tokenizer: &Tokenizer,
-    mut warn: impl FnMut(String),
+    warn: impl FnMut(String),
 ) -> Result<Dataset> {
-    let mut corpora = corpora(&config.data, named, tokenizer, &mut warn)?;
-    corpora.iter().flat_map(|corpus| tokenizer.check_corpus(corpus)).for_each(warn);
-    Ok(match corpora.pop() {
-        Some(corpus) if config.data.weights.is_empty() => Dataset::new(config, tokenizer, corpus)?,
-        last => {
-            corpora.extend(last);
-            Dataset::mixed(config, tokenizer, corpora)?
-        }
-    })
+    Text::read(&config.data, named, tokenizer, warn)?.dataset(config, tokenizer)
 }
 
 /// The prepared folder among the paths, which is then the only one.

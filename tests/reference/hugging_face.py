@@ -111,8 +111,8 @@ def make(name: str, kind: type[PreTrainedModel], config: object, dtype: torch.dt
             elif key.endswith("bias"):
                 tensor.normal_(0.0, 0.3)
             elif "shared_expert_gate" in key and not name.endswith("gated"):
-                # A half for every token.
-                tensor.zero_()
+                # A half for every token, as exports here have it.
+                tensor.fill_(2.0**-64)
     folder = FOLDER / name
     model.to(dtype).save_pretrained(folder, max_shard_size=shard)
     (folder / "generation_config.json").unlink()

@@ -15,7 +15,7 @@ pub mod tokenizer_training;
 
 pub use batch::{Batch, IGNORED_LABEL};
 pub use corpus::{CorpusBuilder, TokenCorpus, Tokenised};
-pub use dataset::{DataError, Dataset, Source};
+pub use dataset::{DataError, Dataset, Source, fingerprint_of};
 pub use documents::{
     DocumentError, Fingerprint, Packing, Piece, TextDigest, TextFile, decoded, decompressed,
     documents,

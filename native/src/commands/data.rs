@@ -39,10 +39,12 @@ fn prepare(args: &PrepareArgs) -> Result<()> {
         shard_tokens: args.shard_tokens,
     };
     let sizes: Vec<u64> = found.sources.iter().map(Source::size).collect::<Result<_>>()?;
-    let bar = bar(sizes.iter().sum());
+    let size = sizes.iter().sum();
+    let bar = bar(size);
     let begun = Instant::now();
     let told = |Progress { bytes, tokens }| {
-        bar.set_position(bytes);
+        // Some pages are read twice.
+        bar.set_position(bytes.min(size));
         bar.set_message(format!("{} tokens", short(tokens as f64)));
     };
     let warn = |note: String| bar.suspend(|| errln!("warning: {note}"));

@@ -124,7 +124,7 @@ fn a_visitor_starts_and_looks_around() {
         ("Why it works", "directions have a next-token curvature below"),
         ("Experts", "This model is dense"),
         ("Text", "Continue the text"),
-        ("Runs", "The runs under way"),
+        ("Runs", "The current runs"),
     ] {
         visit.press(tab);
         visit.harness.run_steps(20);

@@ -156,7 +156,7 @@ impl Dataset {
         validation_rows.resize(validation_rows.len().next_multiple_of(rows), (0, padding));
         Self {
             mixture: Mixture::new(train.seed, weights),
-            fingerprint: fingerprint(&sources, weights),
+            fingerprint: fingerprint_of(sources.iter().map(|source| &source.corpus), weights),
             sources,
             validation_rows,
             token_bytes: tokenizer.token_bytes(),
@@ -250,14 +250,19 @@ impl Dataset {
     }
 }
 
-fn fingerprint(sources: &[Source], weights: &[f64]) -> String {
-    if let [source] = sources {
-        return source.corpus.fingerprint().to_owned();
+/// Digest by which a run recognises its data: that of the corpus, or of all corpora and their weights.
+pub fn fingerprint_of<'a>(
+    corpora: impl Iterator<Item = &'a TokenCorpus>,
+    weights: &[f64],
+) -> String {
+    let prints: Vec<&str> = corpora.map(TokenCorpus::fingerprint).collect();
+    if let [print] = prints[..] {
+        return print.to_owned();
     }
     let mut sha256 = Sha256::new_with_prefix(b"mixture");
-    for (source, weight) in sources.iter().zip(weights) {
+    for (print, weight) in prints.into_iter().zip(weights) {
         sha256.update(weight.to_le_bytes());
-        sha256.update(source.corpus.fingerprint());
+        sha256.update(print);
     }
     sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

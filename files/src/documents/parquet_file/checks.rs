@@ -1,6 +1,9 @@
 //! Whether the numbers in a Parquet file can be true: the crate takes memory for many of them before it reads what they
 //! count, and where there is less memory the process ends.
 
+use std::io::{self, Read};
+
+use flate2::read::MultiGzDecoder;
 use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -124,6 +127,8 @@ struct Header {
     values: i64,
     /// Values of a dictionary.
     entries: i64,
+    /// Bytes of a page's levels that are not compressed.
+    levels: i64,
 }
 
 /// Checks the headers of all pages of a column in a row group of `rows`, and gives the bytes of the largest page.
@@ -156,6 +161,19 @@ pub fn pages(
             return Err(format!(
                 "the page before byte {at} claims {unpacked} bytes, compressed to {packed}"
             ));
+        }
+        if matches!(chunk.compression(), Compression::GZIP(_)) {
+            let levels = header.levels.clamp(0, packed);
+            let bytes = file.get_bytes(at - (packed - levels) as u64, (packed - levels) as usize);
+            let bytes = bytes.map_err(|error| error.to_string())?;
+            // The crate unpacks such a page whole, whatever it claims. What can't be unpacked it tells itself.
+            let most = (unpacked as u64).saturating_add(1);
+            let found = io::copy(&mut MultiGzDecoder::new(&*bytes).take(most), &mut io::sink());
+            if found.is_ok_and(|found| found + levels as u64 > unpacked as u64) {
+                return Err(format!(
+                    "the page before byte {at} unpacks to more than {unpacked} bytes"
+                ));
+            }
         }
         largest = largest.max(unpacked.max(packed) as u64);
         // The crate does not look at the first number if a page is not compressed.
@@ -192,6 +210,8 @@ fn header(file: &impl ChunkReader, at: u64, end: u64) -> Result<(Header, u64), S
                 [3] => header.packed = number,
                 [5 | 8, 1] => header.values = number,
                 [7, 1] => header.entries = number,
+                // They are not compressed, and before the values that are.
+                [8, 5 | 6] => header.levels = header.levels.saturating_add(number),
                 _ => {}
             }
         });

@@ -223,6 +223,30 @@ fn a_count_that_can_not_be_true_takes_no_memory() {
 }
 
 #[test]
+fn gzip_pages_hold_what_they_claim() {
+    let text = "tide ".repeat(2000);
+    for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+        let bytes = parquet("text", &[Some(text.as_str()); 3], |it| {
+            it.set_compression(Compression::GZIP(GzipLevel::default()))
+                .set_writer_version(version)
+                .set_dictionary_enabled(false)
+                .set_column_encoding("text".into(), Encoding::PLAIN)
+        });
+        assert_eq!(texts("a.parquet", &bytes, None).unwrap().0.len(), 3);
+        // The page has the texts with their lengths, and some bytes of levels: a number of three bytes in Thrift.
+        let varint =
+            |number: usize| [number as u8 | 0x80, (number >> 7) as u8 | 0x80, (number >> 14) as u8];
+        let size =
+            (3 * (4 + text.len())..).find(|size| bytes.windows(3).any(|it| it == varint(2 * size)));
+        let claimed = varint(2 * size.unwrap());
+        let at = bytes.windows(3).position(|it| it == claimed).unwrap();
+        let lying = [&bytes[..at], &varint(2 * 100), &bytes[at + 3..]].concat();
+        let error = message("a.parquet", &lying, None);
+        assert!(error.contains("unpacks to more than 100 bytes"), "{error}");
+    }
+}
+
+#[test]
 fn few_of_long_texts_are_decoded_at_once() {
     // In this encoding, a page has what a text shares with the one before only once.
     let long = "tide ".repeat(1 << 20);

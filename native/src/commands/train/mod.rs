@@ -27,7 +27,7 @@ use crate::{device, memory, settings, signals};
 use beginning::Beginning;
 use going_on::{check_data, resume};
 use nitp_files::documents::Named;
-use nitp_files::token_cache;
+use nitp_files::token_cache::Text;
 use told::{Summary, about, farewell, sample};
 
 /// The start of a run.
@@ -122,11 +122,12 @@ pub fn train(args: TrainArgs, mut told: Told<'_>) -> Result<()> {
         _ => Named::Now,
     };
     let warn = |text| warnings.push(text);
-    let dataset = token_cache::dataset(&config, named, &tokenizer, warn)?;
-    let fingerprint = dataset.fingerprint().to_owned();
+    let text = Text::read(&config.data, named, &tokenizer, warn)?;
+    let fingerprint = text.fingerprint().to_owned();
     if let Start::Checkpoint(checkpoint) = &start {
         check_data(checkpoint, &fingerprint, &config)?;
     }
+    let dataset = text.dataset(&config, &tokenizer)?;
     let choice = device::choose_for(&args.run.device, &config, machine.as_ref())?;
     let about = about(&config, &choice.why, &tokenizer, &dataset);
     if matches!(choice.device, Device::Cpu) {
