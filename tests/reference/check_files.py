@@ -301,7 +301,7 @@ def parquet(checks: Checks) -> None:
         written("a.parquet", pa.table({"text": pa.array([[("a", "b")]], pa.map_(pa.string(), pa.string()))})),
         "a.parquet",
     )
-    checks.bad("a struct", written("a.parquet", pa.table({"text": [{"en": "a"}]})), "`text.en`", "--text-column")
+    checks.bad("a struct", written("a.parquet", pa.table({"text": [{"en": "a"}]})), "--text-column text.en")
     values = {
         "numbers": pa.array([1, 2]),
         "nulls alone": pa.array([None, None], pa.null()),

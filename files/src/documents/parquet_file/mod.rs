@@ -63,12 +63,18 @@ impl<R: ChunkReader + 'static> Texts<R> {
             Ok(place) => place,
             // The columns of a list, a map or a struct are below it.
             Err(error) => match nested(&columns, column) {
-                Some(inner) => bail!(
-                    "{name}: the column {} holds lists or other values of several parts (such as {}), not texts: \
-                     write its texts as a column of their own",
-                    shown(inner.split('.').next().unwrap_or(inner)),
-                    shown(inner)
-                ),
+                Some(inner) => {
+                    let place = columns.iter().position(|it| it == inner).unwrap_or_default();
+                    let outer = shown(inner.split('.').next().unwrap_or(inner));
+                    let advice = match other_than_text(&schema.column(place)) {
+                        None => format!("name one of them with --text-column {inner}"),
+                        Some(kind) => format!(
+                            "{} holds {kind}, so name another column with --text-column NAME",
+                            shown(inner)
+                        ),
+                    };
+                    bail!("{name}: the column {outer} holds values of several parts: {advice}")
+                }
                 None => return Err(error),
             },
         };
