@@ -4,6 +4,8 @@
 // The softmax is online (Dao 2023): with the largest score m and the total l so far, a tile with scores s gives
 //   m' = max(m, max s), l' = l exp(m - m') + Σ exp(s - m'), sums' = sums exp(m - m') + Σ exp(s - m') v
 // and out = sums / l, lse = m + ln l. Each thread owns 4 tokens x 4 features of the sums.
+// In tiles before a query's first key, all its scores are LOWEST. The sums of these tiles are rescaled by
+// exp(LOWEST - m) = 0 in the tile of its first key.
 
 override OWN: u32 = 32;
 override OTHER: u32 = 16;
@@ -56,8 +58,9 @@ fn attention(
     let feature = lane % QUADS;
     var sums = array<vec4f, 4>();
 
+    let begin = first_key_of_group(lane, batch, first);
     let end = min(first + OWN, sizes.context);
-    for (var start = 0u; start < end; start += OTHER) {
+    for (var start = begin / OTHER * OTHER; start < end; start += OTHER) {
         for (var i = lane; i < OTHER * QUADS; i += THREADS) {
             passing[i / QUADS * STRIDE + i % QUADS] =
                 quad_of(batch, start + i / QUADS, key_column, i % QUADS);
@@ -70,12 +73,10 @@ fn attention(
             for (var quad = 0u; quad < QUADS; quad++) {
                 score += queries[query * STRIDE + quad] * passing[key * STRIDE + quad];
             }
-            let future = start + key > first + query;
-            scores[i] = select(dot(score, vec4f(1.0)), LOWEST, future);
+            let seen = start + key <= first + query && start + key >= first_key(batch, first + query);
+            scores[i] = select(LOWEST, dot(score, vec4f(1.0)), seen);
         }
         workgroupBarrier();
-        // The first tile holds key 0, which every query sees: from then on `largest` is a score,
-        // and exp(LOWEST - largest) is 0.
         for (var i = lane; i < OWN; i += THREADS) {
             var next = largest[i];
             for (var key = 0u; key < OTHER; key++) { next = max(next, scores[i * OTHER + key]); }

@@ -76,9 +76,10 @@ fn store(batch: u32, token: u32, column: u32, quad: u32, values: vec4f) {
     }
 }
 
-// p and ds of query `query` and key `key`, from q·k and dout·v; 0 for a key in the future.
+// p and ds of query `query` and key `key`, from q·k and dout·v; 0 if the query does not see the key.
 fn gradient_of_score(batch: u32, head: u32, query: u32, key: u32, qk: f32, dp: f32) -> vec2f {
-    if key > query || query >= sizes.context { return vec2f(); }
+    let is_seen = key <= query && query < sizes.context && key >= first_key(batch, query);
+    if !is_seen { return vec2f(); }
     let at = (batch * sizes.q_heads + head) * sizes.context + query;
     let probability = exp(qk * sizes.scale - lse[at]);
     return vec2f(probability, probability * (dp - delta[at]) * sizes.scale);
@@ -116,8 +117,9 @@ fn attention_backward_q(
     let feature = lane % QUADS;
     var dq = array<vec4f, 4>();
 
+    let begin = first_key_of_group(lane, batch, first);
     let end = min(first + OWN, sizes.context);
-    for (var start = 0u; start < end; start += OTHER) {
+    for (var start = begin / OTHER * OTHER; start < end; start += OTHER) {
         for (var i = lane; i < OTHER * QUADS; i += THREADS) {
             let at = i / QUADS * STRIDE + i % QUADS;
             other_a[at] = qkv_quad(batch, start + i / QUADS, key_column, i % QUADS);
@@ -163,10 +165,11 @@ fn attention_backward_kv(
     var dk = array<vec4f, 4>();
     var dv = array<vec4f, 4>();
 
+    let end = end_of_queries_of_group(lane, batch, first + OWN - 1);
     let heads = sizes.q_heads / sizes.kv_heads;
     for (var head = kv * heads; head < (kv + 1) * heads; head++) {
         // Queries before the first key don't see it.
-        for (var start = first / OTHER * OTHER; start < sizes.context; start += OTHER) {
+        for (var start = first / OTHER * OTHER; start < end; start += OTHER) {
             for (var i = lane; i < OTHER * QUADS; i += THREADS) {
                 let at = i / QUADS * STRIDE + i % QUADS;
                 let token = start + i / QUADS;

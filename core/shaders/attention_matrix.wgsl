@@ -24,8 +24,8 @@ const KEYS: u32 = UNIT + SIDE * UNIT_STRIDE;
 const WEIGHTS: u32 = KEYS;
 const HALVES: u32 = KEYS + max(OTHER * STRIDE, OWN * SCORES_STRIDE);
 
-// Limits in bits: how far a score may exceed its reference, and how far the largest score of the first block may be
-// below it.
+// Limits in bits: how far a score may exceed its reference, and how far the largest score of the block with the
+// first key may be below it.
 const ABOVE: f32 = 15.0;
 const BELOW: f32 = 4.0;
 
@@ -108,8 +108,10 @@ fn attention_matrix(
     var results: Results;
     var reference = 0.0;
     var total = 0.0; // sum of the thread's own weights
+    let own_first_key = first_key(row, first + own);
+    let begin = first_key_of_group(lane, row, first) / OTHER * OTHER;
     let end = min(first + OWN, sizes.context);
-    for (var start = 0u; start < end; start += OTHER) {
+    for (var start = begin; start < end; start += OTHER) {
         stage(lane, row, start, OTHER, kv, KEYS, VALUES);
         workgroupBarrier();
         score(&queries, subgroup, QUERIES, KEYS);
@@ -117,14 +119,15 @@ fn attention_matrix(
         var scores: Part;
         var largest = LOWEST;
         for (var n = 0u; n < PART; n++) { // unroll
-            let seen = until(start + 4 * (sharer + n * SHARERS), first + own);
+            let seen = within(start + 4 * (sharer + n * SHARERS), own_first_key, first + own + 1);
             let scaled = reals[at + n * SHARERS] * (sizes.scale * LOG2_E);
             scores[n] = select(vec4f(LOWEST), scaled, seen);
             largest = max(largest, max(max(scores[n].x, scores[n].y), max(scores[n].z, scores[n].w)));
         }
         var sum = weigh(&scores, reference, WEIGHTS + at);
         // From this thread's share of the row. If the row's largest score is higher, nothing changes.
-        let is_low = start == 0 && largest < reference - BELOW && largest > LOWEST;
+        let is_first = start <= own_first_key && own_first_key < start + OTHER;
+        let is_low = is_first && largest < reference - BELOW && largest > LOWEST;
         if largest > reference + ABOVE || is_low { outgrown = vec4u(start + OTHER); }
         if workgroupUniformLoad(&outgrown).x == start + OTHER {
             reals[lane] = vec4f(largest, total, 0.0, 0.0);
@@ -143,10 +146,12 @@ fn attention_matrix(
             if all > 0.0 {
                 largest = max(largest, reference + log2(all));
                 rescale = exp2(reference - largest);
+            } else if largest == LOWEST {
+                largest = reference; // no key of the query's document yet
             }
             reference = largest;
             total = past * rescale;
-            if start > 0 { rescale_results(&results, subgroup, at, rescale); }
+            if start > begin { rescale_results(&results, subgroup, at, rescale); }
             sum = weigh(&scores, reference, WEIGHTS + at);
             workgroupBarrier();
         }

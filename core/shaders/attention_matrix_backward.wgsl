@@ -107,15 +107,17 @@ fn attention_matrix_q(
     }
 
     var dq: Results;
+    let own_first_key = first_key(row, first + own);
+    let begin = first_key_of_group(lane, row, first);
     let end = min(first + OWN, sizes.context);
-    for (var start = 0u; start < end; start += OTHER) {
+    for (var start = begin / OTHER * OTHER; start < end; start += OTHER) {
         stage(lane, row, start, OTHER, kv, OTHER_A, OTHER_B);
         workgroupBarrier();
         score(&queries, subgroup, OWN_A, OTHER_A);
         workgroupBarrier();
         var ps: Part;
         for (var n = 0u; n < PART; n++) { // unroll
-            let seen = until(start + 4 * (sharer + n * SHARERS), first + own);
+            let seen = within(start + 4 * (sharer + n * SHARERS), own_first_key, first + own + 1);
             let scaled = reals[at + n * SHARERS] * (sizes.scale * LOG2_E) - own_lse;
             ps[n] = exp2(select(vec4f(LOWEST), scaled, seen));
         }
@@ -156,10 +158,12 @@ fn attention_matrix_kv(
     let at = own * SCORES_STRIDE + sharer; // of the thread's first vec4 of scores
     var dk: Results;
     var dv: Results;
+    let own_end = end_of_queries(row, first + own);
+    let end = end_of_queries_of_group(lane, row, first + OWN - 1);
     let heads = sizes.q_heads / sizes.kv_heads;
     for (var head = kv * heads; head < (kv + 1) * heads; head++) {
         // Queries before the first key don't see it. A workgroup's own tokens are whole blocks of other tokens.
-        for (var start = first; start < sizes.context; start += OTHER) {
+        for (var start = first; start < end; start += OTHER) {
             stage_queries(lane, row, start, OTHER, head, OTHER_A, OTHER_B);
             for (var i = lane; i < SCORES; i += THREADS) {
                 let tokens = vec4u(start + 4 * i) + vec4u(0, 1, 2, 3);
@@ -176,9 +180,8 @@ fn attention_matrix_kv(
             for (var n = 0u; n < PART; n++) { // unroll
                 let column = sharer + n * SHARERS;
                 let scaled = reals[at + n * SHARERS] * (sizes.scale * LOG2_E) - its_lse[column];
-                // True for queries before the key.
-                let unseeing = until(start + 4 * column + 1, first + own);
-                ps[n] = exp2(select(scaled, vec4f(LOWEST), unseeing));
+                let seeing = within(start + 4 * column, first + own, own_end);
+                ps[n] = exp2(select(vec4f(LOWEST), scaled, seeing));
                 halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ps[n]);
             }
             workgroupBarrier();

@@ -53,8 +53,11 @@ fn attention_registers(
 
     let keys = key_column(kv_of(head));
     let values = value_column(kv_of(head));
+    var first_keys: array<u32, BLOCKS>;
+    for (var b = 0u; b < BLOCKS; b++) { first_keys[b] = first_key(row, first + b * LANES); }
+    let begin = first_key(row, (sizes.block + group.x) * TOKENS);
     let end = min((sizes.block + group.x + 1) * TOKENS, sizes.context);
-    for (var start = 0u; start < end; start += 4) {
+    for (var start = begin / 4 * 4; start < end; start += 4) {
         var k: array<vec4f, SHARE>;
         var v: array<vec4f, SHARE>;
         for (var i = 0u; i < SHARE; i++) {
@@ -69,11 +72,10 @@ fn attention_registers(
             let its = four(&k, c);
             for (var r = 0u; r < ROWS; r++) { scores[r] += q[r][c] * its; }
         }
-        // Every query sees key 0, which is among the first four: from then on `largest` is a score, and
-        // exp2(LOWEST - largest) is 0.
         var rescale: array<f32, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
-            let seen = start + vec4u(0, 1, 2, 3) <= vec4u(first + r % BLOCKS * LANES);
+            let key = start + vec4u(0, 1, 2, 3);
+            let seen = (key <= vec4u(first + r % BLOCKS * LANES)) & (key >= vec4u(first_keys[r % BLOCKS]));
             let s = select(vec4f(LOWEST), scores[r], seen);
             let next = max(largest[r], max(max(s.x, s.y), max(s.z, s.w)));
             scores[r] = exp2(s - next);

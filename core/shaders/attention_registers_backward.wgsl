@@ -63,8 +63,11 @@ fn attention_registers_q(
 
     let keys = key_column(kv_of(head));
     let values = value_column(kv_of(head));
+    var first_keys: array<u32, BLOCKS>;
+    for (var b = 0u; b < BLOCKS; b++) { first_keys[b] = first_key(row, first + b * LANES); }
+    let begin = first_key(row, (sizes.block + group.x) * TOKENS);
     let end = min((sizes.block + group.x + 1) * TOKENS, sizes.context);
-    for (var start = 0u; start < end; start += 4) {
+    for (var start = begin / 4 * 4; start < end; start += 4) {
         var k: array<vec4f, SHARE>;
         var v: array<vec4f, SHARE>;
         for (var i = 0u; i < SHARE; i++) {
@@ -88,7 +91,8 @@ fn attention_registers_q(
             }
         }
         for (var r = 0u; r < ROWS; r++) {
-            let seen = start + vec4u(0, 1, 2, 3) <= vec4u(first + r % BLOCKS * LANES);
+            let key = start + vec4u(0, 1, 2, 3);
+            let seen = (key <= vec4u(first + r % BLOCKS * LANES)) & (key >= vec4u(first_keys[r % BLOCKS]));
             let p = exp2(select(vec4f(LOWEST), scores[r] - its_lse[r], seen));
             ds[r] = p * (ds[r] - its_delta[r]) * sizes.scale;
         }
@@ -147,10 +151,13 @@ fn attention_registers_kv(
         }
     }
 
+    var ends: array<u32, ROWS>; // of the queries that see the own keys
+    for (var r = 0u; r < ROWS; r++) { ends[r] = end_of_queries(row, first + r * LANES + thread); }
+    let end = end_of_queries(row, first + ROWS * LANES - 1);
     let heads = sizes.q_heads / sizes.kv_heads;
     for (var head = kv * heads; head < (kv + 1) * heads; head++) {
         // Queries before the first key don't see it.
-        for (var start = first; start < sizes.context; start += 4) {
+        for (var start = first; start < end; start += 4) {
             var q: array<vec4f, SHARE>;
             var gradient: array<vec4f, SHARE>;
             for (var i = 0u; i < SHARE; i++) {
@@ -179,7 +186,7 @@ fn attention_registers_kv(
             let query = start + vec4u(0, 1, 2, 3);
             for (var r = 0u; r < ROWS; r++) {
                 let sees = (query >= vec4u(first + r * LANES + thread))
-                    & (query < vec4u(sizes.context));
+                    & (query < vec4u(ends[r]));
                 p[r] = exp2(select(vec4f(LOWEST), p[r] - its_lse, sees));
                 ds[r] = p[r] * (ds[r] - its_delta) * sizes.scale;
             }

@@ -48,8 +48,13 @@ fn attention_tile(
         largest[f] = vec4f(LOWEST);
     }
 
+    var first_keys: array<u32, EACH>;
+    for (var t = 0u; t < EACH; t++) { // unroll
+        first_keys[t] = first_key(row, first + own + t);
+    }
+    let begin = first_key_of_group(lane, row, first);
     let end = min(first + OWN, sizes.context);
-    for (var start = 0u; start < end; start += OTHER) {
+    for (var start = begin / OTHER * OTHER; start < end; start += OTHER) {
         for (var i = lane; i < OTHER * QUADS; i += THREADS) {
             passing[i / QUADS * STRIDE + i % QUADS] = load(row, start + i / QUADS, keys + i % QUADS);
         }
@@ -74,8 +79,9 @@ fn attention_tile(
             its[t] = LOWEST;
             for (var n = 0u; n < ACROSS; n++) { // unroll
                 let at = n * EACH + t;
-                let future = start + n * SCORING + feature > first + own + t;
-                scores[at] = select(scores[at], LOWEST, future || feature >= SCORING);
+                let key = start + n * SCORING + feature;
+                let seen = key <= first + own + t && key >= first_keys[t] && feature < SCORING;
+                scores[at] = select(LOWEST, scores[at], seen);
                 its[t] = max(its[t], scores[at]);
             }
         }
@@ -88,8 +94,6 @@ fn attention_tile(
             passing[i / QUADS * STRIDE + i % QUADS] =
                 load(row, start + i / QUADS, values + i % QUADS);
         }
-        // The first block holds key 0, which every query sees: from then on `largest` is a score, and
-        // exp2(LOWEST - largest) is 0.
         for (var f = 0u; f < FOURS; f++) { // unroll
             var next = largest[f];
             for (var i = 0u; i < SCORING; i++) {

@@ -104,8 +104,13 @@ fn attention_tile_q(
     let feature = lane % QUADS;
     var dq: array<vec4f, EACH>;
 
+    var first_keys: array<u32, EACH>;
+    for (var t = 0u; t < EACH; t++) { // unroll
+        first_keys[t] = first_key(row, first + own + t);
+    }
+    let begin = first_key_of_group(lane, row, first);
     let end = min(first + OWN, sizes.context);
-    for (var start = 0u; start < end; start += OTHER) {
+    for (var start = begin / OTHER * OTHER; start < end; start += OTHER) {
         for (var i = lane; i < OTHER * QUADS; i += THREADS) {
             let at = i / QUADS * STRIDE + i % QUADS;
             other_a[at] = load(row, start + i / QUADS, keys + i % QUADS);
@@ -119,7 +124,7 @@ fn attention_tile_q(
                 var gradients: array<f32, EACH>;
                 for (var t = 0u; t < EACH; t++) { // unroll
                     let i = own + t;
-                    let seen = start + key <= first + i;
+                    let seen = start + key <= first + i && start + key >= first_keys[t];
                     let p = exp2(select(LOWEST, products.a[n * EACH + t] - its_lse[i], seen));
                     gradients[t] = p * (products.b[n * EACH + t] - its_delta[i]) * sizes.scale;
                 }
@@ -171,10 +176,15 @@ fn attention_tile_kv(
     var dk: array<vec4f, EACH>;
     var dv: array<vec4f, EACH>;
 
+    var ends: array<u32, EACH>; // of the queries that see the own keys
+    for (var t = 0u; t < EACH; t++) { // unroll
+        ends[t] = end_of_queries(row, first + own + t);
+    }
+    let end = end_of_queries_of_group(lane, row, first + OWN - 1);
     let heads = sizes.q_heads / sizes.kv_heads;
     for (var head = kv * heads; head < (kv + 1) * heads; head++) {
         // Queries before the first key don't see it.
-        for (var start = first / OTHER * OTHER; start < sizes.context; start += OTHER) {
+        for (var start = first / OTHER * OTHER; start < end; start += OTHER) {
             for (var i = lane; i < OTHER * QUADS; i += THREADS) {
                 let at = i / QUADS * STRIDE + i % QUADS;
                 let token = start + i / QUADS;
@@ -195,7 +205,7 @@ fn attention_tile_kv(
                     var gradients: array<f32, EACH>;
                     for (var t = 0u; t < EACH; t++) { // unroll
                         let sees = start + query >= first + own + t
-                            && start + query < sizes.context;
+                            && start + query < ends[t];
                         let score = products.a[n * EACH + t] - its_lse[query];
                         weights[t] = exp2(select(LOWEST, score, sees));
                         gradients[t] = weights[t] * sizes.scale

@@ -30,8 +30,8 @@ def close(a: Tensor, b: Tensor) -> None:
 def case(name: str) -> tuple[Config, model.Parameters, list[Tensor]]:
     """A model of `models.py`, its weights, and the first micro-batch."""
     config = Config.from_dict(merged(BASE, MODELS[name]))
-    batch = inputs(config, name == "accumulation_masked", RANDOM)
-    micro = [batch[key][0, 0] for key in trace.INPUTS]
+    batch = inputs(config, name.endswith("masked"), RANDOM)
+    micro = [batch[key][0, 0] for key in trace.inputs_of(config)]
     return config, initial(config, RANDOM), micro
 
 
@@ -70,6 +70,11 @@ def attention_is_pytorchs() -> None:
     heads_first = [x.transpose(1, 2) for x in (q, k, v)]
     right = F.scaled_dot_product_attention(*heads_first, is_causal=True, enable_gqa=True)
     close(model.attention(q, k, v), right.transpose(1, 2))
+    # A row of two documents is two rows of one.
+    starts = torch.tensor([[0, 0, 0, 3, 3, 3, 3]]).expand(2, 7)
+    documents = model.attention(q, k, v, starts)
+    for part in slice(0, 3), slice(3, 7):
+        close(documents[:, part], model.attention(q[:, part], k[:, part], v[:, part]))
 
 
 def norm_is_pytorchs() -> None:
@@ -137,7 +142,7 @@ def gradients_are_finite_differences() -> None:
 
         def loss(t: float) -> Tensor:
             moved = {key: x + t * direction[key] for key, x in p.items()}
-            return micro_losses(config, moved, *micro, 0)[0]
+            return micro_losses(config, moved, *micro[:3], 0, *micro[3:])[0]
 
         slope = sum((x.grad * direction[key]).sum() for key, x in trainer.parameters.items())
         h = 1e-4

@@ -118,6 +118,7 @@ class TrainConfig:
     checkpoint_interval: int
     keep_checkpoints: int
     min_learning_rate_ratio: float = 0.1  # read by "wsd_exp" and "cosine" alone
+    document_mask: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,8 @@ class Config:
         sections = asdict(self)
         if (moe := sections["model"]["moe"]) and not moe["shared_expert_gate"]:
             del moe["shared_expert_gate"]
+        if not sections["train"]["document_mask"]:
+            del sections["train"]["document_mask"]
         for name in "moe", "rope_scaling", "qkv_bias", "qk_norm":
             if not sections["model"][name]:
                 del sections["model"][name]

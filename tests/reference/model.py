@@ -23,6 +23,7 @@ class States:
     hidden: Tensor  # [rows, T, d], after the final norm
     streams: list[Tensor]  # L + 1 of [rows, T, d]: the embedding's output, then after each block
     balance_loss: Tensor  # summed over the MoE blocks
+    document_starts: Tensor | None = None  # as given
 
 
 @dataclass
@@ -63,16 +64,25 @@ def rope(x: Tensor, theta: float, scaling: RopeScaling | None = None) -> Tensor:
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def unseen(context: int, document_starts: Tensor | None) -> Tensor:
+    """True where query i does not see key j: `[T, T]`, or `[rows, 1, T, T]` with `document_starts [rows, T]`."""
+    future = torch.ones(context, context, dtype=torch.bool).triu(1)
+    if document_starts is None:
+        return future
+    return future | (torch.arange(context) < document_starts[:, None, :, None])
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, document_starts: Tensor | None = None) -> Tensor:
     """Causal attention of `q [rows, T, heads, D]` over `k, v [rows, T, kv_heads, D]`.
 
-    Query head h reads key and value head h // (heads / kv_heads).
+    Query head h reads key and value head h // (heads / kv_heads). With `document_starts [rows, T]`,
+    the position at which each token's document begins, it sees only keys of its own document.
     """
     context, group = q.shape[1], q.shape[2] // k.shape[2]
     k, v = (x.repeat_interleave(group, dim=2) for x in (k, v))
     scores = torch.einsum("rqhd,rkhd->rhqk", q, k) * q.shape[-1] ** -0.5
-    future = torch.ones(context, context, dtype=torch.bool, device=q.device).triu(1)
-    probs = scores.masked_fill(future, -torch.inf).softmax(-1)
+    others = unseen(context, document_starts).to(q.device)
+    probs = scores.masked_fill(others, -torch.inf).softmax(-1)
     return torch.einsum("rhqk,rkhd->rqhd", probs, v)
 
 
@@ -111,7 +121,9 @@ def mixture(p: Parameters, name: str, x: Tensor, moe: MoeConfig) -> tuple[Tensor
     return y, routing.balance_loss
 
 
-def self_attention(p: Parameters, name: str, x: Tensor, model: ModelConfig) -> Tensor:
+def self_attention(
+    p: Parameters, name: str, x: Tensor, model: ModelConfig, document_starts: Tensor | None
+) -> Tensor:
     def heads(projection: str) -> Tensor:
         y = F.linear(x, p[f"{name}.{projection}_proj.weight"], p.get(f"{name}.{projection}_proj.bias"))
         return y.unflatten(-1, (-1, model.head_dim))
@@ -123,17 +135,19 @@ def self_attention(p: Parameters, name: str, x: Tensor, model: ModelConfig) -> T
         return rope(y, model.rope_theta, model.rope_scaling)
 
     q, k = turned("q"), turned("k")
-    return F.linear(attention(q, k, heads("v")).flatten(-2), p[f"{name}.o_proj.weight"])
+    return F.linear(attention(q, k, heads("v"), document_starts).flatten(-2), p[f"{name}.o_proj.weight"])
 
 
-def forward(model: ModelConfig, p: Parameters, input_ids: Tensor) -> States:
+def forward(
+    model: ModelConfig, p: Parameters, input_ids: Tensor, document_starts: Tensor | None = None
+) -> States:
     """Runs `input_ids [rows, T]` through the embedding, the blocks and the final norm."""
     x = F.embedding(input_ids, p["model.embed_tokens.weight"])
     streams, balance = [x], x.new_zeros(())
     for layer in range(model.num_hidden_layers):
         name = f"model.layers.{layer}"
         y = rms_norm(x, p[f"{name}.input_layernorm.weight"], model.rms_norm_eps)
-        x = x + self_attention(p, f"{name}.self_attn", y, model)
+        x = x + self_attention(p, f"{name}.self_attn", y, model, document_starts)
         y = rms_norm(x, p[f"{name}.post_attention_layernorm.weight"], model.rms_norm_eps)
         if moe := model.moe_of(layer):
             y, block_balance = mixture(p, f"{name}.mlp", y.flatten(0, 1), moe)
@@ -141,7 +155,8 @@ def forward(model: ModelConfig, p: Parameters, input_ids: Tensor) -> States:
         else:
             x = x + swiglu(p, f"{name}.mlp", y)
         streams.append(x)
-    return States(rms_norm(x, p["model.norm.weight"], model.rms_norm_eps), streams, balance)
+    hidden = rms_norm(x, p["model.norm.weight"], model.rms_norm_eps)
+    return States(hidden, streams, balance, document_starts)
 
 
 def unembedding(model: ModelConfig, p: Parameters) -> Tensor:

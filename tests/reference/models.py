@@ -163,6 +163,17 @@ MODELS: dict[str, dict[str, Any]] = {
     },
     "qk_norm": {"model": {"qk_norm": True, "qkv_bias": True}},
     "shared_expert_gate": {"model": {"moe": MOE | {"shared_expert_gate": True}}},
+    # Attention stays in the document, also that of a head with a block of its own.
+    "documents_masked": {
+        "model": {"moe": MOE},
+        "mtp": {"enabled": True},
+        "train": {
+            "document_mask": True,
+            "gradient_accumulation_steps": 2,
+            "batch_size": 3,
+            "context_length": 11,
+        },
+    },
 }
 
 
@@ -193,7 +204,11 @@ def inputs(config: Config, masked: bool, random: torch.Generator) -> dict[str, t
         labels.scatter_(-1, last_of_document, IGNORED)
         labels[torch.rand(shape, generator=random) < 0.2] = IGNORED
         labels[4, 1], mask[4, 1] = IGNORED, 0
-    return {"input_ids": tokens[..., :-1].contiguous(), "labels": labels, "nitp_mask": mask}
+    result = {"input_ids": tokens[..., :-1].contiguous(), "labels": labels, "nitp_mask": mask}
+    if train.document_mask:
+        second = torch.arange(context) > last_of_document
+        result["document_starts"] = torch.where(second, last_of_document + 1, 0)
+    return result
 
 
 def check_robust(name: str, trace: Trace, random: torch.Generator) -> str:

@@ -69,6 +69,13 @@ def attention() -> Vectors:
     return differentiated(model.attention, inputs, "out") | {"log_sum_exp": log_sum_exp}
 
 
+def attention_documents() -> Vectors:
+    """The same with documents that begin at `document_starts [rows, T]`."""
+    starts = torch.tensor([[0, 0, 2, 2, 2, 2, 6], [0, 1, 2, 2, 2, 2, 2]])
+    inputs = {"q": random(2, 7, 6, 6), "k": random(2, 7, 3, 6), "v": random(2, 7, 3, 6)}
+    return differentiated(model.attention, inputs, "out", {"document_starts": starts})
+
+
 def swiglu() -> Vectors:
     def function(gate: Tensor, up: Tensor) -> Tensor:
         return F.silu(gate) * up
@@ -195,6 +202,7 @@ def main() -> None:
         "moe_route_norm": moe_route(norm_topk_prob=True),
         "adamw": adamw(),
         "geometry": geometry(),
+        "attention_documents": attention_documents(),
     }
     tensors = {
         f"{operation}/{name}": x.detach().contiguous()

@@ -46,7 +46,7 @@ def mtp_loss(
     if config.mtp.head == "sequential":
         x = joined(config, p, "mtp", x, input_ids)
     y = rms_norm(x, p["mtp.block.input_layernorm.weight"], model.rms_norm_eps)
-    x = x + self_attention(p, "mtp.block.self_attn", y, model)
+    x = x + self_attention(p, "mtp.block.self_attn", y, model, states.document_starts)
     y = rms_norm(x, p["mtp.block.post_attention_layernorm.weight"], model.rms_norm_eps)
     x = x + swiglu(p, "mtp.block.mlp", y)
     hidden = rms_norm(x, p["mtp.norm.weight"], model.rms_norm_eps)

@@ -1,8 +1,8 @@
 """The receipt of a run: everything that is needed to replay it, and what came out.
 
 A safetensors file as `nitp trace` writes it: `init/<name>` and `final/<name>` (each parameter before
-and after), `grad/<name>` (step 0, before clipping), `input_ids`, `labels` and `nitp_mask`
-`[steps, accumulation, rows, T]`, a curve `[steps]` for each name in `train.curves`, and the
+and after), `grad/<name>` (step 0, before clipping), `input_ids`, `labels`, `nitp_mask` and, with
+`train.document_mask`, `document_starts` `[steps, accumulation, rows, T]`, a curve `[steps]` for each name in `train.curves`, and the
 configuration as JSON under the metadata's key `config`.
 """
 
@@ -21,13 +21,17 @@ from config import Config
 from model import Parameters
 from train import Batch, Trainer, curves
 
-INPUTS = tuple(field.name for field in fields(Batch))
+
+def inputs_of(config: Config) -> tuple[str, ...]:
+    """The tensors of a batch, by name."""
+    names = (field.name for field in fields(Batch))
+    return tuple(name for name in names if name != "document_starts" or config.train.document_mask)
 
 
 @dataclass
 class Trace:
     config: Config
-    inputs: dict[str, Tensor]  # by INPUTS, int64
+    inputs: dict[str, Tensor]  # by `inputs_of`, int64
     init: Parameters
     grad: Parameters
     final: Parameters
@@ -50,7 +54,7 @@ def load(path: Path) -> Trace:
             raise SystemExit(f"{path} is no trace: its metadata lacks the key `config`")
         config = Config.from_dict(json.loads(metadata["config"]))
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    if missing := [name for name in INPUTS + curves(config) if name not in tensors]:
+    if missing := [name for name in inputs_of(config) + curves(config) if name not in tensors]:
         raise SystemExit(f"{path} is no trace: it lacks {', '.join(missing)}")
 
     def group(prefix: str) -> Parameters:
@@ -62,7 +66,7 @@ def load(path: Path) -> Trace:
 
     return Trace(
         config,
-        inputs={name: torch.from_numpy(tensors[name].astype(np.int64)) for name in INPUTS},
+        inputs={name: torch.from_numpy(tensors[name].astype(np.int64)) for name in inputs_of(config)},
         init=group("init/"),
         grad=group("grad/"),
         final=group("final/"),
@@ -76,7 +80,7 @@ def run(
     """Trains from `init` on the inputs, in `dtype`; the result is in float64."""
     trainer = Trainer(config, {name: x.to(dtype) for name, x in init.items()})
     steps, grad = [], {}
-    for step, tensors in enumerate(zip(*(inputs[name] for name in INPUTS), strict=True)):
+    for step, tensors in enumerate(zip(*(inputs[name] for name in inputs_of(config)), strict=True)):
         losses = trainer.accumulate(Batch(*tensors), step)
         if step == 0:
             grad = {name: x.grad.to(torch.float64, copy=True) for name, x in trainer.parameters.items()}

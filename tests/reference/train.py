@@ -20,6 +20,7 @@ class Batch:
     input_ids: Tensor
     labels: Tensor  # -100 where no loss
     nitp_mask: Tensor  # 1 where the pair t, t + 1 (or t, t) counts
+    document_starts: Tensor | None = None  # with train.document_mask: where each token's document begins
 
 
 @dataclass
@@ -73,10 +74,16 @@ def learning_rate(train: TrainConfig, step: int) -> float:
 
 
 def micro_losses(
-    config: Config, p: Parameters, input_ids: Tensor, labels: Tensor, mask: Tensor, step: int
+    config: Config,
+    p: Parameters,
+    input_ids: Tensor,
+    labels: Tensor,
+    mask: Tensor,
+    step: int,
+    document_starts: Tensor | None = None,
 ) -> Tensor:
     """The losses of one micro-batch, in the order of `LOSSES`; tensors `[rows, T]`."""
-    states = forward(config.model, p, input_ids)
+    states = forward(config.model, p, input_ids, document_starts)
     logits = F.linear(states.hidden, unembedding(config.model, p))
     summed = F.cross_entropy(
         logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
@@ -121,9 +128,11 @@ class Trainer:
         for parameter in self.parameters.values():
             parameter.grad = torch.zeros_like(parameter)
         count = len(batch.input_ids)
+        starts = [None] * count if batch.document_starts is None else batch.document_starts
         means = torch.zeros(len(LOSSES), dtype=torch.float64)
-        for micro in zip(batch.input_ids, batch.labels, batch.nitp_mask, strict=True):
-            losses = micro_losses(self.config, self.parameters, *micro, step) / count
+        micros = zip(batch.input_ids, batch.labels, batch.nitp_mask, starts, strict=True)
+        for *micro, of_micro in micros:
+            losses = micro_losses(self.config, self.parameters, *micro, step, of_micro) / count
             losses[0].backward()
             means += losses.detach().double()
         return means

@@ -82,6 +82,8 @@ impl RandomBatches {
             input_ids,
             labels,
             nitp_mask,
+            // Documents of five tokens.
+            document_starts: (0..n).map(|t| (t % context / 5 * 5) as u32).collect(),
         }
     }
 }

@@ -151,7 +151,8 @@ fn quad_of(slice: u32, column: u32) -> u32 {
     return select(QUADS, quad, f < WIDE);
 }
 
-// For each of the four tokens from `first` on, whether it is at or before `last`.
-fn until(first: u32, last: u32) -> vec4<bool> {
-    return first + vec4u(0, 1, 2, 3) <= vec4u(last);
+// For each of the four tokens from `first` on, whether it is in `begin..end`.
+fn within(first: u32, begin: u32, end: u32) -> vec4<bool> {
+    let token = first + vec4u(0, 1, 2, 3);
+    return (token >= vec4u(begin)) & (token < vec4u(end));
 }

@@ -127,6 +127,7 @@ impl Layers {
         full.data.text_column = Some("text".to_owned());
         full.data.weights = vec![1.0];
         (full.model.qkv_bias, full.model.qk_norm) = (true, true);
+        full.train.document_mask = true;
         (full.mtp.enabled, full.nextlat.enabled, full.top.enabled) = (true, true, true);
         let table = |config: &Config| {
             Table::try_from(config).map_err(|error| ConfigError::Syntax {

@@ -23,6 +23,10 @@ pub struct TrainConfig {
     /// only the residual stream before each block is kept between the passes. Changes memory and time, but no result.
     /// Default false.
     pub recompute_activations: bool,
+    /// Whether attention is limited to the document of the query (also known as intra-document masking). Without it,
+    /// a token also sees the documents before its own in the same row. Default false.
+    #[cfg_attr(not(target_arch = "wasm32"), serde(skip_serializing_if = "super::is_default"))]
+    pub document_mask: bool,
     /// Number types of a step. Default "f32".
     pub precision: Precision,
     /// Peak learning rate. Above 0. Default 0.002.
@@ -99,6 +103,7 @@ impl Default for TrainConfig {
             context_length: 128,
             gradient_accumulation_steps: 1,
             recompute_activations: false,
+            document_mask: false,
             precision: Precision::F32,
             learning_rate: 2e-3,
             warmup_steps: 80,

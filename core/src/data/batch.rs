@@ -17,6 +17,8 @@ pub struct Batch {
     /// 1 if the pair of this position and its target counts for NITP, else 0: both must be in one document and one row.
     /// With the shift "current" a position is its own target, and all pairs count.
     pub nitp_mask: Vec<u32>,
+    /// Position in its row of the first token of each position's document.
+    pub document_starts: Vec<u32>,
     /// Number of labels that are not ignored.
     pub label_count: usize,
     /// Number of ones in the mask.
@@ -45,6 +47,7 @@ impl Batch {
         for (Window { tokens, documents }, from) in windows {
             let context = tokens.len() - 1;
             batch.padding_rows += usize::from(from >= context);
+            let mut start = 0;
             for t in 0..context {
                 let (same, counts) = (documents[t] == documents[t + 1], t >= from);
                 let label = if counts && (same || Some(tokens[t]) == end_of_text) {
@@ -59,7 +62,11 @@ impl Batch {
                     Shift::Next => counts && same && t + 1 < context,
                     Shift::Current => counts,
                 };
+                if t > 0 && documents[t] != documents[t - 1] {
+                    start = t as u32;
+                }
                 batch.pair_count += usize::from(pair);
+                batch.document_starts.push(start);
                 batch.input_ids.push(tokens[t]);
                 batch.labels.push(label);
                 batch.nitp_mask.push(u32::from(pair));
@@ -90,6 +97,7 @@ mod tests {
         assert_eq!(batch.input_ids, [1, 9, 2, 3, 5, 6, 7, 8]);
         assert_eq!(batch.labels, [9, none, 3, none, 6, 7, 8, 3]);
         assert_eq!(batch.nitp_mask, [1, 0, 1, 0, 1, 1, 1, 0]);
+        assert_eq!(batch.document_starts, [0, 0, 2, 2, 0, 0, 0, 0]);
         assert_eq!((batch.label_count, batch.pair_count), (6, 5));
         assert_eq!(batch.byte_count, 5 + 1 + 1 + 1 + 5);
         assert_eq!(batch.unknown_count, 2);

@@ -13,6 +13,8 @@ mod folder {
 pub enum Module {
     /// The file of this name in `shaders/`.
     Shader(&'static str),
+    /// Such a file, preceded by a snippet.
+    WithSnippet(&'static str, &'static str),
     /// Such a file, preceded by these snippets.
     WithSnippets(&'static str, [&'static str; 3]),
     /// A name and a text, for an op outside of this crate.
@@ -24,9 +26,10 @@ impl Module {
     pub fn name(self) -> String {
         match self {
             Self::Shader(name) | Self::Own(name, _) => name.to_owned(),
-            Self::WithSnippets(name, snippets) => {
+            Self::WithSnippet(name, _) | Self::WithSnippets(name, _) => {
                 // `epilogue_store` is shortened to `store`.
-                let short = snippets.map(|it| it.split_once('_').map_or(it, |(_, rest)| rest));
+                let short = |it: &&'static str| it.split_once('_').map_or(*it, |(_, rest)| rest);
+                let short: Vec<&str> = self.snippets().iter().map(short).collect();
                 format!("{name}_{}", short.join("_"))
             }
         }
@@ -49,12 +52,21 @@ impl Module {
     /// If there is no such file or snippet: a mistake in an op.
     pub fn text(self, matrices: Matrices) -> String {
         match self {
-            Self::Shader(name) => expand(found(folder::SHADERS, name), matrices),
-            Self::WithSnippets(name, snippets) => {
-                let includes = snippets.map(|it| format!("#include \"{it}\"\n")).concat();
+            Self::Shader(name) | Self::WithSnippet(name, _) | Self::WithSnippets(name, _) => {
+                let include = |it: &&str| format!("#include \"{it}\"\n");
+                let includes: String = self.snippets().iter().map(include).collect();
                 expand(&(includes + found(folder::SHADERS, name)), matrices)
             }
             Self::Own(_, text) => expand(text, matrices),
+        }
+    }
+
+    /// The snippets before the text.
+    fn snippets(&self) -> &[&'static str] {
+        match self {
+            Self::WithSnippet(_, snippet) => std::slice::from_ref(snippet),
+            Self::WithSnippets(_, snippets) => snippets,
+            Self::Shader(_) | Self::Own(..) => &[],
         }
     }
 }

@@ -139,7 +139,10 @@ impl AttentionBlock {
         let out = b.activation_of(cx.working, "heads_out", &[n, shape.out_width()]);
         let lse = b.activation("lse", &[n * shape.q_heads]);
         match cx.cache {
-            None => b.push(Attention { qkv, out, lse, shape }),
+            None => {
+                let documents = cx.inputs.documents;
+                b.push(Attention { qkv, out, lse, documents, shape });
+            }
             Some(cache) => {
                 let attention = cached(b, cx, name, cache, qkv, out);
                 b.push(attention);
@@ -172,6 +175,7 @@ impl AttentionBlock {
             dout,
             delta,
             dqkv,
+            documents: cx.inputs.documents,
             shape,
         });
         b.push(rope(cx, dqkv, true));

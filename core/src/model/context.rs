@@ -53,6 +53,9 @@ pub struct Inputs {
     pub scalars: View,
     /// Cosines and sines, `[train.context_length, head_dim]`.
     pub rope_table: View,
+    /// Bounds of each token's document in its row, `[rows * context, 2]`
+    /// ([`document_bounds`](crate::ops::attention::document_bounds)), with `train.document_mask`.
+    pub documents: Option<View>,
     /// Ones, `[rows * context]`, if the model has biases.
     pub ones: Option<View>,
     /// `[metric::LEN]`, see [`metric`].
@@ -139,6 +142,7 @@ impl<'a> Context<'a> {
             nitp_mask,
             sorted_positions,
             segment_starts,
+            documents: None,
             scalars: real("scalars", scalars::LEN, Role::Input),
             rope_table: real(
                 "rope_table",
@@ -155,6 +159,15 @@ impl<'a> Context<'a> {
         let working = if mixed { DType::Half } else { DType::Real };
         let (probe, cache) = (false, None);
         Self { config, rows, context, probe, cache, working, inputs, loss_scalars, parameters }
+    }
+
+    /// For rows that may hold several documents: with `train.document_mask`, attention is limited to the query's own.
+    pub fn packed(mut self, b: &mut PlanBuilder) -> Self {
+        let len = 2 * self.tokens();
+        let is_masked = self.config.train.document_mask;
+        self.inputs.documents =
+            is_masked.then(|| b.shared("documents", &[len], DType::U32, Role::Input));
+        self
     }
 
     /// For plans of single tokens, `slots` per run, with a cache of keys and values of `rows` rows.

@@ -62,7 +62,7 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
     let mut builder = PlanBuilder::new("train");
     let b = &mut builder;
     let train = &config.train;
-    let cx = &Context::new(b, config, train.batch_size, train.context_length, true);
+    let cx = &Context::new(b, config, train.batch_size, train.context_length, true).packed(b);
     let (n, width) = (cx.tokens(), cx.width());
     let Forward { blocks, norm, streams } = forward(b, cx, None);
     let target = streams[config.nitp.target_layer];
@@ -137,7 +137,7 @@ pub fn evaluate_plan(config: &Config) -> Plan {
     let mut builder = PlanBuilder::new("evaluate");
     let b = &mut builder;
     let train = &config.train;
-    let cx = &Context::new(b, config, train.batch_size, train.context_length, false);
+    let cx = &Context::new(b, config, train.batch_size, train.context_length, false).packed(b);
     let hidden = b.shared("hidden", &[cx.tokens(), cx.width()], DType::Real, Role::State);
     let Forward { norm, streams, .. } = forward(b, cx, Some(hidden));
     b.scoped("head", |b| {

@@ -7,6 +7,7 @@ use super::schedule::learning_rate;
 use crate::config::{Config, Regularizer};
 use crate::data::{Batch, Dataset, IGNORED_LABEL};
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId};
+use crate::ops::attention::document_bounds;
 use crate::ops::{embedding, rope, scalars};
 use crate::plan::{Plan, View};
 
@@ -219,6 +220,10 @@ pub fn micro_inputs(config: &Config, plan: &Plan, batch: &Batch, scales: Scales)
         (id("sorted_positions"), sorted_positions),
         (id("segment_starts"), segment_starts),
     ];
+    if let Some(documents) = plan.find("documents") {
+        let bounds = document_bounds(&batch.document_starts, config.train.context_length);
+        ints.push((documents.id, bounds));
+    }
     if config.mtp.is_on() || config.nextlat.is_on() {
         let ahead = ahead_inputs(batch, config.train.context_length);
         ints.extend(ahead.into_iter().map(|(name, values)| (id(name), values)));

@@ -97,6 +97,7 @@ impl BatchSource for MadeUp {
             input_ids,
             labels,
             nitp_mask,
+            document_starts: vec![0; tokens],
             label_count: tokens,
             pair_count,
             byte_count: tokens,

@@ -33,6 +33,8 @@ pub struct Trace {
     pub labels: Vec<i64>,
     /// 1 if the pair of this position and its target counts, else 0; same shape.
     pub nitp_mask: Vec<i64>,
+    /// Position in the row of the first token of each position's document; same shape.
+    pub document_starts: Vec<i64>,
     /// Numbers of each step.
     pub steps: Vec<StepEvent>,
 }
@@ -67,6 +69,7 @@ impl Trace {
             input_ids: Vec::new(),
             labels: Vec::new(),
             nitp_mask: Vec::new(),
+            document_starts: Vec::new(),
             steps: Vec::new(),
         };
         let metrics = Source::Tensor { plan, view: find(executor.plan(plan).0, "metrics") };
@@ -99,10 +102,11 @@ impl Trace {
         self.input_ids.extend(batch.input_ids.iter().map(|&id| i64::from(id)));
         self.labels.extend(batch.labels.iter().map(label));
         self.nitp_mask.extend(batch.nitp_mask.iter().map(|&mask| i64::from(mask)));
+        self.document_starts.extend(batch.document_starts.iter().map(|&start| i64::from(start)));
     }
 
     /// The file: `init/<name>`, `grad/<name>` and `final/<name>` in f32 under Hugging Face's
-    /// names, the batches in i64, the curves `[steps]` in f64, and the configuration as JSON under
+    /// names, the batches in i64 (`document_starts` only with `train.document_mask`), the curves `[steps]` in f64, and the configuration as JSON under
     /// the metadata's key `config`.
     pub fn to_safetensors(&self) -> Vec<u8> {
         let train = &self.config.train;
@@ -117,11 +121,13 @@ impl Trace {
         }
         let shape =
             vec![steps, train.gradient_accumulation_steps, train.batch_size, train.context_length];
-        for (name, values) in [
+        let starts = ("document_starts", &self.document_starts);
+        let inputs = [
             ("input_ids", &self.input_ids),
             ("labels", &self.labels),
             ("nitp_mask", &self.nitp_mask),
-        ] {
+        ];
+        for (name, values) in inputs.into_iter().chain(train.document_mask.then_some(starts)) {
             let bytes = bytemuck::cast_slice(values).to_vec();
             entries.push((name.to_owned(), Dtype::I64, shape.clone(), bytes));
         }

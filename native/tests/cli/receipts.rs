@@ -13,12 +13,11 @@ const NAMES: [&str; 6] =
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
 
 fn trace(place: &Place, out: &str, more: &[&str]) -> (Tensors, Value) {
+    let data = if more.contains(&"--data") { &[][..] } else { &["--data", "text.txt"] };
     let base = [
         "trace",
         "--preset",
         "nano",
-        "--data",
-        "text.txt",
         "--out",
         out,
         "--steps",
@@ -27,7 +26,7 @@ fn trace(place: &Place, out: &str, more: &[&str]) -> (Tensors, Value) {
         "--set=train.context_length=16",
         "--set=train.gradient_accumulation_steps=2",
     ];
-    succeed(place.nitp(&[&base[..], more].concat()));
+    succeed(place.nitp(&[&base[..], data, more].concat()));
     let bytes = place.read(out);
     let (_, metadata) = SafeTensors::read_metadata(&bytes).expect("a header");
     let metadata = metadata.metadata().as_ref().expect("metadata").clone();
@@ -126,4 +125,43 @@ fn batches_depend_on_seed_and_data_and_shared_tensors_start_alike() {
     let (seed, _) = trace(&place, "s.safetensors", &["--device", "cpu", "--seed", "1"]);
     assert_ne!(base["input_ids"], seed["input_ids"]);
     assert_ne!(base["init/lm_head.weight"], seed["init/lm_head.weight"]);
+}
+
+#[test]
+fn with_a_document_mask_texts_do_not_see_each_other() {
+    let place = Place::new();
+    let lines = |first: &str| -> String {
+        let texts = (0..60).map(|i| format!("{{\"text\": \"{first} {i} turns.\"}}\n"));
+        texts.collect()
+    };
+    place.write("texts.jsonl", lines("tide"));
+    let set = "--set=train.document_mask=true";
+    // One more than the bytes, for the token that ends a document.
+    let data = ["--data", "texts.jsonl", "--set=model.vocab_size=257"];
+    let (plain, _) = trace(&place, "plain.safetensors", &data);
+    for device in ["cpu", "gpu"] {
+        let (masked, config) =
+            trace(&place, "masked.safetensors", &[&data[..], &[set, "--device", device]].concat());
+        assert_eq!(masked["input_ids"], plain["input_ids"], "the batches are the same");
+        assert_ne!(masked["loss"].1, plain["loss"].1);
+        assert_eq!(config["train"]["document_mask"], true);
+        // A document begins after the one before ended with the token 256.
+        let (ids, starts) = (&masked["input_ids"].1, &masked["document_starts"].1);
+        for (ids, starts) in ids.chunks(16).zip(starts.chunks(16)) {
+            let mut start = 0;
+            for t in 0..16 {
+                if t > 0 && ids[t - 1] == 256.0 {
+                    start = t;
+                }
+                assert_eq!(starts[t], start as f64);
+            }
+        }
+    }
+    assert!(!plain.contains_key("document_starts"));
+    // Training, evaluation, resumption and what reads single texts.
+    succeed(place.train("run", &[&data[..], &[set, "--steps=8", "--stop-at=4"]].concat()));
+    succeed(place.nitp(&["train", "--resume", "run"]));
+    succeed(place.nitp(&["eval", "run"]));
+    succeed(place.nitp(&["generate", "run", "--prompt", "tide", "--max-tokens", "4"]));
+    succeed(place.nitp(&["embed", "run", "--data", "texts.jsonl", "--out", "states.npy"]));
 }

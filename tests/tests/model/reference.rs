@@ -61,11 +61,18 @@ impl Recorded {
                 nitp_mask: mask.iter().map(|&mask| mask as u32).collect(),
                 label_count: labels.iter().filter(|&&label| label != -100.0).count(),
                 pair_count: mask.iter().filter(|&&mask| mask == 1.0).count(),
+                document_starts: Vec::new(),
                 byte_count: len,
                 unknown_count: 0,
                 padding_rows: 0,
             })
             .collect();
+        let mut micro_batches: Vec<Batch> = micro_batches;
+        if file.names().any(|name| name == "document_starts") {
+            for (batch, starts) in micro_batches.iter_mut().zip(parts("document_starts")) {
+                batch.document_starts = starts.iter().map(|&start| start as u32).collect();
+            }
+        }
         Self { micro_batches, accumulation: *accumulation }
     }
 }
@@ -222,6 +229,7 @@ macro_rules! files {
 files! {
     accumulation_masked
     dense
+    documents_masked
     gqa
     kl
     moe

@@ -67,7 +67,7 @@ fn a_text_token_by_token_is_attention_over_the_whole() {
     let rope = Rope { qkv, table, tokens, context, q_heads, kv_heads, head_dim, inverse };
     let out = case.output("whole", &[context, shape.out_width()]);
     let lse = case.output("lse", &[q_heads, context]);
-    let attention = Attention { qkv, out, lse, shape };
+    let attention = Attention { qkv, out, lse, documents: None, shape };
     let expected = case.twin(&[&rope, &attention], &[out]).remove(0);
     // Any number of tokens a run, the cache handed on from one to the next.
     for step in [1, 2, 4, 9] {

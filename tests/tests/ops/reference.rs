@@ -4,7 +4,7 @@
 use nitp_core::config::{NitpLoss, Shift};
 use nitp_core::geometry::geometry;
 use nitp_core::ops::adamw::Adamw;
-use nitp_core::ops::attention::{Attention, AttentionBackward, Shape};
+use nitp_core::ops::attention::{Attention, AttentionBackward, Shape, document_bounds};
 use nitp_core::ops::cross_entropy::{CrossEntropy, CrossEntropyGradient};
 use nitp_core::ops::grad_norm::{ClipFactor, SumOfSquares};
 use nitp_core::ops::matmul::{Matmul, Transpose};
@@ -134,6 +134,10 @@ fn rope() {
 
 /// Both passes of the file's attention, and `qkv`'s gradient.
 fn attention_ops(r: &mut Reference) -> (Attention, AttentionBackward, Vec<f64>) {
+    let documents = (r.operation == "attention_documents").then(|| {
+        let bounds = document_bounds(&r.ints("document_starts"), 7);
+        r.case.ints("documents", &[14, 2], bounds)
+    });
     let shape = Shape { batch: 2, context: 7, q_heads: 6, kv_heads: 3, head_dim: 6 };
     let tokens = shape.tokens();
     let qkv = r.packed(&[("q", 36), ("k", 18), ("v", 18)]);
@@ -142,6 +146,7 @@ fn attention_ops(r: &mut Reference) -> (Attention, AttentionBackward, Vec<f64>) 
         qkv: r.case.reals("qkv", &[tokens, shape.width()], qkv),
         out: r.case.output("out", &[tokens, shape.out_width()]),
         lse: r.case.output("lse", &[tokens * shape.q_heads]),
+        documents,
         shape,
     };
     let backward = AttentionBackward {
@@ -151,6 +156,7 @@ fn attention_ops(r: &mut Reference) -> (Attention, AttentionBackward, Vec<f64>) 
         lse: forward.lse,
         dqkv: r.case.output("dqkv", &[tokens, shape.width()]),
         delta: r.case.output("delta", &[tokens * shape.q_heads]),
+        documents,
         shape,
     };
     (forward, backward, dqkv)
@@ -167,6 +173,14 @@ fn attention() {
 fn attention_backward() {
     let mut r = Reference::new("attention");
     let (forward, op, dqkv) = attention_ops(&mut r);
+    r.case.expect(&[&forward, &op], &[(op.dqkv, &dqkv)]);
+}
+
+#[test]
+fn attention_within_documents() {
+    let mut r = Reference::new("attention_documents");
+    let (forward, op, dqkv) = attention_ops(&mut r);
+    r.case.expect(&[&forward], &[(op.out, r.get("out"))]);
     r.case.expect(&[&forward, &op], &[(op.dqkv, &dqkv)]);
 }
 
@@ -502,6 +516,7 @@ fn every_operation_has_a_test() {
         [
             "adamw",
             "attention",
+            "attention_documents",
             "cross_entropy",
             "geometry",
             "moe_route",

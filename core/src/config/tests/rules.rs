@@ -109,6 +109,7 @@ fn odd_but_possible_settings_pass() {
         &["train.eval_interval=0", "train.geometry_interval=0", "train.checkpoint_interval=0"],
         &["train.beta1=0", "train.weight_decay=0", "train.grad_clip=0", "train.warmup_steps=0"],
         &["train.recompute_activations=true"],
+        &["train.document_mask=true", "model.moe.num_experts=4"],
         &["data.validation_fraction=0", "data.paths=[]", "train.seed=9223372036854775807"],
     ];
     for list in passes {

@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
-use super::Shape;
 use super::tile::{Factor, Fused, LANES, Lane, MultiplyAdd, Plain, ROWS, Wide, tile};
+use super::{FirstKeys, Shape};
 use crate::cpu::vector::{dot, exp};
 
 /// A tensor that several tasks write, each in ranges of its own.
@@ -51,17 +51,18 @@ pub(super) unsafe fn forward(
     shape: &Shape,
     (row, head): (usize, usize),
     qkv: &[f32],
+    first_keys: &FirstKeys<'_>,
     out: &Shared<'_>,
     lse: &mut [f32],
 ) {
     // SAFETY: guaranteed by the caller.
     unsafe {
         if target_cfg_f!(target_feature = "avx512f") {
-            forward_tiled::<Wide>(shape, (row, head), qkv, out, lse);
+            forward_tiled::<Wide>(shape, (row, head), qkv, first_keys, out, lse);
         } else if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
-            forward_tiled::<Fused>(shape, (row, head), qkv, out, lse);
+            forward_tiled::<Fused>(shape, (row, head), qkv, first_keys, out, lse);
         } else {
-            forward_tiled::<Plain>(shape, (row, head), qkv, out, lse);
+            forward_tiled::<Plain>(shape, (row, head), qkv, first_keys, out, lse);
         }
     }
 }
@@ -78,17 +79,18 @@ pub(super) unsafe fn backward(
     shape: &Shape,
     (row, kv): (usize, usize),
     (qkv, out, dout, lse): (&[f32], &[f32], &[f32], &[f32]),
+    first_keys: &FirstKeys<'_>,
     dqkv: &Shared<'_>,
 ) {
     let saved = (qkv, out, dout, lse);
     // SAFETY: guaranteed by the caller.
     unsafe {
         if target_cfg_f!(target_feature = "avx512f") {
-            backward_tiled::<Wide>(shape, (row, kv), saved, dqkv);
+            backward_tiled::<Wide>(shape, (row, kv), saved, first_keys, dqkv);
         } else if target_cfg_f!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
-            backward_tiled::<Fused>(shape, (row, kv), saved, dqkv);
+            backward_tiled::<Fused>(shape, (row, kv), saved, first_keys, dqkv);
         } else {
-            backward_tiled::<Plain>(shape, (row, kv), saved, dqkv);
+            backward_tiled::<Plain>(shape, (row, kv), saved, first_keys, dqkv);
         }
     }
 }
@@ -99,6 +101,7 @@ unsafe fn forward_tiled<M: MultiplyAdd>(
     shape: &Shape,
     (row, head): (usize, usize),
     qkv: &[f32],
+    first_keys: &FirstKeys<'_>,
     out: &Shared<'_>,
     lse: &mut [f32],
 ) {
@@ -116,9 +119,11 @@ unsafe fn forward_tiled<M: MultiplyAdd>(
         let rows = LANES.min(context - first);
         query.take(qkv, first * width + shape.q(head), width, rows, head_dim, shape.scale());
         transpose(&query.data, &mut queries);
-        let scores = &mut scores[..first + LANES];
+        let seen = Seen::by(first_keys, first, rows);
+        let scores = &mut scores[..first + LANES - seen.begin];
         for key in (0..scores.len()).step_by(ROWS) {
-            let factor = Factor { x: &keys.data[key * padded..], row: padded, step: 1 };
+            let at = (seen.begin + key) * padded;
+            let factor = Factor { x: &keys.data[at..], row: padded, step: 1 };
             tile::<M>(
                 head_dim,
                 factor,
@@ -129,7 +134,7 @@ unsafe fn forward_tiled<M: MultiplyAdd>(
                 false,
             );
         }
-        fill_future(&mut scores[first..], f32::NEG_INFINITY);
+        seen.fill_others(scores, f32::NEG_INFINITY);
         let mut largest = [f32::NEG_INFINITY; LANES];
         for score in scores.iter() {
             for lane in 0..LANES {
@@ -144,10 +149,11 @@ unsafe fn forward_tiled<M: MultiplyAdd>(
                 total[lane] += score[lane];
             }
         }
-        // `exp` never returns less than 1e-38, and future keys must have a weight of exactly 0.
-        fill_future(&mut scores[first..], 0.0);
+        // `exp` never returns less than 1e-38, and other keys must have a weight of exactly 0.
+        seen.fill_others(scores, 0.0);
         for feature in (0..padded).step_by(ROWS) {
-            let factor = Factor { x: &values.data[feature..], row: 1, step: padded };
+            let at = seen.begin * padded + feature;
+            let factor = Factor { x: &values.data[at..], row: 1, step: padded };
             tile::<M>(
                 scores.len(),
                 factor,
@@ -177,6 +183,7 @@ unsafe fn backward_tiled<M: MultiplyAdd>(
     shape: &Shape,
     (row, kv): (usize, usize),
     (qkv, out, dout, lse): (&[f32], &[f32], &[f32], &[f32]),
+    first_keys: &FirstKeys<'_>,
     dqkv: &Shared<'_>,
 ) {
     let Shape { context, head_dim, .. } = *shape;
@@ -208,10 +215,10 @@ unsafe fn backward_tiled<M: MultiplyAdd>(
                 let result = &out[at + i * out_width..][..head_dim];
                 delta[i] = dot(result, &dresult.data[i * padded..][..head_dim]);
             }
-            let dscores = &mut dscores[..first + LANES];
-            for key in (0..dscores.len()).step_by(LANES) {
+            let seen = Seen::by(first_keys, first, rows);
+            let dscores = &mut dscores[..first + LANES - seen.begin];
+            for (ds, key) in dscores.chunks_exact_mut(LANES).zip((seen.begin..).step_by(LANES)) {
                 let mut p = [[0.0; LANES]; LANES]; // [key, query]
-                let ds = &mut dscores[key..key + LANES];
                 for i in (0..LANES).step_by(ROWS) {
                     let at = (key + i) * padded;
                     let factor = Factor { x: &keys.data[at..], row: padded, step: 1 };
@@ -241,10 +248,8 @@ unsafe fn backward_tiled<M: MultiplyAdd>(
                         ds[lane] = p[lane] * (ds[lane] - delta[lane]);
                     }
                 }
-                if key == first {
-                    fill_future(&mut p, 0.0);
-                    fill_future(ds, 0.0);
-                }
+                seen.fill_others_from(key, &mut p, 0.0);
+                seen.fill_others_from(key, ds, 0.0);
                 for i in (0..LANES).step_by(ROWS) {
                     for feature in (0..padded).step_by(LANES) {
                         let at = (key + i) * padded + feature;
@@ -272,7 +277,8 @@ unsafe fn backward_tiled<M: MultiplyAdd>(
                 }
             }
             for feature in (0..padded).step_by(ROWS) {
-                let factor = Factor { x: &keys.data[feature..], row: 1, step: padded };
+                let at = seen.begin * padded + feature;
+                let factor = Factor { x: &keys.data[at..], row: 1, step: padded };
                 tile::<M>(
                     dscores.len(),
                     factor,
@@ -342,12 +348,54 @@ impl Rows {
     }
 }
 
-/// Sets the scores of future keys to `value`: among the 16 keys at the strip's own positions, lanes < j of row `j`.
-#[inline(always)]
-fn fill_future(scores: &mut [Lane], value: f32) {
-    for (key, score) in scores.iter_mut().enumerate() {
-        for lane in 0..LANES {
-            score[lane] = if lane < key { value } else { score[lane] };
+/// The keys that the queries of a strip see.
+struct Seen {
+    /// The strip's first query.
+    first: usize,
+    /// The first key that any of the queries sees, rounded down to a whole strip.
+    begin: usize,
+    /// The first key that each query sees.
+    first_keys: [usize; LANES],
+    /// The largest of these.
+    last_begin: usize,
+}
+
+impl Seen {
+    /// For the `rows` queries from `first` on.
+    #[inline(always)]
+    fn by(keys: &FirstKeys<'_>, first: usize, rows: usize) -> Self {
+        let begin = keys.of(first) / LANES * LANES;
+        let last_begin = keys.of(first + rows - 1);
+        let mut first_keys = [last_begin; LANES];
+        for (i, first_key) in first_keys[..rows].iter_mut().enumerate() {
+            *first_key = keys.of(first + i);
+        }
+        Self { first, begin, first_keys, last_begin }
+    }
+
+    /// Sets the scores `[keys from begin, queries]` of keys that a query does not see to `value`.
+    #[inline(always)]
+    fn fill_others(&self, scores: &mut [Lane], value: f32) {
+        let past = (self.last_begin.saturating_sub(self.begin)).min(self.first - self.begin);
+        self.fill(self.begin, &mut scores[..past], value);
+        self.fill(self.first, &mut scores[self.first - self.begin..], value);
+    }
+
+    /// The same for a strip of keys from `key` on.
+    #[inline(always)]
+    fn fill_others_from(&self, key: usize, scores: &mut [Lane], value: f32) {
+        if key == self.first || key < self.last_begin {
+            self.fill(key, scores, value);
+        }
+    }
+
+    #[inline(always)]
+    fn fill(&self, key: usize, scores: &mut [Lane], value: f32) {
+        for (key, score) in (key..).zip(scores) {
+            for lane in 0..LANES {
+                let is_seen = self.first_keys[lane] <= key && key <= self.first + lane;
+                score[lane] = if is_seen { score[lane] } else { value };
+            }
         }
     }
 }

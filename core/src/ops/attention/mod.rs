@@ -3,6 +3,8 @@
 //!
 //! For query head `h` reading key and value head `g = h kv_heads / q_heads`:
 //! `s_ij = q_i · k_j / √head_dim`, `p_ij = softmax over j <= i`, `out_i = Σ_j p_ij v_j`.
+//!
+//! With `documents`, a query sees only keys of its own document: the matrix of `p` is block-diagonal.
 
 mod blocks;
 mod cached;
@@ -111,8 +113,41 @@ pub struct Attention {
     pub out: View,
     /// `ln Σ_j exp(s_ij)`, saved for the backward, `[batch, q_heads, context]`.
     pub lse: View,
+    /// [`document_bounds`] of each token; none if queries see all earlier tokens of the row.
+    pub documents: Option<View>,
     /// Extents.
     pub shape: Shape,
+}
+
+/// The bounds of documents, `[tokens, 2]`: for each token the first token of its document in the row, and the token
+/// after the last. `starts` has the former, and `context` tokens a row.
+pub fn document_bounds(starts: &[u32], context: usize) -> Vec<u32> {
+    let mut bounds = Vec::with_capacity(2 * starts.len());
+    for row in starts.chunks(context) {
+        let mut end = 0;
+        for document in row.chunk_by(|a, b| a == b) {
+            end += document.len() as u32;
+            bounds.extend(document.iter().flat_map(|&start| [start, end]));
+        }
+    }
+    bounds
+}
+
+/// The first key that each query of a row sees: 0 without `documents`, the bounds of all tokens.
+struct FirstKeys<'a> {
+    documents: Option<&'a [u32]>,
+    first: usize,
+}
+
+impl<'a> FirstKeys<'a> {
+    fn of_row(documents: Option<&'a [u32]>, row: usize, shape: &Shape) -> Self {
+        Self { documents, first: row * shape.context }
+    }
+
+    /// The first key that query `i` sees.
+    fn of(&self, i: usize) -> usize {
+        self.documents.map_or(0, |bounds| bounds[2 * (self.first + i)] as usize)
+    }
 }
 
 impl Op for Attention {
@@ -121,7 +156,9 @@ impl Op for Attention {
     }
 
     fn uses(&self) -> Vec<Use> {
-        vec![Use::read(self.qkv), Use::write(self.out), Use::write(self.lse)]
+        let documents = self.documents.map(Use::read);
+        let uses = [Use::read(self.qkv), Use::write(self.out), Use::write(self.lse)];
+        uses.into_iter().chain(documents).collect()
     }
 
     fn flops(&self) -> f64 {
@@ -132,13 +169,16 @@ impl Op for Attention {
         let shape = &self.shape;
         let (qkv, out, lse) =
             (memory.read(self.qkv), memory.write(self.out), memory.write(self.lse));
+        let documents = self.documents.map(|view| memory.read_u32(view));
         let scale = R::of(shape.head_dim as f64).sqrt().recip();
         for row in 0..shape.batch {
+            let first_keys = FirstKeys::of_row(documents, row, shape);
             for head in 0..shape.q_heads {
                 let kv = shape.kv_head(head);
                 for i in 0..shape.context {
                     let q = shape.at(row, i, shape.q(head));
-                    let scores: Vec<R> = (0..=i)
+                    let first = first_keys.of(i);
+                    let scores: Vec<R> = (first..=i)
                         .map(|j| {
                             let k = shape.at(row, j, shape.k(kv));
                             scale * (0..shape.head_dim).map(|d| qkv[q + d] * qkv[k + d]).sum::<R>()
@@ -148,10 +188,10 @@ impl Op for Attention {
                     let total: R = scores.iter().map(|&s| (s - largest).exp()).sum();
                     let log_sum = largest + total.ln();
                     for d in 0..shape.head_dim {
-                        out[shape.out_at(row, i, head) + d] = (0..=i)
+                        out[shape.out_at(row, i, head) + d] = (first..=i)
                             .map(|j| {
                                 let v = qkv[shape.at(row, j, shape.v(kv)) + d];
-                                (scores[j] - log_sum).exp() * v
+                                (scores[j - first] - log_sum).exp() * v
                             })
                             .sum();
                     }
@@ -166,11 +206,13 @@ impl Op for Attention {
         let qkv = memory.read(self.qkv);
         let out = fast::Shared::new(memory.write(self.out));
         let lse = memory.write(self.lse);
+        let documents = self.documents.map(|view| memory.read_u32(view));
         lse.par_chunks_mut(shape.context).enumerate().for_each(|(task, lse)| {
             let (row, head) = (task / shape.q_heads, task % shape.q_heads);
             let qkv = part(qkv, row, shape.context * shape.width());
+            let first_keys = FirstKeys::of_row(documents, row, shape);
             // SAFETY: each row and head has one task.
-            unsafe { fast::forward(shape, (row, head), qkv, &out, lse) };
+            unsafe { fast::forward(shape, (row, head), qkv, &first_keys, &out, lse) };
         });
     }
 
@@ -183,7 +225,7 @@ impl Op for Attention {
     }
 
     fn tuning_class(&self) -> String {
-        variants::class(&self.shape)
+        variants::class(&self.shape, self.documents)
     }
 }
 
@@ -204,6 +246,8 @@ pub struct AttentionBackward {
     pub dqkv: View,
     /// Scratch for the GPU, `δ` as `[batch, q_heads, context]`.
     pub delta: View,
+    /// As in the forward.
+    pub documents: Option<View>,
     /// Extents.
     pub shape: Shape,
 }
@@ -214,14 +258,15 @@ impl Op for AttentionBackward {
     }
 
     fn uses(&self) -> Vec<Use> {
-        vec![
+        let uses = [
             Use::read(self.qkv),
             Use::read(self.out),
             Use::read(self.dout),
             Use::read(self.lse),
             Use::write(self.dqkv),
             Use::scratch(self.delta),
-        ]
+        ];
+        uses.into_iter().chain(self.documents.map(Use::read)).collect()
     }
 
     fn flops(&self) -> f64 {
@@ -234,15 +279,17 @@ impl Op for AttentionBackward {
         let (dout, lse) = (memory.read(self.dout), memory.read(self.lse));
         let dqkv = memory.write(self.dqkv);
         dqkv.fill(R::zero());
+        let documents = self.documents.map(|view| memory.read_u32(view));
         let scale = R::of(shape.head_dim as f64).sqrt().recip();
         for row in 0..shape.batch {
+            let first_keys = FirstKeys::of_row(documents, row, shape);
             for head in 0..shape.q_heads {
                 let kv = shape.kv_head(head);
                 for i in 0..shape.context {
                     let q = shape.at(row, i, shape.q(head));
                     let o = shape.out_at(row, i, head);
                     let delta: R = (0..shape.head_dim).map(|d| dout[o + d] * out[o + d]).sum();
-                    for j in 0..=i {
+                    for j in first_keys.of(i)..=i {
                         let k = shape.at(row, j, shape.k(kv));
                         let v = shape.at(row, j, shape.v(kv));
                         let qk: R = (0..shape.head_dim).map(|d| qkv[q + d] * qkv[k + d]).sum();
@@ -265,6 +312,7 @@ impl Op for AttentionBackward {
         let (qkv, out) = (memory.read(self.qkv), memory.read(self.out));
         let (dout, lse) = (memory.read(self.dout), memory.read(self.lse));
         let dqkv = fast::Shared::new(memory.write(self.dqkv));
+        let documents = self.documents.map(|view| memory.read_u32(view));
         (0..shape.batch * shape.kv_heads).into_par_iter().for_each(|task| {
             let (row, kv) = (task / shape.kv_heads, task % shape.kv_heads);
             let results = shape.context * shape.out_width();
@@ -274,8 +322,9 @@ impl Op for AttentionBackward {
                 part(dout, row, results),
                 part(lse, row, shape.q_heads * shape.context),
             );
+            let first_keys = FirstKeys::of_row(documents, row, shape);
             // SAFETY: each row and key head has one task, and each query head reads one key head.
-            unsafe { fast::backward(shape, (row, kv), saved, &dqkv) };
+            unsafe { fast::backward(shape, (row, kv), saved, &first_keys, &dqkv) };
         });
     }
 
@@ -288,7 +337,7 @@ impl Op for AttentionBackward {
     }
 
     fn tuning_class(&self) -> String {
-        variants::class(&self.shape)
+        variants::class(&self.shape, self.documents)
     }
 }
 

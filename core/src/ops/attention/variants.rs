@@ -80,14 +80,15 @@ fn uniform(shape: &Shape) -> Uniform {
 }
 
 /// Sizes are rounded to powers of two, so that a tuning also holds for similar batches and contexts.
-pub(super) fn class(shape: &Shape) -> String {
+pub(super) fn class(shape: &Shape, documents: Option<View>) -> String {
     format!(
-        "{} tokens in rows of {}, {} heads of {}, {} of keys",
+        "{} tokens in rows of {}, {} heads of {}, {} of keys{}",
         shape.tokens().next_power_of_two(),
         shape.context.next_power_of_two(),
         shape.q_heads,
         shape.head_dim,
         shape.kv_heads,
+        if documents.is_some() { ", by documents" } else { "" },
     )
 }
 
@@ -119,8 +120,10 @@ fn kernel(
     module: &'static str,
     entry: &'static str,
     constants: Vec<(&'static str, f64)>,
+    documents: Option<View>,
 ) -> Kernel {
-    Kernel { module: Module::Shader(module), entry, constants }
+    let visible = if documents.is_some() { "visible_document" } else { "visible_row" };
+    Kernel { module: Module::WithSnippet(module, visible), entry, constants }
 }
 
 pub(super) mod forward {
@@ -128,7 +131,7 @@ pub(super) mod forward {
 
     pub fn baseline(op: &Attention) -> Vec<Dispatch> {
         let tile = Tile::forward(op.shape.head_dim);
-        let kernel = kernel("attention", "attention", tile.constants());
+        let kernel = kernel("attention", "attention", tile.constants(), op.documents);
         pass(op, kernel, tile.grid(&op.shape, op.shape.q_heads), MOST_FLOPS)
     }
 
@@ -140,19 +143,21 @@ pub(super) mod forward {
         }
         let mut variants = Vec::new();
         for own in matrix_tiles(shape, &[op.qkv, op.out]) {
-            let kernel = kernel("attention_matrix", "attention_matrix", own.constants(1));
+            let kernel =
+                kernel("attention_matrix", "attention_matrix", own.constants(1), op.documents);
             let dispatches = pass(op, kernel, own.grid(shape, heads), MOST_FLOPS_OF_GPUS);
             variants.push(by_matrix_units(&own, own.forward_bytes(), dispatches));
         }
         for own in QuadTile::all(shape.head_dim, 1) {
-            let kernel = kernel("attention_tile", "attention_tile", own.constants());
+            let kernel = kernel("attention_tile", "attention_tile", own.constants(), op.documents);
             let dispatches = pass(op, kernel, own.grid(shape, heads), MOST_FLOPS_OF_GPUS);
             variants.push(tile(&own, own.bytes(1), dispatches));
         }
         if Registers::suit(shape) {
             // q and the sums take this many vec4s each.
             let own = Registers::of_queries(shape, 64);
-            let kernel = kernel("attention_registers", "attention_registers", own.constants());
+            let kernel =
+                kernel("attention_registers", "attention_registers", own.constants(), op.documents);
             variants.push(registers(pass(op, kernel, own.grid(shape, heads), MOST_FLOPS)));
         }
         variants
@@ -160,7 +165,8 @@ pub(super) mod forward {
 
     fn pass(op: &Attention, kernel: Kernel, grid: [usize; 3], most_flops: f64) -> Vec<Dispatch> {
         let flops = op.shape.pairs() * (4 * op.shape.head_dim) as f64;
-        let bindings = vec![("qkv", op.qkv), ("out", op.out), ("lse", op.lse)];
+        let mut bindings = vec![("qkv", op.qkv), ("out", op.out), ("lse", op.lse)];
+        bindings.extend(op.documents.map(|view| ("documents", view)));
         Pass { kernel, bindings, grid, flops, most_flops }.dispatches(&op.shape)
     }
 }
@@ -171,7 +177,7 @@ pub(super) mod backward {
     pub fn baseline(op: &AttentionBackward) -> Vec<Dispatch> {
         let shape = &op.shape;
         let tile = Tile::backward(shape.head_dim);
-        let kernel = |entry| kernel("attention_backward", entry, tile.constants());
+        let kernel = |entry| kernel("attention_backward", entry, tile.constants(), op.documents);
         let bindings = [bindings(op), bindings(op)];
         let mut dispatches = vec![Dispatch {
             kernel: kernel("attention_backward_delta"),
@@ -195,15 +201,17 @@ pub(super) mod backward {
         let heads = [shape.q_heads, shape.kv_heads];
         let mut variants = Vec::new();
         for own in matrix_tiles(shape, &[op.qkv, op.out, op.dout, op.dqkv]) {
-            let kernels = ["attention_matrix_q", "attention_matrix_kv"]
-                .map(|entry| kernel("attention_matrix_backward", entry, own.constants(2)));
+            let kernels = ["attention_matrix_q", "attention_matrix_kv"].map(|entry| {
+                kernel("attention_matrix_backward", entry, own.constants(2), op.documents)
+            });
             let grids = heads.map(|heads| own.grid(shape, heads));
             let dispatches = passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS);
             variants.push(by_matrix_units(&own, own.backward_bytes(), dispatches));
         }
         for own in QuadTile::all(shape.head_dim, 2) {
-            let kernels = ["attention_tile_q", "attention_tile_kv"]
-                .map(|entry| kernel("attention_tile_backward", entry, own.constants()));
+            let kernels = ["attention_tile_q", "attention_tile_kv"].map(|entry| {
+                kernel("attention_tile_backward", entry, own.constants(), op.documents)
+            });
             let grids = heads.map(|heads| own.grid(shape, heads));
             let dispatches = passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS);
             variants.push(tile(&own, own.bytes(2), dispatches));
@@ -212,7 +220,7 @@ pub(super) mod backward {
             // A query has three vectors (q, dout, dq) and a key four (k, v, dk, dv), of this many vec4s each.
             let (query, key) = (Registers::of_queries(shape, 64), Registers::of_keys(shape, 32));
             let kernel = |entry, own: &Registers| {
-                kernel("attention_registers_backward", entry, own.constants())
+                kernel("attention_registers_backward", entry, own.constants(), op.documents)
             };
             let kernels =
                 [kernel("attention_registers_q", &query), kernel("attention_registers_kv", &key)];
@@ -224,13 +232,15 @@ pub(super) mod backward {
 
     /// Bindings of both kernels.
     fn bindings(op: &AttentionBackward) -> Vec<Binding> {
-        vec![
+        let mut bindings = vec![
             ("qkv", op.qkv),
             ("dout", op.dout),
             ("lse", op.lse),
             ("delta", op.delta),
             ("dqkv", op.dqkv),
-        ]
+        ];
+        bindings.extend(op.documents.map(|view| ("documents", view)));
+        bindings
     }
 
     /// The kernel for dq computes three products of vectors for each pair, the kernel for dk and dv four.
