@@ -12,15 +12,6 @@ use nitp_core::train::Tensors;
 
 use crate::run_folder::read_tokenizer;
 
-/// Default context for evaluating and training an imported model: the model's own context may need more memory than a
-/// machine has.
-const CONTEXT: usize = 1024;
-const BATCH_SIZE: usize = 4;
-
-/// Default peak learning rate for an imported model. The rates of presets are for training from scratch, and would
-/// destroy trained weights.
-const LEARNING_RATE: f64 = 3e-5;
-
 /// Files that a run does not use, but keeps for an export.
 const KEPT: [&str; 14] = [
     file::CONFIG,
@@ -114,16 +105,7 @@ impl Pretrained {
 }
 
 fn config(folder: &Path, described: Described) -> Result<Config> {
-    let Described { model, max_position_embeddings, .. } = described;
-    let mut config = Config { model, ..Config::default() };
-    let blocks = config.model.num_hidden_layers;
-    // A fifth of the depth, the paper's best.
-    let target = (blocks as f64 / 5.0).round().max(1.0).min(blocks as f64 - 1.0);
-    config.nitp.target_layer = target as usize;
-    config.train.context_length = max_position_embeddings.clamp(1, CONTEXT);
-    config.train.batch_size = BATCH_SIZE;
-    config.train.learning_rate = LEARNING_RATE;
-    config.data.paths.clear();
+    let mut config = described.recipe();
     let tokenizer = std::path::absolute(folder.join(file::TOKENIZER))?;
     let tokenizer = tokenizer.to_str().context("its path is not UTF-8: config.toml can't hold it");
     config.data.tokenizer = tokenizer.with_context(|| folder.display().to_string())?.to_owned();

@@ -93,19 +93,28 @@ pub enum Command {
     Write(Writing),
     /// Inspect both models with a text.
     Inspect(Inspection),
-    /// Pack a run as the folder that `nitp` reads.
-    Export(Lane),
-    /// Open a run.
+    /// Pack a run as a zipped folder.
+    Export(Lane, Format),
+    /// Open a run, or a model in Hugging Face's format.
     Import {
         /// Its folder's files, or a zip of them.
         files: Vec<File>,
-        /// Its training text, if its folder does not contain it.
+        /// The training text, if the folder does not contain it.
         text: Text,
     },
     /// Delete the saved session.
     Forget,
     /// Tests only: lose the GPU, as a driver reset would.
     LoseDevice,
+}
+
+/// The format of a saved run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// The folder that `nitp` reads.
+    Run,
+    /// Its model alone, in Hugging Face's format.
+    Model,
 }
 
 /// A request for generation.

@@ -26,17 +26,19 @@ const ABOUT_INPUT: [&str; 8] = [
 const PROGRAMS: [(&str, [&str; 2]); 2] = [("page", ["-Oz", "-Os"]), ("worker", ["-O2", "-Os"])];
 
 /// Files that are copied to the page unchanged.
-const COPIED: [&str; 6] = [
+const COPIED: [&str; 7] = [
     "web/page.css",
     "web/start-page.js",
     "web/start-worker.js",
     "demo-data/corpus.jsonl",
+    "demo-data/tokenizer.json",
     "web/fonts/Hack-LICENCE.txt",
     "web/fonts/Ubuntu-LICENCE.txt",
 ];
 
 /// Files that a visitor loads only on demand; the licences are never loaded.
-const LATER: [&str; 3] = ["corpus.jsonl", "Hack-LICENCE.txt", "Ubuntu-LICENCE.txt"];
+const LATER: [&str; 4] =
+    ["corpus.jsonl", "tokenizer.json", "Hack-LICENCE.txt", "Ubuntu-LICENCE.txt"];
 
 /// Largest number of gzipped bytes that a visitor loads before the page is ready.
 const MOST_BYTES: usize = 3_000_000;

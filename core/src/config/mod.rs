@@ -72,6 +72,22 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 pub(crate) const FOREIGN_IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
 
 impl Config {
+    /// The key of a feature of the model that this program lacks; none in a native program.
+    pub fn lacking(&self) -> Option<&'static str> {
+        let model = &self.model;
+        let foreign = [
+            (model.qkv_bias, "model.qkv_bias"),
+            (model.qk_norm, "model.qk_norm"),
+            (model.rope_scaling.is_some(), "model.rope_scaling"),
+            (
+                model.moe.as_ref().is_some_and(|moe| moe.shared_expert_gate),
+                "model.moe.shared_expert_gate",
+            ),
+        ];
+        let used = foreign.into_iter().find(|(is_used, _)| *is_used);
+        used.filter(|_| !FOREIGN_IN_PROGRAM).map(|(_, key)| key)
+    }
+
     /// Checks every value and every rule between values.
     ///
     /// # Errors

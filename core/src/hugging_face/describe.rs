@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::error::HuggingFaceError;
 use super::keys::Keys;
-use crate::config::{ModelConfig, MoeConfig, RopeScaling, RopeType};
+use crate::config::{Config, ModelConfig, MoeConfig, RopeScaling, RopeType};
 use crate::train::same_meaning;
 
 /// The contents of a `config.json`.
@@ -19,7 +19,30 @@ pub struct Described {
     pub end_of_text: Option<u32>,
 }
 
+/// Default context for evaluating and training an imported model: the model's own context may need more memory than a
+/// machine has.
+const CONTEXT: usize = 1024;
+const BATCH_SIZE: usize = 4;
+
+/// Default peak learning rate for an imported model. The rates of presets are for training from scratch, and would
+/// destroy trained weights.
+const LEARNING_RATE: f64 = 3e-5;
+
 impl Described {
+    /// A configuration for evaluating this model, and for training it on with NITP; without a text.
+    pub fn recipe(self) -> Config {
+        let mut config = Config { model: self.model, ..Config::default() };
+        let blocks = config.model.num_hidden_layers;
+        // A fifth of the depth, the paper's best.
+        let target = (blocks as f64 / 5.0).round().max(1.0).min(blocks as f64 - 1.0);
+        config.nitp.target_layer = target as usize;
+        config.train.context_length = self.max_position_embeddings.clamp(1, CONTEXT);
+        config.train.batch_size = BATCH_SIZE;
+        config.train.learning_rate = LEARNING_RATE;
+        config.data.paths.clear();
+        config
+    }
+
     /// Whether `model` is an import of this model. An import may have removed a gate of 1/2 and shared experts of
     /// zeros.
     pub fn is_of(&self, model: &ModelConfig) -> bool {

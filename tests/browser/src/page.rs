@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -183,17 +184,7 @@ fn the_page_and_the_program_agree() {
     // The program reads the files that the page saves.
     browser.press(&['\u{e009}'], 's');
     let zip = browser.download("nitp-step-50.zip", 30);
-    let mut archive = zip::ZipArchive::new(fs::File::open(zip).expect("the zip")).expect("a zip");
-    let mut names = Vec::new();
-    for index in 0..archive.len() {
-        let mut file = archive.by_index(index).expect("a file");
-        let path = folder.path().join(file.enclosed_name().expect("a plain name"));
-        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).expect("its bytes");
-        fs::write(&path, bytes).expect("the file");
-        names.push(path);
-    }
+    let names = unzip(&zip, folder.path());
     assert!(names.iter().any(|it| it.ends_with("config.toml")), "{names:?}");
     let output = nitp()
         .args(["eval", "--json", "--device=cpu"])
@@ -205,6 +196,40 @@ fn the_page_and_the_program_agree() {
     let (page, program) =
         (number_after(lane(&status, "NITP"), "held-out"), found["val_loss"].as_f64().unwrap());
     assert!((page / program - 1.0).abs() < 1e-4, "{page} and {program}");
+    // The model in Hugging Face's format, from the page to the program and back.
+    browser.click("Save and open");
+    browser.click("Save the NITP model for transformers…");
+    let zip = browser.download("nitp-step-50-model.zip", 30);
+    unzip(&zip, folder.path());
+    let model = folder.path().join("nitp-step-50-model");
+    assert!(model.join("config.json").is_file() && !model.join("config.toml").exists());
+    let output = nitp()
+        .args(["generate", "--prompt=The", "--max-tokens=4", "--device=cpu"])
+        .arg(&model)
+        .output()
+        .expect("nitp runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    browser.choose("choose-zip", &zip);
+    let status = browser.wait_for("Paused", 60);
+    assert_eq!(step(&status), 0.0, "{status}");
+    browser.press(&[], ' ');
+    browser.wait_until("the opened model trains", 60, |it| step(it) >= 3.0);
+}
+
+/// Unpacks a zip into a folder. Returns the files.
+fn unzip(zip: &Path, folder: &Path) -> Vec<PathBuf> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(zip).expect("the zip")).expect("a zip");
+    let mut names = Vec::new();
+    for index in 0..archive.len() {
+        let mut file = archive.by_index(index).expect("a file");
+        let path = folder.join(file.enclosed_name().expect("a plain name"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).expect("its bytes");
+        fs::write(&path, bytes).expect("the file");
+        names.push(path);
+    }
+    names
 }
 
 #[test]

@@ -4,7 +4,7 @@ use eframe::egui::{self, RichText, Ui};
 
 use super::{App, theme};
 use crate::link::Choice;
-use crate::protocol::{Command, Lane, Phase};
+use crate::protocol::{Command, Format, Lane, Phase};
 
 impl App {
     pub(super) fn top(&mut self, ui: &mut Ui, narrow: bool) {
@@ -71,13 +71,22 @@ impl App {
                 let about = "A zip for the program `nitp`: unpack it, then run nitp eval FOLDER. Pause \
                              first to save the latest step. (Ctrl+S saves the NITP run.)";
                 if button.on_hover_text(about).clicked() {
-                    self.link.send(Command::Export(lane));
+                    self.link.send(Command::Export(lane, Format::Run));
+                }
+                let words = format!("Save the {} model for transformers…", lane.name());
+                let button = ui.add_enabled(has, egui::Button::new(words));
+                let about = "A zip in Hugging Face's format: unpack it, then give the folder to \
+                             AutoModelForCausalLM.from_pretrained or to nitp import";
+                if button.on_hover_text(about).clicked() {
+                    self.link.send(Command::Export(lane, Format::Model));
                 }
             }
-            if ui.button("Open a run's folder…").clicked() {
+            let about = "A run of `nitp train`, or a small model in Hugging Face's format: both runs \
+                         then begin from its weights";
+            if ui.button("Open a folder…").on_hover_text(about).clicked() {
                 self.host.choose(Choice::Run);
             }
-            if ui.button("Open a run's zip…").clicked() {
+            if ui.button("Open a zip…").on_hover_text(about).clicked() {
                 self.host.choose(Choice::Zip);
             }
             let about = "The link holds the settings, but not a text of your own.";

@@ -31,7 +31,7 @@ use setup::Setup;
 use write::Write;
 
 use crate::link::{Choice, Host, Link};
-use crate::protocol::{Command, DeviceWish, File, Lane, Phase, Text, Update};
+use crate::protocol::{Command, DeviceWish, File, Format, Lane, Phase, Text, Update};
 
 /// Below this width there is one column.
 const NARROW: f32 = 760.0;
@@ -185,12 +185,12 @@ impl App {
     fn take_files(&mut self, choice: Choice, files: Vec<File>) {
         let of_run = |it: &File| {
             let name = it.name.to_lowercase();
-            name.ends_with(".zip") || name.ends_with("config.toml")
+            [".zip", "config.toml", "config.json"].iter().any(|end| name.ends_with(end))
         };
         if files.is_empty() {
             self.known.notice(
-                "These files can't be read. Drop text files or a run's zip here; open a run's folder \
-                 under \"Save and open\"."
+                "These files can't be read. Drop text files, a model's files or a zip here; open a \
+                 folder under \"Save and open\"."
                     .to_owned(),
             );
         } else if choice != Choice::Text && files.iter().any(of_run) {
@@ -278,7 +278,7 @@ impl App {
             self.go_on_tour(stop);
         }
         if ui.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::S)) {
-            self.link.send(Command::Export(Lane::Nitp));
+            self.link.send(Command::Export(Lane::Nitp, Format::Run));
         }
         let digits = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
         for (key, (tab, _)) in digits.into_iter().zip(TABS) {

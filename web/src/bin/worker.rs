@@ -20,7 +20,7 @@ mod browser {
     use wasm_bindgen::closure::Closure;
     use wasm_bindgen::{JsCast, JsValue};
     use wasm_bindgen_futures::JsFuture;
-    use web::engine::{Engine, Pumped, lacks_demo, set_demo};
+    use web::engine::{Engine, Pumped};
     use web::link::browser::wasm_memory;
     use web::link::storage;
     use web::protocol::{Command, Update};
@@ -73,10 +73,10 @@ mod browser {
         loop {
             let command = if idle { commands.recv().await.ok() } else { commands.try_recv().ok() };
             if let Some(command) = command {
-                if lacks_demo() && engine.needs_demo(&command) {
+                for needed in engine.needed(&command) {
                     // If this fails, the engine reports the error.
-                    if let Ok(text) = fetch(&scope, "./corpus.jsonl").await {
-                        set_demo(text);
+                    if let Ok(text) = fetch(&scope, needed.file).await {
+                        needed.set(text);
                     }
                 }
                 engine.handle(command).await;

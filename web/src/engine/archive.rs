@@ -6,6 +6,7 @@ use std::io::{Cursor, Read, Write};
 
 use nitp_core::config::{BYTE_TOKENIZER, Config, DataConfig};
 use nitp_core::data::Tokenizer;
+use nitp_core::hugging_face::file;
 use nitp_core::train::{Checkpoint, Origin, checkpoint_file};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -13,8 +14,9 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::corpus::is_built_in;
 use super::history::History;
 use super::lane::Lane;
+use super::pretrained;
 use super::session::{Draft, Failure, Past};
-use crate::protocol::{self, Experiment, File, Text};
+use crate::protocol::{self, Experiment, File, Format, Text};
 
 const CONFIG: &str = "config.toml";
 const TOKENIZER: &str = "tokenizer.json";
@@ -27,7 +29,7 @@ const TEXT: &str = "text/";
 const MOST: (usize, usize) = (2 << 30, 10_000);
 
 /// Files by path.
-type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// A run's files except its tokenizer. The large ones are made one at a time.
 fn run_files(lane: &Lane) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
@@ -67,16 +69,33 @@ fn texts(files: &mut Files) -> Option<Text> {
 /// A run as a zipped folder.
 ///
 /// # Errors
-/// If it has no checkpoint yet.
-pub fn export(experiment: &Experiment, tokenizer: &Tokenizer, lane: &Lane) -> Result<File, String> {
+/// If it has no checkpoint yet, or the format can't hold its model.
+pub fn export(
+    experiment: &Experiment,
+    tokenizer: &Tokenizer,
+    lane: &Lane,
+    format: Format,
+) -> Result<File, String> {
     let Some(checkpoint) = &lane.kept else {
         return Err("there is no checkpoint yet: pause the run to make one".to_owned());
     };
-    let name = format!("{}-step-{}", lane.lane.name().to_lowercase(), checkpoint.state.step);
-    let tokenizer = (TOKENIZER.to_owned(), tokenizer.to_json().into_bytes());
-    let files = run_files(lane).chain([tokenizer]).chain(text_files(&experiment.text));
-    let inside = files.map(|(path, bytes)| (format!("{name}/{path}"), bytes));
-    Ok(File { name: format!("{name}.zip"), bytes: pack(inside, size(lane)) })
+    let mut name = format!("{}-step-{}", lane.lane.name().to_lowercase(), checkpoint.state.step);
+    let zip = |name: &str, files: &mut dyn Iterator<Item = (String, Vec<u8>)>| {
+        let inside = files.map(|(path, bytes)| (format!("{name}/{path}"), bytes));
+        File { name: format!("{name}.zip"), bytes: pack(inside, size(lane)) }
+    };
+    Ok(match format {
+        Format::Run => {
+            let tokenizer = (TOKENIZER.to_owned(), tokenizer.to_json().into_bytes());
+            let files = run_files(lane).chain([tokenizer]).chain(text_files(&experiment.text));
+            zip(&name, &mut { files })
+        }
+        Format::Model => {
+            name += "-model";
+            let weights = checkpoint.weights.clone();
+            zip(&name, &mut pretrained::files(&lane.config, tokenizer, lane, weights)?.into_iter())
+        }
+    })
 }
 
 /// The session for the next visit.
@@ -108,7 +127,7 @@ pub fn restore(bytes: &[u8]) -> Result<Draft, Failure> {
     Draft::with_pasts(experiment, pasts)
 }
 
-/// Opens a run folder's files, or a zip of them. `text` is the training text, unless the files contain it.
+/// Opens the files of a run's folder or of a model's in Hugging Face's format, or a zip of them. `text` is the training text, unless the files contain it.
 ///
 /// # Errors
 /// The missing or invalid part.
@@ -123,14 +142,22 @@ pub fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
     }
     // macOS adds a folder to zips.
     files.retain(|path, _| !path.starts_with("__MACOSX/"));
-    let root = files.keys().filter_map(|path| path.strip_suffix(CONFIG));
-    let root = root.filter(|root| root.is_empty() || root.ends_with('/')).min_by_key(|it| it.len());
-    let Some(root) = root.map(str::to_owned) else {
+    // The outermost folder with this file.
+    let root = |files: &Files, name: &str| {
+        let roots = files.keys().filter_map(|path| path.strip_suffix(name));
+        let roots = roots.filter(|root| root.is_empty() || root.ends_with('/'));
+        roots.min_by_key(|it| it.len()).map(str::to_owned)
+    };
+    let Some(root) = root(&files, CONFIG) else {
+        if let Some(root) = root(&files, file::CONFIG) {
+            return pretrained::open(take_within(&mut files, &root), text);
+        }
         let names: Vec<&str> = files.keys().take(4).map(String::as_str).collect();
         return Err(Failure::Input(format!(
-            "this is no run: it has no {CONFIG} (only {}). Choose a run folder of `nitp train`, or a \
-             zip of one",
-            names.join(", ")
+            "this is no run: it has no {CONFIG} (only {}). Choose a run folder of `nitp train`, a \
+             model's folder with {}, or a zip of one",
+            names.join(", "),
+            file::CONFIG
         )));
     };
     let mut files = take_within(&mut files, &root);

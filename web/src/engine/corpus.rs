@@ -9,9 +9,30 @@ use serde_json::Value;
 
 use crate::protocol::{Experiment, Label, Points, Text};
 
-/// The demo corpus. In a browser it is a separate file, which is loaded when it is first needed.
-static DEMO: OnceLock<String> = OnceLock::new();
-const DEMO_TOKENIZER: &str = include_str!("../../../demo-data/tokenizer.json");
+/// A text of the project. In a browser it is a separate file, which is loaded when it is first needed.
+pub struct Loaded {
+    text: OnceLock<String>,
+    /// Its file beside the page.
+    pub file: &'static str,
+    #[cfg(not(target_arch = "wasm32"))]
+    included: &'static str,
+}
+
+/// The demo corpus.
+pub static DEMO: Loaded = Loaded {
+    text: OnceLock::new(),
+    file: "./corpus.jsonl",
+    #[cfg(not(target_arch = "wasm32"))]
+    included: include_str!("../../../demo-data/corpus.jsonl"),
+};
+
+/// The built-in tokenizer.
+pub static DEMO_TOKENIZER: Loaded = Loaded {
+    text: OnceLock::new(),
+    file: "./tokenizer.json",
+    #[cfg(not(target_arch = "wasm32"))]
+    included: include_str!("../../../demo-data/tokenizer.json"),
+};
 
 /// Fields of the demo corpus that label a document.
 const LABELS: [&str; 6] = ["topic", "mood", "speaker", "place", "season", "weather"];
@@ -19,25 +40,25 @@ const LABELS: [&str; 6] = ["topic", "mood", "speaker", "place", "season", "weath
 /// Largest number of tokens that are shown.
 const MOST_POINTS: usize = 512;
 
-/// Sets the demo corpus after it was loaded.
-pub fn set_demo(text: String) {
-    // A second load has the same text.
-    let _ = DEMO.set(text);
-}
+impl Loaded {
+    /// Sets the text after it was loaded.
+    pub fn set(&self, text: String) {
+        // A second load has the same text.
+        let _ = self.text.set(text);
+    }
 
-/// Whether the demo corpus is not loaded yet.
-pub fn lacks_demo() -> bool {
-    demo().is_none()
-}
-
-#[cfg(target_arch = "wasm32")]
-fn demo() -> Option<&'static str> {
-    DEMO.get().map(String::as_str)
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn demo() -> Option<&'static str> {
-    Some(DEMO.get_or_init(|| include_str!("../../../demo-data/corpus.jsonl").to_owned()))
+    /// The text; an error in words if it could not be loaded.
+    ///
+    /// # Errors
+    /// If it is not loaded.
+    pub fn get(&self) -> Result<&str, String> {
+        #[cfg(not(target_arch = "wasm32"))]
+        self.text.get_or_init(|| self.included.to_owned());
+        let text = self.text.get().map(String::as_str);
+        text.ok_or_else(|| {
+            format!("{} could not be loaded: check the connection, and start again", self.file)
+        })
+    }
 }
 
 /// A tokenised text.
@@ -64,9 +85,7 @@ impl Corpus {
         let mut fingerprint = Fingerprint::new(&tokenizer);
         let (name, texts, labels) = match &experiment.text {
             Text::Demo => {
-                let text = demo().ok_or(
-                    "the demo corpus could not be loaded: check the connection, and start again",
-                )?;
+                let text = DEMO.get()?;
                 let (texts, digest) = documents("corpus.jsonl", text.as_bytes())
                     .map_err(|error| error.to_string())?;
                 fingerprint.add(&digest);
@@ -140,14 +159,14 @@ pub fn readable(text: &str) -> String {
 /// Whether a `tokenizer.json` is the built-in one.
 pub fn is_built_in(json: &str) -> bool {
     let read = |json| serde_json::from_str::<Value>(json).ok();
-    read(json) == read(DEMO_TOKENIZER)
+    DEMO_TOKENIZER.get().is_ok_and(|built_in| read(json) == read(built_in))
 }
 
 fn tokenizer(config: &Config, experiment: &Experiment) -> Result<Tokenizer, String> {
     let source = match (&experiment.tokenizer, config.data.tokenizer.as_str()) {
         (_, BYTE_TOKENIZER) => BYTE_TOKENIZER,
         (Some(json), _) => json,
-        (None, name) if name == DataConfig::default().tokenizer => DEMO_TOKENIZER,
+        (None, name) if name == DataConfig::default().tokenizer => DEMO_TOKENIZER.get()?,
         (None, name) => {
             return Err(format!(
                 "the tokenizer {name} is not here: choose \"byte\" or the built-in one, or open \

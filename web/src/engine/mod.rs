@@ -8,12 +8,13 @@ mod device;
 mod history;
 mod inspection;
 mod lane;
+mod pretrained;
 mod session;
 mod snapshot;
 
 use std::collections::VecDeque;
 
-pub use corpus::{lacks_demo, set_demo};
+pub use corpus::Loaded;
 use device::Device;
 pub use history::{History, Thinned};
 use session::{Draft, Failure, Session};
@@ -61,14 +62,17 @@ impl Engine {
         self.updates.drain(..)
     }
 
-    /// Whether a command may need the demo corpus.
-    pub fn needs_demo(&self, command: &Command) -> bool {
-        match command {
-            Command::Open(_) => self.kept.is_some(),
-            Command::Prepare { experiment, .. } => experiment.text == Text::Demo,
-            Command::Import { .. } => true,
-            _ => false,
-        }
+    /// The texts that a command may need, and that are not loaded yet.
+    pub fn needed(&self, command: &Command) -> Vec<&'static Loaded> {
+        let (corpus, tokenizer) = match command {
+            Command::Open(_) => (self.kept.is_some(), self.kept.is_some()),
+            Command::Prepare { experiment, .. } => (experiment.text == Text::Demo, true),
+            Command::Import { .. } => (true, true),
+            _ => (false, false),
+        };
+        let all = [(corpus, &corpus::DEMO), (tokenizer, &corpus::DEMO_TOKENIZER)];
+        let needed = all.into_iter().filter(|(needed, it)| *needed && it.get().is_err());
+        needed.map(|(_, it)| it).collect()
     }
 
     /// Executes a command. Errors are reported as updates.
@@ -105,12 +109,20 @@ impl Engine {
             Command::Pause => self.session()?.hold(),
             Command::Write(wanted) => self.session()?.start_writing(&wanted)?,
             Command::Inspect(wanted) => self.session()?.start_looking(&wanted)?,
-            Command::Export(lane) => {
-                let file = self.session()?.export(lane)?;
+            Command::Export(lane, format) => {
+                let file = self.session()?.export(lane, format)?;
                 self.updates.push_back(Update::File(file));
             }
             Command::Import { files, text } => {
-                self.begin(&archive::open(files, text)?, true).await?;
+                let draft = archive::open(files, text)?;
+                self.begin(&draft, true).await?;
+                if draft.is_from_weights() {
+                    self.updates.push_back(Update::Notice(
+                        "Both runs begin from the weights of the opened model; Restart begins anew, with \
+                         random weights."
+                            .to_owned(),
+                    ));
+                }
             }
             Command::Forget => {
                 self.updates.push_back(Update::Keep { step: 0, bytes: Vec::new() });

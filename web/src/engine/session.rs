@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nitp_core::config::Config;
 use nitp_core::executor::ExecutorError;
-use nitp_core::train::{Checkpoint, Progress, Start, TrainError, Trainer};
+use nitp_core::train::{Checkpoint, Progress, Start, Tensors, TrainError, Trainer};
 use thiserror::Error;
 use web_time::Instant;
 
@@ -17,7 +17,7 @@ use super::device::Device;
 use super::history::History;
 use super::lane::{Lane, Shared};
 use crate::protocol::{
-    self, Experiment, File, Inspection, Points, Prepared, Text, Update, Writing,
+    self, Experiment, File, Format, Inspection, Points, Prepared, Text, Update, Writing,
 };
 
 /// Least time between two checkpoints for the next visit.
@@ -93,11 +93,31 @@ impl Draft {
     /// The problem, or the parts that don't fit together.
     pub fn with_pasts(experiment: Experiment, pasts: Vec<Past>) -> Result<Self, Failure> {
         let config = Config::from_toml(&experiment.config).map_err(|error| error.to_string())?;
+        check_supported(&config)?;
         let corpus = Arc::new(Corpus::new(&config, &experiment)?);
         for checkpoint in pasts.iter().filter_map(|past| past.1.as_ref()) {
             check_text(checkpoint, &corpus)?;
         }
         Ok(Self { experiment, config, corpus, pasts })
+    }
+
+    /// An experiment whose runs begin from these weights.
+    ///
+    /// # Errors
+    /// The problem.
+    pub fn from_weights(experiment: Experiment, weights: &Tensors) -> Result<Self, Failure> {
+        let mut draft = Self::new(experiment)?;
+        for (&lane, past) in draft.experiment.lanes.iter().zip(&mut draft.pasts) {
+            let config = lane_config(&draft.config, lane);
+            let fingerprint = draft.corpus.dataset.fingerprint().to_owned();
+            past.1 = Some(Box::new(Checkpoint::at_start(&config, weights, fingerprint)));
+        }
+        Ok(draft)
+    }
+
+    /// Whether the runs begin from given weights.
+    pub fn is_from_weights(&self) -> bool {
+        self.pasts.iter().any(|past| past.1.as_ref().is_some_and(|it| it.state.step == 0))
     }
 
     /// The configuration of the run with NITP.
@@ -328,10 +348,10 @@ impl Session {
     ///
     /// # Errors
     /// If there is no such run, or it has no checkpoint.
-    pub fn export(&self, lane: protocol::Lane) -> Result<File, String> {
+    pub fn export(&self, lane: protocol::Lane, format: Format) -> Result<File, String> {
         let run = self.lanes.iter().find(|run| run.lane == lane);
         let run = run.ok_or_else(|| format!("there is no {} run", lane.name()))?;
-        archive::export(&self.experiment, &self.corpus.tokenizer, run)
+        archive::export(&self.experiment, &self.corpus.tokenizer, run, format)
     }
 
     /// Waits for pending work.
@@ -370,6 +390,16 @@ fn lane_config(config: &Config, lane: protocol::Lane) -> Config {
     let mut config = config.clone();
     config.nitp.enabled = lane == protocol::Lane::Nitp;
     config
+}
+
+/// Checks that the page's program has all parts of the model.
+fn check_supported(config: &Config) -> Result<(), Failure> {
+    match config.lacking() {
+        None => Ok(()),
+        Some(key) => Err(Failure::Input(format!(
+            "the model has {key}, which the page leaves out to stay small: use the program `nitp`"
+        ))),
+    }
 }
 
 fn check_text(checkpoint: &Checkpoint, corpus: &Corpus) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use nitp_core::config::Config;
 use web::app::from_query;
 use web::engine::{Engine, Pumped};
 use web::protocol::{
-    Command, DeviceWish, Experiment, File, Inspection, Lane, Phase, Text, Update, Writing,
+    Command, DeviceWish, Experiment, File, Format, Inspection, Lane, Phase, Text, Update, Writing,
 };
 
 const QUICK: &str = "preset=nano&train.steps=12&train.batch_size=2&train.context_length=32\
@@ -133,7 +133,7 @@ fn what_is_exported_can_be_opened_and_goes_on() {
     let (mut engine, _) = open(None);
     does(&mut engine, prepare(experiment(&config)));
     does(&mut engine, Command::Run(Some(6)));
-    let told = does(&mut engine, Command::Export(Lane::Ntp));
+    let told = does(&mut engine, Command::Export(Lane::Ntp, Format::Run));
     let file =
         told.iter().find_map(|it| if let Update::File(it) = it { Some(it.clone()) } else { None });
     let file = file.expect("a file");
@@ -153,7 +153,7 @@ fn a_saved_run_is_opened_as_it_was_written_or_not_at_all() {
     let (mut engine, _) = open(None);
     does(&mut engine, prepare(experiment(&config)));
     does(&mut engine, Command::Run(Some(2)));
-    let told = does(&mut engine, Command::Export(Lane::Ntp));
+    let told = does(&mut engine, Command::Export(Lane::Ntp, Format::Run));
     let file = told.iter().find_map(|it| if let Update::File(it) = it { Some(it) } else { None });
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(&file.expect("a file").bytes))
         .expect("a whole zip");
@@ -388,7 +388,7 @@ fn own_texts_come_back_in_their_order_with_names_that_are_the_same() {
     let (_, bytes) = kept(&told);
     let (_, told) = open(Some(bytes));
     assert_eq!((errors(&told), phase(&told)), (vec![], Some(Phase::Paused)));
-    let told = does(&mut engine, Command::Export(Lane::Nitp));
+    let told = does(&mut engine, Command::Export(Lane::Nitp, Format::Run));
     let file =
         told.iter().find_map(|it| if let Update::File(it) = it { Some(it.clone()) } else { None });
     let (mut other, _) = open(None);
@@ -404,21 +404,92 @@ fn own_texts_come_back_in_their_order_with_names_that_are_the_same() {
     );
 }
 
+/// The files in the zip that was saved.
+fn unzipped(told: &[Update]) -> Vec<File> {
+    let zip =
+        told.iter().find_map(|it| if let Update::File(it) = it { Some(&it.bytes) } else { None });
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip.expect("a file"))).expect("a zip");
+    let count = zip.len();
+    let file = |index: usize| {
+        let mut file = zip.by_index(index).expect("a file");
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).expect("its bytes");
+        File { name: file.name().expect("a name").into_owned(), bytes }
+    };
+    (0..count).map(file).collect()
+}
+
+/// The text that a run writes without chance.
+fn greedy(engine: &mut Engine, lane: Lane) -> String {
+    let prompt = "The old gardener".to_owned();
+    let wanted = Writing { prompt, max_tokens: 20, temperature: 0.0, seed: 0 };
+    let told = does(engine, Command::Write(wanted));
+    assert_eq!(errors(&told), [""; 0]);
+    let written = told.into_iter().rev().find_map(|it| match it {
+        Update::Written(of, written) if of == lane => Some(written.text),
+        _ => None,
+    });
+    written.expect("a text")
+}
+
+#[test]
+fn a_saved_model_opens_as_two_runs_from_its_weights() {
+    for more in ["", "&model.moe.num_experts=4&model.moe.num_experts_per_tok=2"] {
+        let (mut engine, _) = open(None);
+        does(&mut engine, prepare(experiment(&config(more))));
+        does(&mut engine, Command::Run(None));
+        let expected = greedy(&mut engine, Lane::Nitp);
+        let files = unzipped(&does(&mut engine, Command::Export(Lane::Nitp, Format::Model)));
+        let names: Vec<&str> =
+            files.iter().map(|it| it.name.rsplit('/').next().expect("a name")).collect();
+        for name in ["config.json", "model.safetensors", "tokenizer.json", "README.md"] {
+            assert!(names.contains(&name), "{names:?}");
+        }
+        assert!(!names.contains(&"config.toml"), "{names:?}");
+
+        let (mut other, _) = open(None);
+        let told = does(&mut other, import(files.clone()));
+        assert_eq!(errors(&told), [""; 0]);
+        assert_eq!(phase(&told), Some(Phase::Paused));
+        assert!(
+            told.iter().any(|it| matches!(it, Update::Notice(text) if text.contains("weights")))
+        );
+        for lane in Lane::ALL {
+            assert_eq!(greedy(&mut other, lane), expected, "{lane:?}");
+        }
+        let told = does(&mut other, Command::Run(Some(2)));
+        let of = losses(&told);
+        // Both saw the same batch with the same weights; only one of them has NITP.
+        let [ntp, nitp] = [of[&Lane::Ntp][0], of[&Lane::Nitp][0]];
+        assert_eq!((ntp.1, ntp.2), (nitp.1, 0.0));
+        assert!(nitp.2 > 0.0);
+        // It stays for the next visit, and is a run from now on.
+        let (_, bytes) = kept(&told);
+        let (mut again, told) = open(Some(bytes));
+        assert_eq!((errors(&told), phase(&told)), (vec![], Some(Phase::Paused)));
+        let told = does(&mut again, Command::Export(Lane::Ntp, Format::Run));
+        assert!(unzipped(&told).iter().any(|it| it.name.ends_with("config.toml")));
+
+        for (name, part) in [
+            ("model.safetensors", "model.safetensors"),
+            ("tokenizer.json", "the model's tokenizer.json is missing"),
+        ] {
+            let mut damaged = files.clone();
+            damaged.retain(|it| !it.name.ends_with(name));
+            let told = does(&mut other, import(damaged));
+            assert!(errors(&told).iter().any(|it| it.contains(part)), "{told:?}");
+        }
+    }
+}
+
 #[test]
 fn a_run_of_the_program_has_a_cloud_at_once() {
     let (mut engine, _) = open(None);
     does(&mut engine, prepare(experiment(&config(""))));
     does(&mut engine, Command::Run(None));
-    let told = does(&mut engine, Command::Export(Lane::Nitp));
-    let zip =
-        told.iter().find_map(|it| if let Update::File(it) = it { Some(&it.bytes) } else { None });
-    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip.expect("a file"))).expect("a zip");
+    let told = does(&mut engine, Command::Export(Lane::Nitp, Format::Run));
     let mut files = Vec::new();
-    for index in 0..zip.len() {
-        let mut file = zip.by_index(index).expect("a file");
-        let name = file.name().expect("a name").into_owned();
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).expect("its bytes");
+    for File { name, bytes } in unzipped(&told) {
         // The program does not log clouds; macOS adds a folder to zips.
         if !name.ends_with("snapshots.json") {
             files.push(File { name: format!("__MACOSX/{name}"), bytes: vec![0] });

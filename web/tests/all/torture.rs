@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use web::protocol::{Command, File, Lane, Update};
+use web::protocol::{Command, File, Format, Lane, Update};
 
 use crate::engine::{config, does, errors, experiment, import, open, prepare};
 
@@ -39,7 +39,7 @@ fn changed_zips_are_refused_or_hold_the_same_weights() {
     let (mut engine, _) = open(None);
     does(&mut engine, prepare(experiment(&config(""))));
     does(&mut engine, Command::Run(Some(2)));
-    let told = does(&mut engine, Command::Export(Lane::Ntp));
+    let told = does(&mut engine, Command::Export(Lane::Ntp, Format::Run));
     let whole = exported(&told).expect("a file").clone();
     let (begin, mut rng) = (Instant::now(), ChaCha8Rng::seed_from_u64(seed));
     let (mut tried, mut refused) = (0, 0);
@@ -64,7 +64,7 @@ fn changed_zips_are_refused_or_hold_the_same_weights() {
             refused += 1;
             continue;
         }
-        let told = does(&mut engine, Command::Export(Lane::Ntp));
+        let told = does(&mut engine, Command::Export(Lane::Ntp, Format::Run));
         let again = exported(&told).expect("an opened run can be exported");
         assert!(weights(&again.bytes) == weights(&whole.bytes), "case {tried} of seed {seed}");
     }

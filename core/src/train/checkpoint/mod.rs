@@ -12,8 +12,8 @@ mod state;
 mod tensors;
 
 use crate::config::{Config, ModelConfig};
-use crate::model::parameters;
-use crate::train::store::Tensors;
+use crate::model::{Part, initial_values, parameters};
+use crate::train::store::{Tensor, Tensors};
 
 pub use error::CheckpointError;
 pub use manifest::Manifest;
@@ -37,6 +37,33 @@ pub struct Checkpoint {
     pub state: TrainerState,
     /// The model that the weights belong to.
     pub model: ModelConfig,
+}
+
+impl Checkpoint {
+    /// The beginning of a run from `weights`, at step 0: missing weights are initialised from the seed, and surplus ones
+    /// left out. `data_fingerprint` is that of the run's text.
+    pub fn at_start(config: &Config, weights: &Tensors, data_fingerprint: String) -> Self {
+        let parameters = parameters(config);
+        let parts = || parameters.iter().flat_map(|parameter| &parameter.parts);
+        let own = |part: &Part| match weights.get(&part.name) {
+            Some(tensor) => tensor.clone(),
+            None => {
+                let data = initial_values(config.train.seed, part);
+                Tensor { shape: part.shape.clone(), data }
+            }
+        };
+        let zeros = |part: &Part| {
+            let data = vec![0.0; part.len()];
+            (part.name.clone(), Tensor { shape: part.shape.clone(), data })
+        };
+        Self {
+            weights: parts().map(|part| (part.name.clone(), own(part))).collect(),
+            moment1: parts().map(zeros).collect(),
+            moment2: parts().map(zeros).collect(),
+            state: TrainerState::new(data_fingerprint),
+            model: config.model.clone(),
+        }
+    }
 }
 
 /// Names of a checkpoint's folder and files.
