@@ -106,7 +106,7 @@ fn begin(
     fs::create_dir_all(folder).with_context(|| format!("creating {name}"))?;
     match Index::read(folder)? {
         Some(index) => check_open(folder, &index)?,
-        None => check_free(folder, options)?,
+        None => check_no_other_files(folder, options)?,
     }
     let path = folder.join(LOCK);
     let lock = File::create(&path).with_context(|| format!("writing {}", path.display()))?;
@@ -157,7 +157,7 @@ fn check_open(folder: &Path, index: &Index) -> Result<()> {
 }
 
 /// Checks that a folder without an index has no files of others.
-fn check_free(folder: &Path, options: &Options<'_>) -> Result<()> {
+fn check_no_other_files(folder: &Path, options: &Options<'_>) -> Result<()> {
     // A preparation may have ended between the tokenizer and the index.
     let json = fs::read(folder.join(TOKENIZER)).unwrap_or_default();
     let is_tokenizer = json == options.tokenizer.to_json().into_bytes();

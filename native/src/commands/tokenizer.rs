@@ -25,7 +25,7 @@ pub fn run(command: TokenizerCommand) -> Result<()> {
 }
 
 fn train(text: &TextArgs, vocab_size: usize, out: &Path) -> Result<()> {
-    check_free(out, "and runs may use it")?;
+    check_absent(out, "and runs may use it")?;
     let texts = read(text)?;
     let json = train_bpe(texts.iter().map(String::as_str), vocab_size)?;
     whole_file::write(out, json.as_bytes())?;
@@ -45,7 +45,7 @@ fn train(text: &TextArgs, vocab_size: usize, out: &Path) -> Result<()> {
 
 fn encode(tokenizer: &Path, text: &TextArgs, out: Option<&Path>) -> Result<()> {
     if let Some(out) = out {
-        check_free(out, "and is not overwritten")?;
+        check_absent(out, "and is not overwritten")?;
     }
     let tokenizer = super::data::tokenizer(tokenizer)?;
     let texts = read(text)?;
@@ -81,7 +81,8 @@ fn warn_of_loss(tokenizer: &Tokenizer, texts: &[String], encoded: &[Vec<u32>]) {
     }
 }
 
-fn check_free(out: &Path, why: &str) -> Result<()> {
+/// Checks that nothing exists at `out`; `why` says what is wrong with an existing file.
+fn check_absent(out: &Path, why: &str) -> Result<()> {
     ensure!(!out.exists(), "{} exists already, {why}: give another --out", out.display());
     Ok(())
 }

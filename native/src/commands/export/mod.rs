@@ -21,7 +21,7 @@ use crate::progress::{short, with_prefix};
 /// # Errors
 /// A run that can't be read, a folder that is not empty, errors of the file system.
 pub fn run(args: &ExportArgs) -> Result<()> {
-    check_free(&args.run, &args.out)?;
+    check_new_or_empty(&args.run, &args.out)?;
     let model = Model::open(&args.run, Heads::None)?;
     let element_type = match args.dtype {
         WeightType::F32 => ElementType::F32,
@@ -96,7 +96,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
 }
 
 /// Checks that `out` is new or empty, and not within the run.
-fn check_free(run: &Path, out: &Path) -> Result<()> {
+fn check_new_or_empty(run: &Path, out: &Path) -> Result<()> {
     let absolute = std::path::absolute(out)?;
     ensure!(
         !absolute.starts_with(std::path::absolute(run)?),
