@@ -79,6 +79,16 @@ impl Pretrained {
         Ok(Self { config, tokenizer, kept: kept(folder)?, folder: folder.to_owned() })
     }
 
+    /// Bytes of the largest file of weights. A missing file counts as 0: it is an error only when it is read.
+    ///
+    /// # Errors
+    /// If the folder has no files of weights, or a broken index of them.
+    pub fn largest_file(&self) -> Result<u64> {
+        let files = weight_files(&self.folder)?;
+        let size = |name: &String| fs::metadata(self.folder.join(name)).map_or(0, |it| it.len());
+        Ok(files.iter().map(size).max().unwrap_or(0))
+    }
+
     /// Reads the weights. `config` is of the same model; shared experts whose weights are all zero may be removed from
     /// it.
     ///

@@ -6,6 +6,7 @@ use nitp_core::train::{Checkpoint, Tensors, TrainerState};
 
 use crate::args::ImportArgs;
 use crate::hugging_face::{self, Pretrained};
+use crate::memory;
 use crate::output::{outln, quoted};
 use crate::progress::short;
 use crate::run_folder::{self, RunFolder};
@@ -13,7 +14,7 @@ use crate::run_folder::{self, RunFolder};
 /// Makes a run from a model.
 ///
 /// # Errors
-/// A model that can't be read, or a folder that already exists.
+/// A model that can't be read or needs more memory than the machine has, or a folder that already exists.
 pub fn run(args: &ImportArgs) -> Result<()> {
     ensure!(
         hugging_face::is_folder(&args.model),
@@ -25,6 +26,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let pretrained = Pretrained::open(&args.model)?;
     // The run has no heads: training with one starts a new run by --init.
     let mut config = pretrained.config.clone().next_token_alone();
+    memory::check_import(&config, pretrained.largest_file()?)?;
     let weights = pretrained.weights(&mut config)?;
     let Pretrained { tokenizer, kept, .. } = pretrained;
     let (run, _lock, _) = RunFolder::create(Some(&args.out), "")?;
