@@ -226,8 +226,22 @@ impl Index {
     /// # Errors
     /// Errors of the file system.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        whole_file::write(&folder.join(INDEX), serde_json::to_string_pretty(self)?.as_bytes())
+        write_file(folder, INDEX, serde_json::to_string_pretty(self)?.as_bytes())
     }
+}
+
+/// Writes a file of an unfinished folder.
+///
+/// # Errors
+/// Errors of the file system, such as a full disk, with the way to go on.
+pub fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    whole_file::write(&folder.join(name), bytes).with_context(|| {
+        format!(
+            "preparing text in {}; the shards so far are intact. Free disk space, then the same `nitp data prepare` \
+             goes on where it stopped",
+            folder.display()
+        )
+    })
 }
 
 /// Whether `path` is a prepared folder.

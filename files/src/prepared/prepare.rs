@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use nitp_core::data::{CorpusBuilder, Fingerprint, TextDigest, Tokenizer, Tokens};
 
-use super::index::{INDEX, Index, SourceEntry, State, TOKENIZER, identity};
+use super::index::{INDEX, Index, SourceEntry, State, TOKENIZER, identity, write_file};
 use super::open;
 use super::shard_writer::{self, Job};
 use super::text_reader::{self, Message};
@@ -127,7 +127,7 @@ fn begin(
         let index = Index::new(options.tokenizer, options.shard_tokens);
         if options.keep_tokenizer {
             let json = options.tokenizer.to_json();
-            whole_file::write(&folder.join(TOKENIZER), json.as_bytes())?;
+            write_file(folder, TOKENIZER, json.as_bytes())?;
         }
         index.write(folder)?;
         return Ok((index, lock));

@@ -7,8 +7,8 @@ use anyhow::Result;
 use nitp_core::data::Shard;
 use sha2::{Digest, Sha256};
 
-use super::index::{Index, ShardEntry, State, file_name};
-use crate::{hex, whole_file};
+use super::index::{Index, ShardEntry, State, file_name, write_file};
+use crate::hex;
 
 /// The next shard.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub fn write(folder: &Path, mut index: Index, jobs: &Receiver<Job>) -> Result<In
     for Job { tokens, starts, state } in jobs {
         let file = file_name(index.shards.len());
         let bytes = Shard::to_bytes(&tokens, &starts, index.vocab_size);
-        whole_file::write(&folder.join(&file), &bytes)?;
+        write_file(folder, &file, &bytes)?;
         index.tokens += tokens.len() as u64;
         index.documents += starts.len() as u64;
         index.shards.push(ShardEntry {

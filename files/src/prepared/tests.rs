@@ -140,6 +140,7 @@ fn stop_after(text: &Text, shards: usize) -> Index {
     fs::create_dir(&blocked).unwrap();
     let error = format!("{:#}", text.prepare("stopped", 4000).unwrap_err());
     assert!(error.contains(&file_name(shards)), "{error}");
+    assert!(error.contains("the same `nitp data prepare` goes on where it stopped"), "{error}");
     fs::remove_dir(&blocked).unwrap();
     Index::read(&out).unwrap().unwrap()
 }
