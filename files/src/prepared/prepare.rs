@@ -208,7 +208,7 @@ struct Known {
 
 impl Known {
     /// Whether the tokens from `first` on are these, and documents start at these positions among them.
-    fn is(&self, first: usize, tokens: &[u32], starts: &[u64]) -> bool {
+    fn holds(&self, first: usize, tokens: &[u32], starts: &[u64]) -> bool {
         let end = first + tokens.len();
         let part =
             |position: usize| self.starts.partition_point(|&start| (start as usize) < position);
@@ -334,7 +334,7 @@ impl<'a> Maker<'a> {
             let (tokens, starts) = self.builder.take(known);
             self.tokens += tokens.len() as u64;
             self.documents += starts.len() as u64;
-            ensure!(self.known.is(first, &tokens, &starts), text_reader::changed());
+            ensure!(self.known.holds(first, &tokens, &starts), text_reader::changed());
         }
         while self.builder.len() >= self.options.shard_tokens {
             self.give_shard(self.options.shard_tokens)?;
