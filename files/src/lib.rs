@@ -3,7 +3,6 @@
 //! [`documents`] finds and reads texts, tables and token ids; [`token_cache`] makes a corpus of them, once;
 //! [`prepared`] is a folder of token shards for texts that are larger than memory; [`whole_file`] writes files that
 //! appear whole or not at all.
-
 //!
 //! A text becomes shards, and these a corpus:
 //!

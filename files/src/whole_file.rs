@@ -1,4 +1,5 @@
 //! Files that appear whole or not at all.
+//!
 //! A file is written under a temporary name in the same folder, and then renamed. Its writer locks it until then, which
 //! distinguishes files being written from files that a killed process left.
 
