@@ -45,6 +45,8 @@ pub fn write_with(
         let file = writer.into_inner()?;
         readable(file.as_file())?;
         file.as_file().sync_all()?;
+        // On Windows this is MoveFileExW. It may refuse to replace a file that another process has open or mapped, mostly
+        // as PermissionDenied. The old file stays then, and the caller gets the error: nothing here tries again.
         file.persist(path)?;
         Ok::<_, std::io::Error>(())
     };
