@@ -38,8 +38,3 @@ pub mod documents;
 pub mod prepared;
 pub mod token_cache;
 pub mod whole_file;
-
-/// Bytes in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -8,6 +8,7 @@ use std::ops::{ControlFlow, Range};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::documents::hexadecimal;
 use super::shards::Tokens;
 use super::tokenizer::{Tokenizer, TokenizerError, listed};
 
@@ -89,8 +90,7 @@ impl TokenCorpus {
             .chain_update(bytemuck::cast_slice(&tokenised.starts))
             .chain_update(bytemuck::cast_slice(&tokenised.tokens))
             .finalize();
-        let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self::new(tokenised, tokenizer.end_of_text(), fingerprint))
+        Ok(Self::new(tokenised, tokenizer.end_of_text(), hexadecimal(&digest)))
     }
 
     /// The same corpus with another fingerprint, that of its files.

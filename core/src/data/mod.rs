@@ -18,7 +18,7 @@ pub use corpus::{CorpusBuilder, TokenCorpus, Tokenised};
 pub use dataset::{DataError, Dataset, Source, fingerprint_of};
 pub use documents::{
     DocumentError, Fingerprint, Packing, Piece, TextDigest, TextFile, decoded, decompressed,
-    documents,
+    documents, hexadecimal,
 };
 pub use sampler::WindowSampler;
 pub use shards::{Shard, ShardError, Shards, SharedBytes, Tokens};

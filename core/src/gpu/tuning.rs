@@ -1,7 +1,6 @@
 //! The fastest variant of each op on an adapter: measurements, and their file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +8,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::AdapterSummary;
+use crate::data::hexadecimal;
 use crate::kernel::{Dispatch, Matrices, Module, Variant};
 use crate::ops::DynOp;
 
@@ -183,8 +183,5 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string");
-        text
-    })
+    hexadecimal(&hash.finalize())
 }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use memmap2::Mmap;
-use nitp_core::data::{Shard, Shards, TokenCorpus, Tokenizer, Tokens};
+use nitp_core::data::{Shard, Shards, TokenCorpus, Tokenizer, Tokens, hexadecimal};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::index::{self, Index, ShardEntry, TOKENIZER};
-use crate::hex;
 
 /// The corpus in a prepared folder. Its shards are mapped into memory, so that the system reads the tokens that a run
 /// uses, and may drop them again. All of them are read once, to compare their digests with the index.
@@ -101,7 +100,7 @@ fn read(folder: &Path, entry: &ShardEntry, vocab_size: usize) -> Result<(Shard, 
     // SAFETY: shards are written under another name, renamed once, and never changed by this program. Whoever changes
     // the file of a running process changes its tokens, whose ids were checked; who shortens it ends the process.
     let map = unsafe { Mmap::map(&file) }.with_context(|| format!("mapping the shard {name}"))?;
-    let sha256 = hex(&Sha256::digest(&map));
+    let sha256 = hexadecimal(&Sha256::digest(&map));
     ensure!(
         sha256 == entry.sha256,
         "the shard {name} is damaged: its SHA-256 is {sha256}, and the index has {}. Copy it again, or prepare the \

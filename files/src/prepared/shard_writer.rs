@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 
 use anyhow::Result;
-use nitp_core::data::Shard;
+use nitp_core::data::{Shard, hexadecimal};
 use sha2::{Digest, Sha256};
 
 use super::index::{Index, ShardEntry, State, file_name, write_file};
-use crate::hex;
 
 /// The next shard.
 #[derive(Debug)]
@@ -37,7 +36,7 @@ pub fn write(folder: &Path, mut index: Index, jobs: &Receiver<Job>) -> Result<In
             tokens: tokens.len(),
             documents: starts.len(),
             bytes: bytes.len() as u64,
-            sha256: hex(&Sha256::digest(&bytes)),
+            sha256: hexadecimal(&Sha256::digest(&bytes)),
         });
         // The last shard is shorter, and its index is written with the fingerprint.
         if tokens.len() == index.shard_tokens {

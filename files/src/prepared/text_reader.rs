@@ -3,12 +3,11 @@
 use std::sync::mpsc::SyncSender;
 
 use anyhow::{Result, ensure};
-use nitp_core::data::TextDigest;
+use nitp_core::data::{TextDigest, hexadecimal};
 use sha2::{Digest, Sha256};
 
 use super::index::State;
 use crate::documents::{self, Changes, Meter, Part, Source};
-use crate::hex;
 
 /// What the reader passes on.
 #[derive(Debug)]
@@ -79,7 +78,7 @@ impl TextSoFar<'_> {
     /// If the text before the place has changed.
     fn pass(&mut self) -> Result<Option<String>> {
         self.parts += 1;
-        let sha256 = hex(&self.sha256.clone().finalize());
+        let sha256 = hexadecimal(&self.sha256.clone().finalize());
         if self.parts == self.state.parts {
             ensure!(sha256 == self.state.sha256, changed());
         }

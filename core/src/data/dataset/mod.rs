@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::batch::Batch;
 use super::corpus::TokenCorpus;
+use super::documents::hexadecimal;
 use super::sampler::WindowSampler;
 use super::split::{Split, Stream, Window};
 use super::tokenizer::Tokenizer;
@@ -264,7 +265,7 @@ pub fn fingerprint_of<'a>(
         sha256.update(weight.to_le_bytes());
         sha256.update(print);
     }
-    sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&sha256.finalize())
 }
 
 /// Rows of evaluation. If the stream has more rows than wanted, they are spread evenly over it; otherwise every token is

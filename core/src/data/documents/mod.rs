@@ -16,7 +16,7 @@ use std::io::{self, BufRead, Read};
 use sha2::{Digest, Sha256};
 
 pub use error::{DocumentError, Packing};
-pub use fingerprint::{Fingerprint, TextDigest};
+pub use fingerprint::{Fingerprint, TextDigest, hexadecimal};
 
 use encoding::Position;
 use format::Format;

@@ -102,6 +102,11 @@ fn zstd_is_decompressed_and_faults_are_named() {
     assert!(error.contains("more than 200 times as many"), "{error}");
 }
 
+#[test]
+fn each_byte_has_two_hexadecimal_digits() {
+    assert_eq!(hexadecimal(&[0, 10, 255]), "000aff");
+}
+
 /// Checkpoints keep it: it must not change for the same text.
 #[test]
 fn the_fingerprint_of_a_run_stays() {
@@ -113,7 +118,7 @@ fn the_fingerprint_of_a_run_stays() {
             .chain_update([is_jsonl])
             .chain_update(Sha256::digest(bytes))
             .finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&digest)
     };
     let line: &[u8] = b"{\"text\": \"x\"}\n";
     for (name, bytes, is_jsonl) in [("a.txt", &b"x\n"[..], 0), ("a.jsonl", line, 1)] {

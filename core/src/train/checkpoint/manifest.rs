@@ -9,6 +9,7 @@ use super::file;
 use super::meaning::same_meaning;
 use super::state::TrainerState;
 use crate::config::ModelConfig;
+use crate::data::hexadecimal;
 
 /// Version of `trainer.json`. Version 1, without model and digests, is still read.
 const VERSION: u32 = 2;
@@ -234,7 +235,7 @@ fn own_digest(bytes: &[u8], digest: &str) -> Option<String> {
 
 /// SHA-256 in lower-case hexadecimal digits.
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use nitp_core::config::Config;
+use nitp_core::data::hexadecimal;
 use nitp_core::train::{EvaluationEvent, Event, GeometryEvent, TrainError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -172,8 +173,7 @@ fn batches(config: &Config, steps: usize) -> Result<Batches> {
             }
         }
     }
-    let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Batches { steps, sha256: digest })
+    Ok(Batches { steps, sha256: hexadecimal(&hash.finalize()) })
 }
 
 /// One progress bar over all runs, and a line for each finished run.

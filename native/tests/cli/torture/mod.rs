@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nitp_core::data::hexadecimal;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
@@ -155,10 +156,10 @@ struct Outcome([String; 3]);
 impl Outcome {
     fn of(place: &Place, run: &str) -> Self {
         let folder = format!("{run}/checkpoints/step-{STEPS:08}");
-        Self(["model.safetensors", "optimizer.safetensors", "trainer.json"].map(|file| {
-            let digest = Sha256::digest(place.read(&format!("{folder}/{file}")));
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
-        }))
+        Self(
+            ["model.safetensors", "optimizer.safetensors", "trainer.json"]
+                .map(|file| hexadecimal(&Sha256::digest(place.read(&format!("{folder}/{file}"))))),
+        )
     }
 
     /// The digests of an undisturbed run, and its duration.
