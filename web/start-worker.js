@@ -9,5 +9,11 @@ self.keeps = new Promise((resolve) => {
   const hold = () => (resolve(true), new Promise(() => {}));
   navigator.locks.request("nitp", { signal: AbortSignal.timeout(2000) }, hold).catch(() => resolve(false));
 });
+// A visitor seldom needs this program.
+self.exchange = async (request) => {
+  const { default: start, answer } = await import("./exchange.js");
+  await start();
+  return answer(request);
+};
 const { default: start } = await import("./worker.js");
 await start();

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod engine;
+pub mod exchange;
 pub mod link;
 pub mod protocol;
 #[cfg(not(target_arch = "wasm32"))]

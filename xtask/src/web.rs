@@ -1,4 +1,4 @@
-//! The page as a folder for any static host: two programs for wasm32, their JavaScript, and index.html.
+//! The page as a folder for any static host: three programs for wasm32, their JavaScript, and index.html.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,9 @@ const ABOUT_INPUT: [&str; 8] = [
     "--low-memory-unused",
 ];
 
-/// The two programs, with options for two passes of wasm-opt: the second finds further optimisations.
-const PROGRAMS: [(&str, [&str; 2]); 2] = [("page", ["-Oz", "-Os"]), ("worker", ["-O2", "-Os"])];
+/// The programs, with options for two passes of wasm-opt: the second finds further optimisations.
+const PROGRAMS: [(&str, [&str; 2]); 3] =
+    [("page", ["-Oz", "-Os"]), ("worker", ["-O2", "-Os"]), ("exchange", ["-Oz", "-Os"])];
 
 /// Files that are copied to the page unchanged.
 const COPIED: [&str; 7] = [
@@ -37,8 +38,14 @@ const COPIED: [&str; 7] = [
 ];
 
 /// Files that a visitor loads only on demand; the licences are never loaded.
-const LATER: [&str; 4] =
-    ["corpus.jsonl", "tokenizer.json", "Hack-LICENCE.txt", "Ubuntu-LICENCE.txt"];
+const LATER: [&str; 6] = [
+    "corpus.jsonl",
+    "tokenizer.json",
+    "exchange.js",
+    "exchange_bg.wasm",
+    "Hack-LICENCE.txt",
+    "Ubuntu-LICENCE.txt",
+];
 
 /// Largest number of gzipped bytes that a visitor loads before the page is ready.
 const MOST_BYTES: usize = 3_000_000;
@@ -48,7 +55,7 @@ pub fn folder() -> PathBuf {
     PathBuf::from("target/web/dist")
 }
 
-/// Builds both programs and the page.
+/// Builds the programs and the page.
 pub fn run() -> Result<()> {
     setup::ensure(setup::Tools::PAGE)?;
     let built = wasm::run()?;

@@ -70,7 +70,7 @@ fn texts(files: &mut Files) -> Option<Text> {
 ///
 /// # Errors
 /// If it has no checkpoint yet, or the format can't hold its model.
-pub fn export(
+pub async fn export(
     experiment: &Experiment,
     tokenizer: &Tokenizer,
     lane: &Lane,
@@ -92,8 +92,10 @@ pub fn export(
         }
         Format::Model => {
             name += "-model";
-            let weights = checkpoint.weights.clone();
-            zip(&name, &mut pretrained::files(&lane.config, tokenizer, lane, weights)?.into_iter())
+            let weights = checkpoint.to_files().next();
+            let (_, weights) = weights.expect("the first file has the weights");
+            let files = pretrained::files(tokenizer, lane, weights).await?;
+            zip(&name, &mut files.into_iter().map(|it| (it.name, it.bytes)))
         }
     })
 }
@@ -131,7 +133,7 @@ pub fn restore(bytes: &[u8]) -> Result<Draft, Failure> {
 ///
 /// # Errors
 /// The missing or invalid part.
-pub fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
+pub async fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
     let mut files = Files::new();
     for file in given {
         if file.name.to_lowercase().ends_with(".zip") {
@@ -150,7 +152,7 @@ pub fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
     };
     let Some(root) = root(&files, CONFIG) else {
         if let Some(root) = root(&files, file::CONFIG) {
-            return pretrained::open(take_within(&mut files, &root), text);
+            return pretrained::open(take_within(&mut files, &root), text).await;
         }
         let names: Vec<&str> = files.keys().take(4).map(String::as_str).collect();
         return Err(Failure::Input(format!(

@@ -110,11 +110,11 @@ impl Engine {
             Command::Write(wanted) => self.session()?.start_writing(&wanted)?,
             Command::Inspect(wanted) => self.session()?.start_looking(&wanted)?,
             Command::Export(lane, format) => {
-                let file = self.session()?.export(lane, format)?;
+                let file = self.session()?.export(lane, format).await?;
                 self.updates.push_back(Update::File(file));
             }
             Command::Import { files, text } => {
-                let draft = archive::open(files, text)?;
+                let draft = archive::open(files, text).await?;
                 self.begin(&draft, true).await?;
                 if draft.is_from_weights() {
                     self.updates.push_back(Update::Notice(

@@ -16,6 +16,7 @@ use super::corpus::Corpus;
 use super::device::Device;
 use super::history::History;
 use super::lane::{Lane, Shared};
+use crate::exchange::lacks;
 use crate::protocol::{
     self, Experiment, File, Format, Inspection, Points, Prepared, Text, Update, Writing,
 };
@@ -348,10 +349,10 @@ impl Session {
     ///
     /// # Errors
     /// If there is no such run, or it has no checkpoint.
-    pub fn export(&self, lane: protocol::Lane, format: Format) -> Result<File, String> {
+    pub async fn export(&self, lane: protocol::Lane, format: Format) -> Result<File, String> {
         let run = self.lanes.iter().find(|run| run.lane == lane);
         let run = run.ok_or_else(|| format!("there is no {} run", lane.name()))?;
-        archive::export(&self.experiment, &self.corpus.tokenizer, run, format)
+        archive::export(&self.experiment, &self.corpus.tokenizer, run, format).await
     }
 
     /// Waits for pending work.
@@ -396,9 +397,7 @@ fn lane_config(config: &Config, lane: protocol::Lane) -> Config {
 fn check_supported(config: &Config) -> Result<(), Failure> {
     match config.lacking() {
         None => Ok(()),
-        Some(key) => Err(Failure::Input(format!(
-            "the model has {key}, which the page leaves out to stay small: use the program `nitp`"
-        ))),
+        Some(key) => Err(Failure::Input(lacks(key))),
     }
 }
 
