@@ -1,6 +1,6 @@
 //! One file for each op: its contract (shapes, maths, source), its CPU twin, its fast CPU path and its WGSL bindings. A
-//! forward and its backward are a pair: `x`, `x_backward`. To add an op, write `ops/x.rs`, `shaders/x.wgsl`, a row in
-//! [`tolerance`]'s table and a test; nothing else changes. `nitp bench` times all ops of the plans.
+//! forward and its backward are a pair: `x`, `x_backward`. ARCHITECTURE.md ("To add an op") names
+//! the files of a new one. `nitp bench` times all ops of the plans.
 
 use std::fmt::Debug;
 use std::iter::Sum;
