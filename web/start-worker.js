@@ -10,10 +10,10 @@ self.keeps = new Promise((resolve) => {
   navigator.locks.request("nitp", { signal: AbortSignal.timeout(2000) }, hold).catch(() => resolve(false));
 });
 // A visitor seldom needs this program.
-self.exchange = async (request) => {
+self.exchange = async () => {
   const { default: start, answer } = await import("./exchange.js");
   await start();
-  return answer(request);
+  return answer;
 };
 const { default: start } = await import("./worker.js");
 await start();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use nitp_core::config::{Precision, preset};
+use nitp_core::config::{load, preset};
 use nitp_core::kernel::{Dispatch, Matrices, Variant, assemble};
 use nitp_core::model::{decode_plan, parameter_layout, train_plan};
 use nitp_core::plan::{Limits, Plan};
@@ -21,22 +21,19 @@ struct Arguments {
     /// The folder; it is made
     #[arg(long)]
     out: PathBuf,
-    /// Those of steps in mixed precision
-    #[arg(long)]
-    mixed: bool,
+    /// Override one key of every model's configuration, for example train.precision=mixed
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
 }
 
 /// Writes `{module}-{entry}-{variant}-{constants}.wgsl` into a folder, with the names of the bindings that
 /// are f16 in mixed precision.
 fn main() -> Result<()> {
-    let Arguments { out, mixed } = Arguments::parse();
+    let Arguments { out, set } = Arguments::parse();
     fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
     let mut files = BTreeMap::new();
     for name in PRESETS {
-        let mut config = preset(name)?;
-        if mixed {
-            config.train.precision = Precision::Mixed;
-        }
+        let config = load(preset(name)?, None, &set)?;
         let layout = parameter_layout(&config, Limits::NONE)?;
         let plans = [train_plan(&config, &layout), decode_plan(&config, 1)];
         for node in plans.iter().flat_map(Plan::nodes) {

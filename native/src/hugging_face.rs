@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nitp_core::config::Config;
 use nitp_core::data::Tokenizer;
 use nitp_core::hugging_face::{Described, describe, file, import, indexed_files};
@@ -99,16 +99,10 @@ impl Pretrained {
         let files = weight_files(folder)?;
         let read = |name: &str| {
             let path = folder.join(name);
-            let bytes = fs::read(&path).with_context(|| match files.len() {
+            fs::read(&path).with_context(|| match files.len() {
                 1 => format!("reading {}", path.display()),
                 count => format!("reading {}, one of {count} files of weights", path.display()),
-            })?;
-            ensure!(
-                !bytes.starts_with(b"version https://git-lfs"),
-                "{} is a Git LFS pointer: fetch the file itself with `git lfs pull`",
-                path.display()
-            );
-            Ok::<_, Error>(bytes)
+            })
         };
         import(&folder.display().to_string(), config, &files, read)
     }

@@ -2,8 +2,8 @@
 
 A safetensors file as `nitp trace` writes it: `init/<name>` and `final/<name>` (each parameter before
 and after), `grad/<name>` (step 0, before clipping), `input_ids`, `labels`, `nitp_mask` and, with
-`train.document_mask`, `document_starts` `[steps, accumulation, rows, T]`, a curve `[steps]` for each name in `train.curves`, and the
-configuration as JSON under the metadata's key `config`.
+`train.document_mask`, `document_starts` `[steps, accumulation, rows, T]`, a curve `[steps]` for each
+name in `train.curves`, and the configuration as JSON under the metadata's key `config`.
 """
 
 import json

@@ -16,6 +16,9 @@ use crate::protocol::File;
 /// Largest context: a tab's memory and patience are small.
 const CONTEXT: usize = 128;
 
+/// The model's name in messages.
+const MODEL: &str = "the model";
+
 /// A request.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
@@ -84,34 +87,50 @@ fn open(files: Vec<File>) -> Result<Opened, String> {
     let described = describe(file::CONFIG, &described).map_err(words)?;
     let end_of_text = described.end_of_text;
     let mut config = described.recipe();
-    if let Some(key) = config.lacking() {
-        return Err(lacks(key));
-    }
+    // A gate of 1/2 is removed with the weights.
+    let mut without_gate = config.clone();
+    without_gate.model.moe.iter_mut().for_each(|moe| moe.shared_expert_gate = false);
+    supported(&without_gate)?;
     let TrainConfig { context_length, batch_size, learning_rate, .. } = config.train;
     let context_length = context_length.min(CONTEXT);
     let train = preset("mini").map_err(words)?.train;
     config.train = TrainConfig { context_length, batch_size, learning_rate, ..train };
     config.data.paths = DataConfig::default().paths;
+    config.validate().map_err(words)?;
     let tokenizer = text(file::TOKENIZER);
     let tokenizer = tokenizer.ok_or_else(|| {
         format!("the model's {} is missing: choose its whole folder", file::TOKENIZER)
     })?;
     let names = match text(file::INDEX) {
-        Some(index) => indexed_files(file::INDEX, &index).map_err(words)?,
-        None => vec![file::WEIGHTS.to_owned()],
+        Some(index) if !files.contains_key(file::WEIGHTS) => {
+            indexed_files(file::INDEX, &index).map_err(words)?
+        }
+        _ => vec![file::WEIGHTS.to_owned()],
     };
-    // Each file is freed after its weights were read. A missing one is read as an empty one, which is refused by name.
-    let read = |name: &str| Ok::<_, HuggingFaceError>(files.remove(name).unwrap_or_default());
-    let weights = import("the model", &mut config, &names, read).map_err(words)?;
+    // Each file is freed after its weights were read.
+    let read = |name: &str| {
+        let (folder, file) = (MODEL.to_owned(), name.to_owned());
+        files.remove(name).ok_or(HuggingFaceError::Absent { folder, file })
+    };
+    let weights = import(MODEL, &mut config, &names, read).map_err(words)?;
+    supported(&config)?;
     let named: Vec<(String, &Tensor)> =
         weights.iter().map(|(name, tensor)| (name.clone(), tensor)).collect();
     let weights = serialize(&named, Default::default());
     Ok(Opened { config: config.to_toml(), weights, tokenizer, end_of_text })
 }
 
-/// The refusal of a model with a part that the page's programs lack.
-pub fn lacks(key: &str) -> String {
-    format!("the model has {key}, which the page leaves out to stay small: use the program `nitp`")
+/// Checks that the page's programs have all parts of the model.
+///
+/// # Errors
+/// The part that they lack, in words.
+pub fn supported(config: &Config) -> Result<(), String> {
+    match config.lacking() {
+        None => Ok(()),
+        Some(key) => Err(format!(
+            "the model has {key}, which the page leaves out to stay small: use the program `nitp`"
+        )),
+    }
 }
 
 fn save(

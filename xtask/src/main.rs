@@ -53,9 +53,9 @@ enum Chore {
         /// The folder, which is created
         #[arg(long)]
         out: std::path::PathBuf,
-        /// Write the kernels of mixed precision
-        #[arg(long)]
-        mixed: bool,
+        /// Override one key of every model's configuration, for example train.precision=mixed
+        #[arg(long, value_name = "SECTION.KEY=VALUE")]
+        set: Vec<String>,
     },
     /// Run the torture tests (kills, signals, full disks, changed files): docs/reliability.md
     Torture {
@@ -134,10 +134,10 @@ fn main() -> anyhow::Result<()> {
             web::run()?;
             web::copy_to(&out)
         }
-        Chore::Kernels { out, mixed } => {
+        Chore::Kernels { out, set } => {
             let mut kernels = cargo_run("nitp-core");
             kernels.args(["--example", "kernels", "--", "--out"]).arg(out);
-            ci::succeed(kernels.args(mixed.then_some("--mixed")))
+            ci::succeed(kernels.args(set.iter().map(|set| format!("--set={set}"))))
         }
         Chore::Torture { minutes, seed, part } => {
             let mut test = Command::new("cargo");

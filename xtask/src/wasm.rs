@@ -10,7 +10,7 @@ use crate::setup::{WasmToolchain, wasm_toolchain};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Builds package `web` in release mode, and returns the folder of its two programs.
+/// Builds package `web` in release mode, and returns the folder of its programs.
 pub fn run() -> Result<PathBuf> {
     let build = ["build", "--profile", "web", "--package", "web", "--target", TARGET];
     match wasm_toolchain() {

@@ -13,15 +13,15 @@ fn first_key(row: u32, query: u32) -> u32 { return document_of(row, query).x; }
 fn end_of_queries(row: u32, key: u32) -> u32 { return document_of(row, key).y; }
 
 // The same for all threads of a workgroup, in a form that compilers know to be equal in all of them. Loops with
-// barriers need this.
-var<workgroup> bound_of_group: u32;
+// barriers need this. A vec4, so that other workgroup memory stays aligned for matrix units.
+var<workgroup> bound_of_group: vec4u;
 
 fn first_key_of_group(lane: u32, row: u32, query: u32) -> u32 {
-    if lane == 0 { bound_of_group = first_key(row, query); }
-    return workgroupUniformLoad(&bound_of_group);
+    if lane == 0 { bound_of_group.x = first_key(row, query); }
+    return workgroupUniformLoad(&bound_of_group).x;
 }
 
 fn end_of_queries_of_group(lane: u32, row: u32, key: u32) -> u32 {
-    if lane == 0 { bound_of_group = end_of_queries(row, key); }
-    return workgroupUniformLoad(&bound_of_group);
+    if lane == 0 { bound_of_group.x = end_of_queries(row, key); }
+    return workgroupUniformLoad(&bound_of_group).x;
 }

@@ -64,6 +64,20 @@ pub enum HuggingFaceError {
         /// What is wrong.
         reason: String,
     },
+    /// A file of weights is absent.
+    #[error("{folder} has no {file}: choose its whole folder")]
+    Absent {
+        /// The folder of the files.
+        folder: String,
+        /// The absent file.
+        file: String,
+    },
+    /// A file of weights was not fetched.
+    #[error("{file} is a Git LFS pointer: fetch the file itself with `git lfs pull`")]
+    Pointer {
+        /// Which file.
+        file: String,
+    },
     /// Two files hold the same tensor.
     #[error("{folder}: two files hold `{name}`")]
     Twice {

@@ -50,7 +50,12 @@ pub fn import<E: From<HuggingFaceError>>(
     files: &[String],
     mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
 ) -> Result<Tensors, E> {
-    let parameters = parameters(&config.clone().next_token_alone());
+    let mut parameters = parameters(&config.clone().next_token_alone());
+    let is_new = |gate: &Parameter| {
+        !parameters.iter().flat_map(|it| &it.parts).any(|part| part.name == gate.name)
+    };
+    let gates: Vec<_> = shared_expert::gates(&config.model).into_iter().filter(is_new).collect();
+    parameters.extend(gates);
     // Some programs write the unembedding even if it is tied to the embedding. It must then equal the embedding.
     let mut known = parameters.clone();
     if config.model.tie_word_embeddings {
@@ -62,6 +67,9 @@ pub fn import<E: From<HuggingFaceError>>(
     let mut weights = Tensors::new();
     for file in files {
         let bytes = read(file)?;
+        if bytes.starts_with(b"version https://git-lfs") {
+            return Err(HuggingFaceError::Pointer { file: format!("{folder}/{file}") }.into());
+        }
         let own = Archive::open(format!("{folder}/{file}"), &bytes)
             .and_then(|archive| archive.weights(&known, |_| false))
             .map_err(HuggingFaceError::from)?;

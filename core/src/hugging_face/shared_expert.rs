@@ -4,6 +4,7 @@
 
 use super::describe::WIDTH_WITHOUT_SHARED_EXPERT;
 use crate::config::ModelConfig;
+use crate::model::{Init, Parameter, Part};
 use crate::train::{Tensor, Tensors};
 
 /// The weights of a gate that is 1/2 for every token.
@@ -27,6 +28,20 @@ fn blocks(model: &ModelConfig) -> Vec<Names> {
                 matrices: ["gate_proj", "up_proj", "down_proj"]
                     .map(|matrix| format!("{mlp}.shared_expert.{matrix}.weight")),
             }
+        })
+        .collect()
+}
+
+/// The gates as parameters. A program without gated experts does not count them among the model's parameters.
+pub(super) fn gates(model: &ModelConfig) -> Vec<Parameter> {
+    let gated = model.moe.as_ref().is_some_and(|moe| moe.shared_expert_gate);
+    let names = blocks(model).into_iter().filter(|_| gated).map(|names| names.gate);
+    let shape = vec![1, model.hidden_size];
+    names
+        .map(|name| {
+            let part =
+                Part { name: name.clone(), offset: 0, shape: shape.clone(), init: Init::Zeros };
+            Parameter { name, shape: shape.clone(), decay: true, parts: vec![part] }
         })
         .collect()
 }

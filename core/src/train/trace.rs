@@ -106,7 +106,8 @@ impl Trace {
     }
 
     /// The file: `init/<name>`, `grad/<name>` and `final/<name>` in f32 under Hugging Face's
-    /// names, the batches in i64 (`document_starts` only with `train.document_mask`), the curves `[steps]` in f64, and the configuration as JSON under
+    /// names, the batches in i64 (`document_starts` only with `train.document_mask`), the curves
+    /// `[steps]` in f64, and the configuration as JSON under
     /// the metadata's key `config`.
     pub fn to_safetensors(&self) -> Vec<u8> {
         let train = &self.config.train;

@@ -33,6 +33,7 @@ pub fn models() -> Vec<Vec<&'static str>> {
         RIVALS.to_vec(),
         vec!["model.qk_norm=true", "model.qkv_bias=true"],
         [MOE, &["model.moe.shared_expert_gate=true"]].concat(),
+        vec!["train.document_mask=true"],
     ]
 }
 

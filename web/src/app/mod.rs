@@ -185,7 +185,8 @@ impl App {
     fn take_files(&mut self, choice: Choice, files: Vec<File>) {
         let of_run = |it: &File| {
             let name = it.name.to_lowercase();
-            [".zip", "config.toml", "config.json"].iter().any(|end| name.ends_with(end))
+            let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+            name.ends_with(".zip") || ["config.toml", "config.json"].contains(&last)
         };
         if files.is_empty() {
             self.known.notice(

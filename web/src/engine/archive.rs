@@ -16,6 +16,7 @@ use super::history::History;
 use super::lane::Lane;
 use super::pretrained;
 use super::session::{Draft, Failure, Past};
+use crate::exchange::supported;
 use crate::protocol::{self, Experiment, File, Format, Text};
 
 const CONFIG: &str = "config.toml";
@@ -94,7 +95,7 @@ pub async fn export(
             name += "-model";
             let weights = checkpoint.to_files().next();
             let (_, weights) = weights.expect("the first file has the weights");
-            let files = pretrained::files(tokenizer, lane, weights).await?;
+            let files = pretrained::files(tokenizer, lane, checkpoint.state.step, weights).await?;
             zip(&name, &mut files.into_iter().map(|it| (it.name, it.bytes)))
         }
     })
@@ -129,7 +130,8 @@ pub fn restore(bytes: &[u8]) -> Result<Draft, Failure> {
     Draft::with_pasts(experiment, pasts)
 }
 
-/// Opens the files of a run's folder or of a model's in Hugging Face's format, or a zip of them. `text` is the training text, unless the files contain it.
+/// Opens the files of a run's folder or of a model's in Hugging Face's format, or a zip of them. `text` is the training
+/// text, unless the files contain it.
 ///
 /// # Errors
 /// The missing or invalid part.
@@ -150,10 +152,13 @@ pub async fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
         let roots = roots.filter(|root| root.is_empty() || root.ends_with('/'));
         roots.min_by_key(|it| it.len()).map(str::to_owned)
     };
-    let Some(root) = root(&files, CONFIG) else {
-        if let Some(root) = root(&files, file::CONFIG) {
-            return pretrained::open(take_within(&mut files, &root), text).await;
-        }
+    let (run, model) = (root(&files, CONFIG), root(&files, file::CONFIG));
+    if let Some(model) = model
+        && run.as_ref().is_none_or(|run| model.len() < run.len())
+    {
+        return pretrained::open(take_within(&mut files, &model), text).await;
+    }
+    let Some(root) = run else {
         let names: Vec<&str> = files.keys().take(4).map(String::as_str).collect();
         return Err(Failure::Input(format!(
             "this is no run: it has no {CONFIG} (only {}). Choose a run folder of `nitp train`, a \
@@ -179,6 +184,9 @@ pub async fn open(given: Vec<File>, text: Text) -> Result<Draft, Failure> {
         return Err(Failure::Input(format!(
             "the run's {TOKENIZER} is missing: choose its whole folder"
         )));
+    } else if config.data.tokenizer == DataConfig::default().tokenizer {
+        // The name of the built-in tokenizer, but another one.
+        config.data.tokenizer = TOKENIZER.to_owned();
     }
     // The paths in the run's configuration are those of another machine.
     config.data.paths = DataConfig::default().paths;
@@ -207,6 +215,7 @@ fn past(files: &Files) -> Result<Past, String> {
     };
     let config = text(CONFIG).ok_or_else(|| format!("{CONFIG} is missing"))?;
     let config = Config::from_toml(&config).map_err(|error| error.to_string())?;
+    supported(&config)?;
     let origin = Origin { path: folder.trim_end_matches('/'), step: Some(step) };
     let checkpoint = Checkpoint::from_files(origin, &config, model, optimizer, trainer);
     Ok((history, Some(Box::new(checkpoint.map_err(|error| error.to_string())?))))

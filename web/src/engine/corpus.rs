@@ -165,8 +165,8 @@ pub fn is_built_in(json: &str) -> bool {
 fn tokenizer(config: &Config, experiment: &Experiment) -> Result<Tokenizer, String> {
     let source = match (&experiment.tokenizer, config.data.tokenizer.as_str()) {
         (_, BYTE_TOKENIZER) => BYTE_TOKENIZER,
+        (_, name) if name == DataConfig::default().tokenizer => DEMO_TOKENIZER.get()?,
         (Some(json), _) => json,
-        (None, name) if name == DataConfig::default().tokenizer => DEMO_TOKENIZER.get()?,
         (None, name) => {
             return Err(format!(
                 "the tokenizer {name} is not here: choose \"byte\" or the built-in one, or open \

@@ -16,7 +16,7 @@ use super::corpus::Corpus;
 use super::device::Device;
 use super::history::History;
 use super::lane::{Lane, Shared};
-use crate::exchange::lacks;
+use crate::exchange::supported;
 use crate::protocol::{
     self, Experiment, File, Format, Inspection, Points, Prepared, Text, Update, Writing,
 };
@@ -76,6 +76,8 @@ pub struct Draft {
     corpus: Arc<Corpus>,
     /// Histories by run; empty for a new experiment.
     pasts: Vec<Past>,
+    /// Whether the runs begin from the weights of an opened model.
+    from_weights: bool,
 }
 
 impl Draft {
@@ -94,12 +96,12 @@ impl Draft {
     /// The problem, or the parts that don't fit together.
     pub fn with_pasts(experiment: Experiment, pasts: Vec<Past>) -> Result<Self, Failure> {
         let config = Config::from_toml(&experiment.config).map_err(|error| error.to_string())?;
-        check_supported(&config)?;
+        supported(&config)?;
         let corpus = Arc::new(Corpus::new(&config, &experiment)?);
         for checkpoint in pasts.iter().filter_map(|past| past.1.as_ref()) {
             check_text(checkpoint, &corpus)?;
         }
-        Ok(Self { experiment, config, corpus, pasts })
+        Ok(Self { experiment, config, corpus, pasts, from_weights: false })
     }
 
     /// An experiment whose runs begin from these weights.
@@ -107,7 +109,7 @@ impl Draft {
     /// # Errors
     /// The problem.
     pub fn from_weights(experiment: Experiment, weights: &Tensors) -> Result<Self, Failure> {
-        let mut draft = Self::new(experiment)?;
+        let mut draft = Self { from_weights: true, ..Self::new(experiment)? };
         for (&lane, past) in draft.experiment.lanes.iter().zip(&mut draft.pasts) {
             let config = lane_config(&draft.config, lane);
             let fingerprint = draft.corpus.dataset.fingerprint().to_owned();
@@ -116,9 +118,9 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Whether the runs begin from given weights.
+    /// Whether the runs begin from the weights of an opened model.
     pub fn is_from_weights(&self) -> bool {
-        self.pasts.iter().any(|past| past.1.as_ref().is_some_and(|it| it.state.step == 0))
+        self.from_weights
     }
 
     /// The configuration of the run with NITP.
@@ -165,8 +167,11 @@ impl Session {
             let config = lane_config(&draft.config, lane);
             let (mut history, start) = (history.clone(), kept.clone());
             match &start {
-                Some(checkpoint) => history.rewind(checkpoint.state.step),
-                None => history = History::default(),
+                // Step 0 is measured again.
+                Some(checkpoint) if checkpoint.state.step > 0 => {
+                    history.rewind(checkpoint.state.step);
+                }
+                _ => history = History::default(),
             }
             let executor = device.executor(&config)?;
             let source = Box::new(corpus.dataset.clone());
@@ -213,7 +218,8 @@ impl Session {
         let config =
             Config::from_toml(&self.experiment.config).map_err(|error| error.to_string())?;
         let pasts = self.lanes.into_iter().map(|lane| (lane.history, lane.kept)).collect();
-        let draft = Draft { experiment: self.experiment, config, corpus: self.corpus, pasts };
+        let (experiment, corpus) = (self.experiment, self.corpus);
+        let draft = Draft { experiment, config, corpus, pasts, from_weights: false };
         let mut session = Self::new(&draft, device)?;
         session.target = self.target;
         Ok((session, step))
@@ -345,7 +351,7 @@ impl Session {
         self.next_keep = Instant::now() + KEEP_EVERY.max(20 * begin.elapsed());
     }
 
-    /// A run as a zipped folder that `nitp` reads.
+    /// A run as a zipped folder.
     ///
     /// # Errors
     /// If there is no such run, or it has no checkpoint.
@@ -391,14 +397,6 @@ fn lane_config(config: &Config, lane: protocol::Lane) -> Config {
     let mut config = config.clone();
     config.nitp.enabled = lane == protocol::Lane::Nitp;
     config
-}
-
-/// Checks that the page's program has all parts of the model.
-fn check_supported(config: &Config) -> Result<(), Failure> {
-    match config.lacking() {
-        None => Ok(()),
-        Some(key) => Err(Failure::Input(lacks(key))),
-    }
 }
 
 fn check_text(checkpoint: &Checkpoint, corpus: &Corpus) -> Result<(), Failure> {

@@ -9,20 +9,25 @@ use crate::exchange::{Answer, Request};
 /// Loads the program, unless it is loaded, and asks it.
 ///
 /// # Errors
-/// If it can't be loaded.
-pub async fn ask(request: &Request) -> Result<Answer, String> {
-    let bytes = rmp_serde::to_vec_named(request).map_err(|error| error.to_string())?;
-    let answer = call(&bytes).await.map_err(|error| {
-        format!("the program for this format can't be loaded ({error:?}): check the connection")
+/// If it can't be loaded, or fails.
+pub async fn ask(request: Request) -> Result<Answer, String> {
+    let answer = load().await.map_err(|_| {
+        "the program for this format can't be loaded: check the connection, and reload the page"
     })?;
-    rmp_serde::from_slice(&answer).map_err(|error| error.to_string())
+    let bytes = rmp_serde::to_vec_named(&request).map_err(|error| error.to_string())?;
+    drop(request);
+    let array = Uint8Array::from(bytes.as_slice());
+    drop(bytes);
+    let answered = answer.call1(&JsValue::NULL, &array).and_then(|it| it.dyn_into::<Uint8Array>());
+    let answered =
+        answered.map_err(|_| "the model is too large for a tab: use the program `nitp`")?;
+    rmp_serde::from_slice(&answered.to_vec()).map_err(|error| error.to_string())
 }
 
-/// Calls the start script's function `exchange`.
-async fn call(bytes: &[u8]) -> Result<Vec<u8>, JsValue> {
+/// The program's function `answer`, by the start script's function `exchange`.
+async fn load() -> Result<Function, JsValue> {
     let scope = js_sys::global();
     let exchange: Function = Reflect::get(&scope, &"exchange".into())?.dyn_into()?;
-    let promise: Promise = exchange.call1(&scope, &Uint8Array::from(bytes))?.dyn_into()?;
-    let answer: Uint8Array = JsFuture::from(promise).await?.dyn_into()?;
-    Ok(answer.to_vec())
+    let promise: Promise = exchange.call0(&scope)?.dyn_into()?;
+    JsFuture::from(promise).await?.dyn_into()
 }

@@ -16,6 +16,8 @@ pub use desktop::{Desktop, Thread};
 
 use eframe::egui::DroppedFileHandle;
 
+use nitp_core::hugging_face::file;
+
 use crate::protocol::{Command, File, Update};
 
 /// A connection to the engine.
@@ -61,8 +63,16 @@ pub trait Host {
     fn tell(&mut self, status: &str, alert: &str);
 }
 
-/// For each file of a run's folder, whether it is needed: all except those of older checkpoints.
+/// For each file of a run's folder, whether it is needed: all except those of older checkpoints. Of a model's folder, the
+/// files of other formats and programs are left out.
 fn needed(paths: &[String]) -> Vec<bool> {
+    let name = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+    let has = |wanted: &str| paths.iter().any(|path| name(path) == wanted);
+    if has(file::CONFIG) && !has("config.toml") {
+        let known = [file::CONFIG, file::INDEX, file::TOKENIZER];
+        let is_known = |name: String| known.contains(&&*name) || name.ends_with(".safetensors");
+        return paths.iter().map(|path| is_known(name(path))).collect();
+    }
     let checkpoint = |path: &str| -> Option<String> {
         let path = path.replace('\\', "/");
         let (_, below) = path.split_once("checkpoints/")?;
@@ -83,4 +93,22 @@ pub enum Choice {
     Zip,
     /// Dropped files: the purpose follows from their names.
     Dropped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::needed;
+
+    #[test]
+    fn only_what_is_read_of_a_folder_is_needed() {
+        let of = |paths: &[&str]| {
+            let paths: Vec<String> = paths.iter().map(|it| it.to_string()).collect();
+            needed(&paths)
+        };
+        let run = ["r/config.toml", "r/checkpoints/step-1/a", "r/checkpoints/step-2/a"];
+        assert_eq!(of(&run), [true, false, true]);
+        let model =
+            ["m/config.json", "m/pytorch_model.bin", "m/model.safetensors", "m/tokenizer.json"];
+        assert_eq!(of(&model), [true, false, true, true]);
+    }
 }

@@ -376,7 +376,7 @@ impl Seen {
     /// Sets the scores `[keys from begin, queries]` of keys that a query does not see to `value`.
     #[inline(always)]
     fn fill_others(&self, scores: &mut [Lane], value: f32) {
-        let past = (self.last_begin.saturating_sub(self.begin)).min(self.first - self.begin);
+        let past = (self.last_begin - self.begin).min(self.first - self.begin);
         self.fill(self.begin, &mut scores[..past], value);
         self.fill(self.first, &mut scores[self.first - self.begin..], value);
     }

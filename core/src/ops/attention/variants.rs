@@ -97,6 +97,11 @@ fn whole_quads(shape: &Shape) -> bool {
     shape.head_dim.is_multiple_of(4)
 }
 
+/// Bytes of workgroup memory for the bounds of documents, as in visible_document.wgsl.
+fn bound_bytes(documents: Option<View>) -> usize {
+    if documents.is_some() { 16 } else { 0 }
+}
+
 fn tile(own: &QuadTile, shared: usize, dispatches: Vec<Dispatch>) -> Variant {
     let needs = Needs { shared, ..Needs::default() };
     Variant { name: own.name, suits: Suits::Gpus, needs, dispatches }
@@ -146,12 +151,16 @@ pub(super) mod forward {
             let kernel =
                 kernel("attention_matrix", "attention_matrix", own.constants(1), op.documents);
             let dispatches = pass(op, kernel, own.grid(shape, heads), MOST_FLOPS_OF_GPUS);
-            variants.push(by_matrix_units(&own, own.forward_bytes(), dispatches));
+            variants.push(by_matrix_units(
+                &own,
+                own.forward_bytes() + bound_bytes(op.documents),
+                dispatches,
+            ));
         }
         for own in QuadTile::all(shape.head_dim, 1) {
             let kernel = kernel("attention_tile", "attention_tile", own.constants(), op.documents);
             let dispatches = pass(op, kernel, own.grid(shape, heads), MOST_FLOPS_OF_GPUS);
-            variants.push(tile(&own, own.bytes(1), dispatches));
+            variants.push(tile(&own, own.bytes(1) + bound_bytes(op.documents), dispatches));
         }
         if Registers::suit(shape) {
             // q and the sums take this many vec4s each.
@@ -206,7 +215,11 @@ pub(super) mod backward {
             });
             let grids = heads.map(|heads| own.grid(shape, heads));
             let dispatches = passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS);
-            variants.push(by_matrix_units(&own, own.backward_bytes(), dispatches));
+            variants.push(by_matrix_units(
+                &own,
+                own.backward_bytes() + bound_bytes(op.documents),
+                dispatches,
+            ));
         }
         for own in QuadTile::all(shape.head_dim, 2) {
             let kernels = ["attention_tile_q", "attention_tile_kv"].map(|entry| {
@@ -214,7 +227,7 @@ pub(super) mod backward {
             });
             let grids = heads.map(|heads| own.grid(shape, heads));
             let dispatches = passes(shape, kernels, bindings.clone(), grids, MOST_FLOPS_OF_GPUS);
-            variants.push(tile(&own, own.bytes(2), dispatches));
+            variants.push(tile(&own, own.bytes(2) + bound_bytes(op.documents), dispatches));
         }
         if Registers::suit(shape) {
             // A query has three vectors (q, dout, dq) and a key four (k, v, dk, dv), of this many vec4s each.
