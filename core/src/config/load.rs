@@ -124,11 +124,13 @@ impl Layers {
         full.model.moe = Some(MoeConfig { shared_expert_gate: true, ..MoeConfig::default() });
         full.model.rope_scaling = Some(RopeScaling::default());
         // Keys that are written only if they differ from the default.
-        full.data.text_column = Some("text".to_owned());
-        full.data.weights = vec![1.0];
-        (full.model.qkv_bias, full.model.qk_norm) = (true, true);
-        full.train.document_mask = true;
-        (full.mtp.enabled, full.nextlat.enabled, full.top.enabled) = (true, true, true);
+        // The pattern names all sections, so that the compiler points here when there is a new one.
+        let Config { model, nitp: _, mtp, nextlat, top, train, data } = &mut full;
+        data.text_column = Some("text".to_owned());
+        data.weights = vec![1.0];
+        (model.qkv_bias, model.qk_norm) = (true, true);
+        train.document_mask = true;
+        (mtp.enabled, nextlat.enabled, top.enabled) = (true, true, true);
         let table = |config: &Config| {
             Table::try_from(config).map_err(|error| ConfigError::Syntax {
                 origin: BASE.to_owned(),

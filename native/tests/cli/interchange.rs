@@ -205,6 +205,20 @@ fn what_is_broken_or_not_supported_is_named_and_nothing_is_written() {
         contains(&fail(place.nitp(&["export", "hub", "--out", "other"]), 1), parts);
         assert!(!place.path("imported").exists() && !place.path("other").exists());
     }
+    // A model of terabytes is refused before its weights are read.
+    for (name, bytes) in &whole {
+        place.write(&format!("hub/{name}"), bytes);
+    }
+    for (key, from, to) in [
+        ("hidden_size", 32, 65_536),
+        ("intermediate_size", 96, 65_536),
+        ("num_hidden_layers", 2, 1000),
+    ] {
+        let line = |value: usize| format!("\"{key}\": {value}");
+        replace(&place, "hub/config.json", &line(from), &line(to));
+    }
+    contains(&fail(place.nitp(&["import", "hub", "--out", "imported"]), 1), &["TiB of memory"]);
+    assert!(!place.path("imported").exists());
     // A folder that is not empty, and a path that is no folder.
     contains(&fail(place.nitp(&["export", "run", "--out", "hub"]), 1), &["not empty"]);
     contains(&fail(place.nitp(&["export", "run", "--out", "text.txt"]), 1), &["no folder"]);
