@@ -13,6 +13,8 @@ use web::engine::Engine;
 use web::link::{Choice, Host, Link};
 use web::protocol::{Command, File, Lane, Update};
 
+use crate::engine::unzipped;
+
 const QUICK: &str = "preset=nano&train.steps=8&train.batch_size=2&train.context_length=32\
                      &train.eval_interval=4&train.eval_batches=2&train.geometry_interval=4\
                      &device=cpu";
@@ -320,4 +322,29 @@ fn a_run_goes_out_as_a_zip_and_comes_back() {
     other.harness.run_steps(10);
     assert!(other.shows("step 8, rank"));
     assert!(!other.shows("The settings differ"));
+}
+
+#[test]
+fn the_files_of_a_model_can_be_dropped() {
+    let mut visit = Visit::new(QUICK, [1280.0, 900.0]);
+    visit.until("Ready");
+    visit.press("▶ Start");
+    visit.until("Finished");
+    visit.press("Save and open");
+    visit.press("Save the NITP model for transformers…");
+    let zip = visit.seen.borrow_mut().saved.pop().expect("a file");
+    assert_eq!(zip.name, "nitp-step-8-model.zip");
+    let mut files = unzipped(&[Update::File(zip)]);
+    // Dropped files come without their folder.
+    for file in &mut files {
+        file.name = file.name.rsplit('/').next().expect("a name").to_owned();
+    }
+    let mut other = Visit::new("device=cpu", [1280.0, 900.0]);
+    other.until("Ready");
+    other.seen.borrow_mut().chosen.push((Choice::Dropped, files));
+    other.until("Paused");
+    assert!(other.harness.state().known.status().contains("Step 0 of"));
+    other.harness.run_steps(10);
+    let notices = &other.harness.state().known.notices;
+    assert!(notices.iter().any(|it| it.contains("begin from the weights")), "{notices:?}");
 }

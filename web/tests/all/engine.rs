@@ -405,7 +405,7 @@ fn own_texts_come_back_in_their_order_with_names_that_are_the_same() {
 }
 
 /// The files in the zip that was saved.
-fn unzipped(told: &[Update]) -> Vec<File> {
+pub fn unzipped(told: &[Update]) -> Vec<File> {
     let zip =
         told.iter().find_map(|it| if let Update::File(it) = it { Some(&it.bytes) } else { None });
     let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip.expect("a file"))).expect("a zip");
