@@ -299,15 +299,20 @@ fn what_is_wrong_can_be_read_and_put_away() {
     assert!(visit.shows("give more text"));
 }
 
-#[test]
-fn a_run_goes_out_as_a_zip_and_comes_back() {
+/// The file that an entry of the menu saves after a whole experiment.
+fn saved_by(entry: &str) -> File {
     let mut visit = Visit::new(QUICK, [1280.0, 900.0]);
     visit.until("Ready");
     visit.press("▶ Start");
     visit.until("Finished");
     visit.press("Save and open");
-    visit.press("Save the NITP run for `nitp`…");
-    let zip = visit.seen.borrow_mut().saved.pop().expect("a file");
+    visit.press(entry);
+    visit.seen.borrow_mut().saved.pop().expect("a file")
+}
+
+#[test]
+fn a_run_goes_out_as_a_zip_and_comes_back() {
+    let zip = saved_by("Save the NITP run for `nitp`…");
     assert_eq!(zip.name, "nitp-step-8.zip");
     let mut other = Visit::new("device=cpu", [1280.0, 900.0]);
     other.until("Ready");
@@ -326,13 +331,7 @@ fn a_run_goes_out_as_a_zip_and_comes_back() {
 
 #[test]
 fn the_files_of_a_model_can_be_dropped() {
-    let mut visit = Visit::new(QUICK, [1280.0, 900.0]);
-    visit.until("Ready");
-    visit.press("▶ Start");
-    visit.until("Finished");
-    visit.press("Save and open");
-    visit.press("Save the NITP model for transformers…");
-    let zip = visit.seen.borrow_mut().saved.pop().expect("a file");
+    let zip = saved_by("Save the NITP model for transformers…");
     assert_eq!(zip.name, "nitp-step-8-model.zip");
     let mut files = unzipped(&[Update::File(zip)]);
     // Dropped files come without their folder.
