@@ -8,12 +8,14 @@
 //! An op of the library itself is a file of `core/src/ops` (CONTRIBUTING.md).
 
 use anyhow::Result;
-use nitp_core::cpu::{CpuExecutor, OpMemory, Real};
+use nitp_core::cpu::CpuExecutor;
 use nitp_core::executor::{Executor, MicroInputs, Source, take_now};
 use nitp_core::gpu::{DeviceRequest, GpuExecutor, open};
 use nitp_core::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use nitp_core::ops::{Op, Use};
-use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role, View};
+use nitp_core::numeric::Real;
+use nitp_core::ops::Op;
+use nitp_core::plan::{Limits, ParameterLayout, PlanBuilder};
+use nitp_core::tensor::{DType, OpMemory, Role, Use, View};
 
 const TEXT: &str = "
 @group(0) @binding(0) var<uniform> count: u32;

@@ -6,7 +6,8 @@
 use thiserror::Error;
 
 use crate::kernel::ForcedError;
-use crate::plan::{Layout, LayoutError, ParameterLayout, Plan, Space, TensorId, View};
+use crate::plan::{Layout, LayoutError, ParameterLayout, Plan, Space};
+use crate::tensor::{TensorId, View};
 
 /// A failure of the machine rather than of the input.
 #[derive(Clone, Debug, Error)]

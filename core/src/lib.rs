@@ -45,6 +45,8 @@ pub mod gpu;
 pub mod hugging_face;
 pub mod kernel;
 pub mod model;
+pub mod numeric;
 pub mod ops;
 pub mod plan;
+pub mod tensor;
 pub mod train;

@@ -1,9 +1,9 @@
 //! Shows integers as reals, so that a case can compare them like any other output.
 
-use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use nitp_core::ops::{Op, Use};
-use nitp_core::plan::View;
+use nitp_core::numeric::Real;
+use nitp_core::ops::Op;
+use nitp_core::tensor::{OpMemory, Use, View};
 
 const SOURCE: &str = "
 struct Sizes { len: u32 }

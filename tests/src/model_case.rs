@@ -1,12 +1,13 @@
 //! A small model with its batches: one training step on any executor.
 
 use nitp_core::config::{Config, load, preset};
-use nitp_core::cpu::{CpuExecutor, Real};
+use nitp_core::cpu::{CpuExecutor, Runs};
 use nitp_core::data::Batch;
 use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now, read_store};
 use nitp_core::gpu::GpuExecutor;
 use nitp_core::model::{Parameter, initial_values, metric, parameters, train_plan};
-use nitp_core::plan::{Limits, ParameterLayout, Space, View};
+use nitp_core::plan::{Limits, ParameterLayout, Space};
+use nitp_core::tensor::View;
 use nitp_core::train::{BatchSource, Scales, Tensors, find, load_plan, micro_inputs, pack, unpack};
 
 /// The base of the test models: `nano` cut down to sizes that no tile divides.
@@ -230,7 +231,7 @@ impl<E: Executor> Steps<E> {
     }
 }
 
-impl<R: Real> Steps<CpuExecutor<R>> {
+impl<R: Runs> Steps<CpuExecutor<R>> {
     /// Runs a step and returns its numbers in full precision.
     pub fn exact_step(&mut self, step: usize, rate: Option<f64>) -> StepNumbers {
         let inputs = self.inputs(step, rate);

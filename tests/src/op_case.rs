@@ -1,14 +1,15 @@
 //! One op (or a few in a row) with its operands: runs it on every executor, and compares the results.
 
 use half::f16;
-use nitp_core::cpu::{CpuExecutor, Real};
+use nitp_core::cpu::{CpuExecutor, Runs};
 use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now, take_now};
 use nitp_core::gpu::GpuExecutor;
 use nitp_core::kernel::BASELINE;
 use nitp_core::ops::copy::Copy;
 use nitp_core::ops::tolerance::{self, Tolerance};
 use nitp_core::ops::{DynOp, Op};
-use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role, View};
+use nitp_core::plan::{Limits, ParameterLayout, PlanBuilder};
+use nitp_core::tensor::{DType, Role, View};
 
 /// Initial value of outputs, which reveals elements that were not written. Exact in f16.
 const UNWRITTEN: f64 = 7776.0;
@@ -207,7 +208,7 @@ impl OpCase {
         View { offset: view.offset, len: view.len, ..read }
     }
 
-    fn run<R: Real>(&self, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<Vec<R>> {
+    fn run<R: Runs>(&self, ops: &[&dyn CloneOp], outputs: &[View]) -> Vec<Vec<R>> {
         let mut executor = CpuExecutor::<R>::twin(no_parameters());
         let id = self.load(&mut executor, ops);
         for Operand { data, places, .. } in &self.operands {
@@ -328,7 +329,7 @@ impl OpCase {
         outputs.iter().map(&mut read).collect()
     }
 
-    fn compare<R: Real>(
+    fn compare<R: Runs>(
         &self,
         executor: &str,
         right: &str,

@@ -1,11 +1,7 @@
 //! The CPU executor. In f64 with the plain twins of the ops, it is the oracle of the tests. In f32 with the fast paths,
 //! it trains on machines without a WebGPU adapter.
 
-pub(crate) mod gemm;
-mod half;
-mod memory;
-mod real;
-pub(crate) mod vector;
+mod runs;
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
@@ -13,13 +9,11 @@ use std::collections::{BTreeSet, HashMap};
 use rayon::prelude::*;
 use web_time::Instant;
 
-pub use memory::OpMemory;
-use memory::{Buffer, Slot};
-pub use real::Real;
+pub use runs::Runs;
 
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
-use crate::ops::Use;
-use crate::plan::{DType, Layout, Limits, ParameterLayout, Plan, Space, TensorId, View};
+use crate::plan::{Layout, Limits, ParameterLayout, Plan, Space};
+use crate::tensor::{Buffer, DType, OpMemory, Slot, TensorId, Use, View};
 
 struct Loaded {
     plan: Plan,
@@ -73,7 +67,7 @@ impl CpuExecutor<f32> {
     }
 }
 
-impl<R: Real> CpuExecutor<R> {
+impl<R: Runs> CpuExecutor<R> {
     /// An executor with the plain twins: for tests.
     #[cfg(feature = "oracle")]
     pub fn twin(parameters: ParameterLayout) -> Self {
@@ -252,7 +246,7 @@ fn clear<T: Copy + Default + Send + Sync>(x: &mut [T]) {
     x.par_chunks_mut(BLOCK).for_each(|x| x.fill(T::default()));
 }
 
-impl<R: Real> Executor for CpuExecutor<R> {
+impl<R: Runs> Executor for CpuExecutor<R> {
     fn description(&self) -> String {
         let threads = rayon::current_num_threads();
         format!("CPU, {threads} thread{}", if threads == 1 { "" } else { "s" })

@@ -4,7 +4,7 @@ use super::GpuDevice;
 use super::run::GpuExecutor;
 use crate::executor::PlanId;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, Variant, linear_grid};
-use crate::plan::{DType, View};
+use crate::tensor::{DType, View};
 
 /// A dispatch with its pipeline and its bind group.
 pub(super) struct Command {

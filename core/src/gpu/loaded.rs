@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::GpuDevice;
 use super::commands::Command;
 use crate::executor::MicroInputs;
-use crate::plan::{DType, Layout, Plan, Space, TensorId};
+use crate::plan::{Layout, Plan, Space};
+use crate::tensor::{DType, TensorId};
 
 /// The host's copy of an input buffer, and the buffer of all micro-batches on the device.
 struct Inputs {

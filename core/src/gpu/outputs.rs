@@ -8,8 +8,7 @@ use super::commands::{Command, encode};
 use super::run::GpuExecutor;
 use super::tuner::done;
 use crate::executor::{ExecutorError, PlanId};
-use crate::ops::Access;
-use crate::plan::DType;
+use crate::tensor::{Access, DType};
 
 /// Largest difference between the results of two variants, relative to the root mean square of the results. Another
 /// order of sums or another `exp` stays below it; a kernel that the adapter's compiler broke exceeds it.

@@ -9,7 +9,8 @@ use super::readback::Readback;
 use super::timestamps;
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket};
 use crate::kernel::{BASELINE, ForcedError, Variant};
-use crate::plan::{DType, Layout, ParameterLayout, Plan, Space, View};
+use crate::plan::{Layout, ParameterLayout, Plan, Space};
+use crate::tensor::{DType, View};
 
 /// Runs plans on a WebGPU device.
 pub struct GpuExecutor {
@@ -273,7 +274,7 @@ impl GpuExecutor {
                 encoder.clear_buffer(buffer, 0, None);
             }
         }
-        if loaded.plan.tensors.iter().any(|info| info.role == crate::plan::Role::Gradient) {
+        if loaded.plan.tensors.iter().any(|info| info.role == crate::tensor::Role::Gradient) {
             for chunk in 0..self.parameters.chunks.len() {
                 encoder.clear_buffer(&self.store[&(Space::Gradient, chunk)], 0, None);
             }

@@ -1,7 +1,7 @@
 //! One dispatch: a kernel, its bindings and its grid of workgroups.
 
 use super::Module;
-use crate::plan::{DType, View};
+use crate::tensor::{DType, View};
 
 /// A compute pipeline: an entry point of a module, specialised by `override` constants.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@
 //! `store_y(i, value)`, so the text is independent of the number of bits.
 
 use super::Dispatch;
-use crate::plan::DType;
+use crate::tensor::DType;
 
 /// Binding number of the first storage that a text declares and a dispatch doesn't bind. Another entry point uses such
 /// storage; the layout of a pipeline contains only the bindings of its own entry point.
@@ -209,7 +209,8 @@ fn scalar_of(kind: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use crate::kernel::{Binding, Dispatch, Kernel, Matrices, Module, Uniform, assemble};
-    use crate::plan::{DType, PlanBuilder, Role, View};
+    use crate::plan::PlanBuilder;
+    use crate::tensor::{DType, Role, View};
 
     fn view(dtype: DType) -> View {
         PlanBuilder::new("views").shared("x", &[64], dtype, Role::State)

@@ -14,7 +14,7 @@ pub struct Variant {
     pub suits: Suits,
     /// Requirements on the adapter.
     pub needs: Needs,
-    /// The dispatches, in order. Bindings may be ranges of the executor's [scratch](crate::plan::View::scratch).
+    /// The dispatches, in order. Bindings may be ranges of the executor's [scratch](crate::tensor::View::scratch).
     pub dispatches: Vec<Dispatch>,
 }
 

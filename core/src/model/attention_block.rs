@@ -12,7 +12,8 @@ use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::head_norm::{HeadNorm, HeadNormBackward, Heads};
 use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::rope::Rope;
-use crate::plan::{DType, PlanBuilder, Role, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::{DType, Role, View};
 
 /// Tensors for the backward.
 pub(super) struct AttentionBlock {

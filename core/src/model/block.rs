@@ -4,7 +4,8 @@ use super::attention_block::AttentionBlock;
 use super::context::Context;
 use super::ffn_block::{Ffn, FfnBlock};
 use super::norm::Stream;
-use crate::plan::{PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::View;
 
 /// Tensors for the backward.
 pub(super) struct Block {

@@ -8,7 +8,8 @@ use crate::ops::accumulate_sum::AccumulateSum;
 use crate::ops::copy::Copy;
 use crate::ops::loss_scale::{self, ScaleLosses};
 use crate::ops::scalars;
-use crate::plan::{DType, PlanBuilder, Role, View, gradient_name};
+use crate::plan::{PlanBuilder, gradient_name};
+use crate::tensor::{DType, Role, View};
 
 /// Indices into the `metrics` state tensor.
 pub mod metric {

@@ -6,7 +6,8 @@ use super::linear::SwigluMlp;
 use super::moe_block::Moe;
 use super::norm::{Norm, Stream};
 use crate::config::MoeConfig;
-use crate::plan::{PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::View;
 
 /// The kind of a feed-forward network.
 #[derive(Clone, Debug)]

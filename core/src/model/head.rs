@@ -7,7 +7,8 @@ use crate::config::RIVALS_IN_PROGRAM;
 use crate::ops::cross_entropy::{CrossEntropy, CrossEntropyGradient};
 use crate::ops::scalars;
 use crate::ops::token_order::TokenOrder;
-use crate::plan::{PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::View;
 
 /// Logits of one chunk: 16 MiB, so that its products keep a GPU busy.
 const CHUNK_ELEMENTS: usize = 1 << 22;

@@ -4,7 +4,8 @@ use super::context::Context;
 use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::swiglu::{Swiglu, SwigluBackward};
-use crate::plan::{DType, PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::{DType, View};
 
 /// A weight by name with its extents.
 #[derive(Clone, Copy)]

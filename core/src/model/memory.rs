@@ -2,7 +2,8 @@
 
 use super::{evaluate_plan, parameter_layout, train_plan};
 use crate::config::Config;
-use crate::plan::{DType, Layout, LayoutError, Limits, Space};
+use crate::plan::{Layout, LayoutError, Limits, Space};
+use crate::tensor::DType;
 
 /// Bytes of a training run, by part.
 pub struct Memory {

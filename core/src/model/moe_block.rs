@@ -15,7 +15,8 @@ use crate::ops::moe_route::{MoeRoute, MoeRouteBackward};
 use crate::ops::scalars;
 use crate::ops::sigmoid_gate::{SigmoidGate, SigmoidGateBackward};
 use crate::ops::swiglu::{Swiglu, SwigluBackward};
-use crate::plan::{DType, PlanBuilder, Role, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::{DType, Role, View};
 
 /// The dispatch's order of pairs; a pair's id is `token * top_k + slot`.
 #[derive(Clone, Copy)]

@@ -10,7 +10,8 @@ use super::norm::{Norm, Stream};
 use crate::config::{MtpConfig, MtpHead};
 use crate::ops::add::Add;
 use crate::ops::scalars;
-use crate::plan::{PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::View;
 
 /// Plans the loss of `last [tokens, width]`, the stream after the last block, and in a training plan `dlast +=` its
 /// gradient.

@@ -5,7 +5,8 @@ use super::linear::Linear;
 use super::norm::{Norm, Stream};
 use crate::ops::embedding::{Embedding, EmbeddingBackward};
 use crate::ops::matmul::Matmul;
-use crate::plan::{PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::View;
 
 /// Tensors for the backward.
 pub(super) struct Joined {

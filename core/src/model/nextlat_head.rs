@@ -11,7 +11,8 @@ use crate::ops::copy::Copy;
 use crate::ops::gather_rows::GatherRows;
 use crate::ops::nitp::{Nitp, NitpGradient};
 use crate::ops::scalars;
-use crate::plan::{DType, PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::{DType, View};
 
 /// Plans both losses of the last hidden states `h [tokens, width]`, and in a training plan `dh +=` their gradient.
 pub(super) fn nextlat(b: &mut PlanBuilder, cx: &Context<'_>, h: View, dh: Option<View>) {

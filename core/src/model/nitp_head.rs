@@ -9,7 +9,8 @@ use crate::ops::copy::Copy;
 use crate::ops::nitp::{Nitp, NitpGradient};
 use crate::ops::scalars;
 use crate::ops::token_cosine::{TokenCosine, TokenCosineGradient};
-use crate::plan::{DType, PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::{DType, View};
 
 /// Operands of NITP.
 #[derive(Clone, Copy)]

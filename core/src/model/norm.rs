@@ -3,7 +3,8 @@
 
 use super::context::Context;
 use crate::ops::rmsnorm::{Residual, Rmsnorm, RmsnormBackward};
-use crate::plan::{PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::View;
 
 /// The residual stream between blocks, `[tokens, width]`: the sum so far, and the last block's output, which is not
 /// added yet.

@@ -5,7 +5,8 @@ use crate::config::Precision;
 use crate::ops::adamw::Adamw;
 use crate::ops::grad_norm::{ClipFactor, SumOfSquares};
 use crate::ops::loss_scale::UpdateLossScale;
-use crate::plan::{DType, ParameterLayout, PlanBuilder, Role, packed_name};
+use crate::plan::{ParameterLayout, PlanBuilder, packed_name};
+use crate::tensor::{DType, Role};
 
 /// Plans the ops that run once a step.
 pub(super) fn update(b: &mut PlanBuilder, cx: &Context<'_>, layout: &ParameterLayout) {

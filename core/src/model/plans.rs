@@ -15,7 +15,8 @@ use crate::config::{Config, Source};
 use crate::ops::add::Add;
 use crate::ops::copy::Copy;
 use crate::ops::embedding::{Embedding, EmbeddingBackward};
-use crate::plan::{DType, ParameterLayout, Plan, PlanBuilder, Role, View};
+use crate::plan::{ParameterLayout, Plan, PlanBuilder};
+use crate::tensor::{DType, Role, View};
 
 /// The blocks of a planned forward.
 struct Forward {

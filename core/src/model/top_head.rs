@@ -4,7 +4,8 @@ use super::context::{Context, metric};
 use super::head::{Compared, GradientTo, TokenLoss};
 use super::linear::Linear;
 use crate::ops::scalars;
-use crate::plan::{PlanBuilder, View};
+use crate::plan::PlanBuilder;
+use crate::tensor::View;
 
 /// Plans the loss of the last hidden states `h [tokens, width]`, and in a training plan `dh +=` its gradient.
 pub(super) fn top(b: &mut PlanBuilder, cx: &Context<'_>, h: View, dh: Option<View>) {

@@ -2,11 +2,11 @@
 
 use multiversion::multiversion;
 
-use super::{Op, Use};
-use crate::cpu::vector::sum;
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::sum;
+use crate::tensor::{OpMemory, Use, View};
 
 /// `metrics[metric] += scalars[index] * Σ x`, summed in a fixed order.
 #[derive(Clone, Copy, Debug)]

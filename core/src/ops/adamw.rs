@@ -4,10 +4,10 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use, scalars};
-use crate::cpu::{OpMemory, Real};
+use super::{Op, scalars};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// One update of a packed chunk of parameters. With `g = clip * gradient`, `lr` and the bias
 /// corrections `c1 = 1 - beta1^t`, `c2 = 1 - beta2^t` from `scalars`:

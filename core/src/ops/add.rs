@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// `y += x`, element by element.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,10 @@
 //! Copy of a tensor: `y = x`. WebGPU does not allow a dispatch to bind a range twice, so an op that takes one tensor as
 //! two operands gets a copy.
 
-use super::{Op, Use};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// `y = x`, element by element.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::{exp, max, reduce, sum};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::{exp, max, reduce, sum};
+use crate::tensor::{OpMemory, Use, View};
 
 /// `loss = ln Σ_j e^logit_j - logit_label`, in nats; with a gradient also
 /// `logits <- weight scale (softmax(logits) - onehot(label))`.

@@ -4,12 +4,12 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::Op;
 use super::gather_rows::GatherRows;
-use super::{Op, Use};
-use crate::cpu::vector::axpy;
-use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::axpy;
+use crate::tensor::{OpMemory, Use, View};
 
 /// Sorts the positions of a micro-batch by token, for [`EmbeddingBackward`].
 ///

@@ -1,14 +1,15 @@
 //! A product followed by an op on its result, as one op, so that a GPU can compute both while results are in registers.
 //! Contract, twin and fast path are those of the two ops one after the other.
 
+use super::Op;
 use super::grouped_matmul::{self, GroupedMatmul};
 use super::matmul::{self, Matmul};
 use super::product;
 use super::rope::Rope;
 use super::swiglu::{Swiglu, SwigluBackward};
-use super::{Access, Op, Use};
-use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Variant};
+use crate::numeric::Real;
+use crate::tensor::{Access, OpMemory, Use};
 
 /// The product.
 #[derive(Clone, Copy, Debug)]

@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::ROWS_PER_TASK;
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::ROWS_PER_TASK;
+use crate::tensor::{OpMemory, Use, View};
 
 /// `y[i] = x[index[i]]` for whole rows.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::dot;
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::dot;
+use crate::tensor::{OpMemory, Use, View};
 
 /// Partial sums of squares: `Σ partials = Σ x²`.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::{ROWS_PER_TASK, dot};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::{ROWS_PER_TASK, dot};
+use crate::tensor::{OpMemory, Use, View};
 
 /// Sizes of a packed row: all query heads, then the key heads, then the value heads.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,10 @@
 //! gradients overflow, the step is skipped and the scale is halved. After [`GOOD_STEPS`] steps without overflow the
 //! scale is doubled.
 
-use super::{Op, Use, scalars};
-use crate::cpu::{OpMemory, Real};
+use super::{Op, scalars};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// Steps in a row without overflow after which the scale doubles: PyTorch's `growth_interval`.
 pub const GOOD_STEPS: usize = 2000;

@@ -3,10 +3,10 @@
 
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// `metrics[metric] += s num_experts Σ_e f_e P_e` and `load_e += s f_e`, with
 /// `f_e = counts_e / (tokens top_k)`, `P_e` the mean probability of `e` and `s = scalars[scale]`.

@@ -4,11 +4,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::{ROWS_PER_TASK, axpy, dot};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::{ROWS_PER_TASK, axpy, dot};
+use crate::tensor::{OpMemory, Use, View};
 
 /// `out[t] = Σ_slot weights[t, slot] y[position[t * top_k + slot]] (+ shared[t])`.
 ///

@@ -1,10 +1,10 @@
 //! Sorts routed pairs by expert, so that each expert's rows are contiguous. No pair is dropped
 //! (MegaBlocks, arXiv 2211.15841). A pair's id is `token * top_k + slot`.
 
-use super::{Op, Use};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// Largest number of rows of a tile of the grouped GEMM.
 pub const TILE_ROWS: usize = 64;

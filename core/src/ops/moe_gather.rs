@@ -3,11 +3,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::{ROWS_PER_TASK, axpy};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::{ROWS_PER_TASK, axpy};
+use crate::tensor::{OpMemory, Use, View};
 
 /// `y[row] = x[order[row] / top_k]`.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::{ROWS_PER_TASK, dot, exp, max, sum};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::{ROWS_PER_TASK, dot, exp, max, sum};
+use crate::tensor::{OpMemory, Use, View};
 
 /// `probs = softmax(logits)`; `experts` the `k` largest of each token, largest first, ties to the
 /// lowest index; `weights` their probabilities, divided by their sum if `norm_topk_prob`.

@@ -5,10 +5,10 @@ use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// Elements of a task.
 const CHUNK: usize = 256;

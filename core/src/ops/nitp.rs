@@ -3,11 +3,11 @@
 
 mod fast;
 
-use super::{Op, Use};
+use super::Op;
 use crate::config::{NitpLoss, Shift};
-use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// A vector with at most this squared length counts as 0: its cosine with any vector is 0, and the cosine loss has no
 /// gradient in it.

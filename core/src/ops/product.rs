@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::kernel::{BASELINE, Binding, Kernel, Matrices, Module, Needs, Suits, Uniform};
-use crate::plan::{DType, View};
+use crate::tensor::{DType, View};
 
 /// Approximate limit on the floating-point operations of a dispatch, so that a GPU's watchdog does not stop it: a tenth
 /// of a second on an adapter of 100 GFLOP/s. Two CPU cores are faster than such an adapter, and `auto` chooses the

@@ -4,12 +4,12 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
+use super::Op;
 use crate::config::RopeScaling;
-use crate::cpu::vector::ROWS_PER_TASK;
-use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::ROWS_PER_TASK;
+use crate::tensor::{OpMemory, Use, View};
 
 /// Rotates every query and key head at position `t = token % context` by the angles
 /// `φ_i = t theta^(-2i / head_dim)`:

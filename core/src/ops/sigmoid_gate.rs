@@ -4,12 +4,12 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::Op;
 use super::swiglu::logistic;
-use super::{Op, Use};
-use crate::cpu::vector::{ROWS_PER_TASK, dot, sigmoid};
-use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::{ROWS_PER_TASK, dot, sigmoid};
+use crate::tensor::{OpMemory, Use, View};
 
 /// `y = x / (1 + exp(-logit))`, with one score per row.
 #[derive(Clone, Copy, Debug)]

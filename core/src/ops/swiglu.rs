@@ -4,11 +4,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::{ROWS_PER_TASK, sigmoid};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::{ROWS_PER_TASK, sigmoid};
+use crate::tensor::{OpMemory, Use, View};
 
 /// Threads of a workgroup in both kernels.
 const THREADS: usize = 256;

@@ -5,11 +5,11 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::vector::{ROWS_PER_TASK, axpy, dot};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::vector::{ROWS_PER_TASK, axpy, dot};
+use crate::tensor::{OpMemory, Use, View};
 
 /// A state with at most this squared length counts as 0: it is orthogonal to all others, and gets no gradient.
 const SHORTEST_SQUARED: f64 = 1e-24;

@@ -4,12 +4,12 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::Op;
 use super::cross_entropy::{CrossEntropyGradient, Share, TASK, row_share, scaled_softmax};
-use super::{Op, Use};
 use crate::config::MAX_WINDOW;
-use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// `loss = -Σ_v q_v ln softmax(logits)_v` and, with a gradient, `logits <- weight scale (softmax(logits) - q)`.
 ///

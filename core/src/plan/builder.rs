@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{DType, Node, Plan, Role, TensorId, TensorInfo, View};
+use super::{Node, Plan};
 use crate::ops::DynOp;
+use crate::tensor::{DType, Role, TensorId, TensorInfo, View};
 
 /// Builds a [`Plan`] op by op. Names are prefixed by the current scope.
 pub struct PlanBuilder {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
-use super::{DType, Plan, Role, TensorId, View};
+use super::Plan;
+use crate::tensor::{DType, Role, TensorId, View};
 
 /// A group of buffers with one purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,15 +3,14 @@
 
 mod builder;
 mod layout;
-mod tensor;
 
 pub use builder::PlanBuilder;
 pub use layout::{
     Layout, LayoutError, Limits, Packed, ParameterLayout, Place, Space, gradient_name, packed_name,
 };
-pub use tensor::{DType, Role, TensorId, TensorInfo, View};
 
 use crate::ops::{Cost, DynOp};
+use crate::tensor::{DType, Role, TensorId, TensorInfo, View};
 
 /// One op and its place in the model.
 pub struct Node {

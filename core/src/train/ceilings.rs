@@ -2,7 +2,8 @@
 
 use crate::executor::{Executor, ExecutorError, MicroInputs};
 use crate::ops::{Op, copy::Copy, multiply_add::MultiplyAdd};
-use crate::plan::{DType, Plan, PlanBuilder, Role, View};
+use crate::plan::{Plan, PlanBuilder};
+use crate::tensor::{DType, Role, View};
 
 /// A machine's peak rates.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,7 +9,8 @@ use crate::data::{Batch, Dataset, IGNORED_LABEL};
 use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId};
 use crate::ops::attention::document_bounds;
 use crate::ops::{embedding, rope, scalars};
-use crate::plan::{Plan, View};
+use crate::plan::Plan;
+use crate::tensor::View;
 
 /// A source of batches, which depend only on the seed and the data.
 pub trait BatchSource {
@@ -185,7 +186,7 @@ pub fn load_plan(
     load_plan_sharing(executor, config, plan, None)
 }
 
-/// Like [`load_plan`]; the plan may share the [kept](crate::plan::Role::Kept) tensors of another plan.
+/// Like [`load_plan`]; the plan may share the [kept](crate::tensor::Role::Kept) tensors of another plan.
 pub(super) fn load_plan_sharing(
     executor: &mut dyn Executor,
     config: &Config,

@@ -19,7 +19,8 @@ use super::store::{self, Tensors};
 use crate::config::Config;
 use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
 use crate::model::{Parameter, parameters, train_plan};
-use crate::plan::{Space, View};
+use crate::plan::Space;
+use crate::tensor::View;
 
 /// Largest number of pending submissions: more made steps slower in measurements.
 const MAX_IN_FLIGHT: usize = 3;

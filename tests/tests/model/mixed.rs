@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use nitp_core::config::{Config, Precision, preset};
-use nitp_core::cpu::{CpuExecutor, Real};
+use nitp_core::cpu::{CpuExecutor, Runs};
 use nitp_core::executor::{Executor, ExecutorError, Source, read_now, read_store};
 use nitp_core::gpu::GpuExecutor;
 use nitp_core::kernel::BASELINE;
@@ -64,7 +64,7 @@ fn steps<E: Executor>(executor: E, config: &Config) -> Steps<E> {
     Steps::new(executor, config, &initial_weights(config), source)
 }
 
-fn twin<R: Real>(config: &Config) -> CpuExecutor<R> {
+fn twin<R: Runs>(config: &Config) -> CpuExecutor<R> {
     CpuExecutor::twin(layout(&parameters(config)))
 }
 

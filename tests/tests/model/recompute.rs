@@ -4,7 +4,8 @@ use nitp_core::config::{Config, flops_per_token, load, preset};
 use nitp_core::cpu::CpuExecutor;
 use nitp_core::executor::{Executor, Source, Ticket, take_now};
 use nitp_core::model::{Memory, parameters, train_plan};
-use nitp_core::plan::{DType, Layout, Limits, Plan, Role, Space};
+use nitp_core::plan::{Layout, Limits, Plan, Space};
+use nitp_core::tensor::{DType, Role};
 use nitp_tests::model_case::{
     MOE, RandomBatches, Steps, config, fast_executor, gpu_executor, initial_weights, layout,
 };

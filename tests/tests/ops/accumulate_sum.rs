@@ -1,6 +1,6 @@
 use nitp_core::ops::accumulate_sum::AccumulateSum;
 use nitp_core::ops::scalars;
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 /// An op that adds `scale * Σ x` to the single element of `metrics`, which starts at 0. Gradient checks use it to sum

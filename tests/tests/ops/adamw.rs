@@ -1,6 +1,6 @@
 use nitp_core::ops::adamw::Adamw;
 use nitp_core::ops::scalars;
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 const BETA1: f64 = 0.9;

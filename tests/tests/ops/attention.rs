@@ -1,5 +1,5 @@
 use nitp_core::ops::attention::{Attention, AttentionBackward, Shape, document_bounds};
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::{CloneOp, OpCase};
 
 /// (batch, context, query heads, key heads, features of a head): contexts around and past a tile,

@@ -4,7 +4,7 @@ use nitp_core::ops::matmul::{Matmul, Transpose};
 use nitp_core::ops::moe_dispatch::MoeDispatch;
 use nitp_core::ops::rope::{Rope, table};
 use nitp_core::ops::swiglu::{Swiglu, SwigluBackward};
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 use super::moe_dispatch::{ROUTINGS, dispatch};

@@ -1,5 +1,5 @@
 use nitp_core::ops::grad_norm::{ClipFactor, SumOfSquares};
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 const METRIC: usize = 3;

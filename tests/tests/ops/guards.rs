@@ -1,9 +1,9 @@
 //! Tests of the harness: it detects reads and writes past the operands.
 
-use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::kernel::{Dispatch, Kernel, Module, Uniform};
-use nitp_core::ops::{Op, Use};
-use nitp_core::plan::View;
+use nitp_core::numeric::Real;
+use nitp_core::ops::Op;
+use nitp_core::tensor::{OpMemory, Use, View};
 use nitp_tests::op_case::{CloneOp, OpCase};
 
 const SOURCE: &str = "

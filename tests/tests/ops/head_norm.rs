@@ -1,5 +1,5 @@
 use nitp_core::ops::head_norm::{HeadNorm, HeadNormBackward, Heads};
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 const SHAPES: [Heads; 4] = [

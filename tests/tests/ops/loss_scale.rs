@@ -1,7 +1,7 @@
 use nitp_core::ops::adamw::Adamw;
 use nitp_core::ops::loss_scale::{GOOD_STEPS, ScaleLosses, UpdateLossScale, state};
 use nitp_core::ops::scalars;
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 const NORM: usize = 3;

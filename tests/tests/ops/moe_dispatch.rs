@@ -1,5 +1,5 @@
 use nitp_core::ops::moe_dispatch::{MoeDispatch, NO_TILE, TILE_ROWS};
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::as_real::AsReal;
 use nitp_tests::op_case::OpCase;
 

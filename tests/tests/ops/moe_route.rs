@@ -2,7 +2,7 @@ use nitp_core::ops::moe_balance::MoeBalance;
 use nitp_core::ops::moe_dispatch::MoeDispatch;
 use nitp_core::ops::moe_route::{MoeRoute, MoeRouteBackward};
 use nitp_core::ops::scalars;
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 use super::moe_dispatch::{dispatch_of, show};

@@ -1,7 +1,7 @@
 use nitp_core::config::{NitpLoss, Shift};
 use nitp_core::ops::nitp::{Nitp, NitpGradient};
 use nitp_core::ops::scalars;
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 use super::accumulate_sum::{scalars_with, total};

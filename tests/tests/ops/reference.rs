@@ -16,7 +16,7 @@ use nitp_core::ops::rope::{Rope, table};
 use nitp_core::ops::scalars;
 use nitp_core::ops::swiglu::{Swiglu, SwigluBackward};
 use nitp_core::ops::token_cosine::{TokenCosine, TokenCosineGradient};
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 use nitp_tests::vectors::Vectors;
 

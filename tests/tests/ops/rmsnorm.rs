@@ -1,5 +1,5 @@
 use nitp_core::ops::rmsnorm::{Residual, Rmsnorm, RmsnormBackward};
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 const SHAPES: [(usize, usize); 4] = [(1, 1), (5, 12), (70, 65), (33, 200)];

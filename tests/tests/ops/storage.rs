@@ -1,9 +1,9 @@
 //! Storage declarations of a kernel's text: halves in ones, twos, fours and eights, in test ops.
 
-use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::kernel::{Dispatch, Kernel, Module, Uniform};
-use nitp_core::ops::{Op, Use};
-use nitp_core::plan::View;
+use nitp_core::numeric::Real;
+use nitp_core::ops::Op;
+use nitp_core::tensor::{OpMemory, Use, View};
 use nitp_tests::op_case::{CloneOp, OpCase};
 
 /// A kernel of one thread, so that one text works for storage of any shape.

@@ -1,6 +1,6 @@
 use nitp_core::ops::scalars;
 use nitp_core::ops::token_cosine::{TokenCosine, TokenCosineGradient};
-use nitp_core::plan::View;
+use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
 use super::accumulate_sum::{scalars_with, total};

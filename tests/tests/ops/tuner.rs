@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::executor::{Executor, MicroInputs, Source, read_now};
 use nitp_core::gpu::{GpuExecutor, Tuning};
 use nitp_core::kernel::{BASELINE, Dispatch, Module, Needs, Suits, Variant};
+use nitp_core::numeric::Real;
+use nitp_core::ops::Op;
 use nitp_core::ops::matmul::{Matmul, Transpose};
-use nitp_core::ops::{Op, Use};
-use nitp_core::plan::{DType, Limits, ParameterLayout, PlanBuilder, Role};
+use nitp_core::plan::{Limits, ParameterLayout, PlanBuilder};
+use nitp_core::tensor::{DType, OpMemory, Role, Use};
 
 /// A matmul with an additional variant.
 #[derive(Clone, Copy, Debug)]

@@ -4,12 +4,12 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Shape;
-use crate::cpu::vector::{axpy, dot, exp, max};
-use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
+use crate::numeric::Real;
+use crate::numeric::vector::{axpy, dot, exp, max};
+use crate::ops::Op;
 use crate::ops::rope::turn_heads;
-use crate::ops::{Op, Use};
-use crate::plan::View;
+use crate::tensor::{OpMemory, Use, View};
 
 /// The position of a slot without a token.
 pub const IDLE: u32 = u32::MAX;

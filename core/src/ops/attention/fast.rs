@@ -11,7 +11,7 @@ use multiversion::target::target_cfg_f;
 
 use super::tile::{Factor, Fused, LANES, Lane, MultiplyAdd, Plain, ROWS, Wide, tile};
 use super::{FirstKeys, Shape};
-use crate::cpu::vector::{dot, exp};
+use crate::numeric::vector::{dot, exp};
 
 /// A tensor that several tasks write, each in ranges of its own.
 pub(super) struct Shared<'a> {

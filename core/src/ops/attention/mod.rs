@@ -15,10 +15,10 @@ mod variants;
 pub use cached::{CachedAttention, IDLE};
 use rayon::prelude::*;
 
-use super::{Op, Use};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Variant};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::tensor::{OpMemory, Use, View};
 
 /// Extents of an attention, and positions of heads in a packed row: all query heads, then the key heads, then the value
 /// heads.

@@ -8,7 +8,7 @@ use crate::kernel::{
     Binding, Dispatch, Kernel, MAX_WORKGROUPS, Module, Needs, Suits, Uniform, Variant, linear_grid,
 };
 use crate::ops::product::{MOST_FLOPS, MOST_FLOPS_OF_GPUS, for_matrix_units};
-use crate::plan::View;
+use crate::tensor::View;
 
 /// The work of a dispatch: blocks of tokens, heads and rows of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,12 +5,12 @@ mod variants;
 
 use rayon::prelude::*;
 
+use super::Op;
 use super::matmul::Transpose;
-use super::{Op, Use};
-use crate::cpu::gemm::{Factor, multiply};
-use crate::cpu::{OpMemory, Real};
 use crate::kernel::{Dispatch, Variant};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::gemm::{Factor, multiply};
+use crate::tensor::{OpMemory, Use, View};
 
 pub(super) use variants::fused;
 

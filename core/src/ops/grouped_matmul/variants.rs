@@ -8,7 +8,7 @@ use crate::ops::Op;
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_dispatch::TILE_ROWS;
 use crate::ops::product::{self, Epilogue, Parts, Way};
-use crate::plan::View;
+use crate::tensor::View;
 
 /// Rows and columns of results of a workgroup, in the kernels for single elements.
 const BLOCK: usize = 32;

@@ -2,11 +2,11 @@
 
 mod variants;
 
-use super::{Op, Use};
-use crate::cpu::gemm::{Factor, multiply_together};
-use crate::cpu::{OpMemory, Real};
+use super::Op;
 use crate::kernel::{Dispatch, Variant};
-use crate::plan::View;
+use crate::numeric::Real;
+use crate::numeric::gemm::{Factor, multiply_together};
+use crate::tensor::{OpMemory, Use, View};
 
 pub(super) use variants::fused;
 

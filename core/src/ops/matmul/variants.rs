@@ -6,7 +6,7 @@ use crate::kernel::{
 };
 use crate::ops::Op;
 use crate::ops::product::{self, Epilogue, Parts, Way};
-use crate::plan::View;
+use crate::tensor::View;
 
 /// Whether the rows of both factors and of the result consist of whole vec4s.
 fn whole_quads(op: &Matmul) -> bool {
@@ -263,7 +263,8 @@ fn storage(op: &Matmul) -> [(&'static str, f64); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{DType, PlanBuilder, Role};
+    use crate::plan::PlanBuilder;
+    use crate::tensor::{DType, Role};
 
     #[test]
     fn pieces_cover_a_long_product_and_are_short() {

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::{Nitp, SHORTEST_SQUARED};
 use crate::config::NitpLoss;
-use crate::cpu::OpMemory;
-use crate::cpu::vector::{ROWS_PER_TASK, dot, exp, max, reduce};
+use crate::numeric::vector::{ROWS_PER_TASK, dot, exp, max, reduce};
+use crate::tensor::OpMemory;
 
 /// Some pairs of one sequence. Slices of outputs that are not requested are empty.
 struct Task<'a> {

@@ -7,7 +7,8 @@ use nitp_core::gpu::{GpuDevice, GpuExecutor};
 use nitp_core::ops::DynOp;
 use nitp_core::ops::copy::Copy;
 use nitp_core::ops::matmul::{Matmul, Transpose};
-use nitp_core::plan::{DType, Limits, ParameterLayout, Plan, PlanBuilder, Role, View};
+use nitp_core::plan::{Limits, ParameterLayout, Plan, PlanBuilder};
+use nitp_core::tensor::{DType, Role, View};
 use serde::Serialize;
 
 use super::report::least_and_median;

@@ -15,8 +15,9 @@ use nitp_core::model::{
     train_plan,
 };
 use nitp_core::ops::multiply_add::MultiplyAdd;
-use nitp_core::ops::{Access, DynOp, Use, tolerance};
-use nitp_core::plan::{DType, Plan, PlanBuilder, Role, View};
+use nitp_core::ops::{DynOp, tolerance};
+use nitp_core::plan::{Plan, PlanBuilder};
+use nitp_core::tensor::{Access, DType, Role, Use, View};
 use nitp_tests::model_case::{MOE, config, layout};
 
 use self::reflection::{Reflection, reflect};

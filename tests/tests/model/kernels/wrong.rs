@@ -1,9 +1,10 @@
 //! Tests of the checks: an op that differs from its kernel is detected.
 
-use nitp_core::cpu::{OpMemory, Real};
 use nitp_core::kernel::{Binding, Dispatch, Kernel, Module, Uniform};
-use nitp_core::ops::{Op, Use};
-use nitp_core::plan::{DType, PlanBuilder, Role, View};
+use nitp_core::numeric::Real;
+use nitp_core::ops::Op;
+use nitp_core::plan::PlanBuilder;
+use nitp_core::tensor::{DType, OpMemory, Role, Use, View};
 
 use super::Checked;
 

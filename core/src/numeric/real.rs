@@ -5,9 +5,6 @@ use std::iter::Sum;
 
 use num_traits::{Float, FromPrimitive, NumAssign};
 
-use super::OpMemory;
-use crate::ops::DynOp;
-
 /// f32 or f64.
 pub trait Real:
     Float + FromPrimitive + NumAssign + Sum + Default + Debug + Send + Sync + 'static
@@ -18,8 +15,6 @@ pub trait Real:
     fn f64(self) -> f64;
     /// Rounds f32 to the values of f16, as a GPU stores them. Does nothing for f64: the oracle is exact.
     fn round_to_half(x: &mut [Self]);
-    /// Runs an op: its twin, or its fast path if this type has one and `fast` is set.
-    fn run(op: &dyn DynOp, memory: &OpMemory<Self>, fast: bool);
 }
 
 impl Real for f32 {
@@ -32,14 +27,6 @@ impl Real for f32 {
     fn round_to_half(x: &mut [Self]) {
         super::half::round(x);
     }
-    #[cfg(feature = "oracle")]
-    fn run(op: &dyn DynOp, memory: &OpMemory<Self>, fast: bool) {
-        if fast { op.fast(memory) } else { op.twin_f32(memory) }
-    }
-    #[cfg(not(feature = "oracle"))]
-    fn run(op: &dyn DynOp, memory: &OpMemory<Self>, _fast: bool) {
-        op.fast(memory);
-    }
 }
 
 #[cfg(feature = "oracle")]
@@ -51,7 +38,4 @@ impl Real for f64 {
         self
     }
     fn round_to_half(_: &mut [Self]) {}
-    fn run(op: &dyn DynOp, memory: &OpMemory<Self>, _fast: bool) {
-        op.twin_f64(memory);
-    }
 }

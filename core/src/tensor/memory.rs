@@ -2,21 +2,20 @@
 
 use std::cell::{Cell, UnsafeCell};
 
-use crate::ops::Use;
-use crate::plan::{DType, View};
+use super::{DType, Use, View};
 
 /// A buffer that can lend disjoint ranges at the same time.
-pub(super) struct Buffer<T>(UnsafeCell<Box<[T]>>);
+pub(crate) struct Buffer<T>(UnsafeCell<Box<[T]>>);
 
 // SAFETY: ranges are handed out by `OpMemory` alone, which is not `Sync` and checks that no
 // written range is handed out twice.
 unsafe impl<T: Send> Send for Buffer<T> {}
 
 impl<T: Copy + Default> Buffer<T> {
-    pub(super) fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         Self(UnsafeCell::new(vec![T::default(); len].into_boxed_slice()))
     }
-    pub(super) fn get_mut(&mut self) -> &mut [T] {
+    pub(crate) fn get_mut(&mut self) -> &mut [T] {
         self.0.get_mut()
     }
     fn base(&self) -> *mut T {
@@ -27,7 +26,7 @@ impl<T: Copy + Default> Buffer<T> {
 
 /// Which buffer a tensor lies in, and at which element.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     pub buffer: usize,
     pub offset: usize,
     pub dtype: DType,
@@ -40,11 +39,11 @@ pub(super) struct Slot {
 /// Every accessor panics when the op asks for a view that it did not declare (with that access),
 /// asks for a written one twice, or takes one of the other element type: mistakes in an op.
 pub struct OpMemory<'a, R> {
-    pub(super) slots: &'a [Slot],
-    pub(super) reals: &'a [Buffer<R>],
-    pub(super) ints: &'a [Buffer<u32>],
-    pub(super) uses: &'a [Use],
-    pub(super) taken: Cell<u64>,
+    pub(crate) slots: &'a [Slot],
+    pub(crate) reals: &'a [Buffer<R>],
+    pub(crate) ints: &'a [Buffer<u32>],
+    pub(crate) uses: &'a [Use],
+    pub(crate) taken: Cell<u64>,
 }
 
 impl<'a, R: Copy + Default> OpMemory<'a, R> {

@@ -1,0 +1,13 @@
+//! Tensors without their contents: types, shapes, roles, and [`View`]s, by which ops and kernels name their operands. Of
+//! memory, only the access that one op gets on the CPU ([`OpMemory`]).
+
+mod access;
+mod info;
+mod memory;
+mod view;
+
+pub use access::{Access, Use};
+pub use info::{Role, TensorInfo};
+pub use memory::OpMemory;
+pub(crate) use memory::{Buffer, Slot};
+pub use view::{DType, TensorId, View};
