@@ -3,12 +3,13 @@
 use nitp_core::config::{Config, load, preset};
 use nitp_core::cpu::{CpuExecutor, Runs};
 use nitp_core::data::Batch;
-use nitp_core::executor::{Executor, MicroInputs, PlanId, Source, read_now, read_store};
+use nitp_core::executor::{Executor, MicroInputs, read_now, read_store};
 use nitp_core::gpu::GpuExecutor;
-use nitp_core::model::{Parameter, initial_values, metric, parameters, train_plan};
+use nitp_core::model::{Parameter, TrainTensors, initial_values, metric, parameters, train_plan};
 use nitp_core::plan::{Limits, ParameterLayout, Space};
-use nitp_core::tensor::View;
-use nitp_core::train::{BatchSource, Scales, Tensors, find, load_plan, micro_inputs, pack, unpack};
+use nitp_core::train::{
+    BatchSource, LoadedPlan, Scales, Tensors, load_plan, micro_inputs, pack, unpack,
+};
 
 /// The base of the test models: `nano` cut down to sizes that no tile divides.
 const BASE: &[&str] = &[
@@ -133,7 +134,7 @@ pub struct Steps<E> {
     /// The executor.
     pub executor: E,
     /// The plan.
-    pub plan: PlanId,
+    pub plan: LoadedPlan<TrainTensors>,
     config: Config,
     source: Box<dyn BatchSource>,
 }
@@ -177,19 +178,14 @@ impl<E: Executor> Steps<E> {
     /// The inputs of a step; `rate` overrides the schedule.
     pub fn inputs(&self, step: usize, rate: Option<f64>) -> Vec<MicroInputs> {
         let count = self.config.train.gradient_accumulation_steps;
-        let (plan, _) = self.executor.plan(self.plan);
         (0..count)
             .map(|micro| {
                 let batch = self.source.train(step, micro);
                 let mut scales = Scales::means(&self.config, &batch, step);
                 scales.learning_rate = rate.unwrap_or(scales.learning_rate);
-                micro_inputs(&self.config, plan, &batch, scales)
+                micro_inputs(&self.config, &self.plan.inputs, &batch, scales)
             })
             .collect()
-    }
-
-    fn metrics_view(&self) -> View {
-        find(self.executor.plan(self.plan).0, "metrics")
     }
 
     fn numbers(&self, metrics: &[f64]) -> StepNumbers {
@@ -218,8 +214,8 @@ impl<E: Executor> Steps<E> {
     /// Runs a step.
     pub fn step(&mut self, step: usize, rate: Option<f64>) -> StepNumbers {
         let inputs = self.inputs(step, rate);
-        self.executor.run(self.plan, &inputs, &[]).expect("a step runs");
-        let source = Source::Tensor { plan: self.plan, view: self.metrics_view() };
+        self.executor.run(self.plan.id, &inputs, &[]).expect("a step runs");
+        let source = self.plan.source(self.plan.tensors.metrics);
         let metrics = read_now(&mut self.executor, source).expect("metrics");
         self.numbers(&metrics.iter().map(|&x| f64::from(x)).collect::<Vec<_>>())
     }
@@ -235,8 +231,8 @@ impl<R: Runs> Steps<CpuExecutor<R>> {
     /// Runs a step and returns its numbers in full precision.
     pub fn exact_step(&mut self, step: usize, rate: Option<f64>) -> StepNumbers {
         let inputs = self.inputs(step, rate);
-        let source = Source::Tensor { plan: self.plan, view: self.metrics_view() };
-        let tickets = self.executor.run(self.plan, &inputs, &[source]).expect("a step runs");
+        let source = self.plan.source(self.plan.tensors.metrics);
+        let tickets = self.executor.run(self.plan.id, &inputs, &[source]).expect("a step runs");
         let metrics = self.executor.take_real(tickets[0]).expect("the CPU is at once done");
         self.numbers(&metrics.iter().map(|x| x.f64()).collect::<Vec<_>>())
     }

@@ -7,6 +7,7 @@
 use super::context::{Cache, Context};
 use super::linear::Linear;
 use super::norm::{Norm, Stream};
+use super::planned::CacheTensors;
 use crate::ops::attention::{Attention, AttentionBackward, CachedAttention, Shape};
 use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::head_norm::{HeadNorm, HeadNormBackward, Heads};
@@ -81,7 +82,7 @@ fn cached(
     qkv: View,
     out: View,
 ) -> CachedAttention {
-    let Cache { positions, cache_rows, slots, rows } = cache;
+    let Cache { tensors: CacheTensors { positions, cache_rows }, slots, rows } = cache;
     let context = cx.config.train.context_length;
     let shape = Shape { batch: rows, context, ..shape(cx) };
     let extents = [rows, context, shape.kv_heads * shape.head_dim];

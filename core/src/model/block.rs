@@ -12,6 +12,8 @@ pub(super) struct Block {
     of: BlockOf,
     attention: AttentionBlock,
     ffn: FfnBlock,
+    /// Each expert's share of the pairs, `[num_experts]`, in a mixture whose metrics are recorded.
+    pub expert_load: Option<View>,
 }
 
 /// A block of a model or of a head.
@@ -47,9 +49,9 @@ impl Block {
         stream: Stream,
     ) -> (Stream, Self) {
         b.scoped(of.name.clone(), |b| {
-            let (after, block) = Self::compute(b, cx, of, stream);
+            let (after, mut block) = Self::compute(b, cx, of, stream);
             if cx.cache.is_none() {
-                b.scoped("ffn", |b| block.ffn.record(b, cx, &block.of.name));
+                block.expert_load = b.scoped("ffn", |b| block.ffn.record(b, cx, &block.of.name));
             }
             (after, block)
         })
@@ -65,12 +67,17 @@ impl Block {
         let (after, attention) =
             b.scoped("attention", |b| AttentionBlock::forward(b, cx, &of.name, stream));
         let (after, ffn) = b.scoped("ffn", |b| FfnBlock::forward(b, cx, &of, after));
-        (after, Self { of, attention, ffn })
+        (after, Self { of, attention, ffn, expert_load: None })
     }
 
     /// The residual stream that the block reads, `[tokens, width]`.
     pub fn input(&self) -> View {
         self.attention.input()
+    }
+
+    /// Probabilities of a mixture's experts, `[tokens, num_experts]`.
+    pub fn router_probs(&self) -> Option<View> {
+        self.ffn.router_probs()
     }
 
     /// `dstream` is the gradient of the stream after the block on entry, before it on return.

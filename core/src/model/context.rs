@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::parameters::{Parameter, parameters};
+use super::planned::{CacheTensors, Planned};
 use crate::config::{Config, Precision};
 use crate::ops::accumulate_sum::AccumulateSum;
 use crate::ops::copy::Copy;
@@ -59,8 +60,8 @@ pub struct Inputs {
     pub documents: Option<View>,
     /// Ones, `[rows * context]`, if the model has biases.
     pub ones: Option<View>,
-    /// `[metric::LEN]`, see [`metric`].
-    pub metrics: View,
+    /// The loss scale, in mixed precision.
+    pub loss_scale: Option<View>,
     /// Inputs of heads that read the next token; none without such heads.
     pub ahead: Option<Ahead>,
 }
@@ -85,11 +86,7 @@ pub struct Ahead {
 /// A cache of keys and values, and the places of a run's tokens in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cache {
-    /// Position of each slot's token in its row, `[slots]`; [`IDLE`](crate::ops::attention::IDLE) for a slot without a
-    /// token.
-    pub positions: View,
-    /// Row of the cache for each slot, `[slots]`.
-    pub cache_rows: View,
+    pub tensors: CacheTensors,
     /// Tokens of a run.
     pub slots: usize,
     /// Rows of the cache: texts of up to `train.context_length` tokens each.
@@ -110,6 +107,8 @@ pub(super) struct Context<'a> {
     /// Element type of the large activations: halves in mixed precision.
     pub working: DType,
     pub inputs: Inputs,
+    /// `[metric::LEN]`, see [`metric`].
+    pub metrics: View,
     /// The scalars for gradients of losses: multiplied by the loss scale, if there is one.
     pub loss_scalars: View,
     parameters: HashMap<String, Parameter>,
@@ -137,7 +136,7 @@ impl<'a> Context<'a> {
             segment_starts: int("next_segment_starts", n + 1),
         });
         let mut real = |name: &str, len: usize, role| b.shared(name, &[len], DType::Real, role);
-        let inputs = Inputs {
+        let mut inputs = Inputs {
             tokens,
             labels,
             nitp_mask,
@@ -151,15 +150,30 @@ impl<'a> Context<'a> {
                 Role::Constant,
             ),
             ones: config.model.has_qkv_bias().then(|| real("ones", n, Role::Constant)),
-            metrics: real("metrics", metric::LEN, Role::State),
+            loss_scale: None,
             ahead,
         };
+        let metrics = real("metrics", metric::LEN, Role::State);
         let mixed = train && config.train.precision == Precision::Mixed;
-        let loss_scalars = if mixed { scaled(b, inputs.scalars) } else { inputs.scalars };
+        inputs.loss_scale = mixed
+            .then(|| b.shared("loss_scale", &[loss_scale::state::LEN], DType::Real, Role::Kept));
+        let loss_scalars =
+            inputs.loss_scale.map_or(inputs.scalars, |state| scaled(b, inputs.scalars, state));
         let parameters = parameters(config).into_iter().map(|p| (p.name.clone(), p)).collect();
         let working = if mixed { DType::Half } else { DType::Real };
         let (probe, cache) = (false, None);
-        Self { config, rows, context, probe, cache, working, inputs, loss_scalars, parameters }
+        Self {
+            config,
+            rows,
+            context,
+            probe,
+            cache,
+            working,
+            inputs,
+            metrics,
+            loss_scalars,
+            parameters,
+        }
     }
 
     /// For rows that may hold several documents: with `train.document_mask`, attention is limited to the query's own.
@@ -172,16 +186,26 @@ impl<'a> Context<'a> {
     }
 
     /// For plans of single tokens, `slots` per run, with a cache of keys and values of `rows` rows.
-    pub fn caching(b: &mut PlanBuilder, config: &'a Config, slots: usize, rows: usize) -> Self {
+    pub fn caching(
+        b: &mut PlanBuilder,
+        config: &'a Config,
+        slots: usize,
+        rows: usize,
+    ) -> (Self, CacheTensors) {
         let mut int = |name: &str| b.shared(name, &[slots], DType::U32, Role::Input);
-        let cache =
-            Cache { positions: int("positions"), cache_rows: int("cache_rows"), slots, rows };
-        Self { cache: Some(cache), ..Self::new(b, config, slots, 1, false) }
+        let tensors = CacheTensors { positions: int("positions"), cache_rows: int("cache_rows") };
+        let cache = Cache { tensors, slots, rows };
+        (Self { cache: Some(cache), ..Self::new(b, config, slots, 1, false) }, tensors)
     }
 
     /// For a probe plan: one row, no gradients.
     pub fn probing(b: &mut PlanBuilder, config: &'a Config, context: usize) -> Self {
         Self { probe: true, ..Self::new(b, config, 1, context, false) }
+    }
+
+    /// The finished plan, with its inputs and these tensors.
+    pub fn planned<T>(&self, builder: PlanBuilder, tensors: T) -> Planned<T> {
+        Planned { plan: builder.finish(), inputs: self.inputs, tensors }
     }
 
     /// Tokens of a micro-batch.
@@ -233,15 +257,9 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The tensor that keeps the loss scale between steps.
-pub(super) fn loss_scale(b: &mut PlanBuilder) -> View {
-    b.shared("loss_scale", &[loss_scale::state::LEN], DType::Real, Role::Kept)
-}
-
 /// The scalars of a micro-batch times the loss scale.
-fn scaled(b: &mut PlanBuilder, scalars: View) -> View {
+fn scaled(b: &mut PlanBuilder, scalars: View, state: View) -> View {
     let scaled = b.activation("loss_scalars", &[scalars::LEN]);
-    let state = loss_scale(b);
     b.push(ScaleLosses { scalars, state, scaled });
     scaled
 }
@@ -253,7 +271,7 @@ pub(super) fn record(b: &mut PlanBuilder, cx: &Context<'_>, x: View, scale: usiz
         x,
         scalars: cx.inputs.scalars,
         index: scale,
-        metrics: cx.inputs.metrics,
+        metrics: cx.metrics,
         metric,
         partial,
     });

@@ -55,9 +55,19 @@ impl FfnBlock {
     }
 
     /// Adds the metrics of a mixture's forward: once per micro-batch, even if the forward is recomputed.
-    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str) {
-        if let Kind::Moe(moe) = &self.kind {
-            moe.record(b, cx, name);
+    /// Returns the shares of the experts, `[num_experts]`.
+    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str) -> Option<View> {
+        match &self.kind {
+            Kind::Dense(_) => None,
+            Kind::Moe(moe) => Some(moe.record(b, cx, name)),
+        }
+    }
+
+    /// Probabilities of a mixture's experts, `[tokens, num_experts]`.
+    pub fn router_probs(&self) -> Option<View> {
+        match &self.kind {
+            Kind::Dense(_) => None,
+            Kind::Moe(moe) => Some(moe.probs()),
         }
     }
 

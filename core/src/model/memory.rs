@@ -32,14 +32,14 @@ impl Memory {
     /// If a tensor exceeds the limits.
     pub fn of(config: &Config, limits: Limits) -> Result<Self, LayoutError> {
         let store = parameter_layout(config, limits)?;
-        let plan = train_plan(config, &store);
+        let plan = train_plan(config, &store).plan;
         let layout = Layout::new(&plan, &store, limits)?;
         let weights = 4 * store.chunks.iter().map(|&len| len as u64).sum::<u64>();
         let of = |layout: &Layout, space: fn(DType) -> Space| -> u64 {
             DType::ALL.iter().map(|&dtype| layout.bytes(space(dtype))).sum()
         };
         let trained = |space| of(&layout, space);
-        let evaluated = Layout::new(&evaluate_plan(config), &store, limits)?;
+        let evaluated = Layout::new(&evaluate_plan(config).plan, &store, limits)?;
         let evaluate = |space| of(&evaluated, space);
         let inputs = [Space::Input, Space::Constant, Space::State];
         Ok(Self {

@@ -19,6 +19,7 @@ mod nitp_head;
 mod norm;
 mod optimizer;
 mod parameters;
+mod planned;
 mod plans;
 mod top_head;
 
@@ -27,6 +28,10 @@ pub use memory::Memory;
 pub use parameters::{
     Init, Parameter, Part, initial_values, is_of_training_head, parameter_layout, parameters,
     training_head,
+};
+pub use planned::{
+    CacheTensors, DecodeTensors, EvaluateTensors, Planned, ProbeTensors, StatesTensors,
+    TokenLossesTensors, TrainTensors,
 };
 pub use plans::{
     StateLayer, decode_plan, evaluate_plan, fill_cache_plan, probe_plan, states_plan,

@@ -283,8 +283,8 @@ impl Moe {
     }
 
     /// Adds the balance loss to the metrics, and each expert's share of the pairs to the state
-    /// `{block}.expert_load`.
-    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, block: &str) {
+    /// `{block}.expert_load` `[num_experts]`, which it returns.
+    pub fn record(&self, b: &mut PlanBuilder, cx: &Context<'_>, block: &str) -> View {
         let (tokens, num_experts) = (cx.tokens(), self.config.num_experts);
         let load = format!("{block}.expert_load");
         let load = b.shared(&load, &[num_experts], DType::Real, Role::State);
@@ -295,7 +295,7 @@ impl Moe {
             counts: self.routing.counts,
             scalars: cx.inputs.scalars,
             scale: scalars::MICRO_SCALE,
-            metrics: cx.inputs.metrics,
+            metrics: cx.metrics,
             metric: metric::BALANCE_LOSS,
             load,
             partial,
@@ -303,6 +303,12 @@ impl Moe {
             num_experts,
             top_k: self.config.num_experts_per_tok,
         });
+        load
+    }
+
+    /// Probabilities of the experts, `[tokens, num_experts]`.
+    pub fn probs(&self) -> View {
+        self.probs
     }
 
     /// Writes `dx [tokens, width]` and adds to the gradients of router and experts.

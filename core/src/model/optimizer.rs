@@ -1,7 +1,6 @@
 //! The end of a step: the norm of all gradients, the clip factor, AdamW over the packed store.
 
-use super::context::{Context, loss_scale, metric};
-use crate::config::Precision;
+use super::context::{Context, metric};
 use crate::ops::adamw::Adamw;
 use crate::ops::grad_norm::{ClipFactor, SumOfSquares};
 use crate::ops::loss_scale::UpdateLossScale;
@@ -31,18 +30,17 @@ pub(super) fn update(b: &mut PlanBuilder, cx: &Context<'_>, layout: &ParameterLa
     let clip = b.activation("clip", &[1]);
     b.push(ClipFactor {
         partials,
-        metrics: cx.inputs.metrics,
+        metrics: cx.metrics,
         metric: metric::GRAD_NORM,
         clip,
         max_norm: train.grad_clip,
     });
     let mut scalars = cx.inputs.scalars;
-    if cx.config.train.precision == Precision::Mixed {
+    if let Some(state) = cx.inputs.loss_scale {
         let corrected = b.activation("corrected_scalars", &[scalars.len]);
-        let state = loss_scale(b);
         b.push(UpdateLossScale {
             state,
-            metrics: cx.inputs.metrics,
+            metrics: cx.metrics,
             norm: metric::GRAD_NORM,
             scale: metric::LOSS_SCALE,
             skipped: metric::SKIPPED,

@@ -10,12 +10,16 @@ use super::nextlat_head::nextlat;
 use super::nitp_head::{States, nitp};
 use super::norm::{Norm, Stream};
 use super::optimizer::update;
+use super::planned::{
+    CacheTensors, DecodeTensors, EvaluateTensors, Planned, ProbeTensors, StatesTensors,
+    TokenLossesTensors, TrainTensors,
+};
 use super::top_head::top;
 use crate::config::{Config, Source};
 use crate::ops::add::Add;
 use crate::ops::copy::Copy;
 use crate::ops::embedding::{Embedding, EmbeddingBackward};
-use crate::plan::{ParameterLayout, Plan, PlanBuilder};
+use crate::plan::{ParameterLayout, PlanBuilder};
 use crate::tensor::{DType, Role, View};
 
 /// The blocks of a planned forward.
@@ -59,7 +63,7 @@ fn forward(b: &mut PlanBuilder, cx: &Context<'_>, hidden: Option<View>) -> Forwa
 ///
 /// State tensors: `metrics` (see [`metric`](super::metric)) and, for each MoE block,
 /// `layers.{i}.expert_load`.
-pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
+pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Planned<TrainTensors> {
     let mut builder = PlanBuilder::new("train");
     let b = &mut builder;
     let train = &config.train;
@@ -119,7 +123,7 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Plan {
         width,
     });
     b.scoped("optimizer", |b| update(b, cx, layout));
-    builder.finish()
+    cx.planned(builder, TrainTensors { metrics: cx.metrics })
 }
 
 /// The other objectives that read the last hidden states after the norm.
@@ -134,13 +138,13 @@ fn rivals_of_hidden(b: &mut PlanBuilder, cx: &Context<'_>, hidden: View, dhidden
 
 /// Losses of one micro-batch, and its last hidden states as the state tensor `hidden`
 /// `[tokens, width]`.
-pub fn evaluate_plan(config: &Config) -> Plan {
+pub fn evaluate_plan(config: &Config) -> Planned<EvaluateTensors> {
     let mut builder = PlanBuilder::new("evaluate");
     let b = &mut builder;
     let train = &config.train;
     let cx = &Context::new(b, config, train.batch_size, train.context_length, false).packed(b);
     let hidden = b.shared("hidden", &[cx.tokens(), cx.width()], DType::Real, Role::State);
-    let Forward { norm, streams, .. } = forward(b, cx, Some(hidden));
+    let Forward { blocks, norm, streams } = forward(b, cx, Some(hidden));
     b.scoped("head", |b| {
         TokenLoss::next_token(cx).plan(b, cx, hidden, None);
         rivals_of_hidden(b, cx, hidden, None);
@@ -153,12 +157,13 @@ pub fn evaluate_plan(config: &Config) -> Plan {
             nitp(b, cx, States { source, target }, None);
         }
     });
-    builder.finish()
+    let expert_loads = blocks.iter().filter_map(|block| block.expert_load).collect();
+    cx.planned(builder, EvaluateTensors { metrics: cx.metrics, hidden, expert_loads })
 }
 
 /// The cross-entropy of each label of a batch of rows, one by one: the state tensor `token_losses`
 /// `[batch_size * context_length]`, 0 at positions without a label. Without the projection head and NITP.
-pub fn token_losses_plan(config: &Config) -> Plan {
+pub fn token_losses_plan(config: &Config) -> Planned<TokenLossesTensors> {
     let mut builder = PlanBuilder::new("token_losses");
     let b = &mut builder;
     let train = &config.train;
@@ -166,37 +171,37 @@ pub fn token_losses_plan(config: &Config) -> Plan {
     let losses = b.shared("token_losses", &[cx.tokens()], DType::Real, Role::State);
     let Forward { norm, .. } = forward(b, cx, None);
     b.scoped("head", |b| TokenLoss::next_token(cx).of_tokens(b, cx, norm.y, losses, None));
-    builder.finish()
+    cx.planned(builder, TokenLossesTensors { losses })
 }
 
 /// Stores the keys and values of tokens, one per slot, in a cache of `rows` rows: inputs `tokens`, `positions` and
 /// `cache_rows`, each `[slots]` ([`CachedAttention`](crate::ops::attention::CachedAttention)). The cache is the only
 /// result; [`decode_plan`] reads it. Without the projection head and NITP.
-pub fn fill_cache_plan(config: &Config, slots: usize, rows: usize) -> Plan {
+pub fn fill_cache_plan(config: &Config, slots: usize, rows: usize) -> Planned<CacheTensors> {
     let mut builder = PlanBuilder::new("fill_cache");
     let b = &mut builder;
-    let cx = &Context::caching(b, config, slots, rows);
+    let (cx, cache) = &Context::caching(b, config, slots, rows);
     forward(b, cx, None);
-    builder.finish()
+    cx.planned(builder, *cache)
 }
 
 /// The next-token logits `[rows, vocab_size]` (state `logits`) after one more token of each of `rows` texts, whose
 /// earlier tokens are in the cache. The cache is that of [`fill_cache_plan`], and so are the inputs, with one slot for
 /// each row.
-pub fn decode_plan(config: &Config, rows: usize) -> Plan {
+pub fn decode_plan(config: &Config, rows: usize) -> Planned<DecodeTensors> {
     let mut builder = PlanBuilder::new("decode");
     let b = &mut builder;
-    let cx = &Context::caching(b, config, rows, rows);
+    let (cx, cache) = &Context::caching(b, config, rows, rows);
     let logits = b.shared("logits", &[rows, config.model.vocab_size], DType::Real, Role::State);
     let Forward { norm, .. } = forward(b, cx, None);
     b.scoped("head", |b| unembedding(cx).forward_into(b, cx, norm.y, logits, rows));
-    builder.finish()
+    cx.planned(builder, DecodeTensors { cache: *cache, logits })
 }
 
 /// Internal states of one row of tokens. State tensors: `hidden [context, width]`; `target
 /// [context, width]`, the stream that NITP predicts; `layers.{i}.router_probs [context,
 /// num_experts]` of each MoE block.
-pub fn probe_plan(config: &Config) -> Plan {
+pub fn probe_plan(config: &Config) -> Planned<ProbeTensors> {
     let mut builder = PlanBuilder::new("probe");
     let b = &mut builder;
     let context = config.train.context_length;
@@ -204,33 +209,31 @@ pub fn probe_plan(config: &Config) -> Plan {
     let shape = [context, cx.width()];
     let hidden = b.shared("hidden", &shape, DType::Real, Role::State);
     let target = b.shared("target", &shape, DType::Real, Role::State);
-    let Forward { streams, .. } = forward(b, cx, Some(hidden));
+    let Forward { blocks, streams, .. } = forward(b, cx, Some(hidden));
     b.push(Copy { x: streams[config.nitp.target_layer], y: target });
-    builder.finish()
+    let probs = blocks.iter().map(Block::router_probs).enumerate();
+    let router_probs = probs.filter_map(|(layer, probs)| Some((layer, probs?))).collect();
+    cx.planned(builder, ProbeTensors { hidden, target, router_probs })
 }
 
 /// Hidden states of a batch of rows: for each of `layers` a state tensor, `hidden` or `stream.{k}`, of shape
 /// `[batch_size * context_length, hidden_size]`.
-pub fn states_plan(config: &Config, layers: &[StateLayer]) -> Plan {
+pub fn states_plan(config: &Config, layers: &[StateLayer]) -> Planned<StatesTensors> {
     let mut builder = PlanBuilder::new("states");
     let b = &mut builder;
     let train = &config.train;
     let cx = &Context::new(b, config, train.batch_size, train.context_length, false);
     let shape = [cx.tokens(), cx.width()];
     let mut state = |layer: StateLayer| b.shared(&layer.tensor(), &shape, DType::Real, Role::State);
-    let last = layers.contains(&StateLayer::Last).then(|| state(StateLayer::Last));
-    let kept: Vec<(usize, View)> = layers
-        .iter()
-        .filter_map(|&layer| match layer {
-            StateLayer::Last => None,
-            StateLayer::Stream(block) => Some((block, state(layer))),
-        })
-        .collect();
-    let Forward { streams, .. } = forward(b, cx, last);
-    for (block, y) in kept {
-        b.push(Copy { x: streams[block], y });
+    let states: Vec<View> = layers.iter().map(|&layer| state(layer)).collect();
+    let last = layers.iter().position(|&layer| layer == StateLayer::Last);
+    let Forward { streams, .. } = forward(b, cx, last.map(|index| states[index]));
+    for (&layer, &y) in layers.iter().zip(&states) {
+        if let StateLayer::Stream(block) = layer {
+            b.push(Copy { x: streams[block], y });
+        }
     }
-    builder.finish()
+    cx.planned(builder, StatesTensors { states })
 }
 
 /// The layer of hidden states of a model.
@@ -244,7 +247,7 @@ pub enum StateLayer {
 
 impl StateLayer {
     /// Its tensor in [`states_plan`].
-    pub(crate) fn tensor(self) -> String {
+    fn tensor(self) -> String {
         match self {
             Self::Stream(block) => format!("stream.{block}"),
             Self::Last => "hidden".to_owned(),

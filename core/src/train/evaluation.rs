@@ -1,19 +1,18 @@
 //! Evaluation of the held-out split, batch by batch, and the geometry of its hidden states.
 
 use super::events::{EvaluationEvent, GeometryEvent, RivalLosses};
-use super::inputs::{self, Scales, Terms, find, micro_inputs};
+use super::inputs::{self, LoadedPlan, Scales, Terms, micro_inputs};
 use crate::config::Config;
 use crate::data::Batch;
-use crate::executor::{Executor, ExecutorError, PlanId, Reads, Source, Ticket, take_now};
+use crate::executor::{Executor, ExecutorError, Reads, Ticket, take_now};
 use crate::geometry::geometry;
-use crate::model::{evaluate_plan, metric};
+use crate::model::{EvaluateTensors, evaluate_plan, metric};
 
 /// The loaded evaluate plan.
 #[derive(Clone, Debug)]
 pub struct Evaluator {
-    plan: PlanId,
+    plan: LoadedPlan<EvaluateTensors>,
     config: Config,
-    moe_layers: Vec<usize>,
 }
 
 /// Pending reads of one batch.
@@ -52,9 +51,7 @@ impl Evaluator {
     /// Errors of the executor.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
         let plan = inputs::load_plan(executor, config, evaluate_plan(config))?;
-        let layers = 0..config.model.num_hidden_layers;
-        let moe_layers = layers.filter(|&i| config.model.moe_of(i).is_some()).collect();
-        Ok(Self { plan, config: config.clone(), moe_layers })
+        Ok(Self { plan, config: config.clone() })
     }
 
     /// Starts one batch.
@@ -63,12 +60,11 @@ impl Evaluator {
         executor: &mut dyn Executor,
         batch: &Batch,
     ) -> Result<BatchReads, ExecutorError> {
-        let (plan, _) = executor.plan(self.plan);
-        let source = |name: &str| Source::Tensor { plan: self.plan, view: find(plan, name) };
-        let mut reads = vec![source("metrics")];
-        reads.extend(self.moe_layers.iter().map(|i| source(&format!("layers.{i}.expert_load"))));
-        let inputs = micro_inputs(&self.config, plan, batch, Scales::SUMS);
-        let tickets = executor.run(self.plan, &[inputs], &reads)?;
+        let plan = &self.plan;
+        let mut reads = vec![plan.source(plan.tensors.metrics)];
+        reads.extend(plan.tensors.expert_loads.iter().map(|&load| plan.source(load)));
+        let inputs = micro_inputs(&self.config, &plan.inputs, batch, Scales::SUMS);
+        let tickets = executor.run(plan.id, &[inputs], &reads)?;
         Ok(BatchReads {
             reads: Reads::new(tickets),
             terms: Terms::of(&self.config, batch),
@@ -131,10 +127,10 @@ impl Evaluator {
         executor: &mut dyn Executor,
         batch: &Batch,
     ) -> Result<Ticket, ExecutorError> {
-        let (plan, _) = executor.plan(self.plan);
-        let hidden = Source::Tensor { plan: self.plan, view: find(plan, "hidden") };
-        let inputs = micro_inputs(&self.config, plan, batch, Scales::SUMS);
-        Ok(executor.run(self.plan, &[inputs], &[hidden])?[0])
+        let plan = &self.plan;
+        let hidden = plan.source(plan.tensors.hidden);
+        let inputs = micro_inputs(&self.config, &plan.inputs, batch, Scales::SUMS);
+        Ok(executor.run(plan.id, &[inputs], &[hidden])?[0])
     }
 
     /// Like [`Evaluator::submit_hidden`], but waits for the states. For native apps.

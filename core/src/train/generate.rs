@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 
 use thiserror::Error;
 
-use super::inputs::{self, find};
+use super::inputs::{self, LoadedPlan};
 use super::sampling::{Sampler, Sampling, SamplingError};
 use crate::config::Config;
 use crate::data::Tokenizer;
-use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, Ticket, take_now};
-use crate::model::{decode_plan, fill_cache_plan};
+use crate::executor::{Executor, ExecutorError, MicroInputs, Ticket, take_now};
+use crate::model::{CacheTensors, DecodeTensors, Inputs, decode_plan, fill_cache_plan};
 use crate::ops::attention::IDLE;
 
 /// A failure to generate.
@@ -34,8 +34,8 @@ pub enum GenerateError {
 /// again once in half a context, rather than for each token.
 #[derive(Clone, Debug)]
 pub struct Generator {
-    fill: PlanId,
-    decode: PlanId,
+    fill: LoadedPlan<CacheTensors>,
+    decode: LoadedPlan<DecodeTensors>,
     /// Tokens of a run of `fill`.
     slots: usize,
     context: usize,
@@ -51,6 +51,28 @@ struct Slot {
     row: usize,
     position: usize,
     token: u32,
+}
+
+/// The part of a text that the model sees.
+fn window(tokens: &[u32], context: usize) -> &[u32] {
+    let half = (context / 2).max(1);
+    &tokens[tokens.len().saturating_sub(context).next_multiple_of(half)..]
+}
+
+/// The inputs of a run of so many slots; the others are idle.
+fn inputs_of<'a>(
+    inputs: &Inputs,
+    cache: &CacheTensors,
+    slots: usize,
+    tokens: impl Iterator<Item = (usize, &'a Slot)>,
+) -> MicroInputs {
+    let (mut ids, mut positions, mut rows) = (vec![0; slots], vec![IDLE; slots], vec![0; slots]);
+    for (slot, &Slot { row, position, token }) in tokens {
+        (ids[slot], positions[slot], rows[slot]) = (token, position as u32, row as u32);
+    }
+    let ints =
+        vec![(inputs.tokens.id, ids), (cache.positions.id, positions), (cache.cache_rows.id, rows)];
+    MicroInputs { reals: Vec::new(), ints }
 }
 
 impl Generator {
@@ -78,7 +100,7 @@ impl Generator {
         let slots = context.min(Self::MOST_SLOTS);
         let decode = inputs::load_plan(executor, config, decode_plan(config, rows))?;
         let fill = fill_cache_plan(config, slots, rows);
-        let fill = inputs::load_plan_sharing(executor, config, fill, Some(decode))?;
+        let fill = inputs::load_plan_sharing(executor, config, fill, Some(decode.id))?;
         let (vocab, cached) = (config.model.vocab_size, vec![Vec::new(); rows]);
         let version = executor.parameters_version();
         Ok(Self { fill, decode, slots, context, vocab, cached, version })
@@ -92,12 +114,6 @@ impl Generator {
     /// Empties the cache.
     pub fn forget(&mut self) {
         self.cached.iter_mut().for_each(Vec::clear);
-    }
-
-    /// What of a text the model sees.
-    fn window<'a>(&self, tokens: &'a [u32]) -> &'a [u32] {
-        let half = (self.context / 2).max(1);
-        &tokens[tokens.len().saturating_sub(self.context).next_multiple_of(half)..]
     }
 
     /// Starts on the logits `[rows, vocab_size]` of the tokens after these texts, one a row. Those of a row without a
@@ -125,7 +141,7 @@ impl Generator {
         self.cached = vec![Vec::new(); cached.len()];
         for (row, text) in texts.iter().enumerate() {
             let Some(text) = text else { continue };
-            let window = self.window(text);
+            let window = window(text, self.context);
             let there = window.iter().zip(&cached[row]).take_while(|(a, b)| a == b).count();
             let slots = (0..window.len()).map(|position| {
                 let token = window[position];
@@ -140,36 +156,27 @@ impl Generator {
         }
         if !before.is_empty() {
             let chunks = before.chunks(self.slots);
-            let micro: Vec<MicroInputs> =
-                chunks.map(|chunk| self.inputs(executor, self.fill, self.slots, chunk)).collect();
-            executor.run(self.fill, &micro, &[])?;
+            let micro: Vec<MicroInputs> = chunks.map(|chunk| self.fill_inputs(chunk)).collect();
+            executor.run(self.fill.id, &micro, &[])?;
         }
-        let micro = self.inputs(executor, self.decode, cached.len(), &last);
-        let (plan, _) = executor.plan(self.decode);
-        let logits = Source::Tensor { plan: self.decode, view: find(plan, "logits") };
-        let tickets = executor.run(self.decode, &[micro], &[logits])?;
+        let micro = self.decode_inputs(&last);
+        let logits = self.decode.source(self.decode.tensors.logits);
+        let tickets = executor.run(self.decode.id, &[micro], &[logits])?;
         self.cached = cached;
         Ok(tickets[0])
     }
 
-    /// The inputs of a run of so many slots. In the decode plan, a slot is a row.
-    fn inputs(
-        &self,
-        executor: &dyn Executor,
-        id: PlanId,
-        slots: usize,
-        tokens: &[Slot],
-    ) -> MicroInputs {
-        let (mut ids, mut positions, mut rows) =
-            (vec![0; slots], vec![IDLE; slots], vec![0; slots]);
-        for (index, &Slot { row, position, token }) in tokens.iter().enumerate() {
-            let slot = if id == self.decode { row } else { index };
-            (ids[slot], positions[slot], rows[slot]) = (token, position as u32, row as u32);
-        }
-        let (plan, _) = executor.plan(id);
-        let named = [("tokens", ids), ("positions", positions), ("cache_rows", rows)];
-        let ints = named.map(|(name, values)| (find(plan, name).id, values));
-        MicroInputs { reals: Vec::new(), ints: ints.into() }
+    /// The inputs of a run that fills the cache: the i-th token in the i-th slot.
+    fn fill_inputs(&self, tokens: &[Slot]) -> MicroInputs {
+        let LoadedPlan { inputs, tensors, .. } = &self.fill;
+        inputs_of(inputs, tensors, self.slots, tokens.iter().enumerate())
+    }
+
+    /// The inputs of a run that decodes: each token in the slot of its row.
+    fn decode_inputs(&self, tokens: &[Slot]) -> MicroInputs {
+        let LoadedPlan { inputs, tensors, .. } = &self.decode;
+        let rows = self.cached.len();
+        inputs_of(inputs, &tensors.cache, rows, tokens.iter().map(|token| (token.row, token)))
     }
 
     /// [`Generator::submit_rows`] of one text, where there is one row.
@@ -270,24 +277,15 @@ mod tests {
 
     #[test]
     fn a_text_longer_than_the_context_moves_on_by_halves() {
-        let generator = |context| Generator {
-            fill: PlanId(0),
-            decode: PlanId(0),
-            slots: 1,
-            context,
-            vocab: 1,
-            cached: Vec::new(),
-            version: 0,
-        };
         let tokens: Vec<u32> = (0..40).collect();
-        let begins = |context: usize, len: usize| generator(context).window(&tokens[..len])[0];
+        let begins = |context: usize, len: usize| window(&tokens[..len], context)[0];
         assert_eq!([1, 7, 8].map(|len| begins(8, len)), [0, 0, 0]);
         assert_eq!([9, 12, 13, 16, 17].map(|len| begins(8, len)), [4, 4, 8, 8, 12]);
         // Odd contexts, down to one token.
         assert_eq!([5, 6, 7, 8].map(|len| begins(5, len)), [0, 2, 2, 4]);
         assert_eq!([1, 2, 3].map(|len| begins(1, len)), [0, 1, 2]);
         for (context, len) in [(8, 40), (5, 33), (1, 9)] {
-            assert!((1..=context).contains(&generator(context).window(&tokens[..len]).len()));
+            assert!((1..=context).contains(&window(&tokens[..len], context).len()));
         }
     }
 }

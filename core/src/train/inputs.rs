@@ -6,11 +6,11 @@ use super::checkpoint::LossScale;
 use super::schedule::learning_rate;
 use crate::config::{Config, Regularizer};
 use crate::data::{Batch, Dataset, IGNORED_LABEL};
-use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId};
+use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source};
+use crate::model::{Ahead, Inputs, Planned};
 use crate::ops::attention::document_bounds;
 use crate::ops::{embedding, rope, scalars};
-use crate::plan::Plan;
-use crate::tensor::View;
+use crate::tensor::{TensorId, View};
 
 /// A source of batches, which depend only on the seed and the data.
 pub trait BatchSource {
@@ -174,99 +174,113 @@ fn mean_scale(terms: usize, micro_batches: usize) -> f64 {
     if terms == 0 { 0.0 } else { 1.0 / (terms * micro_batches) as f64 }
 }
 
+/// A plan that an executor has loaded, and its tensors.
+#[derive(Clone, Debug)]
+pub struct LoadedPlan<T> {
+    /// The plan.
+    pub id: PlanId,
+    /// Tensors that the host writes.
+    pub inputs: Inputs,
+    /// Further tensors of this kind of plan.
+    pub tensors: T,
+}
+
+impl<T> LoadedPlan<T> {
+    /// A tensor of the plan, to be read.
+    pub fn source(&self, view: View) -> Source {
+        Source::Tensor { plan: self.id, view }
+    }
+}
+
 /// Loads a plan and writes its constants and, with loss scaling, the first scale.
 ///
 /// # Errors
 /// Errors of the executor.
-pub fn load_plan(
+pub fn load_plan<T>(
     executor: &mut dyn Executor,
     config: &Config,
-    plan: Plan,
-) -> Result<PlanId, ExecutorError> {
-    load_plan_sharing(executor, config, plan, None)
+    planned: Planned<T>,
+) -> Result<LoadedPlan<T>, ExecutorError> {
+    load_plan_sharing(executor, config, planned, None)
 }
 
 /// Like [`load_plan`]; the plan may share the [kept](crate::tensor::Role::Kept) tensors of another plan.
-pub(super) fn load_plan_sharing(
+pub(super) fn load_plan_sharing<T>(
     executor: &mut dyn Executor,
     config: &Config,
-    plan: Plan,
+    planned: Planned<T>,
     kept_by: Option<PlanId>,
-) -> Result<PlanId, ExecutorError> {
-    let table = plan.find("rope_table").expect("every model plan has it");
-    let (ones, loss_scale) = (plan.find("ones"), plan.find("loss_scale"));
+) -> Result<LoadedPlan<T>, ExecutorError> {
+    let Planned { plan, inputs, tensors } = planned;
     let id = executor.load_sharing(plan, kept_by)?;
     let model = &config.model;
     let scaling = model.rope_scaling();
     let values =
         rope::table(config.train.context_length, model.head_dim, model.rope_theta, scaling);
-    executor.write_constant(id, table, &values)?;
-    if let Some(view) = ones {
+    executor.write_constant(id, inputs.rope_table, &values)?;
+    if let Some(view) = inputs.ones {
         executor.write_constant(id, view, &vec![1.0; view.len])?;
     }
-    if let Some(view) = loss_scale {
+    if let Some(view) = inputs.loss_scale {
         executor.write_constant(id, view, &LossScale::after(0, &config.train).to_tensor())?;
     }
-    Ok(id)
+    Ok(LoadedPlan { id, inputs, tensors })
 }
 
 /// The inputs of a train or evaluate plan.
-pub fn micro_inputs(config: &Config, plan: &Plan, batch: &Batch, scales: Scales) -> MicroInputs {
-    let id = |name: &str| find(plan, name).id;
+pub fn micro_inputs(
+    config: &Config,
+    inputs: &Inputs,
+    batch: &Batch,
+    scales: Scales,
+) -> MicroInputs {
     let (sorted_positions, segment_starts) = embedding::sort_tokens(&batch.input_ids);
     let mut ints = vec![
-        (id("tokens"), batch.input_ids.clone()),
-        (id("labels"), batch.labels.clone()),
-        (id("nitp_mask"), batch.nitp_mask.clone()),
-        (id("sorted_positions"), sorted_positions),
-        (id("segment_starts"), segment_starts),
+        (inputs.tokens.id, batch.input_ids.clone()),
+        (inputs.labels.id, batch.labels.clone()),
+        (inputs.nitp_mask.id, batch.nitp_mask.clone()),
+        (inputs.sorted_positions.id, sorted_positions),
+        (inputs.segment_starts.id, segment_starts),
     ];
-    if let Some(documents) = plan.find("documents") {
+    if let Some(documents) = inputs.documents {
         let bounds = document_bounds(&batch.document_starts, config.train.context_length);
         ints.push((documents.id, bounds));
     }
-    if config.mtp.is_on() || config.nextlat.is_on() {
-        let ahead = ahead_inputs(batch, config.train.context_length);
-        ints.extend(ahead.into_iter().map(|(name, values)| (id(name), values)));
+    if let Some(ahead) = &inputs.ahead {
+        ints.extend(ahead_inputs(ahead, batch, config.train.context_length));
     }
-    MicroInputs { reals: vec![(id("scalars"), scales.to_input())], ints }
+    MicroInputs { reals: vec![(inputs.scalars.id, scales.to_input())], ints }
 }
 
-/// Inputs of heads that read the next token, by name.
-fn ahead_inputs(batch: &Batch, context: usize) -> [(&'static str, Vec<u32>); 6] {
+/// Inputs of heads that read the next token.
+fn ahead_inputs(ahead: &Ahead, batch: &Batch, context: usize) -> [(TensorId, Vec<u32>); 6] {
     let positions = || 0..batch.labels.len();
     let next = |t: usize| if (t + 1).is_multiple_of(context) { t } else { t + 1 };
     let tokens: Vec<u32> = positions().map(|t| batch.input_ids[next(t)]).collect();
     let (sorted_positions, segment_starts) = embedding::sort_tokens(&tokens);
+    let labels = positions().map(|t| second_label(batch, context, t)).collect();
+    let mask = positions().map(|t| u32::from(has_next_state(batch, context, t))).collect();
     [
-        ("next_tokens", tokens),
-        ("second_labels", positions().map(|t| second_label(batch, context, t)).collect()),
-        ("next_positions", positions().map(|t| next(t) as u32).collect()),
-        ("next_mask", positions().map(|t| u32::from(has_next_state(batch, context, t))).collect()),
-        ("next_sorted_positions", sorted_positions),
-        ("next_segment_starts", segment_starts),
+        (ahead.tokens.id, tokens),
+        (ahead.labels.id, labels),
+        (ahead.positions.id, positions().map(|t| next(t) as u32).collect()),
+        (ahead.mask.id, mask),
+        (ahead.sorted_positions.id, sorted_positions),
+        (ahead.segment_starts.id, segment_starts),
     ]
 }
 
 /// The inputs of every micro-batch of training step `step` (from 0).
 pub fn step_inputs(
     config: &Config,
-    plan: &Plan,
+    inputs: &Inputs,
     source: &dyn BatchSource,
     step: usize,
 ) -> Vec<MicroInputs> {
     (0..config.train.gradient_accumulation_steps)
         .map(|micro| {
             let batch = source.train(step, micro);
-            micro_inputs(config, plan, &batch, Scales::means(config, &batch, step))
+            micro_inputs(config, inputs, &batch, Scales::means(config, &batch, step))
         })
         .collect()
-}
-
-/// A tensor that every model plan has.
-///
-/// # Panics
-/// If there is no tensor of this name.
-pub fn find(plan: &Plan, name: &str) -> View {
-    plan.find(name).unwrap_or_else(|| panic!("the plan `{}` has no `{name}`", plan.name))
 }

@@ -1,11 +1,11 @@
 //! Likelihood of continuations under a model, for the scores of tasks.
 
 use super::generate::Generator;
-use super::inputs::{self, find};
+use super::inputs::{self, LoadedPlan};
 use crate::config::Config;
 use crate::data::IGNORED_LABEL;
-use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source, take_now};
-use crate::model::token_losses_plan;
+use crate::executor::{Executor, ExecutorError, MicroInputs, take_now};
+use crate::model::{TokenLossesTensors, token_losses_plan};
 
 /// A question and its continuation, as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Continuation {
 /// The loaded plan of single tokens' losses.
 #[derive(Clone, Debug)]
 pub struct LikelihoodReader {
-    plan: PlanId,
+    plan: LoadedPlan<TokenLossesTensors>,
     rows: usize,
     context: usize,
 }
@@ -100,11 +100,11 @@ impl LikelihoodReader {
             tokens[..count].copy_from_slice(&it.tokens[..count]);
             labels[it.first - 1..count].copy_from_slice(&it.tokens[it.first..]);
         }
-        let (plan, _) = executor.plan(self.plan);
-        let ints = vec![(find(plan, "tokens").id, tokens), (find(plan, "labels").id, labels)];
-        let losses = Source::Tensor { plan: self.plan, view: find(plan, "token_losses") };
+        let plan = &self.plan;
+        let ints = vec![(plan.inputs.tokens.id, tokens), (plan.inputs.labels.id, labels)];
+        let losses = plan.source(plan.tensors.losses);
         let micro = MicroInputs { reals: Vec::new(), ints };
-        let tickets = executor.run(self.plan, &[micro], &[losses])?;
+        let tickets = executor.run(plan.id, &[micro], &[losses])?;
         let losses = take_now(executor, tickets[0])?;
         let of_row = |(losses, it): (&[f32], &Continuation)| {
             losses[it.first - 1..it.tokens.len() - 1].iter().map(|loss| -loss).collect()

@@ -31,7 +31,7 @@ pub use events::{
     WarningEvent,
 };
 pub use generate::{GenerateError, Generator};
-pub use inputs::{BatchSource, Scales, Terms, find, load_plan, micro_inputs, step_inputs};
+pub use inputs::{BatchSource, LoadedPlan, Scales, Terms, load_plan, micro_inputs, step_inputs};
 pub use likelihood::{Continuation, LikelihoodReader};
 pub use probe::{Probe, ProbeReads, Prober};
 pub use rehearsal::Rehearsal;

@@ -1,17 +1,16 @@
 //! Internal states of a model for one row of tokens: its last hidden states, NITP's targets, and the routers'
 //! probabilities.
 
-use super::inputs::{self, find};
+use super::inputs::{self, LoadedPlan};
 use crate::config::Config;
-use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Reads, Source};
-use crate::model::probe_plan;
+use crate::executor::{Executor, ExecutorError, MicroInputs, Reads};
+use crate::model::{ProbeTensors, probe_plan};
 
 /// The loaded probe plan.
 #[derive(Clone, Debug)]
 pub struct Prober {
-    plan: PlanId,
+    plan: LoadedPlan<ProbeTensors>,
     context: usize,
-    moe_layers: Vec<usize>,
 }
 
 /// A pending probe.
@@ -41,9 +40,7 @@ impl Prober {
     /// Errors of the executor.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
         let plan = inputs::load_plan(executor, config, probe_plan(config))?;
-        let layers = 0..config.model.num_hidden_layers;
-        let moe_layers = layers.filter(|&i| config.model.moe_of(i).is_some()).collect();
-        Ok(Self { plan, context: config.train.context_length, moe_layers })
+        Ok(Self { plan, context: config.train.context_length })
     }
 
     /// Starts a probe of `tokens`; only the last context_length tokens are used.
@@ -58,16 +55,12 @@ impl Prober {
         let tokens = tokens[tokens.len().saturating_sub(self.context)..].to_vec();
         let mut row = tokens.clone();
         row.resize(self.context, 0);
-        let (plan, _) = executor.plan(self.plan);
-        let routers = self.moe_layers.iter().map(|i| format!("layers.{i}.router_probs"));
-        let reads: Vec<Source> = ["hidden".to_owned(), "target".to_owned()]
-            .into_iter()
-            .chain(routers)
-            .map(|name| Source::Tensor { plan: self.plan, view: find(plan, &name) })
-            .collect();
-        let ints = vec![(find(plan, "tokens").id, row)];
-        let tickets =
-            executor.run(self.plan, &[MicroInputs { reals: Vec::new(), ints }], &reads)?;
+        let plan = &self.plan;
+        let ProbeTensors { hidden, target, router_probs } = &plan.tensors;
+        let views = [*hidden, *target].into_iter().chain(router_probs.iter().map(|it| it.1));
+        let reads: Vec<_> = views.map(|view| plan.source(view)).collect();
+        let ints = vec![(plan.inputs.tokens.id, row)];
+        let tickets = executor.run(plan.id, &[MicroInputs { reals: Vec::new(), ints }], &reads)?;
         Ok(ProbeReads { tokens, reads: Reads::new(tickets) })
     }
 
@@ -86,12 +79,13 @@ impl Prober {
             data.truncate(data.len() / self.context * n);
             data
         });
+        let probs = self.plan.tensors.router_probs.iter();
         let mut next = || arrived.next().unwrap_or_default();
         Ok(Some(Probe {
             tokens: std::mem::take(&mut reads.tokens),
             hidden: next(),
             target: next(),
-            router_probs: self.moe_layers.iter().map(|&layer| (layer, next())).collect(),
+            router_probs: probs.map(|&(layer, _)| (layer, next())).collect(),
         }))
     }
 }

@@ -5,18 +5,18 @@ use rand_chacha::ChaCha8Rng;
 use web_time::Instant;
 
 use super::ceilings::Ceilings;
-use super::inputs::{self, BatchSource, find, step_inputs};
+use super::inputs::{self, BatchSource, LoadedPlan, step_inputs};
 use super::store::{self, Tensors};
 use crate::config::Config;
 use crate::data::Batch;
-use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Source};
-use crate::model::{parameters, train_plan};
+use crate::executor::{Executor, ExecutorError, MicroInputs};
+use crate::model::{TrainTensors, parameters, train_plan};
 use crate::plan::Plan;
 
 /// A model's training step on an executor.
 pub struct Rehearsal {
     executor: Box<dyn Executor>,
-    plan: PlanId,
+    plan: LoadedPlan<TrainTensors>,
     micro: Vec<MicroInputs>,
 }
 
@@ -32,19 +32,19 @@ impl Rehearsal {
         let plan = train_plan(config, executor_ref.parameters());
         let plan = inputs::load_plan(executor_ref, config, plan)?;
         let source = MadeUp { config: config.clone() };
-        let micro = step_inputs(config, executor.plan(plan).0, &source, 0);
+        let micro = step_inputs(config, &plan.inputs, &source, 0);
         Ok(Self { executor, plan, micro })
     }
 
     /// The train plan.
     pub fn plan(&self) -> &Plan {
-        self.executor.plan(self.plan).0
+        self.executor.plan(self.plan.id).0
     }
 
     /// The kernels of each node of the plan: see [`Executor::way`].
     pub fn ways(&self) -> Vec<String> {
         let nodes = self.plan().nodes().count();
-        (0..nodes).map(|node| self.executor.way(self.plan, node)).collect()
+        (0..nodes).map(|node| self.executor.way(self.plan.id, node)).collect()
     }
 
     /// Runs a whole step, waits for its metrics, and returns its seconds.
@@ -52,9 +52,9 @@ impl Rehearsal {
     /// # Errors
     /// Errors of the executor.
     pub fn step(&mut self) -> Result<f64, ExecutorError> {
-        let metrics = Source::Tensor { plan: self.plan, view: find(self.plan(), "metrics") };
+        let metrics = self.plan.source(self.plan.tensors.metrics);
         let begin = Instant::now();
-        let tickets = self.executor.run(self.plan, &self.micro, &[metrics])?;
+        let tickets = self.executor.run(self.plan.id, &self.micro, &[metrics])?;
         self.executor.wait_for(tickets[0])?;
         self.executor.take(tickets[0])?;
         Ok(begin.elapsed().as_secs_f64())
@@ -65,7 +65,7 @@ impl Rehearsal {
     /// # Errors
     /// Errors of the executor.
     pub fn profile(&mut self) -> Result<Vec<f64>, ExecutorError> {
-        self.executor.profile(self.plan, &self.micro[0])
+        self.executor.profile(self.plan.id, &self.micro[0])
     }
 
     /// Measures the machine's peak rates: the best of `repeats` measurements.

@@ -1,15 +1,14 @@
 //! Frozen hidden states of many rows of tokens, from any block, for probes and embeddings.
 
-use super::inputs::{self, find};
+use super::inputs::{self, LoadedPlan};
 use crate::config::Config;
-use crate::executor::{Executor, ExecutorError, MicroInputs, PlanId, Reads, Source};
-use crate::model::{StateLayer, states_plan};
+use crate::executor::{Executor, ExecutorError, MicroInputs, Reads};
+use crate::model::{StateLayer, StatesTensors, states_plan};
 
 /// The loaded states plan.
 #[derive(Clone, Debug)]
 pub struct StateReader {
-    plan: PlanId,
-    layers: Vec<StateLayer>,
+    plan: LoadedPlan<StatesTensors>,
     rows: usize,
     context: usize,
     width: usize,
@@ -28,7 +27,6 @@ impl StateReader {
         let plan = inputs::load_plan(executor, config, states_plan(config, layers))?;
         Ok(Self {
             plan,
-            layers: layers.to_vec(),
             rows: config.train.batch_size,
             context: config.train.context_length,
             width: config.model.hidden_size,
@@ -63,15 +61,11 @@ impl StateReader {
         for (row, to) in rows.iter().zip(tokens.chunks_mut(self.context)) {
             to[..row.len()].copy_from_slice(row);
         }
-        let (plan, _) = executor.plan(self.plan);
-        let source = |layer: &StateLayer| Source::Tensor {
-            plan: self.plan,
-            view: find(plan, &layer.tensor()),
-        };
-        let reads: Vec<Source> = self.layers.iter().map(source).collect();
-        let ints = vec![(find(plan, "tokens").id, tokens)];
+        let plan = &self.plan;
+        let reads: Vec<_> = plan.tensors.states.iter().map(|&view| plan.source(view)).collect();
+        let ints = vec![(plan.inputs.tokens.id, tokens)];
         let micro = MicroInputs { reals: Vec::new(), ints };
-        let mut reads = Reads::new(executor.run(self.plan, &[micro], &reads)?);
+        let mut reads = Reads::new(executor.run(plan.id, &[micro], &reads)?);
         let arrived = loop {
             executor.wait()?;
             if let Some(arrived) = reads.take(executor)? {

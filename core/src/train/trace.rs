@@ -4,12 +4,12 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::events::StepEvent;
-use super::inputs::{self, BatchSource, find, step_inputs};
+use super::inputs::{self, BatchSource, step_inputs};
 use super::store::{self, Tensors, unpack};
 use super::trainer::TrainError;
 use crate::config::Config;
 use crate::data::IGNORED_LABEL;
-use crate::executor::{Executor, Source, read_now, read_store};
+use crate::executor::{Executor, read_now, read_store};
 use crate::model::{parameters, train_plan};
 use crate::plan::Space;
 
@@ -72,13 +72,13 @@ impl Trace {
             document_starts: Vec::new(),
             steps: Vec::new(),
         };
-        let metrics = Source::Tensor { plan, view: find(executor.plan(plan).0, "metrics") };
+        let metrics = plan.source(plan.tensors.metrics);
         for step in 0..steps {
             for micro in 0..config.train.gradient_accumulation_steps {
                 trace.note(&source.train(step, micro));
             }
-            let inputs = step_inputs(config, executor.plan(plan).0, source, step);
-            executor.run(plan, &inputs, &[])?;
+            let inputs = step_inputs(config, &plan.inputs, source, step);
+            executor.run(plan.id, &inputs, &[])?;
             let values = read_now(executor, metrics)?;
             let event = StepEvent::new(config, step, &values);
             each(&event);

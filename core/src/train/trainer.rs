@@ -14,13 +14,12 @@ use work::{Pending, Unit};
 use super::checkpoint::{Checkpoint, LossScale, TrainerState};
 use super::evaluation::{Evaluator, Sums};
 use super::events::{Event, WarningEvent};
-use super::inputs::{self, BatchSource};
+use super::inputs::{self, BatchSource, LoadedPlan};
 use super::store::{self, Tensors};
 use crate::config::Config;
-use crate::executor::{Executor, ExecutorError, PlanId, Source, Ticket};
-use crate::model::{Parameter, parameters, train_plan};
+use crate::executor::{Executor, ExecutorError, Ticket};
+use crate::model::{Parameter, TrainTensors, parameters, train_plan};
 use crate::plan::Space;
-use crate::tensor::View;
 
 /// Largest number of pending submissions: more made steps slower in measurements.
 const MAX_IN_FLIGHT: usize = 3;
@@ -91,7 +90,7 @@ pub struct Trainer {
     parameters: Vec<Parameter>,
     executor: Box<dyn Executor>,
     source: Box<dyn BatchSource>,
-    plan: PlanId,
+    plan: LoadedPlan<TrainTensors>,
     evaluator: Option<Evaluator>,
     state: TrainerState,
     /// Steps submitted; `state.step` counts those whose metrics arrived.
@@ -198,17 +197,12 @@ impl Trainer {
         self.submitted = self.state.step;
         // A run in f32 that continues in mixed precision has no loss scale yet.
         let saved = self.state.loss_scale.take();
-        if let Some(view) = self.loss_scale() {
+        if let Some(view) = self.plan.inputs.loss_scale {
             let train = &self.config.train;
             let scale = saved.unwrap_or_else(|| LossScale::after(self.state.step, train));
-            self.executor.write_constant(self.plan, view, &scale.to_tensor())?;
+            self.executor.write_constant(self.plan.id, view, &scale.to_tensor())?;
         }
         Ok(())
-    }
-
-    /// The tensor that keeps the loss scale, in mixed precision.
-    fn loss_scale(&self) -> Option<View> {
-        self.executor.plan(self.plan).0.find("loss_scale")
     }
 
     /// Steps done, with their metrics.
@@ -227,10 +221,9 @@ impl Trainer {
     /// # Errors
     /// Errors of the executor.
     pub fn request_parameter(&mut self, name: &str) -> Result<Option<Ticket>, ExecutorError> {
-        let (plan, _) = self.executor.plan(self.plan);
-        let view = plan.find(name);
-        let source = |view| Source::Tensor { plan: self.plan, view };
-        view.map(|view| self.executor.request(source(view))).transpose()
+        let (plan, _) = self.executor.plan(self.plan.id);
+        let source = plan.find(name).map(|view| self.plan.source(view));
+        source.map(|source| self.executor.request(source)).transpose()
     }
 
     /// Adds a warning to the run's events.

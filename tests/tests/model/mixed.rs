@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use nitp_core::config::{Config, Precision, preset};
 use nitp_core::cpu::{CpuExecutor, Runs};
-use nitp_core::executor::{Executor, ExecutorError, Source, read_now, read_store};
+use nitp_core::executor::{Executor, ExecutorError, read_now, read_store};
 use nitp_core::gpu::GpuExecutor;
 use nitp_core::kernel::BASELINE;
 use nitp_core::model::{Memory, metric, parameters, train_plan};
 use nitp_core::ops::loss_scale::{FIRST, state};
 use nitp_core::plan::{Limits, Space};
 use nitp_core::train::{
-    BatchSource, Checkpoint, Event, LossScale, Start, StepEvent, TrainError, Trainer, find,
+    BatchSource, Checkpoint, Event, LossScale, Start, StepEvent, TrainError, Trainer,
 };
 use nitp_tests::model_case::{
     MOE, RIVALS, RandomBatches, StepNumbers, Steps, config, fast_executor, initial_weights, layout,
@@ -70,15 +70,15 @@ fn twin<R: Runs>(config: &Config) -> CpuExecutor<R> {
 
 /// Elements of the state tensor `metrics` after a step.
 fn metrics<E: Executor>(steps: &mut Steps<E>) -> Vec<f32> {
-    let view = find(steps.executor.plan(steps.plan).0, "metrics");
-    read_now(&mut steps.executor, Source::Tensor { plan: steps.plan, view }).expect("metrics")
+    let metrics = steps.plan.source(steps.plan.tensors.metrics);
+    read_now(&mut steps.executor, metrics).expect("metrics")
 }
 
 fn set_scale<E: Executor>(steps: &mut Steps<E>, scale: f32) {
-    let view = find(steps.executor.plan(steps.plan).0, "loss_scale");
+    let view = steps.plan.inputs.loss_scale.expect("mixed precision");
     let mut tensor = [0.0; state::LEN];
     tensor[state::SCALE] = scale;
-    steps.executor.write_constant(steps.plan, view, &tensor).expect("it is written");
+    steps.executor.write_constant(steps.plan.id, view, &tensor).expect("it is written");
 }
 
 /// The oracle does not round to halves, so only the loss scale of mixed precision remains, which must scale the
@@ -137,7 +137,7 @@ fn working_copies_and_activations_are_halves() {
     let config = mixed(MOE);
     let mut steps = steps(fast_executor(&config), &config);
     steps.step(0, Some(0.0));
-    let (plan, _) = steps.executor.plan(steps.plan);
+    let (plan, _) = steps.executor.plan(steps.plan.id);
     let copied: Vec<String> = plan
         .tensors
         .iter()
@@ -152,9 +152,10 @@ fn working_copies_and_activations_are_halves() {
         .collect();
     assert_eq!(copied.iter().cloned().collect::<BTreeSet<_>>(), expected);
     for name in copied {
-        let plan = steps.executor.plan(steps.plan).0;
-        let (copy, weight) = (find(plan, &format!("working/{name}")), find(plan, &name));
-        let id = steps.plan;
+        let plan = steps.executor.plan(steps.plan.id).0;
+        let view = |name: &str| plan.find(name).expect("it is a parameter or a copy of one");
+        let (copy, weight) = (view(&format!("working/{name}")), view(&name));
+        let id = steps.plan.id;
         let weight = steps.executor.tensor_mut(id, weight.id).to_vec();
         let copy = steps.executor.tensor_mut(id, copy.id).to_vec();
         assert!(copy != weight);
@@ -317,7 +318,7 @@ fn an_adapter_without_halves_refuses_the_plan() {
     let name = device.summary.name.clone();
     let mut executor = GpuExecutor::new(device, layout(&parameters(&config))).expect("it fits");
     let before = executor.allocated_bytes();
-    let plan = train_plan(&config, executor.parameters());
+    let plan = train_plan(&config, executor.parameters()).plan;
     let error = executor.load(plan).expect_err("there are no halves");
     assert!(matches!(error, ExecutorError::NoHalf { .. }), "{error}");
     assert_eq!(executor.allocated_bytes(), before);

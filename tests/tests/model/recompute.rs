@@ -22,7 +22,7 @@ fn two_steps<E: Executor>(
     executor.poison_freed(true);
     let source = Box::new(RandomBatches::new(config));
     let mut steps = Steps::new(executor, config, &initial_weights(config), source);
-    let id = steps.plan;
+    let id = steps.plan.id;
     let (plan, _) = steps.executor.plan(id);
     let states = plan.tensors.iter().filter(|info| info.role == Role::State);
     let mut sources: Vec<_> = states
@@ -127,7 +127,7 @@ fn mixture_in_every_block_without_shared_experts() {
 }
 
 fn plan(config: &Config) -> Plan {
-    train_plan(config, &layout(&parameters(config)))
+    train_plan(config, &layout(&parameters(config))).plan
 }
 
 /// This configuration with recomputation.
@@ -157,7 +157,8 @@ fn twelve_blocks() -> [Config; 2] {
 /// Bytes of the train plan's arenas, and the least possible.
 fn arena(config: &Config) -> (f64, f64) {
     let store = layout(&parameters(config));
-    let layout = Layout::new(&train_plan(config, &store), &store, Limits::NONE).expect("no limit");
+    let layout =
+        Layout::new(&train_plan(config, &store).plan, &store, Limits::NONE).expect("no limit");
     let bytes = [DType::Real, DType::U32].map(|dtype| layout.bytes(Space::Arena(dtype)) as f64);
     (bytes.iter().sum(), layout.arena_lower_bound as f64)
 }

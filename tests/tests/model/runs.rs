@@ -116,7 +116,7 @@ fn a_gpu_step_is_one_submission_and_memory_stays_flat() {
     for step in 1..6 {
         let inputs = steps.inputs(step, None);
         let before = steps.executor.submissions();
-        steps.executor.run(steps.plan, &inputs, &[]).expect("a step runs");
+        steps.executor.run(steps.plan.id, &inputs, &[]).expect("a step runs");
         assert_eq!(steps.executor.submissions(), before + 1);
         assert_eq!(steps.executor.allocated_bytes(), bytes);
     }

@@ -8,7 +8,7 @@ use crate::plan::Space;
 use crate::train::checkpoint::{Checkpoint, LossScale};
 use crate::train::evaluation::{BatchReads, geometry_event};
 use crate::train::events::{CheckpointEvent, Event, FinishedEvent, RivalLosses, StepEvent};
-use crate::train::inputs::{find, step_inputs};
+use crate::train::inputs::step_inputs;
 use crate::train::store::unpack;
 
 /// A piece of work.
@@ -48,10 +48,10 @@ impl Trainer {
             self.pace.begin(Instant::now());
         }
         let step = self.submitted;
-        let (plan, _) = self.executor.plan(self.plan);
-        let micro = step_inputs(&self.config, plan, self.source.as_ref(), step);
-        let metrics = Source::Tensor { plan: self.plan, view: find(plan, "metrics") };
-        let tickets = self.executor.run(self.plan, &micro, &[metrics])?;
+        let plan = &self.plan;
+        let micro = step_inputs(&self.config, &plan.inputs, self.source.as_ref(), step);
+        let metrics = plan.source(plan.tensors.metrics);
+        let tickets = self.executor.run(plan.id, &micro, &[metrics])?;
         self.pending.push_back(Pending::Step { metrics: tickets[0] });
         self.submitted += 1;
         self.plan_after(self.submitted);
@@ -103,7 +103,7 @@ impl Trainer {
     }
 
     pub(super) fn submit(&mut self, unit: Unit) -> Result<(), ExecutorError> {
-        let loss_scale = self.loss_scale().map(|view| Source::Tensor { plan: self.plan, view });
+        let loss_scale = self.plan.inputs.loss_scale.map(|view| self.plan.source(view));
         let executor = self.executor.as_mut();
         let evaluator = || self.evaluator.as_ref().expect("planned only where there is one");
         let pending = match unit {
@@ -228,7 +228,7 @@ impl Trainer {
     }
 
     fn finish_checkpoint(&mut self, mut chunks: Vec<Vec<f32>>) -> Result<(), TrainError> {
-        let loss_scale = self.loss_scale().and_then(|_| chunks.pop());
+        let loss_scale = self.plan.inputs.loss_scale.and_then(|_| chunks.pop());
         let layout = self.executor.parameters();
         let count = layout.chunks.len();
         // From the last space on, so that its chunks are freed before the next space is unpacked.

@@ -41,12 +41,12 @@ fn configs() -> Vec<Config> {
 
 fn plans(config: &Config) -> [Plan; 6] {
     [
-        train_plan(config, &layout(&parameters(config))),
-        evaluate_plan(config),
-        token_losses_plan(config),
-        fill_cache_plan(config, 3, 2),
-        decode_plan(config, 2),
-        probe_plan(config),
+        train_plan(config, &layout(&parameters(config))).plan,
+        evaluate_plan(config).plan,
+        token_losses_plan(config).plan,
+        fill_cache_plan(config, 3, 2).plan,
+        decode_plan(config, 2).plan,
+        probe_plan(config).plan,
     ]
 }
 
