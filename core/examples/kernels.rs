@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     for name in PRESETS {
         let config = load(preset(name)?, None, &set)?;
         let layout = parameter_layout(&config, Limits::NONE)?;
-        let plans = [train_plan(&config, &layout).plan, decode_plan(&config, 1).plan];
+        let plans = [train_plan(&config, &layout).plan, decode_plan(&config, Limits::NONE, 1).plan];
         for node in plans.iter().flat_map(Plan::nodes) {
             for variant in node.op.variants() {
                 for dispatch in &variant.dispatches {

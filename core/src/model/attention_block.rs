@@ -8,6 +8,7 @@ use super::context::{Cache, Context};
 use super::linear::Linear;
 use super::norm::{Norm, Stream};
 use super::planned::CacheTensors;
+use super::rows::Rows;
 use crate::ops::attention::{Attention, AttentionBackward, CachedAttention, Shape};
 use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::head_norm::{HeadNorm, HeadNormBackward, Heads};
@@ -19,6 +20,13 @@ use crate::tensor::{DType, Role, View};
 /// Tensors for the backward.
 pub(super) struct AttentionBlock {
     norm: Norm,
+    parts: Vec<Part>,
+}
+
+/// Activations of a part of the texts.
+struct Part {
+    /// Its tokens.
+    rows: Rows,
     /// Projected, normalised and rotated, `[tokens, (q_heads + 2 kv_heads) * head_dim]`.
     qkv: View,
     heads_norm: Option<HeadsNorm>,
@@ -28,10 +36,10 @@ pub(super) struct AttentionBlock {
     out: View,
 }
 
-fn shape(cx: &Context<'_>) -> Shape {
+fn shape(cx: &Context<'_>, rows: Rows) -> Shape {
     let model = &cx.config.model;
     Shape {
-        batch: cx.rows,
+        batch: rows.len / cx.context,
         context: cx.context,
         q_heads: model.num_attention_heads,
         kv_heads: model.num_key_value_heads,
@@ -43,7 +51,7 @@ fn shape(cx: &Context<'_>) -> Shape {
 #[derive(Clone, Copy)]
 struct HeadsNorm {
     /// The projection before the norm, with the shape of `qkv`.
-    x: View,
+    before: View,
     /// `[tokens, q_heads + kv_heads]`.
     rstd: View,
 }
@@ -54,8 +62,9 @@ fn gains(block: &str) -> [String; 2] {
 }
 
 /// The ones that biases are multiplied by, if the model has biases.
-fn ones(cx: &Context<'_>) -> Option<View> {
-    cx.inputs.ones.filter(|_| cx.config.model.has_qkv_bias())
+fn ones(cx: &Context<'_>, rows: Rows) -> Option<View> {
+    let ones = cx.inputs.ones.filter(|_| cx.config.model.has_qkv_bias());
+    ones.map(|ones| rows.of(ones, 1))
 }
 
 /// The parameter with a block's biases, by name.
@@ -67,10 +76,10 @@ fn heads(Shape { batch, context, q_heads, kv_heads, head_dim, .. }: Shape) -> He
     Heads { tokens: batch * context, q_heads, kv_heads, head_dim }
 }
 
-fn rope(cx: &Context<'_>, qkv: View, inverse: bool) -> Rope {
-    let Shape { context, q_heads, kv_heads, head_dim, .. } = shape(cx);
-    let table = cx.inputs.rope_table;
-    Rope { qkv, table, tokens: cx.tokens(), context, q_heads, kv_heads, head_dim, inverse }
+fn rope(cx: &Context<'_>, qkv: View, shape: Shape, inverse: bool) -> Rope {
+    let Shape { batch, context, q_heads, kv_heads, head_dim, .. } = shape;
+    let (table, tokens) = (cx.inputs.rope_table, batch * context);
+    Rope { qkv, table, tokens, context, q_heads, kv_heads, head_dim, inverse }
 }
 
 /// Attention over a block's keys and values of earlier runs.
@@ -79,12 +88,12 @@ fn cached(
     cx: &Context<'_>,
     name: &str,
     cache: Cache,
-    qkv: View,
-    out: View,
+    [qkv, out]: [View; 2],
+    shape: Shape,
 ) -> CachedAttention {
     let Cache { tensors: CacheTensors { positions, cache_rows }, slots, rows } = cache;
     let context = cx.config.train.context_length;
-    let shape = Shape { batch: rows, context, ..shape(cx) };
+    let shape = Shape { batch: rows, context, ..shape };
     let extents = [rows, context, shape.kv_heads * shape.head_dim];
     let [keys, values] = ["keys", "values"]
         .map(|it| b.shared(&format!("{name}.{it}"), &extents, DType::Real, Role::Kept));
@@ -105,33 +114,70 @@ impl AttentionBlock {
         name: &str,
         stream: Stream,
     ) -> (Stream, Self) {
-        let (shape, n) = (shape(cx), cx.tokens());
         let norm = Norm::forward(b, cx, &format!("{name}.attention_norm"), stream, None);
+        let width = cx.width();
+        let branch = b.activation_of(cx.working, "out", &[cx.tokens(), width]);
+        let parts = parts(cx).into_iter().map(|rows| {
+            let part = Part::forward(b, cx, name, rows, rows.of(norm.y, width));
+            let weight = format!("{name}.o_proj");
+            let inputs = shape(cx, rows).out_width();
+            let project = Linear { weight: &weight, inputs, outputs: width, dtype: cx.working };
+            project.forward_into(b, cx, part.out, rows.of(branch, width), rows.len);
+            part
+        });
+        let parts = parts.collect();
+        (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, parts })
+    }
+
+    /// `dstream` is the gradient of the stream after this half on entry, before it on return.
+    pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str, dstream: View) {
+        let (n, width) = (cx.tokens(), cx.width());
+        let dbranch = cx.in_working(b, dstream);
+        let dnormed = b.activation_of(cx.working, "dnormed", &[n, width]);
+        for part in self.parts {
+            let rows = part.rows;
+            let [x, dbranch, dx] = [self.norm.y, dbranch, dnormed].map(|view| rows.of(view, width));
+            part.backward(b, cx, name, x, dbranch, dx);
+        }
+        self.norm.backward(b, cx, dnormed, dstream, true);
+    }
+}
+
+/// The texts of a run, divided so that the projected states fit a binding.
+fn parts(cx: &Context<'_>) -> Vec<Rows> {
+    let all = Rows { first: 0, len: cx.tokens() };
+    cx.parts(cx.rows, cx.context, shape(cx, all).width())
+}
+
+impl Part {
+    /// Attention of the normalised states `x` `[rows, width]` of a part.
+    fn forward(b: &mut PlanBuilder, cx: &Context<'_>, name: &str, rows: Rows, x: View) -> Self {
+        let (shape, n) = (shape(cx, rows), rows.len);
         let weight = format!("{name}.qkv");
         let (inputs, outputs, dtype) = (cx.width(), shape.width(), cx.working);
         let project = Linear { weight: &weight, inputs, outputs, dtype };
         let qkv = b.activation_of(dtype, "qkv", &[n, shape.width()]);
-        let rope = rope(cx, qkv, false);
+        let rope = rope(cx, qkv, shape, false);
         let heads_norm = cx.config.model.has_qk_norm().then(|| HeadsNorm {
-            x: b.activation_of(dtype, "projected", &[n, shape.width()]),
+            before: b.activation_of(dtype, "projected", &[n, shape.width()]),
             rstd: b.activation("heads_rstd", &[n, shape.q_heads + shape.kv_heads]),
         });
-        let projected = heads_norm.as_ref().map_or(qkv, |it| it.x);
-        let product = project.product(b, cx, norm.y, projected, n);
-        if heads_norm.is_none() && ones(cx).is_none() && cx.cache.is_none() {
+        let projected = heads_norm.as_ref().map_or(qkv, |it| it.before);
+        let product = project.product(b, cx, x, projected, n);
+        if heads_norm.is_none() && ones(cx, rows).is_none() && cx.cache.is_none() {
             b.push(FusedProduct { product: Product::Dense(product), then: Then::Rope(rope) });
         } else {
-            if let Some(ones) = ones(cx) {
+            if let Some(ones) = ones(cx, rows) {
                 let bias = cx.weight(b, &bias(name));
                 let (m, n, k, transpose) = (n, shape.width(), 1, Transpose::None);
                 let accumulate = false;
                 b.push(Matmul { a: ones, b: bias, c: projected, m, n, k, transpose, accumulate });
             }
-            b.push(Matmul { accumulate: ones(cx).is_some(), ..product });
-            if let Some(HeadsNorm { x, rstd }) = heads_norm {
+            b.push(Matmul { accumulate: ones(cx, rows).is_some(), ..product });
+            if let Some(HeadsNorm { before, rstd }) = heads_norm {
                 let [q_gain, k_gain] = gains(name).map(|gain| cx.weight(b, &gain));
                 let (heads, eps) = (heads(shape), cx.config.model.rms_norm_eps);
-                b.push(HeadNorm { x, q_gain, k_gain, y: qkv, rstd, heads, eps });
+                b.push(HeadNorm { x: before, q_gain, k_gain, y: qkv, rstd, heads, eps });
             }
             // With a cache, attention applies RoPE itself.
             if cx.cache.is_none() {
@@ -142,29 +188,33 @@ impl AttentionBlock {
         let lse = b.activation("lse", &[n * shape.q_heads]);
         match cx.cache {
             None => {
-                let documents = cx.inputs.documents;
+                let documents = cx.inputs.documents.map(|it| rows.of(it, 2));
                 b.push(Attention { qkv, out, lse, documents, shape });
             }
             Some(cache) => {
-                let attention = cached(b, cx, name, cache, qkv, out);
+                let attention = cached(b, cx, name, cache, [qkv, out], shape);
                 b.push(attention);
             }
         }
-        let weight = format!("{name}.o_proj");
-        let (inputs, outputs) = (shape.out_width(), cx.width());
-        let project = Linear { weight: &weight, inputs, outputs, dtype };
-        let branch = project.forward(b, cx, "out", out, n);
-        (Stream { sum: norm.sum, branch: Some(branch) }, Self { norm, qkv, heads_norm, lse, out })
+        Self { rows, qkv, heads_norm, lse, out }
     }
 
-    /// `dstream` is the gradient of the stream after this half on entry, before it on return.
-    pub fn backward(self, b: &mut PlanBuilder, cx: &Context<'_>, name: &str, dstream: View) {
+    /// Writes the gradient of `x` to `dx`, both `[rows, width]`, and adds to those of the parameters; `dbranch` is that
+    /// of the part's output.
+    fn backward(
+        self,
+        b: &mut PlanBuilder,
+        cx: &Context<'_>,
+        name: &str,
+        x: View,
+        dbranch: View,
+        dx: View,
+    ) {
         let has_norm = cx.config.model.has_qk_norm();
-        let (shape, n, width) = (shape(cx), cx.tokens(), cx.width());
+        let (shape, n, width) = (shape(cx, self.rows), self.rows.len, cx.width());
         let weight = format!("{name}.o_proj");
         let (inputs, dtype) = (shape.out_width(), cx.working);
         let project = Linear { weight: &weight, inputs, outputs: width, dtype };
-        let dbranch = cx.in_working(b, dstream);
         project.backward_weight(b, cx, dbranch, self.out, n);
         let dout = b.activation_of(dtype, "dheads_out", &[n, shape.out_width()]);
         project.backward_input(b, cx, dbranch, dout, false, n);
@@ -177,11 +227,11 @@ impl AttentionBlock {
             dout,
             delta,
             dqkv,
-            documents: cx.inputs.documents,
+            documents: cx.inputs.documents.map(|it| self.rows.of(it, 2)),
             shape,
         });
-        b.push(rope(cx, dqkv, true));
-        if let Some(HeadsNorm { x, rstd }) = self.heads_norm.filter(|_| has_norm) {
+        b.push(rope(cx, dqkv, shape, true));
+        if let Some(HeadsNorm { before, rstd }) = self.heads_norm.filter(|_| has_norm) {
             let gains = gains(name);
             let [q_gain, k_gain] = gains.each_ref().map(|gain| cx.weight(b, gain));
             let [dq_gain, dk_gain] = gains.each_ref().map(|gain| cx.gradient(b, gain));
@@ -190,7 +240,7 @@ impl AttentionBlock {
             let heads = heads(shape);
             b.push(HeadNormBackward {
                 dqkv,
-                x,
+                x: before,
                 q_gain,
                 k_gain,
                 rstd,
@@ -200,7 +250,7 @@ impl AttentionBlock {
                 heads,
             });
         }
-        if let Some(ones) = ones(cx) {
+        if let Some(ones) = ones(cx, self.rows) {
             let dbias = cx.gradient(b, &bias(name));
             let ones = cx.in_working(b, ones);
             let (m, k, transpose) = (shape.width(), n, Transpose::A);
@@ -208,9 +258,7 @@ impl AttentionBlock {
         }
         let weight = format!("{name}.qkv");
         let project = Linear { weight: &weight, inputs: width, outputs: shape.width(), dtype };
-        project.backward_weight(b, cx, dqkv, self.norm.y, n);
-        let dnormed = b.activation_of(dtype, "dnormed", &[n, width]);
-        project.backward_input(b, cx, dqkv, dnormed, false, n);
-        self.norm.backward(b, cx, dnormed, dstream, true);
+        project.backward_weight(b, cx, dqkv, x, n);
+        project.backward_input(b, cx, dqkv, dx, false, n);
     }
 }

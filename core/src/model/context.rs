@@ -9,7 +9,7 @@ use crate::ops::accumulate_sum::AccumulateSum;
 use crate::ops::copy::Copy;
 use crate::ops::loss_scale::{self, ScaleLosses};
 use crate::ops::scalars;
-use crate::plan::{PlanBuilder, gradient_name};
+use crate::plan::{Limits, PlanBuilder, gradient_name};
 use crate::tensor::{DType, Role, View};
 
 /// Indices into the `metrics` state tensor.
@@ -96,6 +96,8 @@ pub(super) struct Cache {
 /// Sizes and names for block builders.
 pub(super) struct Context<'a> {
     pub config: &'a Config,
+    /// Larger activations are divided by rows.
+    pub limits: Limits,
     /// Rows of a micro-batch.
     pub rows: usize,
     /// Tokens of a row.
@@ -118,6 +120,7 @@ impl<'a> Context<'a> {
     pub fn new(
         b: &mut PlanBuilder,
         config: &'a Config,
+        limits: Limits,
         rows: usize,
         context: usize,
         train: bool,
@@ -164,6 +167,7 @@ impl<'a> Context<'a> {
         let (probe, cache) = (false, None);
         Self {
             config,
+            limits,
             rows,
             context,
             probe,
@@ -189,18 +193,24 @@ impl<'a> Context<'a> {
     pub fn caching(
         b: &mut PlanBuilder,
         config: &'a Config,
+        limits: Limits,
         slots: usize,
         rows: usize,
     ) -> (Self, CacheTensors) {
         let mut int = |name: &str| b.shared(name, &[slots], DType::U32, Role::Input);
         let tensors = CacheTensors { positions: int("positions"), cache_rows: int("cache_rows") };
         let cache = Cache { tensors, slots, rows };
-        (Self { cache: Some(cache), ..Self::new(b, config, slots, 1, false) }, tensors)
+        (Self { cache: Some(cache), ..Self::new(b, config, limits, slots, 1, false) }, tensors)
     }
 
     /// For a probe plan: one row, no gradients.
-    pub fn probing(b: &mut PlanBuilder, config: &'a Config, context: usize) -> Self {
-        Self { probe: true, ..Self::new(b, config, 1, context, false) }
+    pub fn probing(
+        b: &mut PlanBuilder,
+        config: &'a Config,
+        limits: Limits,
+        context: usize,
+    ) -> Self {
+        Self { probe: true, ..Self::new(b, config, limits, 1, context, false) }
     }
 
     /// The finished plan, with its inputs and these tensors.

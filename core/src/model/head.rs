@@ -8,7 +8,7 @@ use crate::ops::cross_entropy::{CrossEntropy, CrossEntropyGradient};
 use crate::ops::scalars;
 use crate::ops::token_order::TokenOrder;
 use crate::plan::PlanBuilder;
-use crate::tensor::View;
+use crate::tensor::{DType, View};
 
 /// Logits of one chunk: 16 MiB, so that its products keep a GPU busy.
 const CHUNK_ELEMENTS: usize = 1 << 22;
@@ -17,11 +17,12 @@ const CHUNK_ELEMENTS: usize = 1 << 22;
 const MOST_CHUNKS: usize = 256;
 
 /// Tokens of a chunk: a multiple of [`View::ALIGNMENT`], so that slices of labels can be bound,
-/// and (above that) at most about half of all.
-fn chunk_rows(tokens: usize, vocab_size: usize) -> usize {
+/// and (above that) at most about half of all. A chunk has at most `most` elements, if so many hold such a multiple.
+fn chunk_rows(tokens: usize, vocab_size: usize, most: usize) -> usize {
     let rows = (CHUNK_ELEMENTS / vocab_size).min(tokens.div_ceil(2));
     let rows = rows.max(tokens.div_ceil(MOST_CHUNKS));
-    rows.next_multiple_of(View::ALIGNMENT).min(tokens)
+    let fitting = (most / vocab_size / View::ALIGNMENT).max(1) * View::ALIGNMENT;
+    rows.next_multiple_of(View::ALIGNMENT).min(fitting).min(tokens)
 }
 
 /// The unembedding: `lm_head`, or the embedding if they are tied.
@@ -101,13 +102,13 @@ impl TokenLoss<'_> {
         loss: View,
         dhidden: Option<GradientTo>,
     ) {
-        let (n, width, vocab) = (cx.tokens(), cx.width(), self.project.outputs);
+        let (width, vocab) = (cx.width(), self.project.outputs);
         let gradient = dhidden.is_some().then_some(CrossEntropyGradient {
             scalars: cx.loss_scalars,
             index: self.scale,
             weight: self.weight,
         });
-        for (first, rows) in chunks(n, vocab) {
+        for (first, rows) in chunks(cx, vocab) {
             let states = hidden.slice(first * width, rows * width);
             let logits = b.activation("logits", &[rows, vocab]);
             self.project.forward_into(b, cx, states, logits, rows);
@@ -147,7 +148,11 @@ impl TokenLoss<'_> {
 }
 
 /// The first token and the number of tokens of each chunk of logits.
-pub(super) fn chunks(tokens: usize, vocab: usize) -> impl Iterator<Item = (usize, usize)> {
-    let step = chunk_rows(tokens, vocab);
+pub(super) fn chunks(
+    cx: &Context<'_>,
+    vocab: usize,
+) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let tokens = cx.tokens();
+    let step = chunk_rows(tokens, vocab, cx.limits.tensor_of(DType::Real));
     (0..tokens).step_by(step).map(move |first| (first, step.min(tokens - first)))
 }

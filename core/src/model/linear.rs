@@ -1,6 +1,7 @@
 //! Linear layers without bias: `y = x wᵀ` with `w [out, in]`.
 
 use super::context::Context;
+use super::rows::Rows;
 use crate::ops::fused_product::{FusedProduct, Product, Then};
 use crate::ops::matmul::{Matmul, Transpose};
 use crate::ops::swiglu::{Swiglu, SwigluBackward};
@@ -131,9 +132,16 @@ pub(super) struct SwigluMlp {
     name: String,
     width: usize,
     inner: usize,
-    rows: usize,
     x: View,
+    parts: Vec<MlpPart>,
+}
+
+/// Activations of a part of the rows.
+struct MlpPart {
+    rows: Rows,
+    /// `[rows, 2 * inner]`.
     gate_up: View,
+    /// `[rows, inner]`.
     activated: View,
 }
 
@@ -152,15 +160,20 @@ impl SwigluMlp {
         let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
         let dtype = cx.working;
         let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner, dtype };
-        let gate_up = b.activation_of(dtype, "gate_up", &[rows, 2 * inner]);
-        let activated = b.activation_of(dtype, "activated", &[rows, inner]);
-        let product = Product::Dense(up.product(b, cx, x, gate_up, rows));
-        let then = Then::Swiglu(Swiglu { gate_up, y: activated, rows, width: inner });
-        b.push(FusedProduct { product, then });
         let down = Linear { weight: &down_name, inputs: inner, outputs: width, dtype };
         let out = b.activation_of(result, "out", &[rows, width]);
-        down.forward_into(b, cx, activated, out, rows);
-        (out, Self { name: name.to_owned(), width, inner, rows, x, gate_up, activated })
+        let mut parts = Vec::new();
+        for rows in cx.parts(rows, 1, 2 * inner) {
+            let n = rows.len;
+            let gate_up = b.activation_of(dtype, "gate_up", &[n, 2 * inner]);
+            let activated = b.activation_of(dtype, "activated", &[n, inner]);
+            let product = Product::Dense(up.product(b, cx, rows.of(x, width), gate_up, n));
+            let then = Then::Swiglu(Swiglu { gate_up, y: activated, rows: n, width: inner });
+            b.push(FusedProduct { product, then });
+            down.forward_into(b, cx, activated, rows.of(out, width), n);
+            parts.push(MlpPart { rows, gate_up, activated });
+        }
+        (out, Self { name: name.to_owned(), width, inner, x, parts })
     }
 
     /// Plans the backward of `dout [rows, width]` into `dx` and the weights' gradients.
@@ -172,20 +185,24 @@ impl SwigluMlp {
         dx: View,
         accumulate: bool,
     ) {
-        let Self { name, width, inner, rows, .. } = self;
+        let Self { name, width, inner, x, parts } = self;
         let (gate_up_name, down_name) = (format!("{name}.gate_up"), format!("{name}.down"));
         let dtype = cx.working;
         let dout = cx.in_working(b, dout);
         let down = Linear { weight: &down_name, inputs: inner, outputs: width, dtype };
-        down.backward_weight(b, cx, dout, self.activated, rows);
-        let dactivated = b.activation_of(dtype, "dactivated", &[rows, inner]);
-        let dgate_up = b.activation_of(dtype, "dgate_up", &[rows, 2 * inner]);
-        let product = down.product_of_gradient(b, cx, dout, dactivated, false, rows);
-        let then =
-            SwigluBackward { dy: dactivated, gate_up: self.gate_up, dgate_up, rows, width: inner };
-        b.push(FusedProduct { product: Product::Dense(product), then: Then::SwigluBackward(then) });
         let up = Linear { weight: &gate_up_name, inputs: width, outputs: 2 * inner, dtype };
-        up.backward_weight(b, cx, dgate_up, self.x, rows);
-        up.backward_input(b, cx, dgate_up, dx, accumulate, rows);
+        for MlpPart { rows, gate_up, activated } in parts {
+            let n = rows.len;
+            let dout = rows.of(dout, width);
+            down.backward_weight(b, cx, dout, activated, n);
+            let dactivated = b.activation_of(dtype, "dactivated", &[n, inner]);
+            let dgate_up = b.activation_of(dtype, "dgate_up", &[n, 2 * inner]);
+            let product =
+                Product::Dense(down.product_of_gradient(b, cx, dout, dactivated, false, n));
+            let then = SwigluBackward { dy: dactivated, gate_up, dgate_up, rows: n, width: inner };
+            b.push(FusedProduct { product, then: Then::SwigluBackward(then) });
+            up.backward_weight(b, cx, dgate_up, rows.of(x, width), n);
+            up.backward_input(b, cx, dgate_up, rows.of(dx, width), accumulate, n);
+        }
     }
 }

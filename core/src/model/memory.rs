@@ -39,7 +39,7 @@ impl Memory {
             DType::ALL.iter().map(|&dtype| layout.bytes(space(dtype))).sum()
         };
         let trained = |space| of(&layout, space);
-        let evaluated = Layout::new(&evaluate_plan(config).plan, &store, limits)?;
+        let evaluated = Layout::new(&evaluate_plan(config, limits).plan, &store, limits)?;
         let evaluate = |space| of(&evaluated, space);
         let inputs = [Space::Input, Space::Constant, Space::State];
         Ok(Self {

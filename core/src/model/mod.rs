@@ -7,6 +7,7 @@
 mod attention_block;
 mod block;
 mod context;
+mod experts;
 mod ffn_block;
 mod head;
 mod linear;
@@ -21,6 +22,7 @@ mod optimizer;
 mod parameters;
 mod planned;
 mod plans;
+mod rows;
 mod top_head;
 
 pub use context::{Ahead, Inputs, metric};

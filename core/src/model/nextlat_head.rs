@@ -103,7 +103,7 @@ impl Comparison {
         let vocab = cx.config.model.vocab_size;
         let project = unembedding(cx);
         let loss = b.activation("distribution_loss", &[n]);
-        for (first, rows) in chunks(n, vocab) {
+        for (first, rows) in chunks(cx, vocab) {
             let slice = |states: View| states.slice(first * width, rows * width);
             let logits = ["logits", "next_logits"].map(|name| b.activation(name, &[rows, vocab]));
             for (states, logits) in [self.predicted, self.next].into_iter().zip(logits) {

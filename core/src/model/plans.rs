@@ -19,7 +19,7 @@ use crate::config::{Config, Source};
 use crate::ops::add::Add;
 use crate::ops::copy::Copy;
 use crate::ops::embedding::{Embedding, EmbeddingBackward};
-use crate::plan::{ParameterLayout, PlanBuilder};
+use crate::plan::{Limits, ParameterLayout, PlanBuilder};
 use crate::tensor::{DType, Role, View};
 
 /// The blocks of a planned forward.
@@ -67,7 +67,8 @@ pub fn train_plan(config: &Config, layout: &ParameterLayout) -> Planned<TrainTen
     let mut builder = PlanBuilder::new("train");
     let b = &mut builder;
     let train = &config.train;
-    let cx = &Context::new(b, config, train.batch_size, train.context_length, true).packed(b);
+    let cx = &Context::new(b, config, layout.limits, train.batch_size, train.context_length, true)
+        .packed(b);
     let (n, width) = (cx.tokens(), cx.width());
     let Forward { blocks, norm, streams } = forward(b, cx, None);
     let target = streams[config.nitp.target_layer];
@@ -138,11 +139,12 @@ fn rivals_of_hidden(b: &mut PlanBuilder, cx: &Context<'_>, hidden: View, dhidden
 
 /// Losses of one micro-batch, and its last hidden states as the state tensor `hidden`
 /// `[tokens, width]`.
-pub fn evaluate_plan(config: &Config) -> Planned<EvaluateTensors> {
+pub fn evaluate_plan(config: &Config, limits: Limits) -> Planned<EvaluateTensors> {
     let mut builder = PlanBuilder::new("evaluate");
     let b = &mut builder;
     let train = &config.train;
-    let cx = &Context::new(b, config, train.batch_size, train.context_length, false).packed(b);
+    let cx =
+        &Context::new(b, config, limits, train.batch_size, train.context_length, false).packed(b);
     let hidden = b.shared("hidden", &[cx.tokens(), cx.width()], DType::Real, Role::State);
     let Forward { blocks, norm, streams } = forward(b, cx, Some(hidden));
     b.scoped("head", |b| {
@@ -163,11 +165,11 @@ pub fn evaluate_plan(config: &Config) -> Planned<EvaluateTensors> {
 
 /// The cross-entropy of each label of a batch of rows, one by one: the state tensor `token_losses`
 /// `[batch_size * context_length]`, 0 at positions without a label. Without the projection head and NITP.
-pub fn token_losses_plan(config: &Config) -> Planned<TokenLossesTensors> {
+pub fn token_losses_plan(config: &Config, limits: Limits) -> Planned<TokenLossesTensors> {
     let mut builder = PlanBuilder::new("token_losses");
     let b = &mut builder;
     let train = &config.train;
-    let cx = &Context::new(b, config, train.batch_size, train.context_length, false);
+    let cx = &Context::new(b, config, limits, train.batch_size, train.context_length, false);
     let losses = b.shared("token_losses", &[cx.tokens()], DType::Real, Role::State);
     let Forward { norm, .. } = forward(b, cx, None);
     b.scoped("head", |b| TokenLoss::next_token(cx).of_tokens(b, cx, norm.y, losses, None));
@@ -177,10 +179,15 @@ pub fn token_losses_plan(config: &Config) -> Planned<TokenLossesTensors> {
 /// Stores the keys and values of tokens, one per slot, in a cache of `rows` rows: inputs `tokens`, `positions` and
 /// `cache_rows`, each `[slots]` ([`CachedAttention`](crate::ops::attention::CachedAttention)). The cache is the only
 /// result; [`decode_plan`] reads it. Without the projection head and NITP.
-pub fn fill_cache_plan(config: &Config, slots: usize, rows: usize) -> Planned<CacheTensors> {
+pub fn fill_cache_plan(
+    config: &Config,
+    limits: Limits,
+    slots: usize,
+    rows: usize,
+) -> Planned<CacheTensors> {
     let mut builder = PlanBuilder::new("fill_cache");
     let b = &mut builder;
-    let (cx, cache) = &Context::caching(b, config, slots, rows);
+    let (cx, cache) = &Context::caching(b, config, limits, slots, rows);
     forward(b, cx, None);
     cx.planned(builder, *cache)
 }
@@ -188,10 +195,10 @@ pub fn fill_cache_plan(config: &Config, slots: usize, rows: usize) -> Planned<Ca
 /// The next-token logits `[rows, vocab_size]` (state `logits`) after one more token of each of `rows` texts, whose
 /// earlier tokens are in the cache. The cache is that of [`fill_cache_plan`], and so are the inputs, with one slot for
 /// each row.
-pub fn decode_plan(config: &Config, rows: usize) -> Planned<DecodeTensors> {
+pub fn decode_plan(config: &Config, limits: Limits, rows: usize) -> Planned<DecodeTensors> {
     let mut builder = PlanBuilder::new("decode");
     let b = &mut builder;
-    let (cx, cache) = &Context::caching(b, config, rows, rows);
+    let (cx, cache) = &Context::caching(b, config, limits, rows, rows);
     let logits = b.shared("logits", &[rows, config.model.vocab_size], DType::Real, Role::State);
     let Forward { norm, .. } = forward(b, cx, None);
     b.scoped("head", |b| unembedding(cx).forward_into(b, cx, norm.y, logits, rows));
@@ -201,11 +208,11 @@ pub fn decode_plan(config: &Config, rows: usize) -> Planned<DecodeTensors> {
 /// Internal states of one row of tokens. State tensors: `hidden [context, width]`; `target
 /// [context, width]`, the stream that NITP predicts; `layers.{i}.router_probs [context,
 /// num_experts]` of each MoE block.
-pub fn probe_plan(config: &Config) -> Planned<ProbeTensors> {
+pub fn probe_plan(config: &Config, limits: Limits) -> Planned<ProbeTensors> {
     let mut builder = PlanBuilder::new("probe");
     let b = &mut builder;
     let context = config.train.context_length;
-    let cx = &Context::probing(b, config, context);
+    let cx = &Context::probing(b, config, limits, context);
     let shape = [context, cx.width()];
     let hidden = b.shared("hidden", &shape, DType::Real, Role::State);
     let target = b.shared("target", &shape, DType::Real, Role::State);
@@ -218,11 +225,15 @@ pub fn probe_plan(config: &Config) -> Planned<ProbeTensors> {
 
 /// Hidden states of a batch of rows: for each of `layers` a state tensor, `hidden` or `stream.{k}`, of shape
 /// `[batch_size * context_length, hidden_size]`.
-pub fn states_plan(config: &Config, layers: &[StateLayer]) -> Planned<StatesTensors> {
+pub fn states_plan(
+    config: &Config,
+    limits: Limits,
+    layers: &[StateLayer],
+) -> Planned<StatesTensors> {
     let mut builder = PlanBuilder::new("states");
     let b = &mut builder;
     let train = &config.train;
-    let cx = &Context::new(b, config, train.batch_size, train.context_length, false);
+    let cx = &Context::new(b, config, limits, train.batch_size, train.context_length, false);
     let shape = [cx.tokens(), cx.width()];
     let mut state = |layer: StateLayer| b.shared(&layer.tensor(), &shape, DType::Real, Role::State);
     let states: Vec<View> = layers.iter().map(|&layer| state(layer)).collect();

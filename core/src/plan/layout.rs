@@ -61,7 +61,7 @@ pub struct Place {
 }
 
 /// Largest buffer and binding of an executor, in elements of 4 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Elements in one buffer.
     pub buffer: usize,
@@ -76,7 +76,7 @@ impl Limits {
     }
 
     /// Elements of this type in one tensor.
-    fn tensor_of(self, dtype: DType) -> usize {
+    pub(crate) fn tensor_of(self, dtype: DType) -> usize {
         self.binding.min(self.buffer).saturating_mul(4) / dtype.bytes()
     }
 
@@ -122,6 +122,8 @@ pub struct Packed<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterLayout {
     places: HashMap<String, (usize, usize)>,
+    /// The limits that it was made for. Plans over it divide larger activations.
+    pub limits: Limits,
     /// Elements in each chunk, padding included.
     pub chunks: Vec<usize>,
     /// For each chunk, the first element without weight decay.
@@ -141,7 +143,8 @@ impl ParameterLayout {
         let mut sorted: Vec<_> = parameters.collect();
         sorted.sort_by_key(|it| (it.of_head, !it.decay));
         let mut in_heads = false;
-        let mut layout = Self { places: HashMap::new(), chunks: vec![0], decay_ends: vec![0] };
+        let mut layout =
+            Self { places: HashMap::new(), limits, chunks: vec![0], decay_ends: vec![0] };
         for Packed { name, len, decay, of_head } in sorted {
             check(name, len, DType::Real, limits)?;
             let padded = align(len, DType::Real);

@@ -50,7 +50,8 @@ impl Evaluator {
     /// # Errors
     /// Errors of the executor.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
-        let plan = inputs::load_plan(executor, config, evaluate_plan(config))?;
+        let limits = executor.parameters().limits;
+        let plan = inputs::load_plan(executor, config, evaluate_plan(config, limits))?;
         Ok(Self { plan, config: config.clone() })
     }
 

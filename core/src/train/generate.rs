@@ -98,8 +98,9 @@ impl Generator {
     ) -> Result<Self, ExecutorError> {
         let context = config.train.context_length;
         let slots = context.min(Self::MOST_SLOTS);
-        let decode = inputs::load_plan(executor, config, decode_plan(config, rows))?;
-        let fill = fill_cache_plan(config, slots, rows);
+        let limits = executor.parameters().limits;
+        let decode = inputs::load_plan(executor, config, decode_plan(config, limits, rows))?;
+        let fill = fill_cache_plan(config, limits, slots, rows);
         let fill = inputs::load_plan_sharing(executor, config, fill, Some(decode.id))?;
         let (vocab, cached) = (config.model.vocab_size, vec![Vec::new(); rows]);
         let version = executor.parameters_version();

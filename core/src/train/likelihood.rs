@@ -65,7 +65,8 @@ impl LikelihoodReader {
     /// # Errors
     /// Errors of the executor.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
-        let plan = inputs::load_plan(executor, config, token_losses_plan(config))?;
+        let limits = executor.parameters().limits;
+        let plan = inputs::load_plan(executor, config, token_losses_plan(config, limits))?;
         Ok(Self { plan, rows: config.train.batch_size, context: config.train.context_length })
     }
 

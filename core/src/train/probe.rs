@@ -39,7 +39,8 @@ impl Prober {
     /// # Errors
     /// Errors of the executor.
     pub fn new(executor: &mut dyn Executor, config: &Config) -> Result<Self, ExecutorError> {
-        let plan = inputs::load_plan(executor, config, probe_plan(config))?;
+        let limits = executor.parameters().limits;
+        let plan = inputs::load_plan(executor, config, probe_plan(config, limits))?;
         Ok(Self { plan, context: config.train.context_length })
     }
 

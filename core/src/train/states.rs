@@ -24,7 +24,8 @@ impl StateReader {
         config: &Config,
         layers: &[StateLayer],
     ) -> Result<Self, ExecutorError> {
-        let plan = inputs::load_plan(executor, config, states_plan(config, layers))?;
+        let limits = executor.parameters().limits;
+        let plan = inputs::load_plan(executor, config, states_plan(config, limits, layers))?;
         Ok(Self {
             plan,
             rows: config.train.batch_size,

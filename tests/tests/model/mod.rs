@@ -10,6 +10,7 @@ mod kernels;
 mod lambda;
 mod likelihood;
 mod mixed;
+mod parts;
 mod recompute;
 mod reference;
 mod runs;

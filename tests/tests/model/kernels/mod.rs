@@ -16,7 +16,7 @@ use nitp_core::model::{
 };
 use nitp_core::ops::multiply_add::MultiplyAdd;
 use nitp_core::ops::{DynOp, tolerance};
-use nitp_core::plan::{Plan, PlanBuilder};
+use nitp_core::plan::{Limits, Plan, PlanBuilder};
 use nitp_core::tensor::{Access, DType, Role, Use, View};
 use nitp_tests::model_case::{MOE, config, layout};
 
@@ -42,11 +42,11 @@ fn configs() -> Vec<Config> {
 fn plans(config: &Config) -> [Plan; 6] {
     [
         train_plan(config, &layout(&parameters(config))).plan,
-        evaluate_plan(config).plan,
-        token_losses_plan(config).plan,
-        fill_cache_plan(config, 3, 2).plan,
-        decode_plan(config, 2).plan,
-        probe_plan(config).plan,
+        evaluate_plan(config, Limits::NONE).plan,
+        token_losses_plan(config, Limits::NONE).plan,
+        fill_cache_plan(config, Limits::NONE, 3, 2).plan,
+        decode_plan(config, Limits::NONE, 2).plan,
+        probe_plan(config, Limits::NONE).plan,
     ]
 }
 
