@@ -88,10 +88,7 @@ fn attention_matrix(
     let head = sizes.head + group.y;
     let row = sizes.row + group.z;
     let kv = kv_of(head);
-    for (var i = lane; i < OWN * PADDED; i += THREADS) {
-        halves[QUERIES + i / PADDED * STRIDE + i % PADDED] =
-            load(row, first + i / PADDED, head * QUADS, i % PADDED);
-    }
+    stage_own(lane, row, first, head * QUADS, QUERIES);
     for (var i = lane; i < SIDE * PIECE; i += THREADS) {
         let column = vec4u(i % PIECE * 4) + vec4u(0, 1, 2, 3);
         let ones = column == vec4u(i / PIECE);
@@ -111,9 +108,12 @@ fn attention_matrix(
     let own_first_key = first_key(row, first + own);
     let begin = first_key_of_group(lane, row, first) / OTHER * OTHER;
     let end = min(first + OWN, sizes.context);
+    // Keys and values are loaded one after the other, because the results and the queries take most registers.
+    var next = fetch(lane, row, begin, key_column(kv));
     for (var start = begin; start < end; start += OTHER) {
-        stage(lane, row, start, OTHER, kv, KEYS, VALUES);
+        put(next, lane, KEYS);
         workgroupBarrier();
+        next = fetch(lane, row, start, value_column(kv));
         score(&queries, subgroup, QUERIES, KEYS);
         workgroupBarrier();
         var scores: Part;
@@ -125,6 +125,8 @@ fn attention_matrix(
             largest = max(largest, max(max(scores[n].x, scores[n].y), max(scores[n].z, scores[n].w)));
         }
         var sum = weigh(&scores, reference, WEIGHTS + at);
+        put(next, lane, VALUES);
+        if start + OTHER < end { next = fetch(lane, row, start + OTHER, key_column(kv)); }
         // From this thread's share of the row. If the row's largest score is higher, nothing changes.
         let is_first = start <= own_first_key && own_first_key < start + OTHER;
         let is_low = is_first && largest < reference - BELOW && largest > LOWEST;

@@ -25,20 +25,33 @@ var<workgroup> its_lse: array<vec4f, SCORES>; // of the other queries, in bits
 var<workgroup> its_delta: array<vec4f, SCORES>;
 
 fn dout_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4<f16> {
-    if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
-    return dout[(token_of(row, token) * sizes.q_heads + head) * QUADS + quad];
+    let its = (read_token(row, token) * sizes.q_heads + head) * QUADS;
+    return padded(dout[its + read_quad(quad)], quad);
 }
 
-// Loads queries of `count` tokens from `first` on to halves[queries], and their dout to halves[gradients].
-fn stage_queries(
-    lane: u32, row: u32, first: u32, count: u32, head: u32, queries: u32, gradients: u32,
-) {
-    for (var i = lane; i < count * PADDED; i += THREADS) {
-        let to = i / PADDED * STRIDE + i % PADDED;
-        let token = first + i / PADDED;
-        halves[queries + to] = load(row, token, head * QUADS, i % PADDED);
-        halves[gradients + to] = dout_quad(row, token, head, i % PADDED);
+// A thread's share of the gradients of a head's results, for other tokens.
+fn fetch_gradients(lane: u32, row: u32, first: u32, head: u32) -> Loads {
+    var loads: Loads;
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        let at = i * THREADS + lane;
+        loads[i] = dout_quad(row, first + at / PADDED, head, at % PADDED);
     }
+    return loads;
+}
+
+// Log-sum-exps of four queries from `first` on, in bits, or their deltas.
+fn fetch_lse(row: u32, head: u32, first: u32) -> vec4f {
+    let tokens = vec4u(first) + vec4u(0, 1, 2, 3);
+    let query = vec4u(saved_at(row, head, 0)) + min(tokens, vec4u(sizes.context - 1));
+    let saved = vec4f(lse[query.x], lse[query.y], lse[query.z], lse[query.w]) * LOG2_E;
+    // Past the end, p = exp2(about -1e30) = 0.
+    return select(saved, vec4f(-LOWEST), tokens >= vec4u(sizes.context));
+}
+
+fn fetch_delta(row: u32, head: u32, first: u32) -> vec4f {
+    let tokens = vec4u(first) + vec4u(0, 1, 2, 3);
+    let query = vec4u(saved_at(row, head, 0)) + min(tokens, vec4u(sizes.context - 1));
+    return vec4f(delta[query.x], delta[query.y], delta[query.z], delta[query.w]);
 }
 
 // A thread's share of a token's delta; `gradient` is the index of its dout in `halves`.
@@ -84,7 +97,11 @@ fn attention_matrix_q(
     let head = sizes.head + group.y;
     let row = sizes.row + group.z;
     let kv = kv_of(head);
-    stage_queries(lane, row, first, OWN, head, OWN_A, OWN_B);
+    stage_own(lane, row, first, head * QUADS, OWN_A);
+    for (var i = lane; i < OWN * PADDED; i += THREADS) {
+        halves[OWN_B + i / PADDED * STRIDE + i % PADDED] =
+            dout_quad(row, first + i / PADDED, head, i % PADDED);
+    }
     workgroupBarrier();
     var queries: Own;
     var gradients: Own;
@@ -108,11 +125,18 @@ fn attention_matrix_q(
 
     var dq: Results;
     let own_first_key = first_key(row, first + own);
-    let begin = first_key_of_group(lane, row, first);
+    let begin = first_key_of_group(lane, row, first) / OTHER * OTHER;
     let end = min(first + OWN, sizes.context);
-    for (var start = begin / OTHER * OTHER; start < end; start += OTHER) {
-        stage(lane, row, start, OTHER, kv, OTHER_A, OTHER_B);
+    var next_keys = fetch(lane, row, begin, key_column(kv));
+    var next_values = fetch(lane, row, begin, value_column(kv));
+    for (var start = begin; start < end; start += OTHER) {
+        put(next_keys, lane, OTHER_A);
+        put(next_values, lane, OTHER_B);
         workgroupBarrier();
+        if start + OTHER < end {
+            next_keys = fetch(lane, row, start + OTHER, key_column(kv));
+            next_values = fetch(lane, row, start + OTHER, value_column(kv));
+        }
         score(&queries, subgroup, OWN_A, OTHER_A);
         workgroupBarrier();
         var ps: Part;
@@ -146,7 +170,8 @@ fn attention_matrix_kv(
     let first = (sizes.block + group.x) * OWN;
     let kv = sizes.head + group.y;
     let row = sizes.row + group.z;
-    stage(lane, row, first, OWN, kv, OWN_A, OWN_B);
+    stage_own(lane, row, first, key_column(kv), OWN_A);
+    stage_own(lane, row, first, value_column(kv), OWN_B);
     workgroupBarrier();
     var keys: Own;
     var values: Own;
@@ -160,43 +185,59 @@ fn attention_matrix_kv(
     var dv: Results;
     let own_end = end_of_queries(row, first + own);
     let end = end_of_queries_of_group(lane, row, first + OWN - 1);
+    // The blocks of queries of one head after the other. Queries before the first key don't see it. A workgroup's own
+    // tokens are whole blocks of other tokens.
     let heads = sizes.q_heads / sizes.kv_heads;
-    for (var head = kv * heads; head < (kv + 1) * heads; head++) {
-        // Queries before the first key don't see it. A workgroup's own tokens are whole blocks of other tokens.
-        for (var start = first; start < end; start += OTHER) {
-            stage_queries(lane, row, start, OTHER, head, OTHER_A, OTHER_B);
-            for (var i = lane; i < SCORES; i += THREADS) {
-                let tokens = vec4u(start + 4 * i) + vec4u(0, 1, 2, 3);
-                let query = vec4u(saved_at(row, head, 0)) + min(tokens, vec4u(sizes.context - 1));
-                let saved = vec4f(lse[query.x], lse[query.y], lse[query.z], lse[query.w]) * LOG2_E;
-                // Past the end, p = exp2(about -1e30) = 0.
-                its_lse[i] = select(saved, vec4f(-LOWEST), tokens >= vec4u(sizes.context));
-                its_delta[i] = vec4f(delta[query.x], delta[query.y], delta[query.z], delta[query.w]);
-            }
-            workgroupBarrier();
-            score(&keys, subgroup, OWN_A, OTHER_A);
-            workgroupBarrier();
-            var ps: Part;
-            for (var n = 0u; n < PART; n++) { // unroll
-                let column = sharer + n * SHARERS;
-                let scaled = reals[at + n * SHARERS] * (sizes.scale * LOG2_E) - its_lse[column];
-                let seeing = within(start + 4 * column, first + own, own_end);
-                ps[n] = exp2(select(vec4f(LOWEST), scaled, seeing));
-                halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ps[n]);
-            }
-            workgroupBarrier();
-            add_weighted(&dv, subgroup, WEIGHTS, OTHER_B);
-            score(&values, subgroup, OWN_B, OTHER_B);
-            workgroupBarrier();
-            for (var n = 0u; n < PART; n++) { // unroll
-                let ds = ps[n] * (reals[at + n * SHARERS] - its_delta[sharer + n * SHARERS]);
-                halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ds);
-            }
-            workgroupBarrier();
-            add_weighted(&dk, subgroup, WEIGHTS, OTHER_A);
-            // Slower subgroups may still read memory that the next block overwrites.
-            workgroupBarrier();
+    let end_of_heads = (kv + 1) * heads;
+    var head = kv * heads;
+    var start = first;
+    let four = 4 * (lane % SCORES); // queries whose log-sum-exps and deltas this thread loads
+    var next_queries = fetch(lane, row, start, head * QUADS);
+    var next_gradients = fetch_gradients(lane, row, start, head);
+    var next_lse = fetch_lse(row, head, start + four);
+    var next_delta = fetch_delta(row, head, start + four);
+    while head < end_of_heads {
+        let block = start;
+        put(next_queries, lane, OTHER_A);
+        put(next_gradients, lane, OTHER_B);
+        if lane < SCORES {
+            its_lse[lane] = next_lse;
+            its_delta[lane] = next_delta;
         }
+        workgroupBarrier();
+        start += OTHER;
+        if start >= end {
+            start = first;
+            head++;
+        }
+        if head < end_of_heads {
+            next_queries = fetch(lane, row, start, head * QUADS);
+            next_gradients = fetch_gradients(lane, row, start, head);
+            next_lse = fetch_lse(row, head, start + four);
+            next_delta = fetch_delta(row, head, start + four);
+        }
+        score(&keys, subgroup, OWN_A, OTHER_A);
+        workgroupBarrier();
+        var ps: Part;
+        for (var n = 0u; n < PART; n++) { // unroll
+            let column = sharer + n * SHARERS;
+            let scaled = reals[at + n * SHARERS] * (sizes.scale * LOG2_E) - its_lse[column];
+            let seeing = within(block + 4 * column, first + own, own_end);
+            ps[n] = exp2(select(vec4f(LOWEST), scaled, seeing));
+            halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ps[n]);
+        }
+        workgroupBarrier();
+        add_weighted(&dv, subgroup, WEIGHTS, OTHER_B);
+        score(&values, subgroup, OWN_B, OTHER_B);
+        workgroupBarrier();
+        for (var n = 0u; n < PART; n++) { // unroll
+            let ds = ps[n] * (reals[at + n * SHARERS] - its_delta[sharer + n * SHARERS]);
+            halves[WEIGHTS + at + n * SHARERS] = vec4<f16>(ds);
+        }
+        workgroupBarrier();
+        add_weighted(&dk, subgroup, WEIGHTS, OTHER_A);
+        // Slower subgroups may still read memory that the next block overwrites.
+        workgroupBarrier();
     }
     store(&dk, lane, row, first, key_column(kv), sizes.scale);
     store(&dv, lane, row, first, value_column(kv), 1.0);

@@ -13,10 +13,24 @@ var<workgroup> weights: array<vec4f, OTHER * OWN_FOURS>;
 // Results of each of the threads that share a token: the largest score of a block, and the sum of its weights.
 var<workgroup> found: array<vec4f, QUADS * OWN_FOURS>;
 
-// Zeros past the end of the row.
 fn load(row: u32, token: u32, column: u32) -> vec4f {
-    if token >= sizes.context { return vec4f(); }
-    return load4_qkv(token_of(row, token) * width() + column);
+    return load4_qkv(read_token(row, token) * width() + column);
+}
+
+// A thread's share of the vectors at a head's column, of other tokens from `first` on.
+fn fetch(lane: u32, row: u32, first: u32, column: u32) -> Loads {
+    var loads: Loads;
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        let at = i * THREADS + lane;
+        loads[i] = load(row, first + at / QUADS, column + at % QUADS);
+    }
+    return loads;
+}
+
+fn put(loads: Loads, lane: u32) {
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        passing[slot(i, lane)] = loads[i];
+    }
 }
 
 fn keep(row: u32, head: u32, token: u32, feature: u32, result: vec4f, its_lse: f32) {
@@ -52,13 +66,13 @@ fn attention_tile(
     for (var t = 0u; t < EACH; t++) { // unroll
         first_keys[t] = first_key(row, first + own + t);
     }
-    let begin = first_key_of_group(lane, row, first);
+    let begin = first_key_of_group(lane, row, first) / OTHER * OTHER;
     let end = min(first + OWN, sizes.context);
-    for (var start = begin / OTHER * OTHER; start < end; start += OTHER) {
-        for (var i = lane; i < OTHER * QUADS; i += THREADS) {
-            passing[i / QUADS * STRIDE + i % QUADS] = load(row, start + i / QUADS, keys + i % QUADS);
-        }
+    var next = fetch(lane, row, begin, keys);
+    for (var start = begin; start < end; start += OTHER) {
+        put(next, lane);
         workgroupBarrier();
+        next = fetch(lane, row, start, values);
         var scores: array<f32, ACROSS * EACH>;
         if feature < SCORING {
             for (var quad = 0u; quad < QUADS; quad++) {
@@ -90,17 +104,15 @@ fn attention_tile(
                 vec4f(its[4 * f], its[4 * f + 1], its[4 * f + 2], its[4 * f + 3]);
         }
         workgroupBarrier();
-        for (var i = lane; i < OTHER * QUADS; i += THREADS) {
-            passing[i / QUADS * STRIDE + i % QUADS] =
-                load(row, start + i / QUADS, values + i % QUADS);
-        }
+        put(next, lane);
+        if start + OTHER < end { next = fetch(lane, row, start + OTHER, keys); }
         for (var f = 0u; f < FOURS; f++) { // unroll
-            var next = largest[f];
+            var most = largest[f];
             for (var i = 0u; i < SCORING; i++) {
-                next = max(next, found[i * OWN_FOURS + own / 4 + f]);
+                most = max(most, found[i * OWN_FOURS + own / 4 + f]);
             }
-            let rescale = exp2(largest[f] - next);
-            largest[f] = next;
+            let rescale = exp2(largest[f] - most);
+            largest[f] = most;
             total[f] *= rescale;
             sums[4 * f] *= rescale.x;
             sums[4 * f + 1] *= rescale.y;
@@ -109,7 +121,7 @@ fn attention_tile(
             for (var n = 0u; n < ACROSS; n++) { // unroll
                 let at = n * EACH + 4 * f;
                 let score = vec4f(scores[at], scores[at + 1], scores[at + 2], scores[at + 3]);
-                let weight = exp2(score - next);
+                let weight = exp2(score - most);
                 if feature < SCORING {
                     weights[(n * SCORING + feature) * OWN_FOURS + own / 4 + f] = weight;
                     total[f] += weight;

@@ -21,24 +21,47 @@ var<workgroup> ds: array<vec4f, OTHER * OWN_FOURS>;
 var<workgroup> its_lse: array<f32, max(OWN, OTHER)>;
 var<workgroup> its_delta: array<f32, max(OWN, OTHER)>;
 
-// Zeros past the end of the row.
 fn load(row: u32, token: u32, column: u32) -> vec4f {
-    if token >= sizes.context { return vec4f(); }
-    return load4_qkv(token_of(row, token) * width() + column);
+    return load4_qkv(read_token(row, token) * width() + column);
 }
 
 fn result_at(row: u32, token: u32, head: u32, quad: u32) -> u32 {
-    return (token_of(row, token) * sizes.q_heads + head) * QUADS + quad;
+    return (read_token(row, token) * sizes.q_heads + head) * QUADS + quad;
 }
 
 fn dout_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4f {
-    if token >= sizes.context { return vec4f(); }
     return load4_dout(result_at(row, token, head, quad));
 }
 
 fn out_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4f {
-    if token >= sizes.context { return vec4f(); }
     return load4_out(result_at(row, token, head, quad));
+}
+
+// A thread's share of the vectors at a head's column of `qkv`, of other tokens from `first` on.
+fn fetch(lane: u32, row: u32, first: u32, column: u32) -> Loads {
+    var loads: Loads;
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        let at = i * THREADS + lane;
+        loads[i] = load(row, first + at / QUADS, column + at % QUADS);
+    }
+    return loads;
+}
+
+// The same of the gradients of a head's results.
+fn fetch_gradients(lane: u32, row: u32, first: u32, head: u32) -> Loads {
+    var loads: Loads;
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        let at = i * THREADS + lane;
+        loads[i] = dout_quad(row, first + at / QUADS, head, at % QUADS);
+    }
+    return loads;
+}
+
+fn put(a: Loads, b: Loads, lane: u32) {
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        other_a[slot(i, lane)] = a[i];
+        other_b[slot(i, lane)] = b[i];
+    }
 }
 
 fn store(row: u32, token: u32, column: u32, x: vec4f) {
@@ -108,15 +131,17 @@ fn attention_tile_q(
     for (var t = 0u; t < EACH; t++) { // unroll
         first_keys[t] = first_key(row, first + own + t);
     }
-    let begin = first_key_of_group(lane, row, first);
+    let begin = first_key_of_group(lane, row, first) / OTHER * OTHER;
     let end = min(first + OWN, sizes.context);
-    for (var start = begin / OTHER * OTHER; start < end; start += OTHER) {
-        for (var i = lane; i < OTHER * QUADS; i += THREADS) {
-            let at = i / QUADS * STRIDE + i % QUADS;
-            other_a[at] = load(row, start + i / QUADS, keys + i % QUADS);
-            other_b[at] = load(row, start + i / QUADS, values + i % QUADS);
-        }
+    var next_keys = fetch(lane, row, begin, keys);
+    var next_values = fetch(lane, row, begin, values);
+    for (var start = begin; start < end; start += OTHER) {
+        put(next_keys, next_values, lane);
         workgroupBarrier();
+        if start + OTHER < end {
+            next_keys = fetch(lane, row, start + OTHER, keys);
+            next_values = fetch(lane, row, start + OTHER, values);
+        }
         if feature < SCORING {
             let products = multiply(own, feature);
             for (var n = 0u; n < ACROSS; n++) { // unroll
@@ -181,64 +206,72 @@ fn attention_tile_kv(
         ends[t] = end_of_queries(row, first + own + t);
     }
     let end = end_of_queries_of_group(lane, row, first + OWN - 1);
+    // The blocks of queries of one head after the other. Queries before the first key don't see it.
     let heads = sizes.q_heads / sizes.kv_heads;
-    for (var head = kv * heads; head < (kv + 1) * heads; head++) {
-        // Queries before the first key don't see it.
-        for (var start = first / OTHER * OTHER; start < end; start += OTHER) {
-            for (var i = lane; i < OTHER * QUADS; i += THREADS) {
-                let at = i / QUADS * STRIDE + i % QUADS;
-                let token = start + i / QUADS;
-                other_a[at] = load(row, token, head * QUADS + i % QUADS);
-                other_b[at] = dout_quad(row, token, head, i % QUADS);
-            }
-            for (var i = lane; i < OTHER; i += THREADS) {
-                let at = saved_at(row, head, min(start + i, sizes.context - 1));
-                its_lse[i] = lse[at] * LOG2_E;
-                its_delta[i] = delta[at];
-            }
-            workgroupBarrier();
-            if feature < SCORING {
-                let products = multiply(own, feature);
-                for (var n = 0u; n < ACROSS; n++) { // unroll
-                    let query = n * SCORING + feature;
-                    var weights: array<f32, EACH>;
-                    var gradients: array<f32, EACH>;
-                    for (var t = 0u; t < EACH; t++) { // unroll
-                        let sees = start + query >= first + own + t
-                            && start + query < ends[t];
-                        let score = products.a[n * EACH + t] - its_lse[query];
-                        weights[t] = exp2(select(LOWEST, score, sees));
-                        gradients[t] = weights[t] * sizes.scale
-                            * (products.b[n * EACH + t] - its_delta[query]);
-                    }
-                    for (var f = 0u; f < FOURS; f++) { // unroll
-                        let at = query * OWN_FOURS + own / 4 + f;
-                        let i = 4 * f;
-                        ps[at] = vec4f(weights[i], weights[i + 1], weights[i + 2], weights[i + 3]);
-                        ds[at] =
-                            vec4f(gradients[i], gradients[i + 1], gradients[i + 2], gradients[i + 3]);
-                    }
-                }
-            }
-            workgroupBarrier();
-            for (var query = 0u; query < OTHER; query++) {
-                let q = other_a[query * STRIDE + feature];
-                let gradient = other_b[query * STRIDE + feature];
-                for (var f = 0u; f < FOURS; f++) { // unroll
-                    let p = ps[query * OWN_FOURS + own / 4 + f];
-                    let d = ds[query * OWN_FOURS + own / 4 + f];
-                    dk[4 * f] += d.x * q;
-                    dk[4 * f + 1] += d.y * q;
-                    dk[4 * f + 2] += d.z * q;
-                    dk[4 * f + 3] += d.w * q;
-                    dv[4 * f] += p.x * gradient;
-                    dv[4 * f + 1] += p.y * gradient;
-                    dv[4 * f + 2] += p.z * gradient;
-                    dv[4 * f + 3] += p.w * gradient;
-                }
-            }
-            workgroupBarrier();
+    let end_of_heads = (kv + 1) * heads;
+    let begin = first / OTHER * OTHER;
+    var head = kv * heads;
+    var start = begin;
+    var next_queries = fetch(lane, row, start, head * QUADS);
+    var next_gradients = fetch_gradients(lane, row, start, head);
+    while head < end_of_heads {
+        let block = start;
+        put(next_queries, next_gradients, lane);
+        for (var i = lane; i < OTHER; i += THREADS) {
+            let at = saved_at(row, head, min(block + i, sizes.context - 1));
+            its_lse[i] = lse[at] * LOG2_E;
+            its_delta[i] = delta[at];
         }
+        workgroupBarrier();
+        start += OTHER;
+        if start >= end {
+            start = begin;
+            head++;
+        }
+        if head < end_of_heads {
+            next_queries = fetch(lane, row, start, head * QUADS);
+            next_gradients = fetch_gradients(lane, row, start, head);
+        }
+        if feature < SCORING {
+            let products = multiply(own, feature);
+            for (var n = 0u; n < ACROSS; n++) { // unroll
+                let query = n * SCORING + feature;
+                var weights: array<f32, EACH>;
+                var gradients: array<f32, EACH>;
+                for (var t = 0u; t < EACH; t++) { // unroll
+                    let sees = block + query >= first + own + t && block + query < ends[t];
+                    let score = products.a[n * EACH + t] - its_lse[query];
+                    weights[t] = exp2(select(LOWEST, score, sees));
+                    gradients[t] = weights[t] * sizes.scale
+                        * (products.b[n * EACH + t] - its_delta[query]);
+                }
+                for (var f = 0u; f < FOURS; f++) { // unroll
+                    let at = query * OWN_FOURS + own / 4 + f;
+                    let i = 4 * f;
+                    ps[at] = vec4f(weights[i], weights[i + 1], weights[i + 2], weights[i + 3]);
+                    ds[at] =
+                        vec4f(gradients[i], gradients[i + 1], gradients[i + 2], gradients[i + 3]);
+                }
+            }
+        }
+        workgroupBarrier();
+        for (var query = 0u; query < OTHER; query++) {
+            let q = other_a[query * STRIDE + feature];
+            let gradient = other_b[query * STRIDE + feature];
+            for (var f = 0u; f < FOURS; f++) { // unroll
+                let p = ps[query * OWN_FOURS + own / 4 + f];
+                let d = ds[query * OWN_FOURS + own / 4 + f];
+                dk[4 * f] += d.x * q;
+                dk[4 * f + 1] += d.y * q;
+                dk[4 * f + 2] += d.z * q;
+                dk[4 * f + 3] += d.w * q;
+                dv[4 * f] += p.x * gradient;
+                dv[4 * f + 1] += p.y * gradient;
+                dv[4 * f + 2] += p.z * gradient;
+                dv[4 * f + 3] += p.w * gradient;
+            }
+        }
+        workgroupBarrier();
     }
     for (var t = 0u; t < EACH; t++) { // unroll
         store(row, first + own + t, key_column(kv) + feature, dk[t]);

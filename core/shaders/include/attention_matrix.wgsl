@@ -21,6 +21,8 @@ override PASSING: u32 = 2;
 override PART: u32 = 4;
 // Results are stored through `reals`, ACROSS pieces of each subgroup at a time.
 override SLICES: u32 = 2;
+// Vec4s that a thread loads of a vector of each of a block's other tokens.
+override LOADS: u32 = 4;
 // Whether threads hold the pieces of own tokens, or load them again for each block of other tokens.
 override HOLD: bool = true;
 
@@ -48,19 +50,47 @@ alias Own = array<array<Left, DOWN>, DEEP>;
 alias Part = array<vec4f, PART>;
 alias Results = array<array<Sums, WIDE>, DOWN>;
 
-// A vec4 of the kernel's `qkv`; zeros past the end of the row and of the head.
-fn load(row: u32, token: u32, column: u32, quad: u32) -> vec4<f16> {
-    if token >= sizes.context || quad >= QUADS { return vec4<f16>(); }
-    return qkv[token_of(row, token) * width() + column + quad];
+// Tokens past the end of the row read the last one: they get no weight, and their results are not stored. Without a
+// branch, a thread has all of its loads under way at the same time.
+fn read_token(row: u32, token: u32) -> u32 {
+    return token_of(row, min(token, sizes.context - 1));
 }
 
-// Loads keys and values of `count` tokens from `first` on to halves[keys] and halves[values].
-fn stage(lane: u32, row: u32, first: u32, count: u32, kv: u32, keys: u32, values: u32) {
-    for (var i = lane; i < count * PADDED; i += THREADS) {
-        let to = i / PADDED * STRIDE + i % PADDED;
-        let token = first + i / PADDED;
-        halves[keys + to] = load(row, token, key_column(kv), i % PADDED);
-        halves[values + to] = load(row, token, value_column(kv), i % PADDED);
+// Column `quad` of a padded head, and zeros in the padding.
+fn read_quad(quad: u32) -> u32 { return min(quad, QUADS - 1); }
+fn padded(its: vec4<f16>, quad: u32) -> vec4<f16> {
+    return select(vec4<f16>(), its, PADDED == QUADS || quad < QUADS);
+}
+
+// A vec4 of a head in the kernel's `qkv`, whose heads begin at `column`.
+fn load(row: u32, token: u32, column: u32, quad: u32) -> vec4<f16> {
+    return padded(qkv[read_token(row, token) * width() + column + read_quad(quad)], quad);
+}
+
+// Loads a head of the own tokens to halves[to].
+fn stage_own(lane: u32, row: u32, first: u32, column: u32, to: u32) {
+    for (var i = lane; i < OWN * PADDED; i += THREADS) {
+        halves[to + i / PADDED * STRIDE + i % PADDED] = load(row, first + i / PADDED, column, i % PADDED);
+    }
+}
+
+// A thread's share of a head of other tokens. It is loaded into registers during the products before it is needed.
+alias Loads = array<vec4<f16>, LOADS>;
+
+fn fetch(lane: u32, row: u32, first: u32, column: u32) -> Loads {
+    var loads: Loads;
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        let at = i * THREADS + lane;
+        loads[i] = load(row, first + at / PADDED, column, at % PADDED);
+    }
+    return loads;
+}
+
+// Stores a share at halves[to].
+fn put(loads: Loads, lane: u32, to: u32) {
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        let at = i * THREADS + lane;
+        halves[to + at / PADDED * STRIDE + at % PADDED] = loads[i];
     }
 }
 

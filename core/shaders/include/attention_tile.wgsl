@@ -9,6 +9,8 @@ override OTHER: u32 = 16; // at most ACROSS * QUADS
 override EACH: u32 = 4;   // 4 * FOURS
 override FOURS: u32 = 1;
 override ACROSS: u32 = 1;
+// Vec4s that a thread loads of a vector of each of a block's other tokens: OTHER * EACH / OWN.
+override LOADS: u32 = 4;
 
 // Vec4s from row to row: padded to an odd number, so that the elements of a column are in different banks.
 const STRIDE: u32 = QUADS | 1;
@@ -18,6 +20,21 @@ const THREADS: u32 = OWN / EACH * QUADS;
 const SCORING: u32 = OTHER / ACROSS;
 // Values of pairs are stored by other tokens, so that those of four own tokens form a vec4.
 const OWN_FOURS: u32 = OWN / 4;
+
+// A thread's share of a vector of other tokens. It is loaded into registers during the products before it is needed.
+alias Loads = array<vec4f, LOADS>;
+
+// Index of a token in the batch. Tokens past the end of the row read the last one: they get no weight, and their results
+// are not stored. Without a branch, a thread has all of its loads under way at the same time.
+fn read_token(row: u32, token: u32) -> u32 {
+    return token_of(row, min(token, sizes.context - 1));
+}
+
+// Place of a share's vec4 in workgroup memory.
+fn slot(load: u32, lane: u32) -> u32 {
+    let at = load * THREADS + lane;
+    return at / QUADS * STRIDE + at % QUADS;
+}
 
 fn add_dot(sum: f32, a: vec4f, b: vec4f) -> f32 {
     return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));

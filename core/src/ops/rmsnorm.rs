@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::Op;
-use crate::kernel::{Dispatch, Kernel, Module, Uniform, linear_grid};
+use crate::kernel::{Dispatch, Kernel, Module, Needs, Suits, Uniform, Variant, linear_grid};
 use crate::numeric::Real;
 use crate::numeric::vector::{ROWS_PER_TASK, dot};
 use crate::tensor::{OpMemory, Use, View};
@@ -152,7 +152,7 @@ pub struct RmsnormBackward {
     pub accumulate: bool,
     /// Gradient of the gain, `[width]`; always added to.
     pub dgain: View,
-    /// Scratch for the GPU, `[RmsnormBackward::partial_rows(rows), width]`.
+    /// Scratch for the CPU and the baseline on a GPU, `[RmsnormBackward::partial_rows(rows), width]`.
     pub partial: View,
     /// Number of token states.
     pub rows: usize,
@@ -183,7 +183,7 @@ impl Op for RmsnormBackward {
             Use::read(self.rstd),
             Use::output(self.dx, self.accumulate),
             Use::read_write(self.dgain),
-            Use::write(self.partial),
+            Use::scratch(self.partial),
         ]
     }
 
@@ -263,6 +263,62 @@ impl Op for RmsnormBackward {
             grid: [columns, 1, 1],
         };
         vec![input, partial, gain]
+    }
+
+    fn alternatives(&self) -> Vec<Variant> {
+        self.by_rows().into_iter().collect()
+    }
+
+    fn tuning_class(&self) -> String {
+        format!("{} rows of {}", self.rows.next_power_of_two(), self.width)
+    }
+}
+
+impl RmsnormBackward {
+    /// The variant whose workgroups hold rows in registers, if rows are whole vec4s and short enough.
+    fn by_rows(&self) -> Option<Variant> {
+        const THREADS: usize = 64;
+        /// Vec4s of a row that a thread has registers for.
+        const MOST_COLUMNS: usize = 8;
+        /// Rows of a workgroup: few, so that there are enough workgroups for a large GPU.
+        const ROWS_PER_PARTIAL: usize = 8;
+        /// As in the shader.
+        const FEW: usize = 4;
+        let quads = self.width / 4;
+        let columns = quads.div_ceil(THREADS);
+        if !self.width.is_multiple_of(4) || columns > MOST_COLUMNS {
+            return None;
+        }
+        let partials = self.rows.div_ceil(ROWS_PER_PARTIAL);
+        let partial = View::scratch(partials * self.width);
+        let kernel = |entry, constants: &[(&'static str, usize)]| {
+            let constants = constants.iter().map(|&(name, value)| (name, value as f64)).collect();
+            Kernel { module: Module::Shader("rmsnorm_backward_rows"), entry, constants }
+        };
+        let rows = Dispatch {
+            kernel: kernel(
+                "rmsnorm_backward_rows",
+                &[("ACCUMULATE", usize::from(self.accumulate)), ("COLUMNS", columns)],
+            ),
+            bindings: vec![
+                ("dy", self.dy),
+                ("x", self.x),
+                ("gain", self.gain),
+                ("rstd", self.rstd),
+                ("dx", self.dx),
+                ("partial", partial),
+            ],
+            uniform: Uniform::new().size(self.rows).size(quads).size(ROWS_PER_PARTIAL),
+            grid: linear_grid(partials),
+        };
+        let sum = Dispatch {
+            kernel: kernel("rmsnorm_backward_sum", &[]),
+            bindings: vec![("partial", partial), ("dgain", self.dgain)],
+            uniform: Uniform::new().size(partials).size(quads).size(ROWS_PER_PARTIAL),
+            grid: [quads.div_ceil(FEW) as u32, 1, 1],
+        };
+        let (suits, needs) = (Suits::Gpus, Needs::default());
+        Some(Variant { name: "rows", suits, needs, dispatches: vec![rows, sum] })
     }
 }
 

@@ -85,12 +85,13 @@ pub(super) struct QuadTile {
 }
 
 impl QuadTile {
-    /// The tiles to try: a large one, which loads less, if its workgroup memory fits common GPUs; and one that fits any
-    /// adapter. A workgroup holds `vectors` vectors of each token: one in the forward, two in the backward.
+    /// The tiles to try: large ones, which load less, if their workgroup memory fits common GPUs; and one that fits any
+    /// adapter. Eight tokens per thread take too many registers in the backward. A workgroup holds `vectors` vectors of each token: one in the forward, two in the backward.
     pub fn all(head_dim: usize, vectors: usize) -> Vec<Self> {
         const MOST_BYTES: usize = 48 * 1024;
         const MOST_THREADS: usize = 256;
         let tile = |name, (own, other)| Self { name, own, other, each: 4, quads: head_dim / 4 };
+        let tall = Self { each: 8, ..tile("tile_tall", (64, 32)) };
         let large = tile("tile_large", (32, 32));
         let small = [(32, 32), (16, 32), (16, 16), (8, 16), (8, 8), (4, 8), (4, 4), (4, 2)]
             .map(|extents| tile("tile", extents))
@@ -98,7 +99,10 @@ impl QuadTile {
             .find(|it| it.bytes(vectors) <= Tile::SHARED_BYTES && it.threads() <= MOST_THREADS);
         let is_large = (Tile::SHARED_BYTES + 1..=MOST_BYTES).contains(&large.bytes(vectors))
             && large.threads() <= MOST_THREADS;
-        is_large.then_some(large).into_iter().chain(small).collect()
+        let is_tall =
+            vectors == 1 && tall.bytes(vectors) <= MOST_BYTES && tall.threads() <= MOST_THREADS;
+        let tall = is_tall.then_some(tall);
+        tall.into_iter().chain(is_large.then_some(large)).chain(small).collect()
     }
 
     /// Bytes of workgroup memory, as in attention_tile.wgsl and, with two vectors, attention_tile_backward.wgsl.
@@ -125,6 +129,7 @@ impl QuadTile {
             ("FOURS", self.each / 4),
             ("ACROSS", across),
             ("QUADS", self.quads),
+            ("LOADS", self.other * self.each / self.own),
         ];
         constants.map(|(name, value)| (name, value as f64)).to_vec()
     }
@@ -204,7 +209,8 @@ impl MatrixTile {
     /// Constants of a kernel whose workgroups hold `vectors` vectors of each own token.
     pub fn constants(&self, vectors: usize) -> Vec<(&'static str, f64)> {
         let ([subgroups_down, subgroups_across], [down, across]) = (self.subgroups, self.pieces);
-        let threads_of_token = 32 * subgroups_down * subgroups_across / self.own();
+        let threads = 32 * subgroups_down * subgroups_across;
+        let padded = self.strides()[0] - 2; // vec4s of a head
         // A piece takes four or eight registers of each thread, and a thread has at most 255.
         let hold = vectors * down * self.wide() * subgroups_across <= Self::MOST_HELD;
         let constants = [
@@ -217,7 +223,8 @@ impl MatrixTile {
             ("WIDE", self.wide()),
             ("DEEP", self.wide() * subgroups_across),
             ("PASSING", across * subgroups_across),
-            ("PART", self.other() / 4 / threads_of_token),
+            ("PART", self.other() / 4 / (threads / self.own())),
+            ("LOADS", self.other() * padded / threads),
             ("SLICES", self.wide().div_ceil(across)),
         ];
         constants.map(|(name, value)| (name, value as f64)).to_vec()
