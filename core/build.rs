@@ -20,14 +20,21 @@ fn table(name: &str, folder: &Path) -> String {
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|it| it == "wgsl")).collect();
     // The page leaves out kernels that it never uses, to be small: browsers have no matrix units, wgpu has no subgroups
-    // in browsers, and the page neither trains NITP's rivals nor opens models of other programs.
+    // in browsers, and the page neither trains NITP's rivals, nor opens models of other programs, nor compares products.
     let is_page = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32");
     if is_page {
         files.retain(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            !["head_norm", "matrix", "registers", "sigmoid_gate", "subgroup", "token_order"]
-                .iter()
-                .any(|part| name.contains(part))
+            let unused = [
+                "head_norm",
+                "matmul_plain",
+                "matrix",
+                "registers",
+                "sigmoid_gate",
+                "subgroup",
+                "token_order",
+            ];
+            !unused.iter().any(|part| name.contains(part))
         });
     }
     files.sort();

@@ -30,9 +30,9 @@ impl Context<'_> {
 
 /// Parts of at most `most` rows.
 fn parts(units: usize, unit: usize, most: usize) -> Vec<Rows> {
-    // Rows that begin at a multiple of the largest alignment do so with any number of columns.
-    let alignment = DType::ALL.map(DType::alignment).into_iter().max().unwrap_or(1);
-    let step = alignment / gcd(alignment, unit);
+    // A multiple of the largest alignment remains one with any number of columns.
+    const ALIGNMENT: usize = DType::Half.alignment();
+    let step = ALIGNMENT / gcd(ALIGNMENT, unit);
     let fitting = most / unit / step * step;
     if units <= most / unit || fitting == 0 {
         return vec![Rows { first: 0, len: units * unit }];

@@ -114,7 +114,7 @@ impl PlanBuilder {
     /// # Panics
     /// As [`PlanBuilder::push`].
     pub fn prepare(&mut self, op: impl DynOp + 'static) {
-        let node = self.node(op);
+        let node = self.node(Box::new(op));
         self.plan.prepare.push(node);
     }
 
@@ -124,11 +124,12 @@ impl PlanBuilder {
     /// If the op writes a range that it also uses elsewhere, or a view leaves its tensor:
     /// mistakes in a plan builder.
     pub fn push(&mut self, op: impl DynOp + 'static) {
-        let node = self.node(op);
+        let node = self.node(Box::new(op));
         if self.in_update { &mut self.plan.update } else { &mut self.plan.micro }.push(node);
     }
 
-    fn node(&self, op: impl DynOp + 'static) -> Node {
+    /// Not generic, so that a program has it once, not once for each op.
+    fn node(&self, op: Box<dyn DynOp>) -> Node {
         let uses = op.uses();
         for (i, a) in uses.iter().enumerate() {
             let info = self.plan.info(a.view.id);
@@ -149,7 +150,7 @@ impl PlanBuilder {
                 );
             }
         }
-        Node { op: Box::new(op), scope: self.scope.join(".") }
+        Node { op, scope: self.scope.join(".") }
     }
 
     /// The finished plan, without ops whose results are never read. Such ops arise from recomputation: a block is

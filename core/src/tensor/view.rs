@@ -80,6 +80,8 @@ impl View {
     ///
     /// # Panics
     /// If the range exceeds the view or its start is not aligned: a mistake in a plan builder.
+    // Plan builders call it in many places, once for each plan: copies of it would make the page larger.
+    #[inline(never)]
     pub fn slice(self, offset: usize, len: usize) -> View {
         assert!(offset + len <= self.len, "slice {offset}+{len} of a view of {}", self.len);
         assert!(offset.is_multiple_of(self.dtype.alignment()), "slice at {offset} is not aligned");
