@@ -56,11 +56,8 @@ fn attention_tile(
     let own = lane / QUADS * EACH;
     let feature = lane % QUADS;
     var sums: array<vec4f, EACH>;
-    var largest: array<vec4f, FOURS>;
-    var total: array<vec4f, FOURS>; // sum of the weights that this thread computed
-    for (var f = 0u; f < FOURS; f++) { // unroll
-        largest[f] = vec4f(LOWEST);
-    }
+    var largest = vec4f(LOWEST);
+    var total: vec4f; // sum of the weights that this thread computed
 
     var first_keys: array<u32, EACH>;
     for (var t = 0u; t < EACH; t++) { // unroll
@@ -99,64 +96,53 @@ fn attention_tile(
                 its[t] = max(its[t], scores[at]);
             }
         }
-        for (var f = 0u; f < FOURS; f++) { // unroll
-            found[feature * OWN_FOURS + own / 4 + f] =
-                vec4f(its[4 * f], its[4 * f + 1], its[4 * f + 2], its[4 * f + 3]);
-        }
+        found[feature * OWN_FOURS + own / 4] = vec4f(its[0], its[1], its[2], its[3]);
         workgroupBarrier();
         put(next, lane);
         if start + OTHER < end { next = fetch(lane, row, start + OTHER, keys); }
-        for (var f = 0u; f < FOURS; f++) { // unroll
-            var most = largest[f];
-            for (var i = 0u; i < SCORING; i++) {
-                most = max(most, found[i * OWN_FOURS + own / 4 + f]);
-            }
-            let rescale = exp2(largest[f] - most);
-            largest[f] = most;
-            total[f] *= rescale;
-            sums[4 * f] *= rescale.x;
-            sums[4 * f + 1] *= rescale.y;
-            sums[4 * f + 2] *= rescale.z;
-            sums[4 * f + 3] *= rescale.w;
-            for (var n = 0u; n < ACROSS; n++) { // unroll
-                let at = n * EACH + 4 * f;
-                let score = vec4f(scores[at], scores[at + 1], scores[at + 2], scores[at + 3]);
-                let weight = exp2(score - most);
-                if feature < SCORING {
-                    weights[(n * SCORING + feature) * OWN_FOURS + own / 4 + f] = weight;
-                    total[f] += weight;
-                }
+        var most = largest;
+        for (var i = 0u; i < SCORING; i++) {
+            most = max(most, found[i * OWN_FOURS + own / 4]);
+        }
+        let rescale = exp2(largest - most);
+        largest = most;
+        total *= rescale;
+        sums[0] *= rescale.x;
+        sums[1] *= rescale.y;
+        sums[2] *= rescale.z;
+        sums[3] *= rescale.w;
+        for (var n = 0u; n < ACROSS; n++) { // unroll
+            let at = n * EACH;
+            let score = vec4f(scores[at], scores[at + 1], scores[at + 2], scores[at + 3]);
+            let weight = exp2(score - most);
+            if feature < SCORING {
+                weights[(n * SCORING + feature) * OWN_FOURS + own / 4] = weight;
+                total += weight;
             }
         }
         workgroupBarrier();
         for (var key = 0u; key < OTHER; key++) {
             let value = passing[key * STRIDE + feature];
-            for (var f = 0u; f < FOURS; f++) { // unroll
-                let weight = weights[key * OWN_FOURS + own / 4 + f];
-                sums[4 * f] += weight.x * value;
-                sums[4 * f + 1] += weight.y * value;
-                sums[4 * f + 2] += weight.z * value;
-                sums[4 * f + 3] += weight.w * value;
-            }
+            let weight = weights[key * OWN_FOURS + own / 4];
+            sums[0] += weight.x * value;
+            sums[1] += weight.y * value;
+            sums[2] += weight.z * value;
+            sums[3] += weight.w * value;
         }
         // Slower threads may still read memory that the next block overwrites.
         workgroupBarrier();
     }
 
-    for (var f = 0u; f < FOURS; f++) { // unroll
-        found[feature * OWN_FOURS + own / 4 + f] = total[f];
-    }
+    found[feature * OWN_FOURS + own / 4] = total;
     workgroupBarrier();
-    for (var f = 0u; f < FOURS; f++) { // unroll
-        var all = vec4f();
-        for (var i = 0u; i < SCORING; i++) {
-            all += found[i * OWN_FOURS + own / 4 + f];
-        }
-        let its_lse = (largest[f] + log2(all)) * LN_2;
-        let token = first + own + 4 * f;
-        keep(row, head, token, feature, sums[4 * f] / all.x, its_lse.x);
-        keep(row, head, token + 1, feature, sums[4 * f + 1] / all.y, its_lse.y);
-        keep(row, head, token + 2, feature, sums[4 * f + 2] / all.z, its_lse.z);
-        keep(row, head, token + 3, feature, sums[4 * f + 3] / all.w, its_lse.w);
+    var all = vec4f();
+    for (var i = 0u; i < SCORING; i++) {
+        all += found[i * OWN_FOURS + own / 4];
     }
+    let its_lse = (largest + log2(all)) * LN_2;
+    let token = first + own;
+    keep(row, head, token, feature, sums[0] / all.x, its_lse.x);
+    keep(row, head, token + 1, feature, sums[1] / all.y, its_lse.y);
+    keep(row, head, token + 2, feature, sums[2] / all.z, its_lse.z);
+    keep(row, head, token + 3, feature, sums[3] / all.w, its_lse.w);
 }

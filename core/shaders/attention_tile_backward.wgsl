@@ -153,26 +153,18 @@ fn attention_tile_q(
                     let p = exp2(select(LOWEST, products.a[n * EACH + t] - its_lse[i], seen));
                     gradients[t] = p * (products.b[n * EACH + t] - its_delta[i]) * sizes.scale;
                 }
-                for (var f = 0u; f < FOURS; f++) { // unroll
-                    ds[key * OWN_FOURS + own / 4 + f] = vec4f(
-                        gradients[4 * f],
-                        gradients[4 * f + 1],
-                        gradients[4 * f + 2],
-                        gradients[4 * f + 3],
-                    );
-                }
+                ds[key * OWN_FOURS + own / 4] =
+                    vec4f(gradients[0], gradients[1], gradients[2], gradients[3]);
             }
         }
         workgroupBarrier();
         for (var key = 0u; key < OTHER; key++) {
             let its = other_a[key * STRIDE + feature];
-            for (var f = 0u; f < FOURS; f++) { // unroll
-                let d = ds[key * OWN_FOURS + own / 4 + f];
-                dq[4 * f] += d.x * its;
-                dq[4 * f + 1] += d.y * its;
-                dq[4 * f + 2] += d.z * its;
-                dq[4 * f + 3] += d.w * its;
-            }
+            let d = ds[key * OWN_FOURS + own / 4];
+            dq[0] += d.x * its;
+            dq[1] += d.y * its;
+            dq[2] += d.z * its;
+            dq[3] += d.w * its;
         }
         // Slower threads may still read memory that the next block overwrites.
         workgroupBarrier();
@@ -245,31 +237,25 @@ fn attention_tile_kv(
                     gradients[t] = weights[t] * sizes.scale
                         * (products.b[n * EACH + t] - its_delta[query]);
                 }
-                for (var f = 0u; f < FOURS; f++) { // unroll
-                    let at = query * OWN_FOURS + own / 4 + f;
-                    let i = 4 * f;
-                    ps[at] = vec4f(weights[i], weights[i + 1], weights[i + 2], weights[i + 3]);
-                    ds[at] =
-                        vec4f(gradients[i], gradients[i + 1], gradients[i + 2], gradients[i + 3]);
-                }
+                let at = query * OWN_FOURS + own / 4;
+                ps[at] = vec4f(weights[0], weights[1], weights[2], weights[3]);
+                ds[at] = vec4f(gradients[0], gradients[1], gradients[2], gradients[3]);
             }
         }
         workgroupBarrier();
         for (var query = 0u; query < OTHER; query++) {
             let q = other_a[query * STRIDE + feature];
             let gradient = other_b[query * STRIDE + feature];
-            for (var f = 0u; f < FOURS; f++) { // unroll
-                let p = ps[query * OWN_FOURS + own / 4 + f];
-                let d = ds[query * OWN_FOURS + own / 4 + f];
-                dk[4 * f] += d.x * q;
-                dk[4 * f + 1] += d.y * q;
-                dk[4 * f + 2] += d.z * q;
-                dk[4 * f + 3] += d.w * q;
-                dv[4 * f] += p.x * gradient;
-                dv[4 * f + 1] += p.y * gradient;
-                dv[4 * f + 2] += p.z * gradient;
-                dv[4 * f + 3] += p.w * gradient;
-            }
+            let p = ps[query * OWN_FOURS + own / 4];
+            let d = ds[query * OWN_FOURS + own / 4];
+            dk[0] += d.x * q;
+            dk[1] += d.y * q;
+            dk[2] += d.z * q;
+            dk[3] += d.w * q;
+            dv[0] += p.x * gradient;
+            dv[1] += p.y * gradient;
+            dv[2] += p.z * gradient;
+            dv[3] += p.w * gradient;
         }
         workgroupBarrier();
     }

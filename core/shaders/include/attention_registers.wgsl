@@ -5,8 +5,6 @@
 // each load a part of the four tokens' vec4s, and exchange them by shuffles. A workgroup has as many threads as share
 // loads, so that the lane to shuffle from is a constant.
 
-enable subgroups;
-
 #include "attention"
 
 override LANES: u32 = 8; // threads of a workgroup: at most those of a subgroup

@@ -6,8 +6,7 @@
 
 override OWN: u32 = 16;   // a multiple of EACH
 override OTHER: u32 = 16; // at most ACROSS * QUADS
-override EACH: u32 = 4;   // 4 * FOURS
-override FOURS: u32 = 1;
+override EACH: u32 = 4; // always: own tokens of a thread, whose scores with another token form a vec4
 override ACROSS: u32 = 1;
 // Vec4s that a thread loads of a vector of each of a block's other tokens: OTHER * EACH / OWN.
 override LOADS: u32 = 4;

@@ -34,10 +34,6 @@ fn a_along_m(row: u32, k: u32) -> vec4f {
     return load4_a((k * sizes.m + min(row, sizes.m - 4)) / 4);
 }
 
-fn b_along_k(part: Part, column: u32, k: u32) -> vec4f {
-    return load4_b(part.b + (b_row(min(column, sizes.n - 1)) * sizes.k + k) / 4);
-}
-
 fn b_along_n(part: Part, column: u32, k: u32) -> vec4f {
     return load4_b(part.b + (k * sizes.n + min(column, sizes.n - 4)) / 4);
 }

@@ -4,10 +4,6 @@
 //
 // Every sum is over ascending k, whatever the size of a subgroup.
 
-enable subgroups;
-// A part is the same for a whole workgroup, even if it was read from memory.
-diagnostic(off, subgroup_uniformity);
-
 #include "product"
 
 override THREADS: u32 = 64;

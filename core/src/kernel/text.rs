@@ -115,12 +115,8 @@ pub fn assemble(dispatch: &Dispatch, matrices: Matrices) -> String {
     let mut text = String::new();
     let mut used = Vec::new();
     for line in source.lines() {
-        if line.starts_with("enable ") || line.starts_with("diagnostic(") {
-            // naga has subgroups without the directives that browsers require, and rejects these directives.
-            let is_of_browsers = line.contains("subgroup");
-            if cfg!(target_arch = "wasm32") || !is_of_browsers {
-                directives.push(line);
-            }
+        if line.starts_with("enable ") {
+            directives.push(line);
             continue;
         }
         if let Some(declaration) = storage.declaration(line) {

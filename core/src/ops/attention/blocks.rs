@@ -79,19 +79,19 @@ pub(super) struct QuadTile {
     pub name: &'static str,
     own: usize,
     other: usize,
-    /// Own tokens per thread.
-    each: usize,
     quads: usize,
 }
 
 impl QuadTile {
-    /// The tiles to try: large ones, which load less, if their workgroup memory fits common GPUs; and one that fits any
-    /// adapter. Eight tokens per thread take too many registers in the backward. A workgroup holds `vectors` vectors of each token: one in the forward, two in the backward.
+    /// Own tokens per thread, as in the shaders.
+    const EACH: usize = 4;
+
+    /// The tiles to try: a large one, which loads less, if its workgroup memory fits common GPUs; and one that fits any
+    /// adapter. A workgroup holds `vectors` vectors of each token: one in the forward, two in the backward.
     pub fn all(head_dim: usize, vectors: usize) -> Vec<Self> {
         const MOST_BYTES: usize = 48 * 1024;
         const MOST_THREADS: usize = 256;
-        let tile = |name, (own, other)| Self { name, own, other, each: 4, quads: head_dim / 4 };
-        let tall = Self { each: 8, ..tile("tile_tall", (64, 32)) };
+        let tile = |name, (own, other)| Self { name, own, other, quads: head_dim / 4 };
         let large = tile("tile_large", (32, 32));
         let small = [(32, 32), (16, 32), (16, 16), (8, 16), (8, 8), (4, 8), (4, 4), (4, 2)]
             .map(|extents| tile("tile", extents))
@@ -99,10 +99,7 @@ impl QuadTile {
             .find(|it| it.bytes(vectors) <= Tile::SHARED_BYTES && it.threads() <= MOST_THREADS);
         let is_large = (Tile::SHARED_BYTES + 1..=MOST_BYTES).contains(&large.bytes(vectors))
             && large.threads() <= MOST_THREADS;
-        let is_tall =
-            vectors == 1 && tall.bytes(vectors) <= MOST_BYTES && tall.threads() <= MOST_THREADS;
-        let tall = is_tall.then_some(tall);
-        tall.into_iter().chain(is_large.then_some(large)).chain(small).collect()
+        is_large.then_some(large).into_iter().chain(small).collect()
     }
 
     /// Bytes of workgroup memory, as in attention_tile.wgsl and, with two vectors, attention_tile_backward.wgsl.
@@ -116,7 +113,7 @@ impl QuadTile {
 
     /// Threads of a workgroup. A thread computes one vec4 of the results of each of its tokens.
     fn threads(&self) -> usize {
-        self.own / self.each * self.quads
+        self.own / Self::EACH * self.quads
     }
 
     pub fn constants(&self) -> Vec<(&'static str, f64)> {
@@ -125,11 +122,9 @@ impl QuadTile {
         let constants = [
             ("OWN", self.own),
             ("OTHER", self.other),
-            ("EACH", self.each),
-            ("FOURS", self.each / 4),
             ("ACROSS", across),
             ("QUADS", self.quads),
-            ("LOADS", self.other * self.each / self.own),
+            ("LOADS", self.other * Self::EACH / self.own),
         ];
         constants.map(|(name, value)| (name, value as f64)).to_vec()
     }

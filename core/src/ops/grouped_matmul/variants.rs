@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{GroupedMatmul, GroupedMatmulBackwardWeight};
-use crate::kernel::{Dispatch, Kernel, MAX_WORKGROUPS, Module, Uniform, Variant};
+use crate::kernel::{Dispatch, Kernel, MAX_WORKGROUPS, Module, Needs, Uniform, Variant};
 use crate::ops::Op;
 use crate::ops::matmul::Transpose;
 use crate::ops::moe_dispatch::TILE_ROWS;
@@ -124,7 +124,10 @@ fn class_of(storage: &str, sizes: [usize; 3], num_experts: usize, quads: bool) -
 }
 
 fn variant(name: &'static str, way: &Way, dispatches: Vec<Dispatch>) -> Variant {
-    Variant { name, suits: way.suits, needs: way.needs, dispatches }
+    /// Workgroup memory for the part of the results, as in part_shared.wgsl.
+    const PART_BYTES: usize = 32;
+    let needs = Needs { shared: way.needs.shared + PART_BYTES, ..way.needs };
+    Variant { name, suits: way.suits, needs, dispatches }
 }
 
 /// A grid over columns and the longest tile list. Each tile is divided into parts of a workgroup's rows.

@@ -1,5 +1,5 @@
-//! Checks of every kernel of every plan: it is valid WGSL, it uses exactly the bindings of its dispatch, and it reads
-//! and writes as its op declares.
+//! Checks of every kernel of every plan: it is valid WGSL, it uses exactly the bindings of its dispatch, it takes no
+//! more workgroup memory than its variant declares, and it reads and writes as its op declares.
 
 mod reflection;
 mod wrong;
@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use naga::ScalarKind;
 use naga::valid::GlobalUse;
 use nitp_core::config::{Config, load, preset};
-use nitp_core::kernel::{Binding, Dispatch, Matrices, Variant, assemble};
+use nitp_core::kernel::{Binding, Capabilities, Dispatch, Matrices, Variant, assemble};
 use nitp_core::model::{
     decode_plan, evaluate_plan, fill_cache_plan, parameters, probe_plan, token_losses_plan,
     train_plan,
@@ -62,11 +62,11 @@ fn kinds(variant: &Variant) -> &'static [Matrices] {
 /// Checks that a text uses exactly the storage that the dispatch binds, in number and type.
 fn check_bindings(what: &str, dispatch: &Dispatch, found: &Reflection) {
     let bound: BTreeSet<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
-    let used: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    let used: BTreeSet<&str> = found.storage.keys().map(String::as_str).collect();
     assert_eq!(used, bound, "{what}: the text uses (left) and the op binds (right)");
     assert!(bound.len() <= 8, "{what}: WebGPU promises 8 storage buffers");
     for ((name, view), number) in dispatch.bindings.iter().zip(1..) {
-        let it = &found[*name];
+        let it = &found.storage[*name];
         assert_eq!(it.number, number, "{what}: {name}");
         let count = it.stride as usize / view.dtype.bytes();
         let scalar = (it.scalar.kind, it.scalar.width);
@@ -80,6 +80,17 @@ fn check_bindings(what: &str, dispatch: &Dispatch, found: &Reflection) {
         };
         assert!(fits, "{what}: {name} of {:?} is {it:?}", view.dtype);
     }
+}
+
+/// Checks that a variant declares the workgroup memory of its kernels, if they take more than WebGPU's guaranteed size.
+fn check_workgroup_memory(what: &str, variant: &Variant, matrices: Matrices, found: &Reflection) {
+    // Emulated units keep pieces in workgroup memory, too.
+    if matrices == Matrices::Emulated {
+        return;
+    }
+    let most = variant.needs.shared.max(Capabilities::PROMISED.shared);
+    let bytes = found.workgroup_bytes;
+    assert!(bytes <= most, "{what}: {bytes} bytes of workgroup memory; {most} are declared");
 }
 
 /// Kernels that read storage that their op only writes: each thread reads only elements that it or its workgroup wrote
@@ -112,7 +123,7 @@ fn check_access(
             let its: Vec<Access> =
                 uses.iter().filter(|it| is_part(view, it.view)).map(|it| it.access).collect();
             assert!(!its.is_empty(), "{what}: {entry} binds {name}, which the op does not declare");
-            let access = found[name].access;
+            let access = found.storage[name].access;
             let (reads, writes) =
                 (access.contains(GlobalUse::READ), access.contains(GlobalUse::WRITE));
             assert!(
@@ -131,7 +142,7 @@ fn check_access(
         let results = dispatch
             .bindings
             .iter()
-            .filter(|&&(name, _): &&Binding| found[name].access.contains(GlobalUse::WRITE));
+            .filter(|&&(name, _): &&Binding| found.storage[name].access.contains(GlobalUse::WRITE));
         written.extend(results.map(|(_, view)| *view));
     }
     for used in uses {
@@ -168,6 +179,7 @@ impl Checked {
                     let found = self.reflection(dispatch, matrices);
                     let entry = dispatch.kernel.entry;
                     check_bindings(&format!("{what}: {entry}"), dispatch, found);
+                    check_workgroup_memory(&format!("{what}: {entry}"), &variant, matrices, found);
                     steps.push((dispatch, found.clone()));
                 }
                 self.read_back.extend(check_access(&what, &op.uses(), &steps));

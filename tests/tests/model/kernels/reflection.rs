@@ -1,8 +1,9 @@
-//! A kernel's use of storage, from naga.
+//! A kernel's use of memory, from naga.
 
 use std::collections::{BTreeMap, HashMap};
 
 use naga::compact::{KeepUnused, compact};
+use naga::proc::Layouter;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{
     AddressSpace, Arena, Block, Expression, Function, Handle, Literal, Module, ResourceBinding,
@@ -19,8 +20,14 @@ pub struct Storage {
     pub access: GlobalUse,
 }
 
-/// A kernel's storage by name, from its text.
-pub type Reflection = BTreeMap<String, Storage>;
+/// A kernel's memory, from its text.
+#[derive(Clone, Debug)]
+pub struct Reflection {
+    /// By name.
+    pub storage: BTreeMap<String, Storage>,
+    /// Bytes of workgroup memory, as WebGPU counts them.
+    pub workgroup_bytes: usize,
+}
 
 fn valid(module: &Module, name: &str, text: &str) -> ModuleInfo {
     let capabilities =
@@ -30,7 +37,7 @@ fn valid(module: &Module, name: &str, text: &str) -> ModuleInfo {
         .unwrap_or_else(|error| panic!("{name}: {}\n{text}", error.emit_to_string(text)))
 }
 
-/// An entry point's use of storage.
+/// An entry point's use of memory.
 ///
 /// # Panics
 /// If the text is no valid WGSL.
@@ -40,7 +47,14 @@ pub fn reflect(text: &str, entry: &str) -> Reflection {
     let index = module.entry_points.iter().position(|it| it.name == entry).expect("an entry point");
     let whole = valid(&module, entry, text);
     let whole = whole.get_entry_point(index);
-    let mut storage = Reflection::new();
+    let mut layouter = Layouter::default();
+    layouter.update(module.to_ctx()).expect("types with sizes");
+    let of_workgroup = module.global_variables.iter().filter(|(handle, global)| {
+        global.space == AddressSpace::WorkGroup && !whole[*handle].is_empty()
+    });
+    let sizes = of_workgroup.map(|(_, global)| layouter[global.ty].size.next_multiple_of(16));
+    let workgroup_bytes = sizes.sum::<u32>() as usize;
+    let mut storage = BTreeMap::new();
     for (handle, global) in module.global_variables.iter() {
         if !matches!(global.space, AddressSpace::Storage { .. }) || whole[handle].is_empty() {
             continue;
@@ -63,7 +77,7 @@ pub fn reflect(text: &str, entry: &str) -> Reflection {
             it.access = taken[handle];
         }
     }
-    storage
+    Reflection { storage, workgroup_bytes }
 }
 
 /// Removes branches that constants make unreachable, because their accesses never happen.
