@@ -3,7 +3,7 @@ use nitp_tests::op_case::OpCase;
 
 /// Sizes that no tile divides, single rows and columns, and a longer sum; then rows of whole vec4s,
 /// all of them or some; then enough results and work for several threads.
-const SHAPES: [(usize, usize, usize); 14] = [
+const SHAPES: [(usize, usize, usize); 17] = [
     (1, 1, 1),
     (7, 13, 5),
     (33, 65, 17),
@@ -19,6 +19,10 @@ const SHAPES: [(usize, usize, usize); 14] = [
     (132, 140, 36),
     (64, 32, 1024),
     (68, 260, 300),
+    // Shares of k of different lengths: of whole slices, of whole slices with a shorter share at the end, and neither.
+    (36, 40, 832),
+    (20, 36, 1040),
+    (12, 20, 1000),
 ];
 
 #[test]
