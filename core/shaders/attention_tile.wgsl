@@ -13,20 +13,6 @@ var<workgroup> weights: array<vec4f, OTHER * OWN_FOURS>;
 // Results of each of the threads that share a token: the largest score of a block, and the sum of its weights.
 var<workgroup> found: array<vec4f, QUADS * OWN_FOURS>;
 
-fn load(row: u32, token: u32, column: u32) -> vec4f {
-    return load4_qkv(read_token(row, token) * width() + column);
-}
-
-// A thread's share of the vectors at a head's column, of other tokens from `first` on.
-fn fetch(lane: u32, row: u32, first: u32, column: u32) -> Loads {
-    var loads: Loads;
-    for (var i = 0u; i < LOADS; i++) { // unroll
-        let at = i * THREADS + lane;
-        loads[i] = load(row, first + at / QUADS, column + at % QUADS);
-    }
-    return loads;
-}
-
 fn put(loads: Loads, lane: u32) {
     for (var i = 0u; i < LOADS; i++) { // unroll
         passing[slot(i, lane)] = loads[i];

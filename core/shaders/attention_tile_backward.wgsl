@@ -21,10 +21,6 @@ var<workgroup> ds: array<vec4f, OTHER * OWN_FOURS>;
 var<workgroup> its_lse: array<f32, max(OWN, OTHER)>;
 var<workgroup> its_delta: array<f32, max(OWN, OTHER)>;
 
-fn load(row: u32, token: u32, column: u32) -> vec4f {
-    return load4_qkv(read_token(row, token) * width() + column);
-}
-
 fn result_at(row: u32, token: u32, head: u32, quad: u32) -> u32 {
     return (read_token(row, token) * sizes.q_heads + head) * QUADS + quad;
 }
@@ -37,17 +33,7 @@ fn out_quad(row: u32, token: u32, head: u32, quad: u32) -> vec4f {
     return load4_out(result_at(row, token, head, quad));
 }
 
-// A thread's share of the vectors at a head's column of `qkv`, of other tokens from `first` on.
-fn fetch(lane: u32, row: u32, first: u32, column: u32) -> Loads {
-    var loads: Loads;
-    for (var i = 0u; i < LOADS; i++) { // unroll
-        let at = i * THREADS + lane;
-        loads[i] = load(row, first + at / QUADS, column + at % QUADS);
-    }
-    return loads;
-}
-
-// The same of the gradients of a head's results.
+// A thread's share of the gradients of a head's results, of other tokens from `first` on.
 fn fetch_gradients(lane: u32, row: u32, first: u32, head: u32) -> Loads {
     var loads: Loads;
     for (var i = 0u; i < LOADS; i++) { // unroll
@@ -209,6 +195,7 @@ fn attention_tile_kv(
     while head < end_of_heads {
         let block = start;
         put(next_queries, next_gradients, lane);
+        // Not loaded ahead: a workgroup may have fewer threads than other tokens.
         for (var i = lane; i < OTHER; i += THREADS) {
             let at = saved_at(row, head, min(block + i, sizes.context - 1));
             its_lse[i] = lse[at] * LOG2_E;

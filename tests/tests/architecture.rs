@@ -1,4 +1,5 @@
-//! The table of modules in ARCHITECTURE.md agrees with the code.
+//! The table of modules in ARCHITECTURE.md agrees with the code. The check reads `crate::` in the text, up to the tests of
+//! a file, which may use any module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -21,7 +21,7 @@ override PASSING: u32 = 2;
 override PART: u32 = 4;
 // Results are stored through `reals`, ACROSS pieces of each subgroup at a time.
 override SLICES: u32 = 2;
-// Vec4s that a thread loads of a vector of each of a block's other tokens.
+// Vec4s that a thread loads of a vector of each of a block's other tokens: OTHER * PADDED / THREADS.
 override LOADS: u32 = 4;
 // Whether threads hold the pieces of own tokens, or load them again for each block of other tokens.
 override HOLD: bool = true;
@@ -36,6 +36,7 @@ const PIECE: u32 = SIDE / 4; // vec4s of a piece's row
 // also holds for rows of weights.
 const PADDED: u32 = PIECE * DEEP;
 const STRIDE: u32 = PADDED + 2;
+const_assert LOADS * THREADS == OTHER * PADDED;
 // Vec4s of a row of scores, and stride between rows. The stride has 2 more, so that the rows that 8 threads read at a
 // time are in different banks.
 const SCORES: u32 = OTHER / 4;

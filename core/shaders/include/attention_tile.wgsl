@@ -6,10 +6,13 @@
 
 override OWN: u32 = 16;   // a multiple of EACH
 override OTHER: u32 = 16; // at most ACROSS * QUADS
-override EACH: u32 = 4; // always: own tokens of a thread, whose scores with another token form a vec4
+// Own tokens of a thread: always 4, whose scores with another token form a vec4. An override, because loops marked
+// `unroll` need one.
+override EACH: u32 = 4;
 override ACROSS: u32 = 1;
 // Vec4s that a thread loads of a vector of each of a block's other tokens: OTHER * EACH / OWN.
 override LOADS: u32 = 4;
+const_assert LOADS * THREADS == OTHER * QUADS;
 
 // Vec4s from row to row: padded to an odd number, so that the elements of a column are in different banks.
 const STRIDE: u32 = QUADS | 1;
@@ -27,6 +30,20 @@ alias Loads = array<vec4f, LOADS>;
 // are not stored. Without a branch, a thread has all of its loads under way at the same time.
 fn read_token(row: u32, token: u32) -> u32 {
     return token_of(row, min(token, sizes.context - 1));
+}
+
+fn load(row: u32, token: u32, column: u32) -> vec4f {
+    return load4_qkv(read_token(row, token) * width() + column);
+}
+
+// A thread's share of the vectors at a head's column of the kernel's `qkv`, of other tokens from `first` on.
+fn fetch(lane: u32, row: u32, first: u32, column: u32) -> Loads {
+    var loads: Loads;
+    for (var i = 0u; i < LOADS; i++) { // unroll
+        let at = i * THREADS + lane;
+        loads[i] = load(row, first + at / QUADS, column + at % QUADS);
+    }
+    return loads;
 }
 
 // Place of a share's vec4 in workgroup memory.

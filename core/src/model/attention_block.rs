@@ -64,7 +64,7 @@ fn gains(block: &str) -> [String; 2] {
 /// The ones that biases are multiplied by, if the model has biases.
 fn ones(cx: &Context<'_>, rows: Rows) -> Option<View> {
     let ones = cx.inputs.ones.filter(|_| cx.config.model.has_qkv_bias());
-    ones.map(|ones| rows.of(ones, 1))
+    ones.map(|ones| ones.slice(0, rows.len))
 }
 
 /// The parameter with a block's biases, by name.
@@ -146,7 +146,8 @@ impl AttentionBlock {
 /// The texts of a run, divided so that the projected states fit a binding.
 fn parts(cx: &Context<'_>) -> Vec<Rows> {
     let all = Rows { first: 0, len: cx.tokens() };
-    cx.parts(cx.rows, cx.context, shape(cx, all).width())
+    // The tokens of a cache are few, and read it as a whole.
+    if cx.cache.is_some() { vec![all] } else { cx.parts_of_texts(shape(cx, all).width()) }
 }
 
 impl Part {

@@ -148,7 +148,7 @@ fn linears<'a>(
 /// The tokens of a run, divided so that the activations of their pairs fit a binding.
 pub(super) fn parts(cx: &Context<'_>, config: &MoeConfig) -> Vec<Rows> {
     let columns = cx.width().max(2 * config.moe_intermediate_size);
-    cx.parts(cx.tokens(), 1, config.num_experts_per_tok * columns)
+    cx.parts(cx.tokens(), config.num_experts_per_tok * columns)
 }
 
 impl Experts {

@@ -163,7 +163,7 @@ impl SwigluMlp {
         let down = Linear { weight: &down_name, inputs: inner, outputs: width, dtype };
         let out = b.activation_of(result, "out", &[rows, width]);
         let mut parts = Vec::new();
-        for rows in cx.parts(rows, 1, 2 * inner) {
+        for rows in cx.parts(rows, 2 * inner) {
             let n = rows.len;
             let gate_up = b.activation_of(dtype, "gate_up", &[n, 2 * inner]);
             let activated = b.activation_of(dtype, "activated", &[n, inner]);

@@ -94,7 +94,8 @@ impl Moe {
                 Experts::forward(b, cx, block, config, rows, views)
             })
             .collect();
-        // The balance of the experts is that of all tokens.
+        // The balance of the experts is that of all tokens. A dispatch of all pairs counts them: it takes little of the
+        // time of the products, and needs no op of its own.
         let counts = match &parts[..] {
             [part] => part.routing.counts,
             _ => dispatch(b, experts, tokens * top_k, num_experts).counts,

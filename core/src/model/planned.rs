@@ -4,7 +4,7 @@ use super::context::Inputs;
 use crate::plan::Plan;
 use crate::tensor::View;
 
-/// A plan and its tensors, so that nobody looks tensors up by name.
+/// A plan and its inputs and results, so that nobody looks these up by name.
 pub struct Planned<T> {
     /// The plan.
     pub plan: Plan,

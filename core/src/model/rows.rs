@@ -18,21 +18,28 @@ impl Rows {
 }
 
 impl Context<'_> {
-    /// The rows of this many units, divided into as few parts as possible, so that tensors of type `working` with so
-    /// many columns fit a binding. A unit of `unit` rows stays whole: a text for attention, a token for other layers.
-    /// Parts begin where views may begin.
+    /// The tokens of a run, divided into as few parts as possible, so that tensors of type `working` with so many
+    /// columns fit a binding. Parts begin where views of any number of columns may begin.
     ///
     /// If even the smallest part exceeds a binding, there is one part, and the layout names the tensor.
-    pub fn parts(&self, units: usize, unit: usize, columns: usize) -> Vec<Rows> {
-        parts(units, unit, self.limits.tensor_of(self.working) / columns)
+    pub fn parts(&self, tokens: usize, columns: usize) -> Vec<Rows> {
+        parts(tokens, 1, self.limits.tensor_of(self.working) / columns, 1)
+    }
+
+    /// As [`Context::parts`], for attention: texts stay whole. Parts begin where views of as many columns as a hidden
+    /// state has may begin, and views of documents.
+    pub fn parts_of_texts(&self, columns: usize) -> Vec<Rows> {
+        let cut = if self.inputs.documents.is_some() { gcd(self.width(), 2) } else { self.width() };
+        parts(self.rows, self.context, self.limits.tensor_of(self.working) / columns, cut)
     }
 }
 
-/// Parts of at most `most` rows.
-fn parts(units: usize, unit: usize, most: usize) -> Vec<Rows> {
-    // A multiple of the largest alignment remains one with any number of columns.
+/// Parts of at most `most` rows, of which units of `unit` rows stay whole. They begin where views of any multiple of
+/// `cut` columns may begin.
+fn parts(units: usize, unit: usize, most: usize, cut: usize) -> Vec<Rows> {
+    // The largest of all types.
     const ALIGNMENT: usize = DType::Half.alignment();
-    let step = ALIGNMENT / gcd(ALIGNMENT, unit);
+    let step = ALIGNMENT / gcd(ALIGNMENT, unit * cut);
     let fitting = most / unit / step * step;
     if units <= most / unit || fitting == 0 {
         return vec![Rows { first: 0, len: units * unit }];
@@ -52,10 +59,14 @@ mod tests {
     use super::*;
 
     fn lengths(units: usize, unit: usize, most: usize) -> Vec<usize> {
-        let parts = parts(units, unit, most);
+        lengths_of(units, unit, most, 1)
+    }
+
+    fn lengths_of(units: usize, unit: usize, most: usize, cut: usize) -> Vec<usize> {
+        let parts = parts(units, unit, most, cut);
         let mut next = 0;
         for part in &parts {
-            assert_eq!((part.first, part.first % 128), (next, 0));
+            assert_eq!((part.first, part.first * cut % 128), (next, 0));
             assert!(part.len <= most || parts.len() == 1);
             next += part.len;
         }
@@ -74,6 +85,9 @@ mod tests {
         assert_eq!(lengths(8, 96, 500), [384, 384]);
         assert_eq!(lengths(300, 5, 700), [640, 640, 220]);
         assert_eq!(lengths(4, 8192, 20_000), [16_384, 16_384]);
+        // With more columns, more texts may begin a part.
+        assert_eq!(lengths_of(7, 5, 15, 128), [15, 15, 5]);
+        assert_eq!(lengths_of(7, 5, 15, 64), [10, 10, 10, 5]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Tensors without their contents: types, shapes, roles, and [`View`]s, by which ops and kernels name their operands. Of
-//! memory, only the access that one op gets on the CPU ([`OpMemory`]).
+//! Tensors: types, shapes, roles, and [`View`]s, by which ops and kernels name their operands. On the CPU, also the
+//! buffers, and the access that one op gets to them ([`OpMemory`]).
 
 mod access;
 mod info;

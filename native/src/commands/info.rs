@@ -32,7 +32,7 @@ pub fn run(args: InfoArgs) -> Result<()> {
     let mut other = config.clone();
     other.train.recompute_activations = !config.train.recompute_activations;
     let other = Memory::of(&other, Limits::NONE)?;
-    let fits: Vec<(String, Result<(), String>)> = device::list()
+    let fits: Vec<(String, Result<u64, String>)> = device::list()
         .iter()
         .map(|adapter| (device::describe(adapter), fit(&config, adapter)))
         .collect();
@@ -49,12 +49,14 @@ pub fn run(args: InfoArgs) -> Result<()> {
     Ok(())
 }
 
-/// Checks whether an adapter could train this model; an error gives the reason.
-fn fit(config: &Config, adapter: &AdapterSummary) -> Result<(), String> {
+/// The bytes that training takes on an adapter, whose limits may divide activations. An error gives the reason why it
+/// can't train the model.
+fn fit(config: &Config, adapter: &AdapterSummary) -> Result<u64, String> {
     if config.train.precision == Precision::Mixed {
         adapter.check_half().map_err(|error| error.to_string())?;
     }
-    Memory::of(config, adapter.limits).map(drop).map_err(|error| format!("too small. {error}"))
+    let memory = Memory::of(config, adapter.limits);
+    memory.map(|it| it.total()).map_err(|error| format!("too small. {error}"))
 }
 
 fn print_presets() {
@@ -199,13 +201,16 @@ fn print_memory(config: &Config, flops: &FlopsPerToken, memory: &Memory, other: 
     print_table(title, rows);
 }
 
-fn print_fits(fits: &[(String, Result<(), String>)], total: u64) {
+fn print_fits(fits: &[(String, Result<u64, String>)], total: u64) {
     outln!("{}", style("Adapters").bold());
     let total = BinaryBytes(total);
     outln!(" CPU: no limits; it needs {total} of free memory");
     for (name, fit) in fits {
         match fit {
-            Ok(()) => outln!(" {name}: its limits hold every tensor; it needs {total} free"),
+            Ok(total) => {
+                let total = BinaryBytes(*total);
+                outln!(" {name}: its limits hold every tensor; it needs {total} free");
+            }
             Err(reason) => outln!(" {name}: {reason}"),
         }
     }
@@ -216,7 +221,7 @@ fn to_json(
     counts: &ParameterCounts,
     flops: &FlopsPerToken,
     memory: &Memory,
-    fits: &[(String, Result<(), String>)],
+    fits: &[(String, Result<u64, String>)],
 ) -> Value {
     let recomputation = if config.train.recompute_activations { flops.recomputation } else { 0.0 };
     let adapters: Vec<Value> = fits

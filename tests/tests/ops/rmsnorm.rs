@@ -2,8 +2,10 @@ use nitp_core::ops::rmsnorm::{Residual, Rmsnorm, RmsnormBackward};
 use nitp_core::tensor::View;
 use nitp_tests::op_case::OpCase;
 
-/// The last rows fill more than one vec4 of each thread of a workgroup.
-const SHAPES: [(usize, usize); 5] = [(1, 1), (5, 12), (70, 65), (33, 200), (19, 516)];
+/// The last four are for the variant by rows: several vec4s for each thread, as many as it holds, more than it holds,
+/// and many parts of the gain's gradient.
+const SHAPES: [(usize, usize); 8] =
+    [(1, 1), (5, 12), (70, 65), (33, 200), (19, 516), (9, 2048), (3, 2052), (137, 8)];
 const EPS: f64 = 1e-6;
 
 fn forward(case: &mut OpCase, rows: usize, width: usize, residual: bool) -> (Rmsnorm, Vec<View>) {

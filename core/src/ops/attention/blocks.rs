@@ -151,6 +151,8 @@ impl MatrixTile {
     const SIDE: usize = 16;
     /// Largest number of pieces of own tokens that a subgroup holds in registers.
     const MOST_HELD: usize = 8;
+    /// Largest number of loads under way of a thread that holds pieces.
+    const MOST_LOADS_BESIDE_HELD: usize = 4;
 
     /// The tiles for heads of whole vec4s. A head must be long enough to fill a piece, and short enough for workgroup
     /// memory and for the registers of the results. Large tiles load less.
@@ -206,8 +208,10 @@ impl MatrixTile {
         let ([subgroups_down, subgroups_across], [down, across]) = (self.subgroups, self.pieces);
         let threads = 32 * subgroups_down * subgroups_across;
         let padded = self.strides()[0] - 2; // vec4s of a head
-        // A piece takes four or eight registers of each thread, and a thread has at most 255.
-        let hold = vectors * down * self.wide() * subgroups_across <= Self::MOST_HELD;
+        let loads = self.other() * padded / threads;
+        // A piece takes four or eight registers of each thread, a load two, and a thread has at most 255.
+        let hold = vectors * down * self.wide() * subgroups_across <= Self::MOST_HELD
+            && vectors * loads <= Self::MOST_LOADS_BESIDE_HELD;
         let constants = [
             ("HOLD", usize::from(hold)),
             ("QUADS", self.quads),
@@ -219,7 +223,7 @@ impl MatrixTile {
             ("DEEP", self.wide() * subgroups_across),
             ("PASSING", across * subgroups_across),
             ("PART", self.other() / 4 / (threads / self.own())),
-            ("LOADS", self.other() * padded / threads),
+            ("LOADS", loads),
             ("SLICES", self.wide().div_ceil(across)),
         ];
         constants.map(|(name, value)| (name, value as f64)).to_vec()

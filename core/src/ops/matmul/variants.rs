@@ -71,8 +71,12 @@ fn single(op: &Matmul) -> Dispatch {
     }
 }
 
+/// Whether this program compares products with those of textbooks. The page does not, to be small (build.rs).
+const COMPARISONS_IN_PROGRAM: bool = cfg!(not(target_arch = "wasm32"));
+
 pub(super) fn alternatives(op: &Matmul) -> Vec<Variant> {
-    let mut variants = vec![plain(op)];
+    let mut variants: Vec<Variant> =
+        COMPARISONS_IN_PROGRAM.then(|| plain(op)).into_iter().collect();
     if !whole_quads(op) {
         return variants;
     }
