@@ -1,7 +1,5 @@
 //! Parts of the rows of activations that would exceed the largest binding of an adapter.
 
-use num_integer::gcd;
-
 use super::context::Context;
 use crate::tensor::{DType, View};
 
@@ -50,6 +48,10 @@ fn parts(units: usize, unit: usize, most: usize, cut: usize) -> Vec<Rows> {
     let each = units.div_ceil(count).next_multiple_of(step);
     let parts = (0..units).step_by(each);
     parts.map(|first| Rows { first: first * unit, len: each.min(units - first) * unit }).collect()
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 #[cfg(test)]
